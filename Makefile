@@ -1,0 +1,84 @@
+# Farthing's commands. Each makes the virtual environment it needs from hash-locked requirements.
+#   make serve     set everything up and serve on 127.0.0.1:3000
+#   make PYTHON=python3.13 test     choose the interpreter
+
+PYTHON ?= python3
+VENV   ?= .venv
+SCALE  ?= $(or $(FARTHING_CI_SCALE),1)
+BIN     = $(VENV)/bin
+ARGS   ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export FARTHING_CI_SCALE = $(SCALE)
+
+CORE_STAMP := $(shell (cat requirements/core.txt pyproject.toml; command -v $(PYTHON); $(PYTHON) -VV) 2>/dev/null | cksum | cut -d' ' -f1)
+DEV_STAMP  := $(shell (cat requirements/core.txt requirements/dev.txt pyproject.toml; command -v $(PYTHON); $(PYTHON) -VV) 2>/dev/null | cksum | cut -d' ' -f1)
+
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve demo check test cover bench lock clean python-ok
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+
+python-ok:
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here. On Debian: apt install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11. Choose another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments. On Debian: apt install python3-venv" >&2; exit 1; }
+
+# A stamp holds what a venv was made from, so that a new lock or another interpreter makes it anew.
+$(VENV)/.core-%: | python-ok
+	@echo "Setting up $(VENV) (about 64 MB, once) ..."
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/core.txt
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev-%: $(VENV)/.core-$(CORE_STAMP)
+	@echo "Adding the development tools to $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: core dev
+core: python-ok
+	@$(MAKE) --no-print-directory $(VENV)/.core-$(CORE_STAMP)
+dev: core
+	@$(MAKE) --no-print-directory $(VENV)/.dev-$(DEV_STAMP)
+
+setup: core  ## Make the environment (serve, demo, check and test do it by themselves)
+	@$(BIN)/farthing --version
+
+serve: core  ## Serve on 127.0.0.1:3000 (ARGS="--port 3001 --home DIR")
+	@exec $(BIN)/farthing serve $(ARGS)
+
+demo: core  ## Show the whole thing with fake providers: no account, no network
+	@exec $(BIN)/python -m farthing.testing.demo $(ARGS)
+
+check: dev  ## Lint, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: dev  ## Every test (ARGS="-k name -x")
+	@$(BIN)/python -m pytest $(ARGS)
+
+cover: dev  ## Every test, with a report on branch coverage
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report
+
+bench: dev  ## Measure; the table is printed (ARGS="--record" keeps it)
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+lock:  ## Make the lock files anew (needs uv)
+	@for f in core dev; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url requirements/$$f.in -o requirements/$$f.txt; done
+
+clean:  ## Remove what the commands above have made
+	@rm -rf $(VENV) .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,226 @@
+"""Every error that Farthing raises on purpose, as one tree whose branches tell whose move it is.
+
+    FarthingError
+    ├── CallerError                the client sent something it must change
+    │   ├── InvalidRequest             400  the body, a header or a parameter is wrong
+    │   ├── InvalidKey                 401  no key, or not one of ours
+    │   ├── ModelNotFound              404  no provider can be chosen for that model
+    │   ├── RouteNotFound              404  no such path
+    │   ├── MethodNotAllowed           405  the path exists, the method does not
+    │   ├── RequestTimeout             408  the request did not arrive in time
+    │   ├── RequestTooLarge            413  body, header or header count over the bound
+    │   ├── UnsupportedEncoding        415  a content encoding we do not decode
+    │   ├── HeadersTooLarge            431  header block over the bound
+    │   └── NotServed                  501  a documented gap: realtime, assistants, images, audio
+    ├── MoneyError                 a rule about money forbids the call
+    │   └── UnpricedModel              402  no price is known and `unpriced: refuse` is set
+    ├── ProviderError              the provider, or the way to it, failed
+    │   ├── ProviderUnreachable        502  no connection: name, address, TLS
+    │   ├── ProviderCut                502  the answer ended before it was complete
+    │   ├── ProviderMisbehaved         502  the answer is not HTTP, or breaks a bound
+    │   ├── ProviderTimeout            504  connect, first byte, idle or total time ran out
+    │   └── ProviderBusy               503  every connection to it is taken and the queue is full
+    └── OperatorError              ours or the operator's to mend
+        ├── ConfigError                the settings are wrong (file, line, path, value, what is allowed)
+        ├── HomeLocked                 another process serves this home
+        ├── StoreError                 the ledger's database cannot be used
+        ├── JournalUnwritable      503  nothing is forwarded that could not be billed
+        ├── CredentialMissing      503  the provider has no credential
+        ├── Overloaded             503  our own bounds are reached
+        └── Draining               503  the server is stopping
+
+A message holds the value, quoted, and the way out. `status` and `code` are what a face renders; `hint` is printed by
+the command line under the message.
+"""
+
+
+class FarthingError(Exception):
+    """Something went wrong that Farthing can name."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"{self.message} (hint: {self.hint})" if self.hint else self.message
+
+
+class CallerError(FarthingError):
+    """The client sent something it must change before trying again."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class InvalidRequest(CallerError):
+    """The body, a header or a parameter is wrong."""
+
+
+class InvalidKey(CallerError):
+    """No key was sent, or it is not one of ours."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
+class ModelNotFound(CallerError):
+    """No provider can be chosen for the model."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class RouteNotFound(CallerError):
+    """No such path."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(CallerError):
+    """The path exists, the method does not."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class RequestTimeout(CallerError):
+    """The request did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class RequestTooLarge(CallerError):
+    """The body is over the bound."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class UnsupportedEncoding(CallerError):
+    """The body is compressed in a way that we do not decode."""
+
+    status = 415
+    code = "unsupported_encoding"
+
+
+class HeadersTooLarge(CallerError):
+    """The header block is over the bound, in bytes or in number."""
+
+    status = 431
+    code = "headers_too_large"
+
+
+class NotServed(CallerError):
+    """A documented gap: the endpoint is out of Farthing's scope."""
+
+    status = 501
+    code = "not_served"
+
+
+class MoneyError(FarthingError):
+    """A rule about money forbids the call."""
+
+    status = 402
+    code = "payment_required"
+
+
+class UnpricedModel(MoneyError):
+    """No price is known for the model and the settings refuse such calls."""
+
+    code = "unpriced_model"
+
+
+class ProviderError(FarthingError):
+    """The provider, or the way to it, failed."""
+
+    status = 502
+    code = "provider_error"
+
+
+class ProviderUnreachable(ProviderError):
+    """No connection could be made: name, address or TLS."""
+
+    code = "provider_unreachable"
+
+
+class ProviderCut(ProviderError):
+    """The provider's answer ended before it was complete."""
+
+    code = "provider_cut"
+
+
+class ProviderMisbehaved(ProviderError):
+    """The provider's answer is not HTTP, or breaks a bound."""
+
+    code = "provider_misbehaved"
+
+
+class ProviderTimeout(ProviderError):
+    """The provider did not connect, answer or go on in time."""
+
+    status = 504
+    code = "provider_timeout"
+
+
+class ProviderBusy(ProviderError):
+    """Every connection to the provider is taken and the queue is full."""
+
+    status = 503
+    code = "provider_busy"
+
+
+class OperatorError(FarthingError):
+    """Ours or the operator's to mend."""
+
+
+class ConfigError(OperatorError):
+    """The settings are wrong; the message says where, what was found and what is allowed."""
+
+    code = "invalid_configuration"
+
+
+class HomeLocked(OperatorError):
+    """Another process serves this home."""
+
+    code = "home_locked"
+
+
+class StoreError(OperatorError):
+    """The ledger's database cannot be used."""
+
+    code = "store_error"
+
+
+class JournalUnwritable(OperatorError):
+    """The journal cannot be written, so nothing may be forwarded."""
+
+    status = 503
+    code = "journal_unwritable"
+
+
+class CredentialMissing(OperatorError):
+    """The provider is configured without a usable credential."""
+
+    status = 503
+    code = "credential_missing"
+
+
+class Overloaded(OperatorError):
+    """Our own bounds on connections or buffered bytes are reached."""
+
+    status = 503
+    code = "overloaded"
+
+
+class Draining(OperatorError):
+    """The server is stopping and takes no new calls."""
+
+    status = 503
+    code = "draining"

@@ -1,0 +1,94 @@
+"""A call is what the client asked; an attempt is one try upstream, with a line of its own in the ledger.
+
+`Opening` is what is known when an attempt begins; with `Attempt`, what is known when it has ended, it makes the line.
+Times are microseconds since 1970 UTC, durations are microseconds, money is nanodollars. `None` means unknown.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from farthing.types.usage import Usage
+
+Outcome = Literal[
+    "ok",  # the provider finished its answer and all of it was handed to the client
+    "provider_error",  # the provider answered with an error, or sent one inside its answer
+    "provider_cut",  # the provider's answer broke off
+    "unreachable",  # no byte of the request reached the provider, or no answer came at all
+    "timeout",  # the provider ran out of time
+    "cancelled",  # the client left before the end
+    "crashed",  # this process died while the attempt was in flight; written by recovery
+]
+
+CostBasis = Literal[
+    "reported",  # usage came from the provider, the price is known
+    "estimated",  # usage was estimated by us (a cut stream, a crash, an answer without usage)
+    "unknown",  # no price, or no usage and nothing to estimate from: the cost is None
+]
+
+
+class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
+    """For whom and for what a call was made. Tags are kept as the client wrote them, comma separated."""
+
+    key_id: str
+    key_name: str = ""
+    organisation: str = "default"
+    team: str | None = None
+    project: str | None = None
+    user: str | None = None
+    session: str | None = None
+    conversation: str | None = None
+    task: str | None = None
+    parent_call_id: str | None = None
+    sub_agent: str | None = None
+    branch: str | None = None
+    pull_request: str | None = None
+    tags: str | None = None
+
+
+class Opening(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known when an attempt begins; journaled before the first byte goes upstream."""
+
+    attempt_id: str
+    call_id: str
+    ordinal: int
+    started_at_us: int
+    face: str
+    operation: str
+    provider: str
+    model_asked: str
+    model: str
+    streamed: bool
+    input_tokens_estimate: int
+    attribution: Attribution
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a stream has produced so far; journaled at most once a second."""
+
+    attempt_id: str
+    at_us: int
+    usage: Usage
+    cost_nanousd: int | None
+    price_id: str | None
+    model_served: str | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an attempt ended; `opening` says what it was."""
+
+    opening: Opening
+    ended_at_us: int
+    outcome: Outcome
+    http_status: int | None
+    usage: Usage
+    cost_nanousd: int | None
+    cost_basis: CostBasis
+    price_id: str | None
+    reported_cost_nanousd: int | None = None
+    model_served: str | None = None
+    service_tier: str | None = None
+    first_output_us: int | None = None
+    upstream_request_id: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None

@@ -1,0 +1,46 @@
+"""How much a model read and wrote, in one shape for every provider.
+
+Names follow OpenTelemetry's GenAI conventions. Totals are inclusive: `input_tokens` counts everything the model read,
+cached or not, and `output_tokens` everything it wrote, reasoning included. The `cache_*` and `*_audio` fields are parts
+of `input_tokens`, `reasoning_output_tokens` and `output_audio_tokens` are parts of `output_tokens`. A total that the
+provider did not report is `None`, never 0.
+"""
+
+from typing import Literal
+
+import msgspec
+
+UsageFlag = Literal[
+    "cache_exceeds_input",  # the cache classes add up to more than the input they are parts of
+    "cache_classes_overlap",  # the same tokens are reported as read and as written
+    "reasoning_exceeds_output",  # more reasoning than output
+    "negative_count",  # a count below zero was taken as zero
+    "malformed_count",  # a count that is no number was left out
+    "total_disagrees",  # the reported total is not what its parts add up to
+]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens and fees of one attempt; parts are inclusive, unknown totals are `None`."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int = 0
+    cache_creation_5m_input_tokens: int = 0
+    cache_creation_1h_input_tokens: int = 0
+    input_audio_tokens: int = 0
+    cache_read_audio_tokens: int = 0
+    reasoning_output_tokens: int = 0
+    output_audio_tokens: int = 0
+    web_search_requests: int = 0
+    flags: tuple[UsageFlag, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether both totals were reported."""
+        return self.input_tokens is not None and self.output_tokens is not None
+
+    @property
+    def cache_creation_input_tokens(self) -> int:
+        """Tokens written to the provider's prompt cache, whatever their lifetime."""
+        return self.cache_creation_5m_input_tokens + self.cache_creation_1h_input_tokens

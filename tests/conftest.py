@@ -1,0 +1,46 @@
+"""No test reaches the network: a connection to, or a look-up of, anything but this machine fails where it is made."""
+
+import ipaddress
+import sys
+from typing import Any
+
+import pytest
+
+_LOCAL_NAMES = {"localhost", "", "testserver"}
+
+
+def _is_local(host: object) -> bool:
+    if host is None:
+        return True
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    if not isinstance(host, str) or host in _LOCAL_NAMES or host.endswith((".invalid", ".localhost")):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _audit(event: str, args: tuple[Any, ...]) -> None:
+    host: object = None
+    if event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple):
+        host = args[1][0]
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = args[0]
+    if not _is_local(host):
+        raise RuntimeError(f"a test tried to reach {host!r}: tests stay on this machine")
+
+
+sys.addaudithook(_audit)
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def both_loops(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
