@@ -1,0 +1,128 @@
+"""What every format's meter tells, and how counts are read from objects that nobody promised us.
+
+A meter never raises over an answer's contents: what it cannot read it leaves out, and the answer goes on.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from farthing.types.money import nanousd_from_usd
+from farthing.types.usage import Usage, UsageFlag
+
+OnText = Callable[[str], object]
+"""Told each piece of text that a model produced, in order; the caller estimates tokens from it."""
+
+MAX_COUNT = 1 << 50
+"""No count beyond this is believed: it would not fit beside others in the store's 64 bits once multiplied."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer said about itself. `usage` is `None` where it gave none."""
+
+    usage: Usage | None = None
+    model_served: str | None = None
+    service_tier: str | None = None
+    reported_cost_nanousd: int | None = None
+    finished: bool = False
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class StreamMeter(Protocol):
+    """Reads a stream while it flows by.
+
+    `has_output`: the first content, thinking or tool delta, or a finish, has passed. `terminal`: the format's own last
+    event has passed, so that usage will not change any more. `failed`: the provider sent an error inside the stream.
+    """
+
+    has_output: bool
+    terminal: bool
+    failed: bool
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what arrived; return what the client gets: whole events, less what only we had asked for."""
+        ...
+
+    def rest(self) -> bytes:
+        """Read and return what came after the last blank line: at the end of an answer that is an event, too."""
+        ...
+
+    def reading(self) -> Reading:
+        """Return what is known so far."""
+        ...
+
+
+class Counts:
+    """Reads token counts from a decoded object and remembers what was wrong with them."""
+
+    __slots__ = ("flags",)
+
+    def __init__(self) -> None:
+        self.flags: list[UsageFlag] = []
+
+    def total(self, source: Any, name: str) -> int | None:
+        """Return the count under `name`; `None` where there is none."""
+        if not isinstance(source, dict):
+            return None
+        value = source.get(name)
+        if value is None:
+            return None
+        if isinstance(value, Decimal) and value == value.to_integral_value():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or value > MAX_COUNT:
+            self._flag("malformed_count")
+            return None
+        if value < 0:
+            self._flag("negative_count")
+            return 0
+        return value
+
+    def part(self, source: Any, name: str) -> int:
+        """Return the count under `name`, 0 where there is none."""
+        return self.total(source, name) or 0
+
+    def _flag(self, flag: UsageFlag) -> None:
+        if flag not in self.flags:
+            self.flags.append(flag)
+
+
+ABSENT = msgspec.Raw()
+"""What a raw member is that was not sent (msgspec knows no `Raw | None`)."""
+
+
+def present(raw: msgspec.Raw) -> bytes | None:
+    """Return a raw member's bytes; `None` where it was absent or null."""
+    if raw is ABSENT:
+        return None
+    data = bytes(raw)
+    return None if data == b"null" else data
+
+
+_exact = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def decode_exact(raw: bytes) -> Any:
+    """Decode JSON with decimals kept exact; `None` where it cannot be decoded."""
+    try:
+        return _exact.decode(raw)
+    except (msgspec.MsgspecError, ArithmeticError, RecursionError):
+        return None
+
+
+def cost_nanousd(value: Any) -> int | None:
+    """Return an amount of dollars that a provider reported in nanodollars; `None` where it is no amount."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value < MAX_COUNT:
+        return None
+    return nanousd_from_usd(Decimal(value))
+
+
+def error_text(error: Any) -> tuple[str, str]:
+    """Return code and message of a provider's error, whatever its shape."""
+    if isinstance(error, dict):
+        code = error.get("code") or error.get("type") or error.get("status") or "error"
+        message = error.get("message") or error.get("detail") or error.get("error") or ""
+        return str(code), message if isinstance(message, str) else msgspec.json.encode(message).decode()
+    return "error", error if isinstance(error, str) else str(error)

@@ -1,0 +1,273 @@
+"""OpenAI chat completions, as OpenAI and the many that speak like it send them.
+
+What surprised us: where usage sits differs (its own chunk with `choices: []`, the finish chunk, a chunk after it, or
+`x_groq`); a stream may end without `[DONE]` and be whole; an error may come inside a 200; reasoning has two names; the
+cached part is inside `prompt_tokens`, and OpenRouter's cache writes too.
+"""
+
+from typing import Any
+
+import msgspec
+
+from farthing.types.usage import Usage
+from farthing.wire.meter import ABSENT, Counts, OnText, Reading, cost_nanousd, decode_exact, error_text, present
+from farthing.wire.sse import EventSplitter, event_data
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    function: _Function | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    content: Any = None  # text, or Mistral's list of parts
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    delta: _Message | None = None
+    message: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    """A whole completion or one chunk; everything is optional because providers leave things out."""
+
+    choices: list[_Choice] | None = None
+    model: str | None = None
+    usage: msgspec.Raw = ABSENT
+    x_groq: msgspec.Raw = ABSENT
+    service_tier: str | None = None
+    error: msgspec.Raw = ABSENT
+
+
+class _Loose(msgspec.Struct, gc=False):
+    """The same with nothing believed: what is read when a field has a type that nobody documents."""
+
+    choices: Any = None
+    model: Any = None
+    usage: Any = None
+    x_groq: Any = None
+    service_tier: Any = None
+    error: Any = None
+
+
+_answers = msgspec.json.Decoder(_Answer)
+_loose = msgspec.json.Decoder(_Loose)
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """Return the usage in our shape; `None` where there is nothing to read. Never raises."""
+    if not isinstance(usage, dict) or not usage:
+        return None
+    counts = Counts()
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    server_tools = usage.get("server_tool_use") or usage.get("server_tool_use_details")
+    cached = counts.part(prompt, "cached_tokens") or counts.part(usage, "prompt_cache_hit_tokens")
+    input_tokens = counts.total(usage, "prompt_tokens")
+    hit, miss = counts.total(usage, "prompt_cache_hit_tokens"), counts.total(usage, "prompt_cache_miss_tokens")
+    if input_tokens is None and hit is not None and miss is not None:
+        input_tokens = hit + miss
+    output_tokens = counts.total(usage, "completion_tokens")
+    total = counts.total(usage, "total_tokens")
+    if total is not None and input_tokens is not None and output_tokens is None:
+        output_tokens = max(0, total - input_tokens)
+    if total is not None and (input_tokens or 0) + (output_tokens or 0) != total:
+        counts.flags.append("total_disagrees")
+    return Usage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cache_read_input_tokens=cached,
+        cache_creation_5m_input_tokens=counts.part(prompt, "cache_write_tokens"),
+        input_audio_tokens=counts.part(prompt, "audio_tokens"),
+        reasoning_output_tokens=counts.part(completion, "reasoning_tokens"),
+        output_audio_tokens=counts.part(completion, "audio_tokens"),
+        web_search_requests=counts.part(server_tools, "web_search_requests"),
+        flags=tuple(counts.flags),
+    )
+
+
+def read_answer(body: bytes, on_text: OnText) -> Reading:
+    """Read a whole, not streamed, completion; `on_text` is told its text only where it reports no usage."""
+    books = _Books()
+    answer = _decode(body)
+    if answer is None:
+        return Reading(finished=False)
+    books.note(answer)
+    reading = books.reading(finished=bool(answer.choices))
+    if reading.usage is None:
+        for choice in answer.choices or ():
+            if choice.message is not None:
+                _tell(choice.message, on_text)
+    return reading
+
+
+def error_event(code: str, message: str) -> bytes:
+    """Return the event that tells a client that its stream ended badly."""
+    error = {"error": {"message": message, "type": "provider_error", "param": None, "code": code}}
+    return b"data: %b\n\n" % msgspec.json.encode(error)
+
+
+class _Books:
+    """The parts of an answer that say something about it; the last of each counts."""
+
+    __slots__ = ("error", "model", "service_tier", "usage")
+
+    def __init__(self) -> None:
+        self.model: str | None = None
+        self.service_tier: str | None = None
+        self.usage: bytes | None = None
+        self.error: bytes | None = None
+
+    def note(self, answer: _Answer) -> None:
+        if answer.model:
+            self.model = answer.model
+        if answer.service_tier:
+            self.service_tier = answer.service_tier
+        usage, groq, error = present(answer.usage), present(answer.x_groq), present(answer.error)
+        if usage is not None:
+            self.usage = usage
+        elif groq is not None and self.usage is None:
+            nested = decode_exact(groq)
+            if isinstance(nested, dict) and nested.get("usage"):
+                self.usage = msgspec.json.encode(nested["usage"])
+        if error is not None:
+            self.error = error
+
+    def reading(self, *, finished: bool) -> Reading:
+        usage = decode_exact(self.usage) if self.usage is not None else None
+        code, message = error_text(decode_exact(self.error)) if self.error is not None else (None, None)
+        return Reading(
+            usage=read_usage(usage),
+            model_served=self.model,
+            service_tier=self.service_tier,
+            reported_cost_nanousd=cost_nanousd(usage.get("cost")) if isinstance(usage, dict) else None,
+            finished=finished,
+            error_code=code,
+            error_message=message,
+        )
+
+
+class ChatStreamMeter:
+    """Reads a chat completion stream while it flows by; see `StreamMeter`.
+
+    With `strip_usage` the extra chunk that only we asked for (`choices: []` with usage) is kept from the client.
+    """
+
+    __slots__ = ("_books", "_finished", "_on_text", "_splitter", "_strip_usage", "failed", "has_output", "terminal")
+
+    def __init__(self, on_text: OnText, *, strip_usage: bool = False) -> None:
+        self.has_output = False
+        self.terminal = False
+        self.failed = False
+        self._books = _Books()
+        self._finished = False
+        self._on_text = on_text
+        self._splitter = EventSplitter()
+        self._strip_usage = strip_usage
+
+    def feed(self, data: bytes) -> bytes:
+        """See `StreamMeter.feed`."""
+        events = self._splitter.feed(data)
+        kept = [event for event in events if self._read(event)]
+        return b"".join(kept)
+
+    def rest(self) -> bytes:
+        """See `StreamMeter.rest`."""
+        rest = self._splitter.rest()
+        if rest:
+            self._read(rest)
+        return rest
+
+    def reading(self) -> Reading:
+        """See `StreamMeter.reading`."""
+        return self._books.reading(finished=self._finished or self.terminal)
+
+    def _read(self, event: bytes) -> bool:
+        """Take one event; whether the client gets it."""
+        data = event_data(event)
+        if not data:
+            return True
+        if data == b"[DONE]":
+            self.terminal = True
+            return True
+        chunk = _decode(data)
+        if chunk is None:
+            return True
+        books = self._books
+        books.note(chunk)
+        if books.error is not None:
+            self.failed = self.has_output = True
+        if not chunk.choices:
+            return not (self._strip_usage and chunk.choices is not None and present(chunk.usage) is not None)
+        for choice in chunk.choices:
+            if choice.finish_reason is not None:
+                self._finished = self.has_output = True
+                self.failed = self.failed or choice.finish_reason == "error"
+            message = choice.delta or choice.message
+            if message is not None and _tell(message, self._on_text):
+                self.has_output = True
+        return True
+
+
+def _tell(message: _Message, on_text: OnText) -> bool:
+    """Tell `on_text` what a message or a delta says; whether it said anything."""
+    said = False
+    content = message.content
+    if content:
+        said = True
+        on_text(content if isinstance(content, str) else msgspec.json.encode(content).decode())
+    for text in (message.reasoning_content or message.reasoning, message.refusal):
+        if text:
+            said = True
+            on_text(text)
+    calls = [call.function for call in message.tool_calls] if message.tool_calls else []
+    for function in (*calls, message.function_call):
+        if function is not None:
+            said = True
+            on_text((function.name or "") + (function.arguments or ""))
+    return said
+
+
+def _decode(data: bytes) -> _Answer | None:
+    try:
+        return _answers.decode(data)
+    except msgspec.ValidationError:
+        return _decode_loosely(data)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _decode_loosely(data: bytes) -> _Answer | None:
+    try:
+        loose = _loose.decode(data)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    choices: list[_Choice] | None = None
+    if isinstance(loose.choices, list):
+        choices = []
+        for choice in loose.choices:
+            try:
+                choices.append(msgspec.convert(choice, _Choice, strict=False))
+            except msgspec.MsgspecError:
+                choices.append(_Choice(message=_Message(content=choice)))
+    return _Answer(
+        choices=choices,
+        model=loose.model if isinstance(loose.model, str) else None,
+        usage=_raw(loose.usage),
+        x_groq=_raw(loose.x_groq),
+        service_tier=loose.service_tier if isinstance(loose.service_tier, str) else None,
+        error=_raw(loose.error),
+    )
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
