@@ -1,0 +1,160 @@
+"""From an HTTP request to a face and back: the hot routes, as a bare ASGI application.
+
+Whatever is not hot (health, pages, unknown paths) goes to `pages`, which may use a framework. Every path has an auth
+decision here: a face's path needs a client key, and only what `pages` declares public needs none.
+"""
+
+import asyncio
+from typing import Any
+
+from farthing.auth.keys import KeyRing
+from farthing.errors import Draining, FarthingError, InvalidKey, MethodNotAllowed, NotServed, RouteNotFound
+from farthing.gateway.call import Reply, Request
+from farthing.gateway.gateway import Gateway
+from farthing.server.faces.anthropic import AnthropicFace
+from farthing.server.faces.openai import OpenAIFace
+from farthing.server.faces.protocol import Action, Face
+from farthing.server.listener import CUT, AsgiApp, Receive, Scope, Send
+from farthing.types.principal import Principal
+
+_OPENAI, _ANTHROPIC = OpenAIFace(), AnthropicFace()
+_FACES: tuple[Face, ...] = (_OPENAI, _ANTHROPIC)
+_ROUTES: dict[tuple[str, str], tuple[Face, Action]] = {
+    route: (face, action) for face in _FACES for route, action in face.routes.items()
+}
+_METHODS: dict[str, str] = {path: method for method, path in _ROUTES}
+_NOT_SERVED = ("/v1/realtime", "/v1/assistants", "/v1/threads", "/v1/images", "/v1/audio", "/v1/videos")
+_KEY_PATH = "/k/"
+
+
+class HotApp:
+    """The ASGI application in front of everything."""
+
+    def __init__(self, *, gateway: Gateway, keys: KeyRing, pages: AsgiApp) -> None:
+        self._gateway = gateway
+        self._keys = keys
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path, token = scope["path"], None
+        if path.startswith(_KEY_PATH):
+            token, slash, rest = path[len(_KEY_PATH) :].partition("/")
+            path = slash + rest
+        route = _ROUTES.get((scope["method"], path))
+        if route is None:
+            if token is None and not path.startswith("/v1/") and path not in _METHODS:
+                await self._pages(scope, receive, send)
+            else:
+                await self._no_route(scope, path, send)
+            return
+        face, action = route
+        try:
+            principal = self._keys.verify(token if token is not None else _client_token(scope["headers"]))
+            if action == "list_models":
+                await self._list_models(_face_of(scope, face), send)
+                return
+            await self._call(face, action, scope, principal, receive, send)
+        except FarthingError as error:
+            await _send_error(_face_of(scope, face), error, send)
+
+    async def _call(
+        self, face: Face, action: Action, scope: Scope, principal: Principal, receive: Receive, send: Send
+    ) -> None:
+        assert action != "list_models"
+        message = await receive()
+        request = Request(
+            face.name, face.wire, action, scope["query_string"], scope["headers"], message["body"], principal
+        )
+        try:
+            reply = await self._gateway.call(request)
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args != CUT:
+                raise
+            raise _stopping() from None
+        if reply.stream is not None:
+            await _send_stream(reply, send)
+        else:
+            await _send_whole(face, reply, send)
+
+    async def _list_models(self, face: Face, send: Send) -> None:
+        body = face.render_models(await self._gateway.models(face.wire))
+        await _send_body(200, [(b"content-type", b"application/json")], body, send)
+
+    async def _no_route(self, scope: Scope, path: str, send: Send) -> None:
+        error: FarthingError
+        if path in _METHODS:
+            error = MethodNotAllowed(f"{scope['method']} {path} is not a method here", hint=f"use {_METHODS[path]}")
+        elif path.startswith(_NOT_SERVED):
+            error = NotServed(f"{path} is outside what Farthing serves", hint="call the provider itself for it")
+        else:
+            known = ", ".join(sorted(_METHODS))
+            error = RouteNotFound(f"there is nothing at {path}", hint=f"known paths: {known}")
+        await _send_error(_face_of(scope, _OPENAI), error, send)
+
+
+def _client_token(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Return the client's key from wherever its SDK puts it."""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, token = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                return token.strip()
+        elif name == b"x-api-key":
+            return value
+    raise InvalidKey(
+        "no key was sent", hint='send "Authorization: Bearer ft-..." or "x-api-key: ft-..."; see "farthing keys create"'
+    )
+
+
+def _face_of(scope: Scope, face: Face) -> Face:
+    """Tell the faces apart where they share a path: Anthropic's clients always name their version."""
+    if face is _OPENAI and any(name == b"anthropic-version" for name, _ in scope["headers"]):
+        return _ANTHROPIC
+    return face
+
+
+async def _send_whole(face: Face, reply: Reply, send: Send) -> None:
+    body, headers = reply.body, reply.headers
+    if reply.refusal is not None:
+        refusal = reply.refusal
+        body = face.render_refusal(refusal.status, refusal.code, refusal.message)
+        headers = [header for header in headers if header[0] != b"content-type"]
+        headers.append((b"content-type", b"application/json"))
+    await _send_body(reply.status, headers, body, send)
+
+
+async def _send_stream(reply: Reply, send: Send) -> None:
+    stream = reply.stream
+    assert stream is not None
+    try:
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        while data := await stream.next():
+            await send({"type": "http.response.body", "body": data, "more_body": not stream.over})
+            if stream.over:
+                return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except asyncio.CancelledError as cancelled:
+        if cancelled.args != CUT:
+            raise
+        last = stream.stop(_stopping())
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+    finally:
+        if not stream.over:
+            stream.stop()
+
+
+async def _send_error(face: Face, error: FarthingError, send: Send) -> None:
+    status, headers, body = face.render(error)
+    await _send_body(status, headers, body, send)
+
+
+async def _send_body(status: int, headers: list[tuple[bytes, bytes]], body: bytes, send: Send) -> None:
+    start: dict[str, Any] = {"type": "http.response.start", "status": status}
+    start["headers"] = [*headers, (b"content-length", b"%d" % len(body))]
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
+def _stopping() -> Draining:
+    return Draining("the gateway is stopping and this answer took too long", hint="try again", retry_after_s=1)

@@ -1,0 +1,60 @@
+"""The Anthropic face: messages, count_tokens and models."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from farthing.errors import CredentialMissing, FarthingError, MoneyError
+from farthing.server.faces.protocol import Action, RenderedError
+from farthing.types.models import ListedModel
+from farthing.types.providers import WireFormat
+
+_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+_EPOCH = "1970-01-01T00:00:00Z"
+
+
+class AnthropicFace:
+    """What the Anthropic SDKs and Claude Code expect."""
+
+    name = "anthropic"
+    wire: WireFormat = "anthropic_messages"
+    routes: Mapping[tuple[str, str], Action] = {
+        ("POST", "/v1/messages"): "messages",
+        ("POST", "/v1/messages/count_tokens"): "count_tokens",
+    }
+
+    def render(self, error: FarthingError, call_id: str | None = None) -> RenderedError:
+        """See `Face.render`. Claude Code stops at 402 and 403 and keeps retrying at 429 and 5xx."""
+        headers = [(b"content-type", b"application/json")]
+        if error.retry_after_s is not None:
+            headers.append((b"retry-after", b"%d" % error.retry_after_s))
+        if isinstance(error, MoneyError | CredentialMissing):
+            headers.append((b"x-should-retry", b"false"))
+        if call_id is not None:
+            headers.append((b"x-farthing-call-id", call_id.encode()))
+        return error.status, headers, self.render_refusal(error.status, error.code, str(error))
+
+    def render_refusal(self, status: int, code: str, message: str) -> bytes:
+        """See `Face.render_refusal`."""
+        kind = _TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
+        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message, "code": code}})
+
+    def render_models(self, models: Sequence[ListedModel]) -> bytes:
+        """See `Face.render_models`."""
+        rows = [{"type": "model", "id": m.id, "display_name": m.id, "created_at": _EPOCH} for m in models]
+        return msgspec.json.encode(
+            {
+                "data": rows,
+                "has_more": False,
+                "first_id": rows[0]["id"] if rows else None,
+                "last_id": rows[-1]["id"] if rows else None,
+            }
+        )

@@ -1,0 +1,34 @@
+"""What the server needs of a face."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+from farthing.errors import FarthingError
+from farthing.types.models import ListedModel
+from farthing.types.providers import WireFormat
+
+Action = Literal["chat.completions", "messages", "count_tokens", "list_models"]
+"""What a path asks for."""
+
+RenderedError = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers and body of an error in the face's shape."""
+
+
+class Face(Protocol):
+    """One dialect."""
+
+    name: str
+    wire: WireFormat
+    routes: Mapping[tuple[str, str], Action]
+
+    def render(self, error: FarthingError, call_id: str | None = None) -> RenderedError:
+        """Return an error of ours in the face's shape, with the status and headers that stop or delay its clients."""
+        ...
+
+    def render_refusal(self, status: int, code: str, message: str) -> bytes:
+        """Return the body that tells a provider's refusal in the face's shape."""
+        ...
+
+    def render_models(self, models: Sequence[ListedModel]) -> bytes:
+        """Return a list of models in the face's shape."""
+        ...

@@ -1,0 +1,102 @@
+"""What all connections of one server share: the bounds, the buffered bytes, the deadlines, the drain.
+
+Deadlines are plain numbers on the connections and one sweep looks at all of them twice a second: a timer per request
+would cost more than parsing it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from farthing.clock import Clock
+
+if TYPE_CHECKING:
+    from farthing.server.protocol import HttpProtocol
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CUT = ("the server stops",)
+"""The arguments of the cancellation that `Listener.cut` sends: it tells a handler that no client left."""
+
+SWEEP_S = 0.5
+"""How late a deadline may fire; header and body times are seconds, so half a second is near enough."""
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What one server takes from its clients before it refuses. Seconds, bytes, counts."""
+
+    max_header_bytes: int = 65_536
+    max_headers: int = 200
+    header_timeout_s: float = 10.0
+    body_timeout_s: float = 60.0
+    max_body_bytes: int = 32 << 20
+    max_buffered_bytes: int = 256 << 20
+    keep_alive_s: float = 75.0
+    max_connections: int = 4096
+    write_timeout_s: float = 120.0
+    """A client that takes no byte for this long is gone; agents pause for minutes only between calls."""
+
+
+class Listener:
+    """Hands out protocols to the accept loop and keeps the books on them."""
+
+    def __init__(self, app: AsgiApp, bounds: Bounds, clock: Clock) -> None:
+        self.app = app
+        self.bounds = bounds
+        self.clock = clock
+        self.connections: set[HttpProtocol] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.buffered_bytes = 0
+        self.draining = False
+        self.date_line = b""
+        self._sweep_handle: asyncio.TimerHandle | None = None
+        self._tell_date()
+
+    def connected(self, connection: "HttpProtocol", loop: asyncio.AbstractEventLoop) -> bool:
+        """Register a connection; False when there are too many and it must be turned away."""
+        if len(self.connections) >= self.bounds.max_connections:
+            return False
+        self.connections.add(connection)
+        if self._sweep_handle is None:
+            self._sweep_handle = loop.call_later(SWEEP_S, self._sweep, loop)
+        return True
+
+    def disconnected(self, connection: "HttpProtocol") -> None:
+        """Forget a connection."""
+        self.connections.discard(connection)
+
+    def drain(self) -> None:
+        """Take no new requests; idle connections close now, busy ones after their answer."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.drain()
+
+    def cut(self) -> None:
+        """Cancel every request in flight; each handler ends its answer with an error and settles."""
+        for task in list(self.tasks):
+            task.cancel(*CUT)
+
+    def close(self) -> None:
+        """Stop the sweep and drop what is still connected."""
+        if self._sweep_handle is not None:
+            self._sweep_handle.cancel()
+            self._sweep_handle = None
+        for connection in list(self.connections):
+            connection.abort()
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in list(self.connections):
+            if connection.deadline < now:
+                connection.expired()
+        self._tell_date()
+        self._sweep_handle = loop.call_later(SWEEP_S, self._sweep, loop) if self.connections else None
+
+    def _tell_date(self) -> None:
+        self.date_line = b"date: %b\r\n" % formatdate(self.clock.now_us() / 1_000_000, usegmt=True).encode()

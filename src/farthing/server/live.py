@@ -1,0 +1,123 @@
+"""Run the listener on its sockets until a signal, then leave in order.
+
+uvicorn opens the sockets and keeps the loop; its own way of stopping would kill the process with the signal it got and
+close streams without a word, so stopping is ours: no new connections, a while to finish, an error in the face's own
+shape for what is left, and a normal end. A second signal ends at once.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from farthing.errors import ConfigError
+from farthing.server.listener import Listener
+from farthing.server.protocol import HttpProtocol
+
+log = logging.getLogger(__name__)
+
+_CUT_WAIT_S = 2.0
+"""How long streams that are cut may take to say so and settle; both are a few microseconds of work each."""
+_BACKLOG = 2048
+"""Connections that wait to be accepted: half of what we accept at all."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        ConfigError: the port is taken, not ours to take, or the host is no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        hint = "set server.port in settings.yaml, or --port, to a free one"
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(f"port {port} on {host} is taken by another program", hint=hint) from None
+        if error.errno == errno.EACCES:
+            raise ConfigError(f"port {port} needs more rights than this account has", hint=hint) from None
+        raise ConfigError(
+            f"cannot listen on '{host}' port {port}: {error.strerror or error}", hint="set server.host in settings.yaml"
+        ) from None
+    sock.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+    return sock
+
+
+class LiveServer(uvicorn.Server):
+    """A uvicorn server that ends as described above."""
+
+    def __init__(self, listener: Listener, drain_s: float, on_ready: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def new_protocol(**_: object) -> HttpProtocol:
+            return HttpProtocol(listener, loop)
+
+        super().__init__(
+            uvicorn.Config(
+                listener.app,
+                http=new_protocol,  # type: ignore[arg-type]  # any callable that returns a protocol
+                ws="none",
+                lifespan="off",
+                loop="none",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                date_header=False,
+            )
+        )
+        self._listener = listener
+        self._drain_s = drain_s
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the sockets, then say so."""
+        await super().startup(sockets)
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, let answers end, cut what is left."""
+        listener = self._listener
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
+        listener.drain()
+        await self._until_idle(self._drain_s)
+        if listener.tasks:
+            log.warning("%d calls were still in flight after %s s and are cut", len(listener.tasks), self._drain_s)
+            listener.cut()
+            await self._until_idle(_CUT_WAIT_S, even_if_forced=True)
+        listener.close()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT; unlike uvicorn's, this does not raise them again at the end, so we exit with 0."""
+        handled = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self._on_signal) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: object) -> None:  # noqa: ARG002 - the signal module's signature
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+
+    async def _until_idle(self, seconds: float, *, even_if_forced: bool = False) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self._listener.tasks and loop.time() < until and (even_if_forced or not self.force_exit):
+            await asyncio.wait(set(self._listener.tasks), timeout=0.1)
