@@ -1,0 +1,214 @@
+"""Each try upstream: begun in the journal before a byte leaves, settled exactly once, whatever happens.
+
+What is billed, by outcome. A provider that reports usage is believed. A refusal by status, or a request of which
+nothing was sent, costs nothing. A stream that broke off, or whose client left, costs its input and what it had
+produced: the provider's own count where it had given one, else our estimate. An answer that never came, to a request
+that was sent whole, is of unknown cost.
+"""
+
+from farthing.catalog.prices import PriceBook
+from farthing.catalog.pricing import price_nanousd
+from farthing.catalog.token_estimate import LearnedRatios, ProducedText, estimate_request_tokens, family_of
+from farthing.clock import Clock
+from farthing.gateway.call import Request
+from farthing.ledger.ledger import Ledger
+from farthing.providers.protocol import Provider
+from farthing.types.calls import Attempt, Attribution, CostBasis, Opening, Outcome, Progress
+from farthing.types.identity import IdSource
+from farthing.types.models import ModelRef
+from farthing.types.usage import Usage
+from farthing.wire.meter import Reading
+
+NOTHING = Usage(input_tokens=0, output_tokens=0)
+_NO_READING = Reading()
+
+
+class Attempts:
+    """Begins attempts."""
+
+    def __init__(self, ledger: Ledger, prices: PriceBook, ids: IdSource, clock: Clock) -> None:
+        self.ledger = ledger
+        self.prices = prices
+        self.clock = clock
+        self.ratios = LearnedRatios()
+        self._ids = ids
+
+    def begin(
+        self,
+        request: Request,
+        call_id: str,
+        asked: str,
+        ref: ModelRef,
+        provider: Provider,
+        attribution: Attribution,
+        *,
+        streamed: bool,
+    ) -> "LiveAttempt":
+        """Write the beginning of an attempt to the journal; raises `JournalUnwritable`, and then nothing was begun."""
+        family = family_of(provider.known.price_key or provider.known.kind, ref.model)
+        estimate = estimate_request_tokens(request.body, family)
+        opening = Opening(
+            attempt_id=self._ids.new("att"),
+            call_id=call_id,
+            ordinal=1,
+            started_at_us=self.clock.now_us(),
+            face=request.face,
+            operation=request.operation,
+            provider=ref.provider,
+            model_asked=asked,
+            model=ref.model,
+            streamed=streamed,
+            input_tokens_estimate=round(estimate * self.ratios.correction(ref.provider, ref.model)),
+            attribution=attribution,
+        )
+        self.ledger.begin(opening)
+        return LiveAttempt(self, opening, provider, ProducedText(), estimate)
+
+
+class LiveAttempt:
+    """An attempt in flight."""
+
+    __slots__ = ("_attempts", "_estimate", "_family", "_first_output_us", "_provider", "opening", "produced", "settled")
+
+    def __init__(
+        self, attempts: Attempts, opening: Opening, provider: Provider, produced: ProducedText, estimate: int
+    ) -> None:
+        self.opening = opening
+        self.produced = produced
+        self.settled: Attempt | None = None
+        self._attempts = attempts
+        self._provider = provider
+        self._estimate = estimate
+        self._first_output_us: int | None = None
+        self._family = family_of(provider.known.price_key or provider.known.kind, opening.model)
+
+    def note_first_output(self) -> None:
+        """Remember when the first real output arrived."""
+        if self._first_output_us is None:
+            self._first_output_us = self._attempts.clock.now_us() - self.opening.started_at_us
+
+    def checkpoint(self, reading: Reading) -> None:
+        """Write to the journal what a stream has produced so far."""
+        usage = self._so_far(reading)
+        cost, price_id = self._price(usage, reading)
+        self._attempts.ledger.checkpoint(
+            Progress(
+                attempt_id=self.opening.attempt_id,
+                at_us=self._attempts.clock.now_us(),
+                usage=usage,
+                cost_nanousd=cost,
+                price_id=price_id,
+                model_served=reading.model_served,
+            )
+        )
+
+    def settle_whole(self, status: int, reading: Reading, request_id: str | None) -> Attempt:
+        """Settle an answer that came to its end, with or without usage in it."""
+        outcome: Outcome = "provider_error" if reading.error_message is not None else "ok"
+        usage, basis = reading.usage, "reported"
+        if usage is None or not usage.known:
+            usage, basis = self._so_far(reading), "estimated"
+            if outcome == "provider_error" and not self.produced.chars and reading.usage is None:
+                usage, basis = NOTHING, "reported"
+        elif usage.input_tokens:
+            self._attempts.ratios.observe(
+                self.opening.provider, self.opening.model, self._estimate, usage.input_tokens
+            )
+        return self._settle(outcome, status, usage, basis, reading, request_id)
+
+    def settle_refused(self, status: int, code: str, message: str, request_id: str | None) -> Attempt:
+        """Settle an answer whose status is an error: providers do not bill those."""
+        reading = Reading(error_code=code, error_message=message)
+        return self._settle("provider_error", status, NOTHING, "reported", reading, request_id)
+
+    def settle_free(self, status: int, request_id: str | None) -> Attempt:
+        """Settle an answer that costs nothing by its nature, such as a count of tokens."""
+        return self._settle("ok", status, NOTHING, "reported", _NO_READING, request_id)
+
+    def settle_unsent(self, code: str, message: str) -> Attempt:
+        """Settle a request that never reached the provider."""
+        reading = Reading(error_code=code, error_message=message)
+        return self._settle("unreachable", None, NOTHING, "reported", reading, None)
+
+    def settle_unanswered(self, outcome: Outcome, code: str, message: str) -> Attempt:
+        """Settle a request that was sent and of whose answer nothing is known: so is its cost."""
+        usage = Usage(input_tokens=self.opening.input_tokens_estimate)
+        reading = Reading(error_code=code, error_message=message)
+        return self._settle(outcome, None, usage, "unknown", reading, None)
+
+    def settle_broken(
+        self, outcome: Outcome, status: int, reading: Reading, code: str, message: str, request_id: str | None
+    ) -> Attempt:
+        """Settle a stream that did not come to its end: input, and what had been produced."""
+        usage = self._so_far(reading)
+        told = Reading(
+            model_served=reading.model_served,
+            service_tier=reading.service_tier,
+            error_code=reading.error_code or code,
+            error_message=reading.error_message or message,
+        )
+        return self._settle(outcome, status, usage, "estimated", told, request_id)
+
+    def _so_far(self, reading: Reading) -> Usage:
+        """What has been used until now: the provider's counts, completed by our estimates."""
+        reported = reading.usage
+        produced = self.produced.tokens(self._family)
+        if reported is None:
+            return Usage(input_tokens=self.opening.input_tokens_estimate, output_tokens=produced)
+        # A count given at the beginning of a stream says nothing of what came after it.
+        final = reading.finished and reported.output_tokens is not None
+        output = reported.output_tokens if final else max(reported.output_tokens or 0, produced)
+        given = reported.input_tokens
+        return Usage(
+            input_tokens=self.opening.input_tokens_estimate if given is None else given,
+            output_tokens=output,
+            cache_read_input_tokens=reported.cache_read_input_tokens,
+            cache_creation_5m_input_tokens=reported.cache_creation_5m_input_tokens,
+            cache_creation_1h_input_tokens=reported.cache_creation_1h_input_tokens,
+            input_audio_tokens=reported.input_audio_tokens,
+            reasoning_output_tokens=min(reported.reasoning_output_tokens, output or 0),
+            output_audio_tokens=reported.output_audio_tokens,
+            web_search_requests=reported.web_search_requests,
+            flags=reported.flags,
+        )
+
+    def _price(self, usage: Usage, reading: Reading) -> tuple[int | None, str | None]:
+        """Return cost and price id: the served model's price where it is known, else the asked model's."""
+        provider, opening = self._provider, self.opening
+        at_us = self._attempts.clock.now_us()
+        sheet = None
+        for model in (reading.model_served, opening.model):
+            if model:
+                sheet = self._attempts.prices.find(
+                    provider.name, provider.known.price_key, model, at_us, free=provider.free
+                )
+                if sheet is not None:
+                    return price_nanousd(usage, sheet, service_tier=reading.service_tier), sheet.id
+        return None, None
+
+    def _settle(
+        self, outcome: Outcome, status: int | None, usage: Usage, basis: str, reading: Reading, request_id: str | None
+    ) -> Attempt:
+        assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
+        cost, price_id = (0, None) if usage is NOTHING else self._price(usage, reading)
+        known: CostBasis = "unknown" if cost is None else "estimated" if basis == "estimated" else "reported"
+        attempt = Attempt(
+            opening=self.opening,
+            ended_at_us=self._attempts.clock.now_us(),
+            outcome=outcome,
+            http_status=status,
+            usage=usage,
+            cost_nanousd=cost,
+            cost_basis=known,
+            price_id=price_id,
+            reported_cost_nanousd=reading.reported_cost_nanousd,
+            model_served=reading.model_served,
+            service_tier=reading.service_tier,
+            first_output_us=self._first_output_us,
+            upstream_request_id=request_id,
+            error_code=reading.error_code,
+            error_message=reading.error_message,
+        )
+        self.settled = attempt
+        self._attempts.ledger.settle(attempt)
+        return attempt

@@ -1,0 +1,34 @@
+"""What a face hands to the gateway, and what it gets back."""
+
+import msgspec
+
+from farthing.gateway.metered_stream import MeteredStream
+from farthing.providers.error_mapping import UpstreamError
+from farthing.providers.protocol import Operation
+from farthing.types.principal import Principal
+from farthing.types.providers import WireFormat
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """One call as it came in; `headers` have lower-case names, `body` is as the client sent it."""
+
+    face: str
+    wire: WireFormat
+    operation: Operation
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    principal: Principal
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer: a whole `body`, or a `stream` that must be read to its end or abandoned.
+
+    `refusal` is set where the provider refused in a shape that this face's clients do not know: the face renders it.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes = b""
+    stream: MeteredStream | None = None
+    refusal: UpstreamError | None = None

@@ -1,0 +1,276 @@
+"""One call, from what a face received to what it sends back.
+
+The story: read the envelope, choose the model, refuse what may not be, write the beginning to the journal, send the
+client's bytes with at most two splices, and meter what comes back. Client and provider speak the same format here, so
+nothing is decoded that need not be.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import assert_never
+
+import msgspec
+
+from farthing.catalog.catalog import Catalog
+from farthing.errors import (
+    FarthingError,
+    ModelNotFound,
+    NotServed,
+    ProviderError,
+    ProviderTimeout,
+    UnpricedModel,
+)
+from farthing.gateway import headers as header_policy
+from farthing.gateway.attempts import Attempts, LiveAttempt
+from farthing.gateway.attribution import attribute
+from farthing.gateway.call import Reply, Request
+from farthing.gateway.encodings import AnswerDecoder, decode_request
+from farthing.gateway.live_models import LiveModels
+from farthing.gateway.metered_stream import ErrorEvent, MeteredStream
+from farthing.providers.error_mapping import read_error
+from farthing.providers.pool import Answer, Pool, nothing_sent
+from farthing.providers.protocol import Provider
+from farthing.types.calls import Outcome
+from farthing.types.identity import IdSource
+from farthing.types.models import ListedModel, ModelRef
+from farthing.types.providers import WireFormat
+from farthing.wire import anthropic_messages, openai_chat
+from farthing.wire.meter import OnText, Reading, StreamMeter
+from farthing.wire.peek import Envelope
+
+MAX_ANSWER_BYTES = 64 << 20
+"""The largest answer that is not streamed; a completion of 128k tokens with log probabilities is about 20 MB."""
+MAX_ERROR_BYTES = 1 << 20
+"""The largest error body that is read; the longest recorded one has 3 KB."""
+MAX_STREAM_BYTES = 1 << 30
+"""The most that a compressed stream may unpack to."""
+
+
+class Gateway:
+    """Serves calls; one per process."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        providers: Mapping[str, Provider],
+        pool: Pool,
+        attempts: Attempts,
+        live_models: LiveModels,
+        ids: IdSource,
+        refuse_unpriced: bool,
+        max_body_bytes: int,
+    ) -> None:
+        self._catalog = catalog
+        self._providers = providers
+        self._pool = pool
+        self._attempts = attempts
+        self._live_models = live_models
+        self._ids = ids
+        self._refuse_unpriced = refuse_unpriced
+        self._max_body_bytes = max_body_bytes
+
+    async def call(self, request: Request) -> Reply:
+        """Serve one call.
+
+        Raises:
+            FarthingError: the call was refused, or failed before anything could be handed out. The face renders it.
+        """
+        body = self._plain_body(request)
+        envelope = Envelope(body)
+        asked = envelope.model()
+        ref = await self._resolve(asked, request.wire)
+        provider = self._providers[ref.provider]
+        self._refuse_what_cannot_be(request, provider, ref)
+        streamed = request.operation != "count_tokens" and envelope.is_true("stream")
+        pieces, strip_usage = self._splice(envelope, asked, ref, provider, streamed=streamed)
+        head = provider.request_head(
+            request.operation, request.query, header_policy.forwarded(request.headers), sum(map(len, pieces))
+        )
+        call_id = self._ids.new("call")
+        attribution = attribute(request.principal, request.headers, envelope)
+        attempt = self._attempts.begin(request, call_id, asked, ref, provider, attribution, streamed=streamed)
+        answer = await self._send(provider, head, pieces, attempt)
+        return await self._answered(request, provider, answer, attempt, streamed=streamed, strip_usage=strip_usage)
+
+    async def models(self, wire: WireFormat) -> list[ListedModel]:
+        """Return the models that a client of this format may ask for."""
+        await self._live_models.refresh()
+        return [model for model in self._catalog.listing() if self._providers[model.ref.provider].known.wire == wire]
+
+    # ---- before the provider
+
+    async def _resolve(self, asked: str, wire: WireFormat) -> ModelRef:
+        try:
+            return self._catalog.resolve(asked, wire)
+        except ModelNotFound:
+            # A local server's models are known to nobody but itself.
+            if not await self._live_models.refresh():
+                raise
+            return self._catalog.resolve(asked, wire)
+
+    def _plain_body(self, request: Request) -> bytes:
+        for name, value in request.headers:
+            if name == b"content-encoding":
+                return decode_request(request.body, value, self._max_body_bytes)
+        return request.body
+
+    def _refuse_what_cannot_be(self, request: Request, provider: Provider, ref: ModelRef) -> None:
+        if provider.known.wire != request.wire:
+            raise NotServed(
+                f"'{ref}' speaks {provider.known.wire} and this path {request.wire}; translation is not built yet",
+                hint="ask a model of a provider that speaks the client's own format",
+            )
+        if self._refuse_unpriced and not provider.free and not self._priced(provider, ref):
+            raise UnpricedModel(
+                f"no price is known for '{ref}' and the settings say unpriced: refuse",
+                hint='the operator adds a row to prices: in settings.yaml, such as {model: "%s", input: 1, output: 2}'
+                % ref,
+            )
+
+    def _priced(self, provider: Provider, ref: ModelRef) -> bool:
+        now = self._attempts.clock.now_us()
+        return self._attempts.prices.find(provider.name, provider.known.price_key, ref.model, now) is not None
+
+    def _splice(
+        self, envelope: Envelope, asked: str, ref: ModelRef, provider: Provider, *, streamed: bool
+    ) -> tuple[list[bytes], bool]:
+        """Return the body to send, in pieces, and whether a usage chunk will come that the client did not ask for."""
+        changes: dict[str, bytes] = {}
+        if ref.model != asked:
+            changes["model"] = msgspec.json.encode(ref.model)
+        strip_usage = False
+        if streamed and provider.asks_for_usage:
+            options = envelope.value("stream_options") if "stream_options" in envelope else None
+            if not (isinstance(options, dict) and options.get("include_usage") is True):
+                strip_usage = True
+                wanted = {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
+                changes["stream_options"] = msgspec.json.encode(wanted)
+        return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
+
+    async def _send(self, provider: Provider, head: bytes, pieces: list[bytes], attempt: LiveAttempt) -> Answer:
+        try:
+            return await self._pool.send(provider.origin, head, pieces, provider.timeouts)
+        except ProviderError as error:
+            if nothing_sent(error):
+                attempt.settle_unsent(error.code, error.message)
+            else:
+                attempt.settle_unanswered(_outcome(error), error.code, error.message)
+            raise
+        except FarthingError as error:
+            attempt.settle_unsent(error.code, error.message)
+            raise
+        except asyncio.CancelledError:
+            attempt.settle_unanswered("cancelled", "client_left", "the client left before the answer began")
+            raise
+
+    # ---- after the provider
+
+    async def _answered(
+        self,
+        request: Request,
+        provider: Provider,
+        answer: Answer,
+        attempt: LiveAttempt,
+        *,
+        streamed: bool,
+        strip_usage: bool,
+    ) -> Reply:
+        request_id = _request_id(answer.headers)
+        headers = header_policy.returned(answer.headers)
+        headers += (
+            (b"x-farthing-call-id", attempt.opening.call_id.encode()),
+            (b"x-farthing-provider", attempt.opening.provider.encode()),
+            (b"x-farthing-model", attempt.opening.model.encode("ascii", "replace")),
+            (b"x-request-id", attempt.opening.call_id.encode()),
+        )
+        try:
+            decoder = _decoder(answer)
+            if answer.status >= 400:
+                return await self._refused(request.wire, answer, decoder, attempt, request_id, headers)
+            first = await answer.next_chunk() if streamed else b""
+            if streamed and not first.lstrip().startswith((b"{", b"[")):
+                meter, error_event = _stream_format(request.wire, attempt.produced.add, strip_usage=strip_usage)
+                stream = MeteredStream(answer, meter, attempt, error_event, request_id, decoder)
+                await stream.open(first, provider.hold_s)
+                return Reply(status=answer.status, headers=headers, stream=stream)
+            body = first + await answer.read(MAX_ANSWER_BYTES)
+            if decoder is not None:
+                body = decoder.feed(body)
+            self._settle(request, answer.status, body, attempt, request_id)
+            return Reply(status=answer.status, headers=headers, body=body)
+        except ProviderError as error:
+            answer.cancel()
+            if attempt.settled is None:
+                attempt.settle_unanswered(_outcome(error), error.code, error.message)
+            raise
+        except asyncio.CancelledError:
+            answer.cancel()
+            if attempt.settled is None:
+                attempt.settle_unanswered("cancelled", "client_left", "the client left before the answer was whole")
+            raise
+
+    def _settle(
+        self, request: Request, status: int, body: bytes, attempt: LiveAttempt, request_id: str | None
+    ) -> None:
+        if request.operation == "count_tokens":
+            attempt.settle_free(status, request_id)
+        else:
+            attempt.note_first_output()
+            attempt.settle_whole(status, _read_whole(request.wire, body, attempt.produced.add), request_id)
+
+    async def _refused(
+        self,
+        wire: WireFormat,
+        answer: Answer,
+        decoder: AnswerDecoder | None,
+        attempt: LiveAttempt,
+        request_id: str | None,
+        headers: list[tuple[bytes, bytes]],
+    ) -> Reply:
+        body = await answer.read(MAX_ERROR_BYTES)
+        if decoder is not None:
+            body = decoder.feed(body)
+        error = read_error(wire, answer.status, body)
+        attempt.settle_refused(answer.status, error.code, error.message, request_id)
+        return Reply(
+            status=answer.status, headers=headers, body=body, refusal=None if error.in_shape else error
+        )
+
+
+def _outcome(error: ProviderError) -> Outcome:
+    return "timeout" if isinstance(error, ProviderTimeout) else "provider_cut"
+
+
+def _stream_format(wire: WireFormat, on_text: OnText, *, strip_usage: bool) -> tuple[StreamMeter, ErrorEvent]:
+    match wire:
+        case "openai_chat":
+            return openai_chat.ChatStreamMeter(on_text, strip_usage=strip_usage), openai_chat.error_event
+        case "anthropic_messages":
+            return anthropic_messages.MessagesStreamMeter(on_text), anthropic_messages.error_event
+        case _:
+            assert_never(wire)
+
+
+def _read_whole(wire: WireFormat, body: bytes, on_text: OnText) -> Reading:
+    match wire:
+        case "openai_chat":
+            return openai_chat.read_answer(body, on_text)
+        case "anthropic_messages":
+            return anthropic_messages.read_answer(body, on_text)
+        case _:
+            assert_never(wire)
+
+
+def _decoder(answer: Answer) -> AnswerDecoder | None:
+    for name, value in answer.headers:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            return AnswerDecoder(value, MAX_STREAM_BYTES)
+    return None
+
+
+def _request_id(headers: list[tuple[bytes, bytes]]) -> str | None:
+    for name, value in headers:
+        if name in (b"request-id", b"x-request-id"):
+            return value.decode("latin-1")[:200]
+    return None

@@ -1,0 +1,169 @@
+"""A stream on its way to the client: counted, checkpointed, settled before its last bytes leave, and never lying.
+
+What comes before the first real output (a content, thinking or tool delta, or a finish) is held for a while: until
+then a failure can still be told by an HTTP status. Afterwards a cut ends in the format's own error event. The end of
+the attempt is in the journal before the format's last event goes out, so that a client that has seen it is never
+missing from the ledger.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderTimeout
+from farthing.gateway.attempts import LiveAttempt
+from farthing.gateway.encodings import AnswerDecoder
+from farthing.providers.pool import Answer
+from farthing.wire.meter import StreamMeter
+
+CHECKPOINT_S = 1.0
+"""After a crash at most this much of a stream's production is guessed."""
+
+ErrorEvent = Callable[[str, str], bytes]
+
+
+class MeteredStream:
+    """One streamed answer. Read `next` until it is `over`, or call `stop`."""
+
+    __slots__ = (
+        "_answer",
+        "_attempt",
+        "_checkpoint_at",
+        "_decoder",
+        "_error_event",
+        "_held",
+        "_loop",
+        "_meter",
+        "_request_id",
+        "over",
+    )
+
+    def __init__(
+        self,
+        answer: Answer,
+        meter: StreamMeter,
+        attempt: LiveAttempt,
+        error_event: ErrorEvent,
+        request_id: str | None,
+        decoder: AnswerDecoder | None,
+    ) -> None:
+        self._answer = answer
+        self._attempt = attempt
+        self._decoder = decoder
+        self._error_event = error_event
+        self._held = b""
+        self._loop = asyncio.get_running_loop()
+        self._checkpoint_at = self._loop.time() + CHECKPOINT_S
+        self._meter = meter
+        self.over = False
+        self._request_id = request_id
+
+    async def open(self, first: bytes, hold_s: float) -> None:
+        """Wait for the first real output; `first` is what has arrived already.
+
+        Raises:
+            ProviderError: the answer failed before it; nothing was handed out and the attempt is settled.
+        """
+        meter = self._meter
+        try:
+            held = [self._take(first)] if first else []
+            if not meter.has_output and first:
+                async with asyncio.timeout(hold_s):
+                    while not meter.has_output and not meter.terminal:
+                        data = await self._answer.next_chunk()
+                        if not data:
+                            break
+                        held.append(self._take(data))
+        except TimeoutError:
+            pass  # held long enough: what there is goes out, and falling back is over
+        except ProviderError as error:
+            self._settle_broken(error)
+            raise
+        if not held or (not meter.has_output and not meter.terminal and self._answer.complete):
+            held.append(meter.rest())
+            if not meter.has_output and not meter.terminal:
+                cut = ProviderCut("the stream ended before it said anything", hint="try again")
+                self._settle_broken(cut)
+                raise cut
+        self._held = b"".join(held)
+
+    async def next(self) -> bytes:
+        """Return the next bytes for the client, empty when the stream is over. Never raises a `ProviderError`."""
+        if self._held:
+            held, self._held = self._held, b""
+            return held
+        while not self.over:
+            try:
+                data = await self._answer.next_chunk()
+                out = self._take(data) if data else self._end()
+            except ProviderError as error:
+                return self._broke_off(error)
+            if out:
+                return out
+        return b""
+
+    def stop(self, error: FarthingError | None = None) -> bytes:
+        """End the stream now, because the client left or (with `error`) because we must; return what to tell it."""
+        self.over = True
+        self._answer.cancel()
+        if self._attempt.settled is not None:
+            return b""
+        told = error or FarthingError("the client left before the end of the stream")
+        code = error.code if error is not None else "client_left"
+        self._attempt.settle_broken(
+            "cancelled", self._answer.status, self._meter.reading(), code, told.message, self._request_id
+        )
+        return self._error_event(code, str(told))
+
+    def _take(self, data: bytes) -> bytes:
+        meter, attempt = self._meter, self._attempt
+        had_output = meter.has_output
+        out = meter.feed(data if self._decoder is None else self._decoder.feed(data))
+        if meter.has_output and not had_output:
+            attempt.note_first_output()
+        if meter.terminal:
+            if attempt.settled is None:
+                self._settle_whole()
+        elif self._loop.time() >= self._checkpoint_at:
+            self._checkpoint_at = self._loop.time() + CHECKPOINT_S
+            attempt.checkpoint(meter.reading())
+        return out
+
+    def _end(self) -> bytes:
+        """The provider ended its answer in order: whole, failed as it said itself, or cut all the same."""
+        rest = self._meter.rest()
+        self.over = True
+        if self._attempt.settled is None:
+            if not self._meter.reading().finished and not self._meter.failed:
+                return self._broke_off(ProviderCut("the stream ended before its answer was finished"))
+            self._settle_whole()
+        return rest
+
+    def _settle_whole(self) -> None:
+        reading = self._meter.reading()
+        if self._meter.failed:
+            self._attempt.settle_broken(
+                "provider_error",
+                self._answer.status,
+                reading,
+                "provider_error",
+                "the provider ended its stream with an error",
+                self._request_id,
+            )
+        else:
+            self._attempt.settle_whole(self._answer.status, reading, self._request_id)
+
+    def _broke_off(self, error: ProviderError) -> bytes:
+        """The answer failed: settle, and tell the client in its own format. Nobody is told once all was said."""
+        self.over = True
+        if self._attempt.settled is not None:
+            return b""
+        self._settle_broken(error)
+        return self._error_event(error.code, str(error))
+
+    def _settle_broken(self, error: ProviderError) -> None:
+        self._answer.cancel()
+        if self._attempt.settled is None:
+            outcome = "timeout" if isinstance(error, ProviderTimeout) else "provider_cut"
+            self._attempt.settle_broken(
+                outcome, self._answer.status, self._meter.reading(), error.code, error.message, self._request_id
+            )

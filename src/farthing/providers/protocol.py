@@ -1,0 +1,39 @@
+"""What the gateway needs of a provider."""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from farthing.providers.pool import Origin, Timeouts
+from farthing.types.providers import KnownProvider
+from farthing.types.secret import Secret
+
+Operation = Literal["chat.completions", "messages", "count_tokens", "models"]
+"""What can be asked of a provider; a provider refuses (`NotServed`) what its wire format does not have."""
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """What a provider is called with: a secret, or none because it needs none, or what is `missing`, in words."""
+
+    secret: Secret | None = None
+    missing: str | None = None
+
+
+class Provider(Protocol):
+    """One configured provider."""
+
+    name: str
+    known: KnownProvider
+    origin: Origin
+    timeouts: Timeouts
+    free: bool
+    hold_s: float
+    asks_for_usage: bool
+
+    def request_head(self, operation: Operation, query: bytes, headers: bytes, body_bytes: int) -> bytes:
+        """Return a whole HTTP request head, blank line included, with our credential in it.
+
+        `headers` are ready header lines to pass on; they hold no credential, no host and no length. Raises
+        `CredentialMissing` where the provider needs one that is not there.
+        """
+        ...

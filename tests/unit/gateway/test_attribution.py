@@ -1,0 +1,74 @@
+import json
+from typing import Any
+
+import pytest
+
+from farthing.gateway.attribution import MAX_CHARS, attribute
+from farthing.types.calls import Attribution
+from farthing.types.principal import Principal
+from farthing.wire.peek import Envelope
+
+WHO = Principal("key_1", "my-app", project="from-key", user="key-user")
+
+
+def told(headers: dict[str, str] | None = None, **body: Any) -> Attribution:
+    pairs = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    return attribute(WHO, pairs, Envelope(json.dumps({"model": "m", **body}).encode()))
+
+
+def test_without_a_word_the_key_says_who_it_is() -> None:
+    assert told() == Attribution("key_1", "my-app", project="from-key", user="key-user")
+
+
+def test_our_own_headers_win_over_everything() -> None:
+    headers = {
+        "x-farthing-project": "p",
+        "x-farthing-session": "s",
+        "x-farthing-user": "u",
+        "x-farthing-task": "t",
+        "x-farthing-tags": "a,b",
+        "x-farthing-branch": "main",
+        "x-farthing-pull-request": "12",
+        "x-farthing-sub-agent": "explore",
+        "x-claude-code-session-id": "other",
+    }
+    assert told(headers, user="x", prompt_cache_key="y") == Attribution(
+        "key_1",
+        "my-app",
+        project="p",
+        session="s",
+        user="u",
+        task="t",
+        tags="a,b",
+        branch="main",
+        pull_request="12",
+        sub_agent="explore",
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "session", "user"),
+    [
+        ({"x-claude-code-session-id": "cc"}, {}, "cc", "key-user"),
+        ({}, {"metadata": {"user_id": '{"session_id":"s1","account_uuid":"acc"}'}}, "s1", "acc"),
+        ({}, {"metadata": {"user_id": "user_ab_account__session_s2"}}, "s2", "user_ab_account_"),
+        ({}, {"metadata": {"user_id": "alice"}}, None, "alice"),
+        ({}, {"metadata": {"user_id": "{broken"}}, None, "{broken"),
+        ({}, {"metadata": {"user_id": 7}}, None, "key-user"),
+        ({}, {"metadata": ["x"]}, None, "key-user"),
+        ({}, {"prompt_cache_key": "pck", "user": "bob"}, "pck", "bob"),
+    ],
+)
+def test_clients_say_it_in_their_own_ways(
+    headers: dict[str, str], body: dict[str, Any], session: str | None, user: str | None
+) -> None:
+    attribution = told(headers, **body)
+    assert (attribution.session, attribution.user) == (session, user)
+
+
+def test_values_are_short_and_printable() -> None:
+    attribution = told({"x-farthing-task": "a\x1b[31mb" + "c" * 500}, user="\n")
+    assert attribution.task is not None
+    assert attribution.task.startswith("a[31mb")
+    assert len(attribution.task) <= MAX_CHARS
+    assert attribution.user == "key-user"
