@@ -1,0 +1,125 @@
+"""What every store can do.
+
+Methods are coroutines although SQLite is not: callers are written for a store that is a network away. Every method
+raises `StoreError` when the store cannot be reached or used, and has then changed nothing.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import msgspec
+
+from farthing.types.calls import Attempt
+from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that we issued. The key itself is nowhere: `digest` is its HMAC, `shown` its first characters."""
+
+    id: str
+    name: str
+    shown: str
+    digest: bytes
+    created_at_us: int
+    revoked_at_us: int | None = None
+    organisation: str = "default"
+    team: str | None = None
+    project: str | None = None
+    user: str | None = None
+
+
+class LedgerStore(Protocol):
+    """Keeps attempts, each once, and their daily totals."""
+
+    async def append(self, attempts: Sequence[Attempt]) -> int:
+        """Keep these attempts and add them to the daily totals, all or none; return how many were new.
+
+        An attempt whose id is already kept changes nothing, whatever else it says.
+        """
+        ...
+
+    async def known(self, attempt_ids: Collection[str]) -> set[str]:
+        """Return those of the ids that are kept."""
+        ...
+
+    async def costs(self, by: CostsBy | None, since_us: int | None = None) -> list[CostsRow]:
+        """Return costs of attempts begun at or after `since_us`, dearest group first; one row when `by` is None.
+
+        Groups are `provider:model`, names of keys as they are now, and UTC days (in order of time, not of cost).
+        """
+        ...
+
+    async def recent(self, limit: int, before_call_id: str | None = None) -> list[list[Attempt]]:
+        """Return the attempts of the `limit` youngest calls (older than `before_call_id`), youngest call first.
+
+        Ids sort by time of birth (see `types/identity.py`), so the last call's id is the next page's `before_call_id`.
+        """
+        ...
+
+    async def call(self, call_id: str) -> list[Attempt]:
+        """Return one call's attempts in order of trying; empty where there is no such call."""
+        ...
+
+    async def call_ids(self, prefix: str, limit: int) -> list[str]:
+        """Return at most `limit` ids of calls that begin with `prefix`, or have an attempt whose id does, in order."""
+        ...
+
+    async def attempts_after(self, attempt_id: str, limit: int) -> list[Attempt]:
+        """Return up to `limit` attempts whose id is greater, in order of id; `""` begins at the first."""
+        ...
+
+    async def attempts_of(self, attempt_ids: Collection[str]) -> list[Attempt]:
+        """Return those of these attempts that are kept, in order of id."""
+        ...
+
+    async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
+        """Return (call id, ordinal, times) of tries that stand in the ledger more than once."""
+        ...
+
+    async def daily_totals(self) -> list[DailyTotal]:
+        """Return the totals as they were kept, by day, key, provider and model."""
+        ...
+
+    async def daily_totals_recomputed(self) -> list[DailyTotal]:
+        """Return the totals as the attempts add up now, in the same order."""
+        ...
+
+    async def damage(self) -> list[str]:
+        """Return what the store's own consistency check complains about; empty when it is sound."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Keeps the keys we issued."""
+
+    async def keys(self) -> list[KeyRecord]:
+        """Return every key, revoked ones too, oldest first."""
+        ...
+
+    async def add_key(self, record: KeyRecord) -> bool:
+        """Keep a new key; False, and nothing changed, when its name, id or digest is taken."""
+        ...
+
+    async def revoke_key(self, key_id: str, at_us: int) -> bool:
+        """Revoke a key; False when there is none or it is revoked already (the first time stays)."""
+        ...
+
+    async def rename_key(self, key_id: str, name: str) -> bool:
+        """Give a key another name; False when there is no such key or the name is taken."""
+        ...
+
+    async def change_counter(self) -> int:
+        """Return a number that grew with every change to the keys, by whichever process."""
+        ...
+
+
+class Store(LedgerStore, KeyStore, Protocol):
+    """Everything one installation keeps."""
+
+    async def open(self) -> None:
+        """Make or migrate the store and be ready; opening an open store changes nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Finish and let go; closing twice changes nothing."""
+        ...

@@ -1,0 +1,33 @@
+-- What each group cost: dearest first, days in order of time. One row without a group when :by is NULL.
+-- A key that was renamed stands under its name of now.
+SELECT
+    CASE :by
+        WHEN 'model' THEN attempts.provider || ':' || attempts.model
+        WHEN 'provider' THEN attempts.provider
+        WHEN 'key' THEN coalesce(keys.name, nullif(attempts.key_name, ''), attempts.key_id)
+        WHEN 'session' THEN attempts.session
+        WHEN 'project' THEN attempts.project
+        WHEN 'task' THEN attempts.task
+        WHEN 'branch' THEN attempts.branch
+        WHEN 'day' THEN date(attempts.started_at_us / 1000000, 'unixepoch')
+    END AS label,
+    count(DISTINCT call_id) AS calls,
+    count(*) AS attempts,
+    coalesce(sum(input_tokens), 0) AS input_tokens,
+    coalesce(sum(output_tokens), 0) AS output_tokens,
+    sum(cache_read_input_tokens) AS cache_read_input_tokens,
+    sum(cache_creation_5m_input_tokens + cache_creation_1h_input_tokens) AS cache_creation_input_tokens,
+    sum(reasoning_output_tokens) AS reasoning_output_tokens,
+    sum(web_search_requests) AS web_search_requests,
+    coalesce(sum(cost_nanousd), 0) AS cost,
+    count(*) - count(cost_nanousd) AS unknown_cost_attempts,
+    sum(cost_basis = 'estimated') AS estimated_attempts,
+    sum(input_tokens IS NULL OR output_tokens IS NULL) AS unknown_usage_attempts,
+    coalesce(sum(reported_cost_nanousd) FILTER (WHERE cost_nanousd IS NOT NULL), 0) AS reported_cost,
+    coalesce(sum(cost_nanousd) FILTER (WHERE reported_cost_nanousd IS NOT NULL), 0) AS comparable_cost,
+    coalesce(sum(reported_cost_nanousd) FILTER (WHERE cost_nanousd IS NULL), 0) AS reported_only
+FROM attempts
+LEFT JOIN keys ON keys.id = attempts.key_id
+WHERE :since IS NULL OR started_at_us >= :since
+GROUP BY label
+ORDER BY CASE WHEN :by = 'day' THEN 0 ELSE -coalesce(sum(cost_nanousd), 0) END, label NULLS LAST

@@ -1,0 +1,5 @@
+-- Every key, oldest first.
+SELECT
+    id, name, shown, digest, created_at_us, revoked_at_us, organisation, team, project, user
+FROM keys
+ORDER BY created_at_us, id

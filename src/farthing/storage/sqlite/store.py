@@ -1,0 +1,202 @@
+"""The SQLite store: one connection that writes, and where it is given a second thread, one that reads beside it.
+
+Appending tries the plain insert first and looks for attempts that are kept already only when one collides: that is the
+case after a crash, never in daily life, and looking costs as much as inserting.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from farthing.errors import StoreError
+from farthing.storage.protocols import KeyRecord
+from farthing.storage.sqlite.database import Migration, open_database, open_reader, shipped_migrations, store_error
+from farthing.storage.sqlite.rows import attempt_of, costs_row_of, daily_total_of, row_of
+from farthing.storage.sqlite.sql import query
+from farthing.types.calls import Attempt
+from farthing.types.ledger import CostsBy, CostsRow, DailyTotal, add_up
+from farthing.types.offload import Offload
+
+T = TypeVar("T")
+
+_AFTER_EVERY_ID = "\U0010ffff"  # sorts behind every character an id can hold
+
+
+class SqliteStore:
+    """See `storage/protocols.py`. `reads`, where given, lets questions run beside the ledger's commits."""
+
+    def __init__(
+        self,
+        path: Path,
+        writes: Offload,
+        reads: Offload | None = None,
+        *,
+        migrations: Sequence[Migration] | None = None,
+    ) -> None:
+        self._path = path
+        self._writes = writes
+        self._reads = reads
+        self._migrations = shipped_migrations() if migrations is None else migrations
+        self._writer: apsw.Connection | None = None
+        self._reader: apsw.Connection | None = None
+
+    async def open(self) -> None:
+        """See `Store.open`; migrates, having made a copy first."""
+        if self._writer is not None:
+            return
+        self._writer = await self._writes.run(lambda: open_database(self._path, self._migrations))
+        if self._reads is not None:
+            self._reader = await self._reads.run(lambda: open_reader(self._path))
+
+    async def close(self) -> None:
+        """See `Store.close`; the offloads stay open, they belong to the caller."""
+        reader, self._reader = self._reader, None
+        writer, self._writer = self._writer, None
+        if reader is not None and self._reads is not None:
+            await self._reads.run(reader.close)
+        if writer is not None:
+            await self._writes.run(writer.close)
+
+    async def append(self, attempts: Sequence[Attempt]) -> int:
+        """See `LedgerStore.append`."""
+        return await self._write(lambda connection: _append(connection, attempts))
+
+    async def known(self, attempt_ids: Collection[str]) -> set[str]:
+        """See `LedgerStore.known`."""
+        return await self._read(lambda connection: _known(connection, attempt_ids))
+
+    async def costs(self, by: CostsBy | None, since_us: int | None = None) -> list[CostsRow]:
+        """See `LedgerStore.costs`."""
+        rows = await self._all("costs", {"by": by, "since": since_us})
+        if not rows and by is None:
+            rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]
+        return [costs_row_of(row) for row in rows]
+
+    async def recent(self, limit: int, before_call_id: str | None = None) -> list[list[Attempt]]:
+        """See `LedgerStore.recent`."""
+        rows = await self._all("recent", {"limit": limit, "before": before_call_id})
+        attempts = map(attempt_of, rows)
+        return [list(tries) for _, tries in groupby(attempts, key=lambda attempt: attempt.opening.call_id)]
+
+    async def call(self, call_id: str) -> list[Attempt]:
+        """See `LedgerStore.call`."""
+        return [attempt_of(row) for row in await self._all("call", (call_id,))]
+
+    async def call_ids(self, prefix: str, limit: int) -> list[str]:
+        """See `LedgerStore.call_ids`."""
+        bindings = {"low": prefix, "high": prefix + _AFTER_EVERY_ID, "limit": limit}
+        return [row[0] for row in await self._all("call_ids", bindings)]
+
+    async def attempts_after(self, attempt_id: str, limit: int) -> list[Attempt]:
+        """See `LedgerStore.attempts_after`."""
+        return [attempt_of(row) for row in await self._all("attempts_after", (attempt_id, limit))]
+
+    async def attempts_of(self, attempt_ids: Collection[str]) -> list[Attempt]:
+        """See `LedgerStore.attempts_of`."""
+        return [attempt_of(row) for row in await self._all("attempts_of", (_json(attempt_ids),))]
+
+    async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
+        """See `LedgerStore.repeated_tries`."""
+        return [(row[0], row[1], row[2]) for row in await self._all("repeated_tries", (limit,))]
+
+    async def daily_totals(self) -> list[DailyTotal]:
+        """See `LedgerStore.daily_totals`."""
+        return [daily_total_of(row) for row in await self._all("daily_totals", ())]
+
+    async def daily_totals_recomputed(self) -> list[DailyTotal]:
+        """See `LedgerStore.daily_totals_recomputed`."""
+        return [daily_total_of(row) for row in await self._all("daily_totals_recomputed", ())]
+
+    async def damage(self) -> list[str]:
+        """See `LedgerStore.damage`."""
+        return await self._read(_damage)
+
+    async def keys(self) -> list[KeyRecord]:
+        """See `KeyStore.keys`."""
+        rows = await self._all("keys", ())
+        return [KeyRecord(**dict(zip(KeyRecord.__struct_fields__, row, strict=True))) for row in rows]
+
+    async def add_key(self, record: KeyRecord) -> bool:
+        """See `KeyStore.add_key`."""
+        return await self._change("key_add", msgspec.structs.astuple(record))
+
+    async def revoke_key(self, key_id: str, at_us: int) -> bool:
+        """See `KeyStore.revoke_key`."""
+        return await self._change("key_revoke", {"id": key_id, "at": at_us})
+
+    async def rename_key(self, key_id: str, name: str) -> bool:
+        """See `KeyStore.rename_key`."""
+        return await self._change("key_rename", {"id": key_id, "name": name})
+
+    async def change_counter(self) -> int:
+        """See `KeyStore.change_counter`."""
+        (row,) = await self._all("change_counter", ())
+        counter: int = row[0]
+        return counter
+
+    async def _all(self, name: str, bindings: Any) -> list[tuple[Any, ...]]:
+        return await self._read(lambda connection: connection.execute(query(name), bindings).fetchall())
+
+    async def _change(self, name: str, bindings: Any) -> bool:
+        def change(connection: apsw.Connection) -> bool:
+            connection.execute(query(name), bindings)
+            return connection.changes() > 0
+
+        return await self._write(change)
+
+    async def _write(self, work: Callable[[apsw.Connection], T]) -> T:
+        return await self._writes.run(lambda: self._guarded(self._writer, work))
+
+    async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
+        if self._reads is None:
+            return await self._write(work)
+        return await self._reads.run(lambda: self._guarded(self._reader, work))
+
+    def _guarded(self, connection: apsw.Connection | None, work: Callable[[apsw.Connection], T]) -> T:
+        """Run `work` on the connection's own thread; SQLite's errors become ours."""
+        if connection is None:
+            raise StoreError(f"The ledger's database {str(self._path)!r} is not open.")
+        try:
+            return work(connection)
+        except apsw.Error as error:
+            raise store_error(self._path, error) from error
+
+
+def _append(connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        new = attempts
+        try:
+            connection.executemany(query("attempt_insert"), map(row_of, attempts))
+        except apsw.ConstraintError:
+            # Some are kept already. A failed statement ends the loop and not the transaction: begin it anew.
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            kept = _known(connection, [attempt.opening.attempt_id for attempt in attempts])
+            by_id = {a.opening.attempt_id: a for a in reversed(attempts) if a.opening.attempt_id not in kept}
+            new = list(by_id.values())
+            connection.executemany(query("attempt_insert"), map(row_of, new))
+        connection.executemany(query("daily_total_add"), map(msgspec.structs.astuple, add_up(new)))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return len(new)
+
+
+def _known(connection: apsw.Connection, attempt_ids: Collection[str]) -> set[str]:
+    return {row[0] for row in connection.execute(query("attempts_known"), (_json(attempt_ids),))}
+
+
+def _damage(connection: apsw.Connection) -> list[str]:
+    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
+    return [] if found == ["ok"] else found
+
+
+def _json(attempt_ids: Collection[str]) -> str:
+    return msgspec.json.encode(list(attempt_ids)).decode()

@@ -1,0 +1,173 @@
+import re
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from farthing.errors import StoreError
+from farthing.storage.sqlite import SqliteStore
+from farthing.storage.sqlite.database import APPLICATION_ID, Migration, open_database, shipped_migrations
+from farthing.storage.sqlite.rows import COLUMNS
+from farthing.storage.sqlite.sql import query
+from farthing.types.ledger import CostsRow, DailyTotal
+from tests.contracts.ledger_samples import InPlace, attempt
+
+SECOND = Migration(len(shipped_migrations()) + 1, "next.sql", "ALTER TABLE keys ADD COLUMN note TEXT;")
+
+
+@pytest.fixture
+async def path(tmp_path: Path) -> AsyncIterator[Path]:
+    """A database with one attempt in it."""
+    path = tmp_path / "farthing.db"
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    await store.append([attempt(1)])
+    yield path
+    await store.close()
+
+
+async def test_the_files_are_for_their_owner_only(path: Path) -> None:
+    files = list(path.parent.iterdir())
+    assert len(files) == 3  # the database, its log and the log's index
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
+def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "farthing.db"
+    open_database(path, shipped_migrations()).close()
+    path.chmod(0o644)
+    open_database(path, shipped_migrations()).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_commits_are_on_the_disk_when_they_return(path: Path) -> None:
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    assert store._writer is not None
+    assert store._writer.pragma("journal_mode") == "wal"
+    assert store._writer.pragma("synchronous") == 2  # FULL
+    assert store._writer.pragma("application_id") == APPLICATION_ID
+    await store.close()
+
+
+async def test_a_store_newer_than_the_program_is_refused(path: Path) -> None:
+    newer = SqliteStore(path, InPlace(), migrations=[*shipped_migrations(), SECOND])
+    await newer.open()
+    await newer.close()
+    with pytest.raises(StoreError, match=r"has version 2; this program knows versions up to 1.*newer Farthing"):
+        await SqliteStore(path, InPlace()).open()
+
+
+async def test_a_migration_makes_a_copy_first(path: Path) -> None:
+    newer = SqliteStore(path, InPlace(), migrations=[*shipped_migrations(), SECOND])
+    await newer.open()
+    assert [a.opening.attempt_id for a in await newer.attempts_after("", 9)] == ["att_000001"]
+    await newer.close()
+    copy = path.with_name("farthing.db.before-0002")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    old = SqliteStore(copy, InPlace())
+    await old.open()
+    assert await old.known(["att_000001"]) == {"att_000001"}
+    await old.close()
+
+
+async def test_a_migration_that_fails_leaves_the_tables_as_they_were(path: Path) -> None:
+    broken = Migration(2, "broken.sql", "CREATE TABLE half (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);")
+    with pytest.raises(StoreError, match="nowhere"):
+        await SqliteStore(path, InPlace(), migrations=[*shipped_migrations(), broken]).open()
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    assert store._writer is not None
+    assert store._writer.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").get == 0
+    await store.close()
+
+
+async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    with pytest.raises(StoreError, match="another program"):
+        await SqliteStore(path, InPlace()).open()
+
+
+async def test_a_file_that_is_no_database_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "farthing.db"
+    path.write_bytes(b"not a database at all, but long enough to be looked at" * 50)
+    with pytest.raises(StoreError, match=r"farthing\.db' cannot be used: file is not a database.*move the file away"):
+        await SqliteStore(path, InPlace()).open()
+
+
+async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="gone"):
+        await SqliteStore(tmp_path / "gone" / "farthing.db", InPlace()).open()
+
+
+async def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is not open"):
+        await SqliteStore(tmp_path / "farthing.db", InPlace()).known([])
+
+
+async def test_a_batch_that_fails_leaves_nothing_behind(path: Path) -> None:
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    with pytest.raises(OverflowError):
+        await store.append([attempt(2), attempt(3, cost_nanousd=1 << 64)])
+    assert await store.known(["att_000002"]) == set()
+    assert await store.append([attempt(2)]) == 1
+    await store.close()
+
+
+async def test_a_total_that_no_longer_fits_is_refused_and_not_rounded(path: Path) -> None:
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    await store.append([attempt(2, cost_nanousd=(1 << 63) - 10_000)])
+    with pytest.raises(StoreError):
+        await store.append([attempt(3, cost_nanousd=10_000)])
+    assert await store.known(["att_000003"]) == set()
+    await store.close()
+
+
+async def test_a_database_locked_by_another_process_is_a_store_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farthing.storage.sqlite.database.BUSY_TIMEOUT_MS", 1)
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match=r"locked.*another process"):
+        await store.append([attempt(2)])
+    other.execute("ROLLBACK")
+    assert await store.append([attempt(2)]) == 1
+    other.close()
+    await store.close()
+
+
+def test_columns_stand_in_the_order_of_rows() -> None:
+    text = query("attempt_insert")
+    listed = re.search(r"\((.*?)\)", text.split("INSERT INTO attempts")[1], re.DOTALL)
+    assert listed is not None
+    assert tuple(name.strip() for name in listed[1].split(",")) == COLUMNS
+    table = re.search(r"CREATE TABLE attempts \((.*?)\n\) STRICT", shipped_migrations()[0].script, re.DOTALL)
+    assert table is not None
+    lines = [line.split()[0] for line in table[1].strip().splitlines() if not line.strip().startswith("--")]
+    assert tuple(lines) == COLUMNS
+
+
+def test_every_query_says_what_it_is() -> None:
+    folder = Path(query.__wrapped__.__code__.co_filename).parent / "queries"
+    files = sorted(folder.glob("*.sql"))
+    assert len(files) > 15
+    assert [file.name for file in files if not file.read_text().startswith("-- ")] == []
+
+
+def test_sums_in_sql_stand_in_the_types_order() -> None:
+    costs = re.findall(r" AS (\w+),?$", query("costs"), re.MULTILINE)
+    short = {"cost": "cost_nanousd", "label": "group", "reported_only": "reported_only_nanousd"}
+    short |= {"reported_cost": "reported_cost_nanousd", "comparable_cost": "comparable_cost_nanousd"}
+    assert tuple(short.get(name, name) for name in costs) == CostsRow.__struct_fields__
+    totals = re.findall(r" AS (\w+),?$", query("daily_totals_recomputed"), re.MULTILINE)
+    assert tuple(totals) == DailyTotal.__struct_fields__[4:]
