@@ -11,6 +11,10 @@ from farthing.clock import Clock
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 
+_RANDOM_BYTES = 10
+_DRAWN_BYTES = 64 * _RANDOM_BYTES
+"""Asking the system for each id costs 1.5 us; for 64 at once, 0.05 each."""
+
 RandomBytes = Callable[[int], bytes]
 """Returns that many random bytes; `os.urandom` in production, a seeded generator in the simulator."""
 
@@ -21,10 +25,17 @@ class IdSource:
     def __init__(self, clock: Clock, random_bytes: RandomBytes) -> None:
         self._clock = clock
         self._random_bytes = random_bytes
+        self._drawn = b""
+        self._used = 0
 
     def new(self, prefix: str) -> str:
         """Return a new id such as `call_01kagv3x7q5c2r8m4z6t9w0y1b` (26 characters after the prefix)."""
-        value = ((self._clock.now_us() // 1000) & 0xFFFFFFFFFFFF) << 80 | int.from_bytes(self._random_bytes(10))
+        start = self._used
+        if start >= len(self._drawn):
+            self._drawn, start = self._random_bytes(_DRAWN_BYTES), 0
+        self._used = start + _RANDOM_BYTES
+        random = int.from_bytes(self._drawn[start : self._used])
+        value = ((self._clock.now_us() // 1000) & 0xFFFFFFFFFFFF) << 80 | random
         pairs = _PAIRS
         return (
             f"{prefix}_{pairs[value >> 120]}{pairs[value >> 110 & 1023]}{pairs[value >> 100 & 1023]}"

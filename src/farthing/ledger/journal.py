@@ -1,0 +1,267 @@
+"""The worker's journal: one line per event of an attempt, on its way to the disk before the bytes that depend on it.
+
+A record is one `os.write` to a file opened with O_APPEND: once it returns, the record survives `kill -9`, because it
+lies in the kernel (3 us; an fsync would cost a thousand). It does not survive the power going off within the seconds
+that the kernel takes to write it out; the store, which fsyncs each batch, is then at most one batch behind.
+
+Lines are JSON objects with one member:
+
+    {"begin": Opening}         before the first byte goes upstream
+    {"checkpoint": Progress}   at most once a second while a stream flows
+    {"end": Ending}            an attempt whose begin line stands in the same file
+    {"ended": Attempt}         an attempt begun in an earlier file: whole, so that each file speaks for itself
+
+Blank lines are what a probe left. The journal is cut into segments so that what has been posted can be deleted.
+"""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from farthing.errors import JournalUnwritable
+from farthing.types.calls import Attempt, CostBasis, Opening, Outcome, Progress
+from farthing.types.usage import Usage
+
+SUFFIX = ".journal"
+FILE_MODE = 0o600
+MAX_SEGMENT_BYTES = 16 << 20
+"""About 16,000 calls. Small enough to read in a fifth of a second, large enough that files are made rarely."""
+
+_PROBE = b" " * 4095 + b"\n"  # as large as our largest ordinary record; a blank line to readers
+_MAX_NAME_TRIES = 1000  # names collide only in a simulator, where clock and pid stand still
+
+
+class Ending(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An `Attempt` less its opening, which the journal has already."""
+
+    attempt_id: str
+    ended_at_us: int
+    outcome: Outcome
+    usage: Usage
+    cost_basis: CostBasis
+    http_status: int | None = None
+    cost_nanousd: int | None = None
+    price_id: str | None = None
+    reported_cost_nanousd: int | None = None
+    model_served: str | None = None
+    service_tier: str | None = None
+    first_output_us: int | None = None
+    upstream_request_id: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+    def attempt(self, opening: Opening) -> Attempt:
+        """Return the whole attempt."""
+        fields = msgspec.structs.asdict(self)
+        del fields["attempt_id"]
+        return Attempt(opening=opening, **fields)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A journal line; exactly one member is there."""
+
+    begin: Opening | None = None
+    checkpoint: Progress | None = None
+    end: Ending | None = None
+    ended: Attempt | None = None
+
+
+class Files(Protocol):
+    """The system calls that a journal makes; a test puts a full disk here."""
+
+    def open(self, path: Path) -> int:
+        """Make a new file for appending, for our eyes only; FileExistsError where there is one."""
+        ...
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        """Append; return how many bytes were taken."""
+        ...
+
+    def truncate(self, descriptor: int, length: int) -> None:
+        """Cut the file."""
+        ...
+
+    def close(self, descriptor: int) -> None:
+        """Let go."""
+        ...
+
+
+class SystemFiles:
+    """The system's own calls."""
+
+    def open(self, path: Path) -> int:
+        """See `Files.open`."""
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), FILE_MODE)
+
+    write = staticmethod(os.write)
+    truncate = staticmethod(os.ftruncate)
+    close = staticmethod(os.close)
+
+
+class Segment:
+    """One journal file.
+
+    `holds` counts the attempts whose begin, last checkpoint or end stands here and which are not posted yet; `spilled`
+    says that it has ends which only a reader can find again. With neither it may go.
+    """
+
+    __slots__ = ("holds", "path", "size_bytes", "spilled")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.holds = 0
+        self.spilled = False
+        self.size_bytes = 0
+
+
+class Journal:
+    """Appends records to this process's own segments. Not for several threads.
+
+    `boot` names the process: its start and its pid, so that names sort by time and none is used twice.
+    """
+
+    def __init__(
+        self, folder: Path, boot: str, *, max_segment_bytes: int = MAX_SEGMENT_BYTES, files: Files | None = None
+    ) -> None:
+        self._folder = folder
+        self._boot = boot
+        self._max_segment_bytes = max_segment_bytes
+        self._files: Files = files or SystemFiles()
+        self._encode = msgspec.json.Encoder().encode
+        self._descriptor = -1
+        self._sequence = 0
+        self._torn = False
+        self._closed = False
+        self.writable = False  # until the first probe
+        self.segment: Segment | None = None
+        self.segments: list[Segment] = []
+
+    def begin(self, opening: Opening) -> Segment:
+        """Write a begin line; return the segment it stands in.
+
+        Raises:
+            JournalUnwritable: it could not be written; nothing of it is left in the file.
+        """
+        return self._append(b'{"begin":' + self._encode(opening) + b"}\n")
+
+    def checkpoint(self, progress: Progress) -> Segment:
+        """Write a checkpoint line; otherwise as `begin`."""
+        return self._append(b'{"checkpoint":' + self._encode(progress) + b"}\n")
+
+    def end(self, attempt: Attempt, begun_in: Segment) -> Segment:
+        """Write an end line; short where the attempt was begun in the current segment, whole elsewhere."""
+        if begun_in is not self._current():
+            return self._append(b'{"ended":' + self._encode(attempt) + b"}\n")
+        ending = Ending(
+            attempt_id=attempt.opening.attempt_id,
+            ended_at_us=attempt.ended_at_us,
+            outcome=attempt.outcome,
+            usage=attempt.usage,
+            cost_basis=attempt.cost_basis,
+            http_status=attempt.http_status,
+            cost_nanousd=attempt.cost_nanousd,
+            price_id=attempt.price_id,
+            reported_cost_nanousd=attempt.reported_cost_nanousd,
+            model_served=attempt.model_served,
+            service_tier=attempt.service_tier,
+            first_output_us=attempt.first_output_us,
+            upstream_request_id=attempt.upstream_request_id,
+            error_code=attempt.error_code,
+            error_message=attempt.error_message,
+        )
+        return self._append(b'{"end":' + self._encode(ending) + b"}\n")
+
+    def probe(self) -> bool:
+        """Try to write when writing had failed; return whether the journal is writable now."""
+        if not self.writable:
+            try:
+                segment = self._append(_PROBE)
+            except JournalUnwritable:
+                return False
+            try:
+                self._files.truncate(self._descriptor, segment.size_bytes - len(_PROBE))
+                segment.size_bytes -= len(_PROBE)
+            except OSError:
+                pass  # it stays behind as a blank line
+        return self.writable
+
+    def close(self) -> None:
+        """Let go of the current segment's file; nothing can be written afterwards, so it too can be `finished`."""
+        self.writable = False
+        self._closed = True
+        self.segment = None
+        self._let_go()
+
+    def finished(self) -> list[Segment]:
+        """Take and return the segments that nothing will be written to and nothing is awaited from."""
+        finished = [one for one in self.segments if one.holds == 0 and not one.spilled and one is not self.segment]
+        if finished:
+            self.segments = [one for one in self.segments if one not in finished]
+        return finished
+
+    def _append(self, line: bytes) -> Segment:
+        segment = self._current()
+        try:
+            written = self._files.write(self._descriptor, line)
+        except OSError as error:
+            self.writable = False
+            raise _unwritable(self._folder, error.strerror or str(error)) from error
+        if written != len(line):
+            # A full disk takes part of a line. That part must go, or it would spoil the next line.
+            self.writable = False
+            self._torn = True
+            raise _unwritable(self._folder, f"only {written} of {len(line)} bytes were taken")
+        segment.size_bytes += written
+        self.writable = True
+        return segment
+
+    def _current(self) -> Segment:
+        """Return the segment that the next line goes to: the one there is, that one mended, or a new one."""
+        segment = self.segment
+        if segment is not None and not self._torn and segment.size_bytes < self._max_segment_bytes:
+            return segment
+        if segment is not None and self._torn:
+            try:
+                self._files.truncate(self._descriptor, segment.size_bytes)
+            except OSError:
+                pass  # then it keeps its torn last line, which readers tolerate, and a new one is begun
+            else:
+                self._torn = False
+                return self._current()
+        if self._closed:
+            raise _unwritable(self._folder, "it is closed, the program is stopping")
+        try:
+            path, descriptor = self._make_file()
+        except OSError as error:
+            self.writable = False
+            raise _unwritable(self._folder, error.strerror or str(error)) from error
+        self._let_go()
+        self._descriptor, self._torn = descriptor, False
+        self.segment = Segment(path)
+        self.segments.append(self.segment)
+        return self.segment
+
+    def _make_file(self) -> tuple[Path, int]:
+        for _ in range(_MAX_NAME_TRIES):
+            self._sequence += 1
+            path = self._folder / f"{self._boot}-{self._sequence:06d}{SUFFIX}"
+            try:
+                return path, self._files.open(path)
+            except FileExistsError:
+                continue
+        raise OSError(f"{_MAX_NAME_TRIES} names beginning with {self._boot!r} are taken")
+
+    def _let_go(self) -> None:
+        if self._descriptor >= 0:
+            self._files.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _unwritable(folder: Path, reason: str) -> JournalUnwritable:
+    return JournalUnwritable(
+        f"The journal in {str(folder)!r} cannot be written: {reason}. Nothing is forwarded that could not be billed.",
+        hint="make room, or check who owns the folder; the journal is tried again every second.",
+        retry_after_s=1,
+    )

@@ -1,0 +1,354 @@
+"""The live end of the ledger: begin, checkpoint, settle, each a journal line; the store follows in batches.
+
+The three hot methods are plain calls, because nothing in them waits: a journal line is one `os.write`, and what a
+settled attempt still needs is a place in a queue. One task carries the queue to the store, many attempts to a commit
+(90 us a row one by one, 7 us by the hundred).
+
+When the store is away, attempts wait in the queue and are tried again. When the queue is full, further attempts are
+left to the journal alone ("spilled") and read back from there once the store is back: memory stays bounded, and nothing
+is lost.
+"""
+
+import asyncio
+import os
+from collections import deque
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from farthing.clock import Clock
+from farthing.errors import InvalidRequest, JournalUnwritable, StoreError
+from farthing.ledger.journal import MAX_SEGMENT_BYTES, Files, Journal, Segment
+from farthing.ledger.journal_reader import Damage
+from farthing.ledger.recovery import PriceAtCrash, Recovered, no_price, post_ends, recover, remove
+from farthing.storage.protocols import LedgerStore
+from farthing.types.calls import Attempt, Opening, Progress
+from farthing.types.offload import Offload
+from farthing.types.usage import Usage
+
+FLUSH_ROWS = 256
+"""A batch of this size goes at once: larger ones are hardly cheaper (7.1 against 6.5 us a row)."""
+LINGER_S = 0.02
+"""How long the first attempt of a batch waits for company; `farthing costs` may lag by as much."""
+MAX_BATCH_ROWS = 1024
+"""Most rows in a commit: about 8 ms of the store's thread."""
+MAX_QUEUED = 8192
+"""Attempts held in memory for the store, about 16 MB; at 10,000 calls a second the store may pause for 0.8 s."""
+FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.05, 5.0
+PROBE_S = 1.0
+"""How often an unwritable journal is tried, whether or not a call asks for it."""
+CLOSE_TIMEOUT_S = 10.0
+"""How long `close` waits for the store; what is not posted by then waits in the journal for the next start."""
+
+MAX_COST_NANOUSD = 10**15
+"""A million dollars. Beyond it a cost is a provider's nonsense, and sums of it would not fit the store's 64 bits."""
+MAX_COUNT = 1 << 50
+
+
+class _InFlight:
+    """An attempt between begin and settle, and the segments its begin and its last checkpoint stand in."""
+
+    __slots__ = ("begun_in", "latest", "opening")
+
+    def __init__(self, opening: Opening, segment: Segment) -> None:
+        self.opening = opening
+        self.begun_in = segment
+        self.latest = segment
+
+
+class Ledger:
+    """Records every attempt once. Its methods belong to one event loop's thread."""
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        journal_folder: Path,
+        clock: Clock,
+        offload: Offload,
+        *,
+        price_at_crash: PriceAtCrash = no_price,
+        max_queued: int = MAX_QUEUED,
+        max_segment_bytes: int = MAX_SEGMENT_BYTES,
+        files: Files | None = None,
+    ) -> None:
+        self._store = store
+        self._folder = journal_folder
+        self._clock = clock
+        self._offload = offload
+        self._price_at_crash = price_at_crash
+        self._max_queued = max_queued
+        boot = f"{clock.now_us():016d}-{os.getpid()}"
+        self._journal = Journal(journal_folder, boot, max_segment_bytes=max_segment_bytes, files=files)
+        self._in_flight: dict[str, _InFlight] = {}
+        self._queue: deque[tuple[Attempt, Segment]] = deque()
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._prober: asyncio.TimerHandle | None = None
+        self.store_ok = True
+        self.store_error: str | None = None
+        self.damage: list[Damage] = []
+
+    @property
+    def journal_writable(self) -> bool:
+        """Whether calls may be forwarded."""
+        return self._journal.writable
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts begun and not settled."""
+        return len(self._in_flight)
+
+    @property
+    def queued(self) -> int:
+        """Settled attempts in memory that the store has not."""
+        return len(self._queue)
+
+    @property
+    def spilled(self) -> bool:
+        """Whether settled attempts wait in the journal alone, because the queue was full."""
+        return any(segment.spilled for segment in self._journal.segments)
+
+    async def start(self) -> Recovered:
+        """Post what earlier processes left, then be ready; return what was found. The caller holds the home's lock.
+
+        Raises:
+            StoreError: the store cannot be used; start again when it can.
+        """
+        assert self._writer is None, "the ledger is started already"
+        recovered = await recover(
+            self._store,
+            self._folder,
+            self._offload,
+            now_us=self._clock.now_us(),
+            price_at_crash=self._price_at_crash,
+        )
+        self.damage += recovered.damage
+        self._loop = asyncio.get_running_loop()
+        self._probe()
+        self._writer = self._loop.create_task(self._carry(), name="ledger")
+        return recovered
+
+    def begin(self, opening: Opening) -> None:
+        """Journal that an attempt begins. Call it before the first byte goes upstream.
+
+        Raises:
+            JournalUnwritable: nothing was recorded, so nothing may be forwarded.
+            InvalidRequest: a text in the opening is no Unicode.
+        """
+        attempt_id = opening.attempt_id
+        assert attempt_id not in self._in_flight, f"{attempt_id!r} was begun already"
+        try:
+            segment = self._journal.begin(opening)
+        except JournalUnwritable:
+            self._probe_later()
+            raise
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"The request's attribution or model holds text that is no Unicode: {error.object[:80]!r}."
+            ) from error
+        segment.holds += 1
+        self._in_flight[attempt_id] = _InFlight(opening, segment)
+
+    def checkpoint(self, progress: Progress) -> None:
+        """Journal what a stream has produced so far. Call it before bytes leave that the last one did not cover.
+
+        Raises:
+            JournalUnwritable: the attempt goes on, and would be posted at its last checkpoint after a crash.
+        """
+        attempt = self._in_flight.get(progress.attempt_id)
+        assert attempt is not None, f"{progress.attempt_id!r} is not in flight"
+        cost = progress.cost_nanousd
+        assert cost is None or cost >= 0, f"{progress.attempt_id!r} costs {cost}"
+        if cost is not None and cost > MAX_COST_NANOUSD:
+            progress = msgspec.structs.replace(progress, cost_nanousd=None)
+        try:
+            segment = self._journal.checkpoint(progress)
+        except JournalUnwritable:
+            self._probe_later()
+            raise
+        if segment is not attempt.latest:
+            if attempt.latest is not attempt.begun_in:
+                attempt.latest.holds -= 1
+            segment.holds += 1
+            attempt.latest = segment
+
+    def settle(self, attempt: Attempt) -> None:
+        """Journal how an attempt ended and queue it for the store. Call it before the answer's last byte leaves.
+
+        Exactly once for each attempt begun; the opening is the one it was begun with.
+
+        Raises:
+            JournalUnwritable: the end is queued for the store, but would be lost with the process until it is there.
+        """
+        attempt = _checked(attempt)
+        opening = attempt.opening
+        begun = self._in_flight.get(opening.attempt_id)
+        assert begun is not None, f"{opening.attempt_id!r} was not begun, or is settled already"
+        assert begun.opening == opening, f"{opening.attempt_id!r} was begun with another opening"
+        del self._in_flight[opening.attempt_id]
+        if begun.latest is not begun.begun_in:
+            begun.latest.holds -= 1
+        try:
+            segment = self._journal.end(attempt, begun.begun_in)
+        except JournalUnwritable:
+            # The store is the only place left, so the queue's bound gives way: no new attempt can begin now, so it
+            # grows by at most those in flight. The begin line keeps its segment until the attempt is posted.
+            self._enqueue(attempt, begun.begun_in)
+            self._probe_later()
+            raise
+        except UnicodeEncodeError:  # a lone surrogate from an answer: legal in JSON, in neither UTF-8 nor the store
+            attempt = _encodable(attempt)
+            segment = self._journal.end(attempt, begun.begun_in)
+        if segment is not begun.begun_in:
+            begun.begun_in.holds -= 1
+            segment.holds += 1
+        if len(self._queue) < self._max_queued:
+            self._enqueue(attempt, segment)
+        else:
+            segment.holds -= 1
+            segment.spilled = True
+
+    async def close(self) -> None:
+        """Post what is queued and let go. What cannot be posted in time stays in the journal for the next start."""
+        if self._prober is not None:
+            self._prober.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.wait([self._writer])
+            self._writer = None
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    while (self._queue or self.spilled) and await self._post():
+                        pass
+            except TimeoutError:
+                self._store_failed(TimeoutError(f"the store took longer than {CLOSE_TIMEOUT_S} s"))
+        self._journal.close()
+        if not self._queue and self.store_ok:
+            await self._remove_finished()
+
+    async def _carry(self) -> None:
+        """Carry the queue to the store for as long as the ledger is open."""
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue or self.spilled:
+                if not await self._post():
+                    await asyncio.sleep(backoff_s)
+                    backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
+                    continue
+                backoff_s = FIRST_BACKOFF_S
+                if len(self._queue) < FLUSH_ROWS and not self.spilled:
+                    break
+            if self._queue:
+                self._wake_later()
+
+    async def _post(self) -> bool:
+        """Post one batch, and what was spilled once the queue is short; return whether the store took it."""
+        batch = list(islice(self._queue, MAX_BATCH_ROWS))
+        try:
+            if batch:
+                await self._store.append([attempt for attempt, _ in batch])
+                for _ in batch:  # they left the queue only now: until the store has them, the queue does
+                    _, segment = self._queue.popleft()
+                    segment.holds -= 1
+            if len(self._queue) < FLUSH_ROWS:
+                await self._post_spilled()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the attempts must be tried again and not be lost
+            self._store_failed(error)
+            return False
+        self.store_ok, self.store_error = True, None
+        await self._remove_finished()
+        return True
+
+    async def _post_spilled(self) -> None:
+        spilled = [segment for segment in self._journal.segments if segment.spilled]
+        if not spilled:
+            return
+        for segment in spilled:
+            segment.spilled = False  # set again by whatever is spilled while we read
+        try:
+            damage = await post_ends(self._store, [segment.path for segment in spilled], self._offload)
+        except BaseException:
+            for segment in spilled:
+                segment.spilled = True
+            raise
+        for segment in spilled:
+            if any(one.path == segment.path for one in damage):
+                segment.holds += 1  # never given back: the file stays for a person to look at
+        self.damage += damage
+
+    async def _remove_finished(self) -> None:
+        paths = [segment.path for segment in self._journal.finished()]
+        if paths:
+            try:
+                await self._offload.run(lambda: remove(paths))
+            except (OSError, StoreError):
+                pass  # the store has all of it; the next start finds nothing new in the files and tries again
+
+    def _enqueue(self, attempt: Attempt, segment: Segment) -> None:
+        queue = self._queue
+        queue.append((attempt, segment))
+        if len(queue) == 1:
+            self._wake_later()
+        elif len(queue) == FLUSH_ROWS:
+            self._wake.set()
+
+    def _wake_later(self) -> None:
+        assert self._loop is not None, "start the ledger before its first attempt"
+        self._loop.call_later(LINGER_S, self._wake.set)
+
+    def _store_failed(self, error: Exception) -> None:
+        self.store_ok = False
+        self.store_error = f"{type(error).__name__}: {error}"
+
+    def _probe(self) -> None:
+        self._prober = None
+        if not self._journal.probe():
+            self._probe_later()
+
+    def _probe_later(self) -> None:
+        if self._prober is None and self._loop is not None:
+            self._prober = self._loop.call_later(PROBE_S, self._probe)
+
+
+def _checked(attempt: Attempt) -> Attempt:
+    """Assert what must hold of money at the door; what a provider can cause is mended instead, and shows as unknown."""
+    cost, reported = attempt.cost_nanousd, attempt.reported_cost_nanousd
+    attempt_id = attempt.opening.attempt_id
+    assert (cost is None) == (attempt.cost_basis == "unknown"), f"{attempt_id!r} costs {cost}, {attempt.cost_basis}"
+    assert cost is None or cost >= 0, f"{attempt_id!r} costs {cost}"
+    assert reported is None or reported >= 0, f"{attempt_id!r} is reported to cost {reported}"
+    least, most = _least_and_most(attempt.usage)
+    assert least >= 0, f"{attempt_id!r} used {attempt.usage}"
+    assert most <= MAX_COUNT, f"{attempt_id!r} used {attempt.usage}"
+    if cost is not None and cost > MAX_COST_NANOUSD:
+        attempt = msgspec.structs.replace(attempt, cost_nanousd=None, cost_basis="unknown")
+    if reported is not None and reported > MAX_COST_NANOUSD:
+        attempt = msgspec.structs.replace(attempt, reported_cost_nanousd=None)
+    return attempt
+
+
+def _least_and_most(usage: Usage) -> tuple[int, int]:
+    counts = (
+        usage.input_tokens or 0,
+        usage.output_tokens or 0,
+        usage.cache_read_input_tokens,
+        usage.cache_creation_5m_input_tokens,
+        usage.cache_creation_1h_input_tokens,
+        usage.input_audio_tokens,
+        usage.cache_read_audio_tokens,
+        usage.reasoning_output_tokens,
+        usage.output_audio_tokens,
+        usage.web_search_requests,
+    )
+    return min(counts), max(counts)
+
+
+def _encodable(attempt: Attempt) -> Attempt:
+    """Return the attempt with question marks where its texts hold what UTF-8 cannot."""
+    fields = msgspec.structs.asdict(attempt)
+    texts = {name: text.encode("utf-8", "replace").decode() for name, text in fields.items() if isinstance(text, str)}
+    return msgspec.structs.replace(attempt, **texts)

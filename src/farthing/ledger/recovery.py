@@ -1,0 +1,156 @@
+"""Posts what dead processes left in their journals, and tells whether a living one's store has caught up.
+
+Everything here may be interrupted and begun again: appending an attempt twice changes nothing, and a journal file is
+removed only when the store has all of it. What surprised us: a crash inside the recovery of a crash is the likeliest
+crash of all, because whoever's machine died once tries again at once.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from farthing.ledger.journal_reader import Damage, Ended, InFlight, read, segments
+from farthing.storage.protocols import LedgerStore
+from farthing.types.calls import Attempt, Opening
+from farthing.types.offload import Offload
+from farthing.types.usage import Usage
+
+PriceAtCrash = Callable[[Opening, Usage], tuple[int | None, str | None]]
+"""Returns cost in nanodollars and price id of such an attempt; `None` where no price is known."""
+
+POST_ROWS = 500
+"""Attempts read and posted at a time: 1 MB of memory, and the commit's fixed cost is spread thin enough."""
+
+CATCH_UP_TIMEOUT_S = 2.0
+"""A living ledger flushes within 20 ms and one commit; whoever waits longer than this waits for a broken disk."""
+
+_CATCH_UP_POLL_S = 0.02
+_US_PER_S = 1_000_000
+_SHORTEST_AGE_US = 100_000  # what arrived within a tenth of a second tells no rate; clocks may step back, too
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """What a recovery did. Files with damage stay where they are, for a person to look at."""
+
+    ended: int = 0
+    crashed: int = 0
+    removed: tuple[Path, ...] = ()
+    damage: tuple[Damage, ...] = ()
+
+
+def no_price(_opening: Opening, _usage: Usage) -> tuple[int | None, str | None]:
+    """Know no price: a crashed attempt's cost is what its last checkpoint said."""
+    return None, None
+
+
+async def recover(
+    store: LedgerStore,
+    folder: Path,
+    offload: Offload,
+    *,
+    now_us: int,
+    price_at_crash: PriceAtCrash = no_price,
+) -> Recovered:
+    """Post every end in the folder that the store has not, and every attempt without an end as `crashed`.
+
+    Only for who holds the home's lock: to a living process's attempts it would do the same.
+
+    Raises:
+        StoreError: the store cannot be used; nothing was removed.
+    """
+    paths = await offload.run(lambda: segments(folder))
+    reader = read(paths)
+    ended = crashed = 0
+    damage: list[Damage] = []
+    while found := await _next(reader, offload):
+        damage += [one for one in found if isinstance(one, Damage)]
+        ended += await store.append([one.attempt for one in found if isinstance(one, Ended)])
+        in_flight = [one for one in found if isinstance(one, InFlight)]
+        crashed += await store.append([crashed_attempt(one, price_at_crash, now_us) for one in in_flight])
+    damaged = {one.path for one in damage}
+    removed = tuple(path for path in paths if path not in damaged)
+    await offload.run(lambda: remove(removed))
+    return Recovered(ended, crashed, removed, tuple(damage))
+
+
+async def post_ends(store: LedgerStore, paths: Sequence[Path], offload: Offload) -> list[Damage]:
+    """Post the ends in these files that the store has not; attempts still in flight are left alone."""
+    reader = read(paths)
+    damage: list[Damage] = []
+    while found := await _next(reader, offload):
+        damage += [one for one in found if isinstance(one, Damage)]
+        await store.append([one.attempt for one in found if isinstance(one, Ended)])
+    return damage
+
+
+async def wait_for_store(
+    store: LedgerStore, folder: Path, offload: Offload, *, timeout_s: float = CATCH_UP_TIMEOUT_S
+) -> int:
+    """Wait until the store has every attempt whose end stands in the journal now; return how many are missing still.
+
+    For reading commands beside a living server. It reads the journal once: what ends later is not waited for.
+    """
+    ended_ids = await offload.run(lambda: _ended_ids(folder))
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while True:
+        ended_ids -= await store.known(ended_ids)
+        if not ended_ids or loop.time() >= deadline:
+            return len(ended_ids)
+        await asyncio.sleep(_CATCH_UP_POLL_S)
+
+
+def crashed_attempt(found: InFlight, price_at_crash: PriceAtCrash, now_us: int) -> Attempt:
+    """Return the line of an attempt whose process died: what it had produced, plus a second's production.
+
+    A checkpoint is at most about a second old when the process dies, so a second at the rate so far is the most that
+    can have been produced unseen. Without a checkpoint the stream was younger than that, or it was no stream: the input
+    was read, and nothing is known to have been written.
+    """
+    opening, progress = found.opening, found.progress
+    if progress is None:
+        usage = Usage(input_tokens=opening.input_tokens_estimate, output_tokens=0)
+        ended_at_us = opening.started_at_us
+    else:
+        written = progress.usage.output_tokens or 0
+        age_us = max(progress.at_us - opening.started_at_us, _SHORTEST_AGE_US)
+        read_tokens = progress.usage.input_tokens
+        usage = msgspec.structs.replace(
+            progress.usage,
+            input_tokens=opening.input_tokens_estimate if read_tokens is None else read_tokens,
+            output_tokens=written - (-written * _US_PER_S // age_us),  # rounded up
+        )
+        ended_at_us = min(progress.at_us + _US_PER_S, max(now_us, progress.at_us))
+    cost, price_id = price_at_crash(opening, usage)
+    if cost is None and progress is not None:
+        cost, price_id = progress.cost_nanousd, progress.price_id
+    return Attempt(
+        opening=opening,
+        ended_at_us=ended_at_us,
+        outcome="crashed",
+        http_status=None,
+        usage=usage,
+        cost_nanousd=cost,
+        cost_basis="unknown" if cost is None else "estimated",
+        price_id=price_id,
+        model_served=progress.model_served if progress else None,
+        error_code="crashed",
+        error_message="Farthing died while this attempt was in flight; usage is estimated from its last checkpoint.",
+    )
+
+
+def remove(paths: Sequence[Path]) -> None:
+    """Remove journal files; one that is gone already is fine."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+async def _next(reader: Iterator[Ended | Damage | InFlight], offload: Offload) -> list[Ended | Damage | InFlight]:
+    return await offload.run(lambda: list(islice(reader, POST_ROWS)))
+
+
+def _ended_ids(folder: Path) -> set[str]:
+    return {one.attempt.opening.attempt_id for one in read(segments(folder)) if isinstance(one, Ended)}

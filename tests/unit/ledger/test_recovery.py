@@ -1,0 +1,134 @@
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from farthing.ledger.journal import Journal
+from farthing.ledger.journal_reader import InFlight, segments
+from farthing.ledger.recovery import crashed_attempt, no_price, recover, wait_for_store
+from farthing.storage.memory import MemoryStore
+from farthing.types.calls import Opening, Progress
+from farthing.types.usage import Usage
+from tests.contracts.ledger_samples import NOON_US, InPlace, attempt, opening
+
+LATER_US = NOON_US + 3_600_000_000
+
+
+def priced(_: Opening, usage: Usage) -> tuple[int | None, str | None]:
+    return (usage.input_tokens or 0) * 10 + (usage.output_tokens or 0) * 100, "now"
+
+
+def after(seconds: float, output_tokens: int | None, cost: int | None = 700) -> InFlight:
+    at_us = NOON_US + 1 + int(seconds * 1_000_000)
+    usage = Usage(input_tokens=50, output_tokens=output_tokens)
+    return InFlight(opening(1), Progress("att_000001", at_us, usage, cost, "then", "served"))
+
+
+def test_a_crashed_stream_costs_its_last_checkpoint_and_a_second_more() -> None:
+    crashed = crashed_attempt(after(4, 200), priced, LATER_US)
+    assert crashed.usage == Usage(input_tokens=50, output_tokens=250)
+    assert (crashed.cost_nanousd, crashed.cost_basis, crashed.price_id) == (25_500, "estimated", "now")
+    assert (crashed.outcome, crashed.model_served) == ("crashed", "served")
+    assert crashed.ended_at_us == NOON_US + 1 + 5_000_000
+
+
+def test_a_crash_without_a_checkpoint_costs_the_input() -> None:
+    crashed = crashed_attempt(InFlight(opening(1), None), priced, LATER_US)
+    assert crashed.usage == Usage(input_tokens=90, output_tokens=0)
+    assert (crashed.cost_nanousd, crashed.cost_basis) == (900, "estimated")
+
+
+def test_a_crash_without_a_price_is_of_unknown_cost() -> None:
+    crashed = crashed_attempt(InFlight(opening(1), None), no_price, LATER_US)
+    assert (crashed.cost_nanousd, crashed.cost_basis) == (None, "unknown")
+
+
+def test_a_price_that_is_gone_leaves_the_checkpoints_cost() -> None:
+    crashed = crashed_attempt(after(4, 200), no_price, LATER_US)
+    assert (crashed.cost_nanousd, crashed.cost_basis, crashed.price_id) == (700, "estimated", "then")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "output", "expected"), [(3, 10, 14), (0.1, 7, 77), (0, 7, 77), (-5, 7, 77), (1, None, 0)]
+)
+def test_the_seconds_production_follows_the_rate_so_far(seconds: float, output: int | None, expected: int) -> None:
+    assert crashed_attempt(after(seconds, output), priced, LATER_US).usage.output_tokens == expected
+
+
+async def test_recovery_posts_ends_and_crashes_once_and_removes_the_files(tmp_path: Path) -> None:
+    store = MemoryStore()
+    journal = Journal(tmp_path, "boot", max_segment_bytes=500)
+    begun = [journal.begin(opening(number)) for number in range(5)]
+    for number in range(3):
+        journal.end(attempt(number), begun[number])
+    await store.append([attempt(0)])
+    files = {path: path.read_bytes() for path in segments(tmp_path)}
+
+    first = await recover(store, tmp_path, InPlace(), now_us=LATER_US)
+    assert (first.ended, first.crashed, first.damage) == (2, 2, ())
+    assert set(first.removed) == set(files)
+    assert segments(tmp_path) == []
+
+    for path, content in files.items():  # the machine died again before the removal reached the disk
+        path.write_bytes(content)
+    again = await recover(store, tmp_path, InPlace(), now_us=LATER_US)
+    assert (again.ended, again.crashed) == (0, 0)
+    outcomes = [kept.outcome for kept in await store.attempts_after("", 9)]
+    assert outcomes == ["ok", "ok", "ok", "crashed", "crashed"]
+
+
+async def test_recovery_of_nothing_is_nothing(tmp_path: Path) -> None:
+    recovered = await recover(MemoryStore(), tmp_path / "none", InPlace(), now_us=LATER_US)
+    assert (recovered.ended, recovered.crashed, recovered.removed) == (0, 0, ())
+
+
+async def test_a_damaged_file_stays_and_the_rest_of_it_is_posted(tmp_path: Path) -> None:
+    store = MemoryStore()
+    journal = Journal(tmp_path, "boot")
+    segment = journal.begin(opening(1))
+    with segment.path.open("ab") as file:
+        file.write(b"damage\n")
+    journal.end(attempt(1), segment)
+    for _ in range(2):
+        recovered = await recover(store, tmp_path, InPlace(), now_us=LATER_US)
+        assert [(one.path, one.line) for one in recovered.damage] == [(segment.path, 2)]
+        assert segments(tmp_path) == [segment.path]
+    assert await store.attempts_after("", 9) == [attempt(1)]
+
+
+async def test_a_store_that_lags_is_waited_for_and_what_is_missing_is_counted(tmp_path: Path) -> None:
+    store = MemoryStore()
+    journal = Journal(tmp_path, "boot")
+    for number in range(3):
+        journal.end(attempt(number), journal.begin(opening(number)))
+    journal.begin(opening(9))  # in flight: not waited for
+    await store.append([attempt(0)])
+    assert await wait_for_store(store, tmp_path, InPlace(), timeout_s=0.05) == 2
+    await store.append([attempt(1), attempt(2)])
+    assert await wait_for_store(store, tmp_path, InPlace(), timeout_s=60) == 0
+
+
+async def test_a_lag_that_ends_in_time_is_not_counted(tmp_path: Path) -> None:
+    class Lagging(MemoryStore):
+        asked = 0
+
+        async def known(self, attempt_ids: Collection[str]) -> set[str]:
+            self.asked += 1
+            return await super().known(attempt_ids) if self.asked > 2 else set()
+
+    store = Lagging()
+    journal = Journal(tmp_path, "boot")
+    journal.end(attempt(1), journal.begin(opening(1)))
+    await store.append([attempt(1)])
+    assert await wait_for_store(store, tmp_path, InPlace(), timeout_s=60) == 0
+    assert store.asked == 3
+
+
+def test_usage_beyond_the_totals_survives_a_crash() -> None:
+    found = after(1, 10)
+    assert found.progress is not None
+    usage = msgspec.structs.replace(found.progress.usage, cache_read_input_tokens=40, web_search_requests=2)
+    progress = msgspec.structs.replace(found.progress, usage=usage)
+    crashed = crashed_attempt(InFlight(found.opening, progress), priced, LATER_US)
+    assert (crashed.usage.cache_read_input_tokens, crashed.usage.web_search_requests) == (40, 2)
