@@ -1,0 +1,99 @@
+"""What a provider answered, read as it arrives.
+
+An answer and its connection are two halves of one thing: the connection fills the answer and wakes its one reader. They
+part when the answer is complete, so a connection can serve the next request while the last bytes are still unread.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from farthing.errors import ProviderError
+from farthing.providers.pool import failures
+from farthing.providers.pool.origin import Origin
+
+if TYPE_CHECKING:
+    from farthing.providers.pool.connection import Connection
+
+
+class Answer:
+    """One answer; read it to its end or call `cancel`, or its connection stays taken until a timeout.
+
+    `headers` are in order, names in lower case, duplicates kept; `reason` is the bytes after the status. `received_at`
+    is the loop's time of the first byte, in seconds (uvloop counts in whole milliseconds).
+    """
+
+    __slots__ = (
+        "arrived",
+        "connection",
+        "ended",
+        "error",
+        "headers",
+        "origin",
+        "reason",
+        "received_at",
+        "status",
+        "waiter",
+    )
+
+    def __init__(self, origin: Origin, connection: "Connection", waiter: "asyncio.Future[None]") -> None:
+        self.status = 0
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.received_at = 0.0
+        self.origin = origin
+        # From here on the connection's side of it: read these only in this folder.
+        self.arrived: list[bytes] = []
+        self.connection: Connection | None = connection
+        self.ended = False
+        self.error: ProviderError | None = None
+        self.waiter: asyncio.Future[None] | None = waiter
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole answer has been read."""
+        return self.ended and not self.arrived
+
+    async def next_chunk(self) -> bytes:
+        """Return everything received since the last call, joined; b"" once the answer is complete and whole.
+
+        Raises:
+            ProviderCut: the connection ended too early, or the answer was cancelled.
+            ProviderTimeout: the idle or the total time ran out.
+            ProviderMisbehaved: the body's framing is wrong.
+        """
+        while not self.arrived:
+            if self.error is not None:
+                raise self.error
+            if self.ended:
+                return b""
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.waiter = waiter
+            await waiter
+        arrived = self.arrived
+        self.arrived = []
+        if self.connection is not None:
+            self.connection.was_read()
+        return arrived[0] if len(arrived) == 1 else b"".join(arrived)
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """Return the whole rest; over the limit the answer is cancelled.
+
+        Raises:
+            ProviderMisbehaved: the rest is longer than `limit_bytes`, or its framing is wrong.
+            ProviderCut, ProviderTimeout: as `next_chunk`.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := await self.next_chunk():
+            size += len(chunk)
+            if size > limit_bytes:
+                self.cancel()
+                raise failures.misbehaved(self.origin, f"its body is over the bound of {limit_bytes} bytes")
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def cancel(self) -> None:
+        """Give the answer up: an unfinished one loses its connection at once. Doing it twice changes nothing."""
+        if self.connection is not None:
+            self.arrived.clear()
+            self.connection.fail(failures.abandoned(self.origin))

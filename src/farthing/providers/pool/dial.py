@@ -1,0 +1,85 @@
+"""Open connections: TCP, and TLS that is always verified.
+
+A context takes 10-30 ms to build, because it reads the certificate authorities from disk, so there is one per CA file
+and `prepare` builds it before the first request. With a CA file only that authority is trusted, not the system's.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+
+from farthing.errors import ConfigError
+from farthing.providers.pool.origin import Origin
+
+Connect = Callable[
+    [Callable[[], asyncio.Protocol], Origin], Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]]
+]
+"""Opens one connection; raises OSError. A simulator hands in its own, and the pool never touches a socket: of a
+transport it uses write, writelines, get_write_buffer_size, pause_reading, resume_reading, is_closing, close, abort."""
+
+_SHUTDOWN_S = 2.0
+"""How long closing an idle TLS connection may wait for the peer's goodbye; it only holds a descriptor."""
+
+_PROBE_AFTER_S = 60
+"""Silence after which the kernel asks whether the peer is still there; NAT tables forget after minutes."""
+
+
+class Dialer:
+    """The `Connect` that uses real sockets. Holds one TLS context per CA file in the settings."""
+
+    __slots__ = ("_contexts",)
+
+    def __init__(self) -> None:
+        self._contexts: dict[str | None, ssl.SSLContext] = {}
+
+    def prepare(self, origin: Origin) -> None:
+        """Build the origin's TLS context if it needs one; blocks for some ms.
+
+        Raises:
+            ConfigError: the CA file cannot be read or holds no certificate.
+        """
+        if origin.scheme == "https" and origin.ca_file not in self._contexts:
+            self._contexts[origin.ca_file] = _context(origin.ca_file)
+
+    async def __call__(
+        self, factory: Callable[[], asyncio.Protocol], origin: Origin
+    ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
+        """Connect; raises OSError (ssl.SSLError and socket.gaierror among them) or ConfigError."""
+        loop = asyncio.get_running_loop()
+        if origin.scheme == "https":
+            self.prepare(origin)
+            transport, protocol = await loop.create_connection(
+                factory,
+                origin.host,
+                origin.port,
+                ssl=self._contexts[origin.ca_file],
+                server_hostname=origin.host,
+                ssl_shutdown_timeout=_SHUTDOWN_S,
+            )
+        else:
+            transport, protocol = await loop.create_connection(factory, origin.host, origin.port)
+        _probe_when_silent(transport)
+        return transport, protocol
+
+
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"The CA file '{ca_file}' cannot be used: {error}.", hint="set ca_file to a readable PEM file"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _probe_when_silent(transport: asyncio.BaseTransport) -> None:
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):  # Linux and newer Windows; macOS names it otherwise
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PROBE_AFTER_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
