@@ -4,12 +4,11 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-SCALE  ?= $(or $(FARTHING_CI_SCALE),1)
 BIN     = $(VENV)/bin
 ARGS   ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-export FARTHING_CI_SCALE = $(SCALE)
+export FARTHING_CI_SCALE ?= 1
 
 CORE_STAMP := $(shell (cat requirements/core.txt pyproject.toml; command -v $(PYTHON); $(PYTHON) -VV) 2>/dev/null | cksum | cut -d' ' -f1)
 DEV_STAMP  := $(shell (cat requirements/core.txt requirements/dev.txt pyproject.toml; command -v $(PYTHON); $(PYTHON) -VV) 2>/dev/null | cksum | cut -d' ' -f1)

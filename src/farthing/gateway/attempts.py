@@ -10,9 +10,9 @@ from farthing.catalog.prices import PriceBook
 from farthing.catalog.pricing import price_nanousd
 from farthing.catalog.token_estimate import LearnedRatios, ProducedText, estimate_request_tokens, family_of
 from farthing.clock import Clock
-from farthing.gateway.call import Request
-from farthing.ledger.ledger import Ledger
-from farthing.providers.protocol import Provider
+from farthing.errors import JournalUnwritable
+from farthing.ledger import Ledger
+from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Attempt, Attribution, CostBasis, Opening, Outcome, Progress
 from farthing.types.identity import IdSource
 from farthing.types.models import ModelRef
@@ -35,25 +35,27 @@ class Attempts:
 
     def begin(
         self,
-        request: Request,
+        *,
         call_id: str,
+        face: str,
+        operation: Operation,
         asked: str,
         ref: ModelRef,
         provider: Provider,
         attribution: Attribution,
-        *,
+        body: bytes,
         streamed: bool,
     ) -> "LiveAttempt":
         """Write the beginning of an attempt to the journal; raises `JournalUnwritable`, and then nothing was begun."""
         family = family_of(provider.known.price_key or provider.known.kind, ref.model)
-        estimate = estimate_request_tokens(request.body, family)
+        estimate = estimate_request_tokens(body, family)
         opening = Opening(
             attempt_id=self._ids.new("att"),
             call_id=call_id,
             ordinal=1,
             started_at_us=self.clock.now_us(),
-            face=request.face,
-            operation=request.operation,
+            face=face,
+            operation=operation,
             provider=ref.provider,
             model_asked=asked,
             model=ref.model,
@@ -91,16 +93,18 @@ class LiveAttempt:
         """Write to the journal what a stream has produced so far."""
         usage = self._so_far(reading)
         cost, price_id = self._price(usage, reading)
-        self._attempts.ledger.checkpoint(
-            Progress(
-                attempt_id=self.opening.attempt_id,
-                at_us=self._attempts.clock.now_us(),
-                usage=usage,
-                cost_nanousd=cost,
-                price_id=price_id,
-                model_served=reading.model_served,
-            )
+        progress = Progress(
+            attempt_id=self.opening.attempt_id,
+            at_us=self._attempts.clock.now_us(),
+            usage=usage,
+            cost_nanousd=cost,
+            price_id=price_id,
+            model_served=reading.model_served,
         )
+        try:
+            self._attempts.ledger.checkpoint(progress)
+        except JournalUnwritable:
+            pass  # the stream goes on; readiness shows it, and no new call begins until the journal can be written
 
     def settle_whole(self, status: int, reading: Reading, request_id: str | None) -> Attempt:
         """Settle an answer that came to its end, with or without usage in it."""
@@ -111,9 +115,7 @@ class LiveAttempt:
             if outcome == "provider_error" and not self.produced.chars and reading.usage is None:
                 usage, basis = NOTHING, "reported"
         elif usage.input_tokens:
-            self._attempts.ratios.observe(
-                self.opening.provider, self.opening.model, self._estimate, usage.input_tokens
-            )
+            self._attempts.ratios.observe(self.opening.provider, self.opening.model, self._estimate, usage.input_tokens)
         return self._settle(outcome, status, usage, basis, reading, request_id)
 
     def settle_refused(self, status: int, code: str, message: str, request_id: str | None) -> Attempt:
@@ -175,16 +177,17 @@ class LiveAttempt:
     def _price(self, usage: Usage, reading: Reading) -> tuple[int | None, str | None]:
         """Return cost and price id: the served model's price where it is known, else the asked model's."""
         provider, opening = self._provider, self.opening
-        at_us = self._attempts.clock.now_us()
-        sheet = None
-        for model in (reading.model_served, opening.model):
-            if model:
-                sheet = self._attempts.prices.find(
-                    provider.name, provider.known.price_key, model, at_us, free=provider.free
-                )
-                if sheet is not None:
-                    return price_nanousd(usage, sheet, service_tier=reading.service_tier), sheet.id
-        return None, None
+        sheet = self._attempts.prices.find(
+            provider.name,
+            provider.known.price_key,
+            reading.model_served or opening.model,
+            self._attempts.clock.now_us(),
+            free=provider.free,
+            asked=opening.model,
+        )
+        if sheet is None:
+            return None, None
+        return price_nanousd(usage, sheet, service_tier=reading.service_tier), sheet.id
 
     def _settle(
         self, outcome: Outcome, status: int | None, usage: Usage, basis: str, reading: Reading, request_id: str | None
@@ -210,5 +213,8 @@ class LiveAttempt:
             error_message=reading.error_message,
         )
         self.settled = attempt
-        self._attempts.ledger.settle(attempt)
+        try:
+            self._attempts.ledger.settle(attempt)
+        except JournalUnwritable:
+            pass  # the ledger carries it to the store from memory; withholding the answer would help nobody
         return attempt

@@ -54,7 +54,7 @@ class Gateway:
         *,
         catalog: Catalog,
         providers: Mapping[str, Provider],
-        pool: Pool,
+        pools: Mapping[str, Pool],
         attempts: Attempts,
         live_models: LiveModels,
         ids: IdSource,
@@ -63,7 +63,7 @@ class Gateway:
     ) -> None:
         self._catalog = catalog
         self._providers = providers
-        self._pool = pool
+        self._pools = pools
         self._attempts = attempts
         self._live_models = live_models
         self._ids = ids
@@ -89,7 +89,17 @@ class Gateway:
         )
         call_id = self._ids.new("call")
         attribution = attribute(request.principal, request.headers, envelope)
-        attempt = self._attempts.begin(request, call_id, asked, ref, provider, attribution, streamed=streamed)
+        attempt = self._attempts.begin(
+            call_id=call_id,
+            face=request.face,
+            operation=request.operation,
+            asked=asked,
+            ref=ref,
+            provider=provider,
+            attribution=attribution,
+            body=body,
+            streamed=streamed,
+        )
         answer = await self._send(provider, head, pieces, attempt)
         return await self._answered(request, provider, answer, attempt, streamed=streamed, strip_usage=strip_usage)
 
@@ -124,8 +134,7 @@ class Gateway:
         if self._refuse_unpriced and not provider.free and not self._priced(provider, ref):
             raise UnpricedModel(
                 f"no price is known for '{ref}' and the settings say unpriced: refuse",
-                hint='the operator adds a row to prices: in settings.yaml, such as {model: "%s", input: 1, output: 2}'
-                % ref,
+                hint=f'the operator adds a row to prices: in settings.yaml, such as {{model: "{ref}", input: 1, output: 2}}',
             )
 
     def _priced(self, provider: Provider, ref: ModelRef) -> bool:
@@ -150,7 +159,7 @@ class Gateway:
 
     async def _send(self, provider: Provider, head: bytes, pieces: list[bytes], attempt: LiveAttempt) -> Answer:
         try:
-            return await self._pool.send(provider.origin, head, pieces, provider.timeouts)
+            return await self._pools[provider.name].send(provider.origin, head, pieces, provider.timeouts)
         except ProviderError as error:
             if nothing_sent(error):
                 attempt.settle_unsent(error.code, error.message)
@@ -210,9 +219,7 @@ class Gateway:
                 attempt.settle_unanswered("cancelled", "client_left", "the client left before the answer was whole")
             raise
 
-    def _settle(
-        self, request: Request, status: int, body: bytes, attempt: LiveAttempt, request_id: str | None
-    ) -> None:
+    def _settle(self, request: Request, status: int, body: bytes, attempt: LiveAttempt, request_id: str | None) -> None:
         if request.operation == "count_tokens":
             attempt.settle_free(status, request_id)
         else:
@@ -233,9 +240,7 @@ class Gateway:
             body = decoder.feed(body)
         error = read_error(wire, answer.status, body)
         attempt.settle_refused(answer.status, error.code, error.message, request_id)
-        return Reply(
-            status=answer.status, headers=headers, body=body, refusal=None if error.in_shape else error
-        )
+        return Reply(status=answer.status, headers=headers, body=body, refusal=None if error.in_shape else error)
 
 
 def _outcome(error: ProviderError) -> Outcome:

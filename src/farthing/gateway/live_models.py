@@ -41,10 +41,10 @@ class _List(msgspec.Struct):
 class LiveModels:
     """Asks the providers for their models, at most every `KEEP_S` seconds."""
 
-    def __init__(self, catalog: Catalog, providers: Mapping[str, Provider], pool: Pool) -> None:
+    def __init__(self, catalog: Catalog, providers: Mapping[str, Provider], pools: Mapping[str, Pool]) -> None:
         self._catalog = catalog
         self._providers = providers
-        self._pool = pool
+        self._pools = pools
         self._asked_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
@@ -79,7 +79,7 @@ class LiveModels:
     async def _ask(self, provider: Provider) -> None:
         try:
             head = provider.request_head("models", b"", b"accept: application/json\r\n", 0)
-            answer = await self._pool.send(provider.origin, head, [], _TIMEOUTS)
+            answer = await self._pools[provider.name].send(provider.origin, head, [], _TIMEOUTS)
             try:
                 body = await answer.read(MAX_LIST_BYTES)
             finally:

@@ -13,6 +13,7 @@ from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderT
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.encodings import AnswerDecoder
 from farthing.providers.pool import Answer
+from farthing.types.calls import Outcome
 from farthing.wire.meter import StreamMeter
 
 CHECKPOINT_S = 1.0
@@ -64,26 +65,26 @@ class MeteredStream:
             ProviderError: the answer failed before it; nothing was handed out and the attempt is settled.
         """
         meter = self._meter
+        held: list[bytes] = []
+        ended = not first
         try:
-            held = [self._take(first)] if first else []
-            if not meter.has_output and first:
+            if first:
+                held.append(self._take(first))
+            if not meter.has_output:
                 async with asyncio.timeout(hold_s):
-                    while not meter.has_output and not meter.terminal:
+                    while not (ended or meter.has_output or meter.terminal):
                         data = await self._answer.next_chunk()
-                        if not data:
-                            break
-                        held.append(self._take(data))
+                        ended = not data
+                        held.append(self._take(data) if data else meter.rest())
         except TimeoutError:
             pass  # held long enough: what there is goes out, and falling back is over
         except ProviderError as error:
             self._settle_broken(error)
             raise
-        if not held or (not meter.has_output and not meter.terminal and self._answer.complete):
-            held.append(meter.rest())
-            if not meter.has_output and not meter.terminal:
-                cut = ProviderCut("the stream ended before it said anything", hint="try again")
-                self._settle_broken(cut)
-                raise cut
+        if ended and not meter.has_output and not meter.terminal:
+            cut = ProviderCut("the stream ended before it said anything", hint="try again")
+            self._settle_broken(cut)
+            raise cut
         self._held = b"".join(held)
 
     async def next(self) -> bytes:
@@ -97,6 +98,8 @@ class MeteredStream:
                 out = self._take(data) if data else self._end()
             except ProviderError as error:
                 return self._broke_off(error)
+            if self._meter.terminal and self._answer.complete:
+                self.over = True
             if out:
                 return out
         return b""
@@ -163,7 +166,7 @@ class MeteredStream:
     def _settle_broken(self, error: ProviderError) -> None:
         self._answer.cancel()
         if self._attempt.settled is None:
-            outcome = "timeout" if isinstance(error, ProviderTimeout) else "provider_cut"
+            outcome: Outcome = "timeout" if isinstance(error, ProviderTimeout) else "provider_cut"
             self._attempt.settle_broken(
                 outcome, self._answer.status, self._meter.reading(), error.code, error.message, self._request_id
             )

@@ -12,9 +12,7 @@ from farthing.providers.protocol import Credential, Operation
 from farthing.types.providers import KnownProvider
 
 KNOWN = (
-    KnownProvider(
-        kind="openai-compatible", wire="openai_chat", base_url=None, credential_env=None, stream_usage="ask"
-    ),
+    KnownProvider(kind="openai-compatible", wire="openai_chat", base_url=None, credential_env=None, stream_usage="ask"),
     KnownProvider(
         kind="openrouter",
         wire="openai_chat",

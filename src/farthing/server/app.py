@@ -7,7 +7,7 @@ decision here: a face's path needs a client key, and only what `pages` declares 
 import asyncio
 from typing import Any
 
-from farthing.auth.keys import KeyRing
+from farthing.auth.key_ring import KeyRing
 from farthing.errors import Draining, FarthingError, InvalidKey, MethodNotAllowed, NotServed, RouteNotFound
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.gateway import Gateway
@@ -50,7 +50,11 @@ class HotApp:
             return
         face, action = route
         try:
-            principal = self._keys.verify(token if token is not None else _client_token(scope["headers"]))
+            token = token if token is not None else _client_token(scope["headers"])
+            try:
+                principal = self._keys.verify(token)
+            except InvalidKey:
+                principal = await self._keys.look_again(token)
             if action == "list_models":
                 await self._list_models(_face_of(scope, face), send)
                 return

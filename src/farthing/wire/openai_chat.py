@@ -80,15 +80,21 @@ def read_usage(usage: Any) -> Usage | None:
     total = counts.total(usage, "total_tokens")
     if total is not None and input_tokens is not None and output_tokens is None:
         output_tokens = max(0, total - input_tokens)
+    reasoning = counts.part(completion, "reasoning_tokens")
     if total is not None and (input_tokens or 0) + (output_tokens or 0) != total:
         counts.flags.append("total_disagrees")
+    elif total is not None and output_tokens is not None and reasoning > output_tokens:
+        # The total confirms that reasoning is inside the output: its count is another tokenizer's, and is cut.
+        # OpenRouter charges exactly the output then (reported costs of three recorded answers, 2026).
+        counts.flags.append("reasoning_exceeds_output")
+        reasoning = output_tokens
     return Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cache_read_input_tokens=cached,
         cache_creation_5m_input_tokens=counts.part(prompt, "cache_write_tokens"),
         input_audio_tokens=counts.part(prompt, "audio_tokens"),
-        reasoning_output_tokens=counts.part(completion, "reasoning_tokens"),
+        reasoning_output_tokens=reasoning,
         output_audio_tokens=counts.part(completion, "audio_tokens"),
         web_search_requests=counts.part(server_tools, "web_search_requests"),
         flags=tuple(counts.flags),

@@ -55,6 +55,17 @@ def test_openrouter_reports_cache_writes_inside_the_prompt() -> None:
     assert (usage.input_tokens, usage.cache_creation_5m_input_tokens) == (2572, 2569)
 
 
+def test_reasoning_beyond_an_output_that_the_total_confirms_is_cut_and_flagged() -> None:
+    details = {"completion_tokens_details": {"reasoning_tokens": 21}}
+    inside = read_usage({"prompt_tokens": 21, "completion_tokens": 16, "total_tokens": 37, **details})
+    assert inside == Usage(
+        input_tokens=21, output_tokens=16, reasoning_output_tokens=16, flags=("reasoning_exceeds_output",)
+    )
+    unconfirmed = read_usage({"prompt_tokens": 21, "completion_tokens": 16, **details})
+    assert unconfirmed is not None
+    assert unconfirmed.reasoning_output_tokens == 21
+
+
 def test_tokens_hidden_in_the_total_are_flagged() -> None:
     usage = read_usage({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 400})
     assert usage is not None

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from farthing.clock import Clock
+from farthing.server.admin.token import digest_of
 from farthing.server.listener import AsgiApp, Receive, Scope, Send
 from farthing.storage.protocols import LedgerStore
 from farthing.types.calls import Attempt
@@ -40,11 +41,21 @@ _SECURITY = {
 class AdminPage:
     """An ASGI application for `/admin`; whoever shows neither token nor cookie is told how to get the link."""
 
-    def __init__(self, *, token_digest: bytes, pepper: bytes, store: LedgerStore, clock: Clock, hosts: frozenset[str]) -> None:
-        """`token_digest` is the token's HMAC under `pepper`; `hosts` are the names by which this page may be called."""
+    def __init__(
+        self,
+        *,
+        token_digest: Callable[[], bytes],
+        pepper: bytes,
+        store: LedgerStore,
+        clock: Clock,
+        hosts: frozenset[str],
+    ) -> None:
+        """`token_digest` tells what the token must hash to, now: a new link ends the old one's life at once.
+
+        `hosts` are the names by which this page may be called.
+        """
         self._token_digest = token_digest
         self._pepper = pepper
-        self._cookie = hmac.digest(pepper, b"admin cookie" + token_digest, hashlib.sha256).hex()
         self._store = store
         self._clock = clock
         self._hosts = hosts
@@ -55,6 +66,9 @@ class AdminPage:
         if self._app is None:
             self._app = self._build()
         await self._app(scope, receive, send)
+
+    def _cookie(self) -> str:
+        return hmac.digest(self._pepper, b"admin cookie" + self._token_digest(), hashlib.sha256).hex()
 
     def _build(self) -> AsgiApp:
         from starlette.applications import Starlette  # noqa: PLC0415 - see the module's docstring
@@ -77,8 +91,10 @@ class AdminPage:
             response: Response
             if _host(request.headers.get("host", "")) not in self._hosts:
                 # A page elsewhere that points its own name at this address (DNS rebinding) ends here.
-                response = HTMLResponse(_html("Not this name", "<p>Call this page by the address it listens on.</p>"), 421)
-            elif not public and not hmac.compare_digest(request.cookies.get(COOKIE, ""), self._cookie):
+                response = HTMLResponse(
+                    _html("Not this name", "<p>Call this page by the address it listens on.</p>"), 421
+                )
+            elif not public and not hmac.compare_digest(request.cookies.get(COOKIE, ""), self._cookie()):
                 response = HTMLResponse(_html("Who are you?", _LOGIN_HELP), 401)
             else:
                 response = await page(request)
@@ -91,13 +107,12 @@ class AdminPage:
         from starlette.responses import HTMLResponse, RedirectResponse  # noqa: PLC0415 - see the module's docstring
 
         token = request.query_params.get("token", "")
-        digest = hmac.digest(self._pepper, token.encode(), hashlib.sha256)
-        if not hmac.compare_digest(digest, self._token_digest):
+        if not hmac.compare_digest(digest_of(token, self._pepper), self._token_digest()):
             return HTMLResponse(_html("Not this link", _LOGIN_HELP), 401)
         response = RedirectResponse("/admin", 303)
         response.set_cookie(
             COOKIE,
-            self._cookie,
+            self._cookie(),
             max_age=COOKIE_S,
             path="/admin",
             httponly=True,
@@ -131,7 +146,13 @@ _LOGIN_HELP = (
 
 def _totals(today: list[CostsRow], ever: list[CostsRow]) -> str:
     rows = [
-        [name, usd_text(row.cost_nanousd), f"{row.calls:,}", f"{row.unknown_cost_attempts:,}", f"{row.estimated_attempts:,}"]
+        [
+            name,
+            usd_text(row.cost_nanousd),
+            f"{row.calls:,}",
+            f"{row.unknown_cost_attempts:,}",
+            f"{row.estimated_attempts:,}",
+        ]
         for name, found in (("Today (UTC)", today), ("Ever", ever))
         for row in found
     ]

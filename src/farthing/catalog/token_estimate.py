@@ -1,0 +1,286 @@
+"""Estimate tokens without a tokenizer: for streams that were cut, and for requests before they are sent.
+
+A tokenizer is about 70 MB and far slower than the wire; counting kinds of characters is neither. Each tokenizer family
+has one whole number of thousandths of a token per kind (`data/token_ratios.json`, fitted by tools/calibrate_tokens.py;
+errors in docs/token-estimates.md). What surprised us: the letters j, k and z tell English from other languages in plain
+ASCII well enough to take a third off the error there, and the number of words matters less than the number of letters.
+
+No exact tokenizer is public for current Claude and Gemini models: their numbers are a neighbour's with a margin. What
+a model thought and did not show is billed too, and nobody can estimate it from the text.
+"""
+
+import re
+from collections import OrderedDict
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+TokenFamily = Literal[
+    "o200k",  # OpenAI from gpt-4o on, gpt-oss
+    "cl100k",  # OpenAI's gpt-4 and gpt-3.5
+    "claude",  # Claude up to 4.6
+    "claude_4_7",  # Claude from Opus 4.7 on, whose tokenizer makes more tokens of the same text
+    "gemini",  # Gemini and Gemma
+    "llama3",  # Llama 3 and 4
+    "mistral",
+    "deepseek",
+    "qwen",
+    "generic",  # everybody else: the mean of the open families
+]
+
+CLASSES: Final = (
+    "lower",  # a-z without j, k, z
+    "rare",  # j, k, z
+    "upper",
+    "digits",
+    "words",  # runs without white space
+    "newlines",
+    "punctuation",
+    "latin",  # from here on characters beyond ASCII, by the first byte of their UTF-8
+    "greek",
+    "cyrillic",
+    "semitic",  # Arabic, Hebrew and what lies between
+    "indic",  # U+0800-U+1FFF: Indic scripts, Thai and their neighbours
+    "symbols",  # U+2000-U+2FFF: typographic punctuation, arrows, boxes
+    "kana",  # U+3000-U+3FFF: kana and CJK punctuation
+    "cjk",
+    "hangul",
+    "fullwidth",  # U+E000-U+FFFF: full-width forms
+    "emoji",  # beyond U+FFFF
+)
+"""What is counted, in the order of the coefficients."""
+
+FOLD_PIECES: Final = 256
+"""Deltas kept before they are counted together: about 2.5 KB, and 25 us of counting that 256 deltas share."""
+FOLD_CHARS: Final = 2_048
+"""A piece this long is counted at once: it costs the same, and is not kept."""
+WHOLE_BYTES: Final = 1_024
+"""A request this short is counted whole; of a longer one as much is counted, in windows spread over it."""
+WINDOWS: Final = 12
+"""More windows cost 60 ns each and gain nothing measurable; fewer miss the mix of prompt, history and tools."""
+MEDIA_BYTES_PER_TOKEN: Final = 200
+"""Base64 of an image: 300 KB of it is a picture of about 1,500 tokens at OpenAI and at Anthropic."""
+MAX_RATIOS: Final = 1_024
+"""Pairs of provider and model whose ratio is remembered; ten times what a busy gateway was seen to use."""
+MIN_CORRECTION: Final = 0.5
+MAX_CORRECTION: Final = 2.0
+"""Beyond these the observation is of something else, such as pictures or a prompt that the provider adds."""
+WEIGHT: Final = 0.1
+"""Of each new observation: ten calls teach the ratio, and one odd call moves it by a tenth."""
+
+Counts = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int]
+
+
+class _Ratios(msgspec.Struct, frozen=True):
+    millitokens: tuple[int, ...]
+    tokens_per_kilobyte: int
+    margin_percent: int
+
+
+_RATIOS: Final = msgspec.json.decode(
+    Path(__file__).with_name("data").joinpath("token_ratios.json").read_bytes(), type=dict[str, _Ratios]
+)
+_COEFFICIENTS: Final = {
+    family: tuple(c * (100 + ratios.margin_percent) for c in ratios.millitokens) for family, ratios in _RATIOS.items()
+}
+_SCALE: Final = 100_000
+
+
+class ProducedText:
+    """Counts what a model writes, piece by piece; holds a few KB at most."""
+
+    __slots__ = ("_chars", "_counts", "_pieces")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._counts: list[int] | None = None
+        self._chars = 0
+
+    def add(self, text: str) -> None:
+        """Count a piece of text; about 0.1 us for a delta."""
+        pieces = self._pieces
+        pieces.append(text)
+        if len(pieces) >= FOLD_PIECES or len(text) >= FOLD_CHARS:
+            self._fold()
+
+    @property
+    def chars(self) -> int:
+        """Characters so far."""
+        self._fold()
+        return self._chars
+
+    def tokens(self, family: TokenFamily) -> int:
+        """Return the estimated tokens so far, at least 1 when there was any text."""
+        self._fold()
+        if self._counts is None:
+            return 0
+        return max(1, _weighed(self._counts, family))
+
+    def _fold(self) -> None:
+        if not self._pieces:
+            return
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        if not text:
+            return
+        self._chars += len(text)
+        # A stream may end, or be cut by us, inside a surrogate pair that JSON spells as two escapes.
+        found = count_classes(text.encode("utf-8", "surrogatepass"))
+        self._counts = list(found) if self._counts is None else [*map(int.__add__, self._counts, found)]
+
+
+def estimate_request_tokens(body: bytes | int, family: TokenFamily) -> int:
+    """Return about how many input tokens a JSON chat request has, from its body or, roughly, from its bytes alone.
+
+    A body is sampled: the time does not grow with it. Base64 is counted as pictures, everything else as text.
+    """
+    if isinstance(body, int):
+        return max(1, body * _RATIOS[family].tokens_per_kilobyte * (100 + _RATIOS[family].margin_percent) // _SCALE)
+    total = len(body)
+    sample = body
+    if total > WHOLE_BYTES:
+        width = WHOLE_BYTES // WINDOWS
+        step = (total - width) // (WINDOWS - 1)
+        sample = b"".join([body[at : at + width] for at in range(0, step * WINDOWS, step)])
+    media = 0
+    counts = count_classes(sample.replace(b"\\n", b"\n"))
+    if counts[_UPPER] * 8 > len(sample):  # prose and code have 2-6 % capitals, base64 has 40 %
+        sample, media = _without_base64(sample)
+        counts = count_classes(sample.replace(b"\\n", b"\n"))
+    if counts[_PUNCTUATION] > counts[_LOWER] >> 2 and b"\\u" in sample:
+        counts = count_classes(_unescaped(sample))
+    sampled = len(sample) + media
+    tokens = _weighed(counts, family) + media // MEDIA_BYTES_PER_TOKEN
+    return max(1, tokens * total // max(1, sampled))
+
+
+class LearnedRatios:
+    """What providers report, over what we had estimated, per provider and model; the longest unused are forgotten."""
+
+    def __init__(self, capacity: int = MAX_RATIOS) -> None:
+        self._capacity = capacity
+        self._ratios: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def observe(self, provider: str, model: str, estimated: int, reported: int) -> None:
+        """Learn from a call whose tokens were reported; `estimated` is the estimate before any correction."""
+        if estimated <= 0 or reported <= 0:
+            return
+        key = (provider, model)
+        ratio = min(MAX_CORRECTION, max(MIN_CORRECTION, reported / estimated))
+        known = self._ratios.get(key)
+        self._ratios[key] = ratio if known is None else known + WEIGHT * (ratio - known)
+        self._ratios.move_to_end(key)
+        if len(self._ratios) > self._capacity:
+            self._ratios.popitem(last=False)
+
+    def correction(self, provider: str, model: str) -> float:
+        """Return what an estimate is to be multiplied with; 1.0 for a model never seen."""
+        return self._ratios.get((provider, model), 1.0)
+
+
+@lru_cache(maxsize=1_024)  # as many models as LearnedRatios remembers
+def family_of(provider: str | None, model: str) -> TokenFamily:
+    """Return the tokenizer family of a model, by its own name first and by its provider's kind or price key second.
+
+    The name wins because resellers carry everybody's models (`openrouter/anthropic/claude-sonnet-4.5`).
+    """
+    name = model.lower().rpartition("/")[2]
+    for pattern, family in _BY_NAME:
+        if pattern.search(name):
+            return family
+    if provider == "anthropic":
+        return "claude_4_7"  # a model we do not know is newer than this file
+    return _BY_PROVIDER.get(provider or "", "generic")
+
+
+def count_classes(text: bytes) -> Counts:
+    """Return how often each of `CLASSES` is in UTF-8 text."""
+    no_lower = text.translate(None, _LOWERCASE)
+    no_rare = no_lower.translate(None, _RARE_LETTERS)
+    no_upper = no_rare.translate(None, _UPPERCASE)
+    rest = no_upper.translate(None, _DIGITS)
+    words = len(text.split())
+    newlines = rest.count(b"\n")
+    plain = rest.translate(None, _WHITE)
+    lower, rare = len(text) - len(no_lower), len(no_lower) - len(no_rare)
+    upper, digits = len(no_rare) - len(no_upper), len(no_upper) - len(rest)
+    if plain.isascii():
+        return (lower, rare, upper, digits, words, newlines, len(plain), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    beyond = plain.translate(None, _ASCII)
+    heads = beyond.translate(None, _CONTINUATIONS)
+    size = len(heads)
+    by_script = [size - len(heads.translate(None, script)) for script in _SCRIPT_HEADS]
+    latin, greek, cyrillic, semitic, indic, symbols, kana, cjk, hangul, fullwidth, emoji = by_script
+    return (
+        lower, rare, upper, digits, words, newlines, len(plain) - len(beyond),
+        latin, greek, cyrillic, semitic, indic, symbols, kana, cjk, hangul, fullwidth, emoji,
+    )  # fmt: skip
+
+
+def _weighed(counts: Counts | list[int], family: TokenFamily) -> int:
+    return sum(map(int.__mul__, counts, _COEFFICIENTS[family])) // _SCALE
+
+
+def _without_base64(sample: bytes) -> tuple[bytes, int]:
+    """Return the sample without its long runs of base64, and how many bytes those were."""
+    kept = _BASE64.sub(b" ", sample)
+    return kept, len(sample) - len(kept)
+
+
+def _unescaped(sample: bytes) -> bytes:
+    """Return the sample with `\\uXXXX` as UTF-8: clients in Python escape everything beyond ASCII by default."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)).encode("utf-8", "surrogatepass"), sample)
+
+
+def _heads(*spans: tuple[int, int]) -> bytes:
+    return bytes(byte for first, last in spans for byte in range(first, last + 1))
+
+
+_UPPER: Final = CLASSES.index("upper")
+_LOWER: Final = CLASSES.index("lower")
+_PUNCTUATION: Final = CLASSES.index("punctuation")
+_LOWERCASE: Final = b"abcdefghilmnopqrstuvwxy"
+_RARE_LETTERS: Final = b"jkz"
+_UPPERCASE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_DIGITS: Final = b"0123456789"
+_WHITE: Final = b" \t\n\r\v\f"
+_ASCII: Final = _heads((0x00, 0x7F))
+_CONTINUATIONS: Final = _heads((0x80, 0xBF))
+_SCRIPT_HEADS: Final = (
+    _heads((0xC0, 0xCB)),  # latin
+    _heads((0xCC, 0xCF)),  # greek, and combining accents
+    _heads((0xD0, 0xD3)),  # cyrillic
+    _heads((0xD4, 0xDF)),  # semitic
+    _heads((0xE0, 0xE1)),  # indic
+    _heads((0xE2, 0xE2)),  # symbols
+    _heads((0xE3, 0xE3)),  # kana
+    _heads((0xE4, 0xE9)),  # cjk
+    _heads((0xEA, 0xED)),  # hangul; also half of a surrogate pair
+    _heads((0xEE, 0xEF)),  # fullwidth
+    _heads((0xF0, 0xFF)),  # emoji
+)
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/=]{48,}")
+_ESCAPE: Final = re.compile(rb"\\u([0-9a-fA-F]{4})")
+
+_NEW_CLAUDE: Final = r"claude-(opus-(4[-.][7-9]\b|[5-9])|(sonnet|haiku)-(4[-.][7-9]\b|[5-9])|[a-z]+-([5-9]|\d\d)\b)"
+_BY_NAME: Final[tuple[tuple[re.Pattern[str], TokenFamily], ...]] = (
+    (re.compile(_NEW_CLAUDE), "claude_4_7"),
+    (re.compile(r"claude"), "claude"),
+    (re.compile(r"deepseek"), "deepseek"),  # before llama and qwen: the distilled ones are rare, the name is not
+    (re.compile(r"gpt-(4$|4-|4:|3)|gpt-35|text-embedding|davinci-002|babbage-002"), "cl100k"),
+    (re.compile(r"gpt|chatgpt|^o\d\b|codex|computer-use"), "o200k"),
+    (re.compile(r"gemini|gemma"), "gemini"),
+    (re.compile(r"llama"), "llama3"),
+    (re.compile(r"mi[sx]tral|ministral|magistral|codestral|devstral|pixtral|voxtral"), "mistral"),
+    (re.compile(r"qwen|qwq|qvq"), "qwen"),
+)
+_BY_PROVIDER: Final[dict[str, TokenFamily]] = {
+    "openai": "o200k",
+    "azure": "o200k",
+    "google": "gemini",
+    "gemini": "gemini",
+    "mistral": "mistral",
+    "deepseek": "deepseek",
+}

@@ -1,0 +1,105 @@
+"""The command line: what people type. Data goes to stdout, talk to stderr, and both make sense without colour.
+
+Commands are imported when they are used, and their one-line help stands in `_COMMANDS`, so that `farthing --help` costs
+no more than importing click. A command raises `FarthingError` and nothing else on purpose; it is printed here, with its
+hint, and ends the process with 1 (2 is for a command line that makes no sense).
+"""
+
+import sys
+from importlib import import_module
+from typing import Any, NoReturn, cast
+
+import click
+
+from farthing import __version__
+from farthing.cli.context import HOME_KEY
+from farthing.errors import FarthingError
+
+_COMMANDS = {
+    "serve": ("farthing.cli.serve:serve", "Start the gateway."),
+    "costs": ("farthing.cli.costs:costs", "What was spent, on what, by whom."),
+    "calls": ("farthing.cli.calls:calls", "The latest calls; 'calls show ID' explains one."),
+    "keys": ("farthing.cli.keys:keys", "Keys that clients use: create, list, revoke, rename."),
+    "ledger": ("farthing.cli.ledger:ledger", "Prove that the books agree."),
+    "admin": ("farthing.cli.admin:admin", "A new link to the admin's page."),
+    "config": ("farthing.cli.config:config", "Read the settings and say what is wrong with them."),
+}
+
+
+def main() -> NoReturn:
+    """Run the command line of this process; does not return."""
+    root.main(prog_name="farthing")
+    raise AssertionError("click ends the process")
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is called for, gives it `--home`, and prints our errors."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which people meet them."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        command = cast("click.Command", getattr(import_module(module), name))
+        _add_home(command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; our own errors become a message, a hint and status 1."""
+        try:
+            return super().invoke(ctx)
+        except FarthingError as error:
+            click.echo(f"farthing: {error.message}", err=True)
+            if error.hint:
+                click.echo(f"hint: {error.hint}", err=True)
+            ctx.exit(1)
+
+
+def _remember_home(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value:
+        ctx.meta[HOME_KEY] = value
+
+
+def _home_option() -> click.Option:
+    return click.Option(
+        ["--home"],
+        metavar="FOLDER",
+        help="Where settings, ledger and keys are kept [or FARTHING_HOME].",
+        expose_value=False,
+        callback=_remember_home,
+    )
+
+
+def _add_home(command: click.Command) -> None:
+    """Let `--home` stand behind the command as well: people write it where they think of it."""
+    if any(parameter.name == "home" for parameter in command.params):
+        return
+    command.params.append(_home_option())
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _add_home(below)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message=f"farthing %(version)s (Python {sys.version.split()[0]})")
+def root() -> None:
+    """Spend the least that gets the job done, and be able to prove it.
+
+    Farthing is a gateway between your LLM clients and every model they use: it counts every token, prices it exactly,
+    and shows where the money went.
+    """
+
+
+root.params.append(_home_option())

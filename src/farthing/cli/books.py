@@ -1,0 +1,136 @@
+"""Opens the ledger of a home for the commands that read it, so that no answered call is missing from what they show.
+
+The journal is ahead of the store: beside a living server by a batch, after `kill -9` by whatever was not posted. So
+before anything is read, a home that nobody serves has its journals posted, and one that is served is waited for. A home
+without a ledger reads as an empty one, and is not made.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import msgspec
+
+from farthing.auth import KeyRing, load_pepper
+from farthing.cli.context import current_settings, say
+from farthing.clock import SystemClock
+from farthing.config.lock import HomeLock
+from farthing.config.paths import Home
+from farthing.errors import HomeLocked
+from farthing.ledger.journal_reader import segments
+from farthing.ledger.recovery import recover, wait_for_store
+from farthing.storage.memory import MemoryStore
+from farthing.storage.offload import ThreadOffload
+from farthing.storage.protocols import Store
+from farthing.storage.sqlite import SqliteStore
+from farthing.types.identity import IdSource
+
+T = TypeVar("T")
+
+
+class Books(msgspec.Struct, frozen=True):
+    """An open ledger; `live` says that a server writes to it at the same time."""
+
+    home: Home
+    store: Store
+    offload: ThreadOffload
+    live: bool
+
+
+def read_books(home: Home, question: Callable[[Books], Awaitable[T]]) -> T:
+    """Return the answer to `question`, asked of an up-to-date ledger.
+
+    Raises:
+        StoreError: the ledger cannot be used.
+        ConfigError: a crash left attempts to be priced, and the settings that price them are wrong.
+    """
+
+    async def read() -> T:
+        async with _open_books(home) as books:
+            return await question(books)
+
+    return asyncio.run(read())
+
+
+def with_keys(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
+    """Return what `work` does with the keys of a home, which is made where there is none.
+
+    Raises:
+        StoreError: the store or the pepper cannot be used.
+    """
+
+    async def run() -> T:
+        home.create()
+        pepper = load_pepper(home.pepper, os.urandom)
+        clock = SystemClock()
+        async with _open_store(home) as (store, _):
+            ids = IdSource(clock, os.urandom)
+            return await work(KeyRing(store, pepper, clock=clock, ids=ids, random_bytes=os.urandom))
+
+    return asyncio.run(run())
+
+
+def read_store(home: Home, question: Callable[[Store], Awaitable[T]]) -> T:
+    """Return the answer to a question for which the journal does not matter.
+
+    Raises:
+        StoreError: the store cannot be used.
+    """
+
+    async def read() -> T:
+        if not home.database.exists():
+            return await question(MemoryStore())
+        async with _open_store(home) as (store, _):
+            return await question(store)
+
+    return asyncio.run(read())
+
+
+@asynccontextmanager
+async def _open_store(home: Home) -> AsyncIterator[tuple[Store, ThreadOffload]]:
+    offload = ThreadOffload()
+    store = SqliteStore(home.database, offload)
+    try:
+        await store.open()
+        yield store, offload
+    finally:
+        await store.close()
+        await offload.close()
+
+
+@asynccontextmanager
+async def _open_books(home: Home) -> AsyncIterator[Books]:
+    if not home.database.exists() and not segments(home.journal):
+        offload = ThreadOffload()
+        try:
+            yield Books(home, MemoryStore(), offload, live=False)
+        finally:
+            await offload.close()
+        return
+    async with _open_store(home) as (store, offload):
+        yield Books(home, store, offload, live=await _catch_up(home, store, offload))
+
+
+async def _catch_up(home: Home, store: Store, offload: ThreadOffload) -> bool:
+    """Bring the store up to date with the journal; return whether a server is at work."""
+    try:
+        lock = HomeLock.acquire(home.lock)
+    except HomeLocked:
+        missing = await wait_for_store(store, home.journal, offload)
+        if missing:
+            say(f"warning: {missing} ended attempts are in the journal and not yet in the ledger; they are not shown.")
+        return True
+    with lock:
+        if segments(home.journal):
+            from farthing.app import price_at_crash  # noqa: PLC0415  (the whole house; only after a crash)
+            from farthing.catalog.prices import PriceBook  # noqa: PLC0415
+
+            settings = current_settings(home)
+            at_crash = price_at_crash(settings, PriceBook(settings.prices))
+            now_us = SystemClock().now_us()
+            recovered = await recover(store, home.journal, offload, now_us=now_us, price_at_crash=at_crash)
+            for damage in recovered.damage:
+                say(f"warning: {damage}")
+    return False

@@ -1,0 +1,112 @@
+"""`farthing costs`: what was spent, by whatever it is asked by.
+
+Sums are over what is known. How many attempts they are silent about stands beside them in every form, because a total
+that leaves something out must say so.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, cast, get_args
+
+import click
+
+from farthing.cli.context import current_home, say
+from farthing.cli.records import costs_as_data, nothing_known
+from farthing.cli.since import Since
+from farthing.cli.tables import Column, grouped, print_csv, print_json, print_table, usd
+from farthing.types.ledger import CostsBy, CostsRow
+
+
+@click.command()
+@click.option("--by", type=click.Choice(get_args(CostsBy)), default="model", show_default=True, help="Make groups.")
+@click.option("--since", type=Since(), help="Only from then on: 2026-11-01, 7d, 24h, today (UTC).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+def costs(by: str, since: int | None, as_json: bool, as_csv: bool) -> None:  # noqa: FBT001  (click's flags)
+    """Show what was spent, exactly, and on what."""
+    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.ledger.reports import costs_report  # noqa: PLC0415
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other.")
+    group_by = cast("CostsBy", by)
+    report = read_books(current_home(), lambda books: costs_report(books.store, group_by, since))
+    if as_json:
+        data = [costs_as_data(row, group_by) for row in report.rows]
+        print_json({"by": by, "since_us": since, "groups": data, "total": _ungrouped(report.total, group_by)})
+    elif as_csv:
+        header = list(costs_as_data(report.total, group_by))
+        print_csv([costs_as_data(row, group_by) for row in report.rows], header)
+    else:
+        print_costs(by, report.rows, report.total)
+    for line in remarks(report.total):
+        say(line)
+
+
+def print_costs(by: str, rows: Sequence[CostsRow], total: CostsRow) -> None:
+    """Print the table for people; a column that would hold nothing but zeros is left out."""
+    columns = [Column(by.upper(), "left"), Column("CALLS"), Column("INPUT"), Column("OUTPUT"), Column("USD", "point")]
+    cached = total.cache_read_input_tokens or total.cache_creation_input_tokens
+    if cached:
+        columns[3:3] = [Column("CACHE READ"), Column("WRITTEN")]
+    if total.unknown_cost_attempts:
+        columns.append(Column("UNKNOWN"))
+
+    def cells(row: CostsRow, name: str) -> list[str]:
+        found = [name, grouped(row.calls), grouped(row.input_tokens)]
+        if cached:
+            found += [grouped(row.cache_read_input_tokens), grouped(row.cache_creation_input_tokens)]
+        found += [grouped(row.output_tokens), usd(None if nothing_known(row) else row.cost_nanousd)]
+        if total.unknown_cost_attempts:
+            found.append(grouped(row.unknown_cost_attempts) if row.unknown_cost_attempts else "")
+        return found
+
+    table = [cells(row, row.group if row.group is not None else f"(no {by})") for row in rows]
+    print_table(columns, table, total=cells(total, "total"))
+
+
+def remarks(total: CostsRow) -> list[str]:
+    """Return what the sums are silent about or only estimate, and how the providers' own figures compare."""
+    lines = []
+    of_all = f"of {grouped(total.attempts)} {_noun(total.attempts)}"
+    if not total.attempts:
+        lines.append("Nothing was called in that time.")
+    if total.unknown_cost_attempts:
+        lines.append(
+            f"{grouped(total.unknown_cost_attempts)} {of_all} {_is(total.unknown_cost_attempts)} of unknown cost and"
+            ' not in the sum: no price, or no usage. "farthing calls" shows which.'
+        )
+    if total.estimated_attempts:
+        lines.append(
+            f"{grouped(total.estimated_attempts)} {of_all} {_is(total.estimated_attempts)} estimated: the answer was"
+            " cut, or came without usage."
+        )
+    if total.unknown_usage_attempts:
+        lines.append(
+            f"{grouped(total.unknown_usage_attempts)} {of_all} came without usage; their tokens are not in the sums."
+        )
+    if total.comparable_cost_nanousd or total.reported_cost_nanousd:
+        lines.append(_comparison(total.comparable_cost_nanousd, total.reported_cost_nanousd))
+    if total.reported_only_nanousd:
+        lines.append(f"Where we know no price, providers reported {usd(total.reported_only_nanousd)} USD.")
+    return lines
+
+
+def _ungrouped(total: CostsRow, by: CostsBy) -> dict[str, Any]:
+    return {name: value for name, value in costs_as_data(total, by).items() if name != by}
+
+
+def _comparison(ours: int, theirs: int) -> str:
+    told = f"Providers reported {usd(theirs)} USD for attempts that we priced at {usd(ours)} USD: "
+    if ours == theirs:
+        return told + "the same."
+    share = f" ({Decimal(100 * abs(ours - theirs)) / Decimal(theirs):.3g} %)" if theirs else ""
+    return f"{told}ours is {usd(abs(ours - theirs))} USD{share} {'higher' if ours > theirs else 'lower'}."
+
+
+def _noun(number: int) -> str:
+    return "attempt" if number == 1 else "attempts"
+
+
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"

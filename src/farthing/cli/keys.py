@@ -1,0 +1,87 @@
+"""`farthing keys`: the keys that clients use. A key is shown once, when it is made; only its hash is kept."""
+
+import click
+
+from farthing.cli.context import current_home, say
+from farthing.cli.tables import Column, moment, print_json, print_table
+from farthing.storage.protocols import KeyRecord
+
+
+@click.group()
+def keys() -> None:
+    """Create, list, revoke and rename the keys that clients use."""
+
+
+@keys.command()
+@click.argument("name", required=False)
+@click.option("--project", help="The project its calls are for.")
+@click.option("--team", help="The team its calls are for.")
+@click.option("--user", help="The user its calls are for.")
+@click.option("--json", "as_json", is_flag=True, help='Print {"id", "name", "key"}.')
+def create(name: str | None, project: str | None, team: str | None, user: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """Make a key and print it: on stdout, this once."""
+    from farthing.cli.books import with_keys  # noqa: PLC0415  (opens the database; not for --help)
+
+    record, secret = with_keys(current_home(), lambda ring: ring.create(name, project=project, team=team, user=user))
+    if as_json:
+        print_json({"id": record.id, "name": record.name, "key": secret.reveal()})
+        return
+    click.echo(secret.reveal())
+    say(f"The key {record.name!r} ({record.id}). Keep it: it is not shown again.")
+
+
+@keys.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_keys(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """List keys, revoked ones too, oldest first. The keys themselves are not kept."""
+    from farthing.cli.books import read_store  # noqa: PLC0415  (opens the database; not for --help)
+
+    records = read_store(current_home(), lambda store: store.keys())
+    if as_json:
+        print_json([_as_data(record) for record in records])
+        return
+    if not records:
+        say('No keys yet; "farthing keys create" makes one.')
+        return
+    columns = [Column("NAME", "left"), Column("KEY", "left"), Column("ID", "left"), Column("MADE", "left")]
+    revoked = any(record.revoked_at_us is not None for record in records)
+    owners = any(record.project or record.team or record.user for record in records)
+    columns += [Column("REVOKED", "left")] if revoked else []
+    columns += [Column("FOR", "left")] if owners else []
+    rows = []
+    for record in records:
+        row = [record.name, f"{record.shown}...", record.id, _day(record.created_at_us)]
+        row += [_day(record.revoked_at_us)] if revoked else []
+        row += [", ".join(filter(None, (record.project, record.team, record.user)))] if owners else []
+        rows.append(row)
+    print_table(columns, rows)
+
+
+@keys.command()
+@click.argument("key", metavar="ID_OR_NAME")
+def revoke(key: str) -> None:
+    """Make a key invalid, for good: a running server refuses it within a second."""
+    from farthing.cli.books import with_keys  # noqa: PLC0415  (opens the database; not for --help)
+
+    record = with_keys(current_home(), lambda ring: ring.revoke(key))
+    say(f"Revoked the key {record.name!r} ({record.id}).")
+
+
+@keys.command()
+@click.argument("key", metavar="ID_OR_NAME")
+@click.argument("name", metavar="NEW_NAME")
+def rename(key: str, name: str) -> None:
+    """Give a key another name; what it spent before shows under the new one too."""
+    from farthing.cli.books import with_keys  # noqa: PLC0415  (opens the database; not for --help)
+
+    record = with_keys(current_home(), lambda ring: ring.rename(key, name))
+    say(f"The key {record.id} is now called {record.name!r}.")
+
+
+def _day(at_us: int | None) -> str:
+    return "" if at_us is None else moment(at_us)[:10]
+
+
+def _as_data(record: KeyRecord) -> dict[str, str | int | None]:
+    """Return a key for programs: everything but its digest."""
+    return {name: getattr(record, name) for name in record.__struct_fields__ if name != "digest"}

@@ -1,0 +1,155 @@
+"""Tables for terminals: aligned, exact, and never cut.
+
+A name that does not fit stands on a line of its own above its numbers. Text that clients chose (session, project,
+model) may hold escape sequences, so what cannot be printed is shown as `?`: a table must not be able to move a cursor.
+Rich would do the layout, but costs 60 ms to import and cuts what does not fit.
+"""
+
+import io
+import shutil
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import click
+import msgspec
+
+Align = Literal["left", "right", "point"]
+_GAP = "  "
+_LEAST_NAME = 6
+
+
+class Column(msgspec.Struct, frozen=True):
+    """`point` aligns decimals at their point, `right` whole numbers, `left` words."""
+
+    title: str
+    align: Align = "right"
+
+
+def print_table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    *,
+    total: Sequence[str] | None = None,
+    width: int | None = None,
+) -> None:
+    """Print rows under their titles, and below a rule the total; the first column may be long.
+
+    `width` is the screen's, in columns; what is not a screen has none.
+    """
+    every = [*rows, total] if total is not None else [*rows]
+    cells = [[printable(cell) for cell in row] for row in every]
+    for index, column in enumerate(columns):
+        if column.align == "point":
+            _align_points(cells, index)
+    widths = [
+        max(_width(text) for text in (column.title, *(row[i] for row in cells))) for i, column in enumerate(columns)
+    ]
+    room = width or _screen_width()
+    if room is not None:
+        others = sum(widths[1:]) + len(_GAP) * (len(widths) - 1)
+        widths[0] = min(widths[0], max(room - others, _LEAST_NAME, _width(columns[0].title)))
+    lines = [_line(row, columns, widths) for row in cells]
+    head = _line([column.title for column in columns], columns, widths)
+    click.echo(click.style(head, bold=True))
+    for line in lines[: len(rows)]:
+        click.echo(line)
+    if total is not None:
+        click.echo("-" * (sum(widths) + len(_GAP) * (len(widths) - 1)))
+        click.echo(lines[-1])
+
+
+def print_fields(fields: Sequence[tuple[str, str | None]], *, indent: str = "") -> None:
+    """Print `name  value` lines, leaving out what is not known."""
+    shown = [(name, printable(value)) for name, value in fields if value is not None]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        click.echo(f"{indent}{name:<{width}}{_GAP}{value}")
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON document, indented; text outside ASCII stays as it is."""
+    import json  # noqa: PLC0415  (--help must not pay for it)
+
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_csv(rows: Sequence[Mapping[str, Any]], header: Sequence[str]) -> None:
+    """Print a header and the rows, as RFC 4180 has it but with plain line ends; `None` is an empty cell."""
+    import csv  # noqa: PLC0415  (--help must not pay for it)
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    click.echo(text.getvalue(), nl=False)
+
+
+def printable(text: str) -> str:
+    """Return the text with every letter that is not printable replaced by `?`."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def grouped(number: int | None) -> str:
+    """Return a count with thousands separated, `-` where there is none."""
+    return "-" if number is None else f"{number:,}"
+
+
+def usd(nanousd: int | None) -> str:
+    """Return dollars, exact, without the zeros that say nothing but at least two decimals, or `unknown`."""
+    if nanousd is None:
+        return "unknown"
+    from farthing.types.money import usd_text  # noqa: PLC0415  (--help must not pay for it)
+
+    return trimmed(usd_text(nanousd))
+
+
+def trimmed(amount: str) -> str:
+    """Return a decimal amount with thousands separated and two decimals or as many as it needs."""
+    whole, _, decimals = amount.partition(".")
+    return f"{int(whole):,}.{decimals.rstrip('0'):0<2}"
+
+
+def moment(at_us: int) -> str:
+    """Return a moment in UTC, to the second."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _screen_width() -> int | None:
+    """A pipe has no width: there a name stays beside its numbers, however long."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+    parts: list[str] = []
+    above = ""
+    for cell, column, width in zip(cells, columns, widths, strict=True):
+        missing = width - _width(cell)
+        if missing < 0:
+            above = cell + "\n"
+            parts.append(" " * width)
+        elif column.align == "left":
+            parts.append(cell + " " * missing)
+        else:
+            parts.append(" " * missing + cell)
+    return above + _GAP.join(parts).rstrip()
+
+
+def _align_points(cells: list[list[str]], index: int) -> None:
+    decimals = [len(row[index].partition(".")[2]) if "." in row[index] else -1 for row in cells]
+    most = max(decimals, default=0)
+    for row, has in zip(cells, decimals, strict=True):
+        if has >= 0:
+            row[index] += " " * (most - has)
+
+
+def _width(text: str) -> int:
+    """How many columns the text takes on a screen: East Asian wide letters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )

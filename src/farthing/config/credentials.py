@@ -1,0 +1,89 @@
+"""Where a provider's credential comes from: the environment or a file, never settings.yaml itself.
+
+Settings are copied into tickets and repositories; so a credential written there is refused, and neither the refusal nor
+anything else here repeats it.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from farthing.config.schema import CredentialSource
+from farthing.errors import CredentialMissing
+from farthing.types.secret import Secret
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+_MAX_FILE_BYTES = 16_384
+"""The longest credential that fits into a header block, with room; a key is about 100 bytes."""
+
+
+def parse_credential(text: str) -> CredentialSource:
+    """Return the source that `env:NAME`, `file:/path` or `none` names.
+
+    Raises:
+        ValueError: it is none of these; the message does not repeat it, since it may be the secret itself.
+    """
+    kind, colon, name = text.partition(":")
+    if text == "none":
+        return CredentialSource("none")
+    if kind == "env" and colon:
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError(
+                "after env: comes the name of an environment variable (letters, digits, _); not shown here."
+            )
+        return CredentialSource("env", name)
+    if kind == "file" and colon:
+        if not name.startswith(("/", "~/")) and not Path(name).is_absolute():
+            raise ValueError("after file: comes a whole path, such as file:/etc/farthing/openai.key; not shown here.")
+        return CredentialSource("file", str(Path(name).expanduser()))
+    raise ValueError(
+        "a credential is not written into this file (not shown here); put it into an environment variable and write"
+        " env:NAME, or into a file and write file:/path, or write none."
+    )
+
+
+def credential_warning(source: CredentialSource, environment: Mapping[str, str]) -> str | None:
+    """Return a sentence when the credential cannot be read now, or others can read it too."""
+    match source.kind:
+        case "env":
+            if not environment.get(source.name, "").strip():
+                return f"the environment variable {source.name} is not set; calls to this provider will be refused."
+        case "file":
+            try:
+                mode = Path(source.name).stat().st_mode
+            except OSError as error:
+                return f"{source.name!r} cannot be read ({error.strerror}); calls to this provider will be refused."
+            if os.name == "posix" and mode & 0o077:
+                return f"{source.name!r} can be read by others; chmod 600 it."
+        case "none":
+            pass
+    return None
+
+
+def read_credential(source: CredentialSource, environment: Mapping[str, str]) -> Secret | None:
+    """Return the credential as it is now, `None` for a provider that needs none.
+
+    Raises:
+        CredentialMissing: the variable or file is missing, empty, or holds what cannot be sent in a header.
+    """
+    if source.kind == "none":
+        return None
+    if source.kind == "env":
+        what = f"The environment variable {source.name}"
+        value = environment.get(source.name, "").strip()
+    else:
+        what = f"The credential file {source.name!r}"
+        try:
+            with Path(source.name).open("rb") as file:
+                value = file.read(_MAX_FILE_BYTES + 1).decode("utf-8", "replace").strip()
+        except OSError as error:
+            raise CredentialMissing(f"{what} cannot be read: {error.strerror}.", hint=_WAY_OUT) from error
+    if not value:
+        raise CredentialMissing(f"{what} is not set or empty.", hint=_WAY_OUT)
+    if len(value) > _MAX_FILE_BYTES or not value.isascii() or not value.isprintable():
+        raise CredentialMissing(f"{what} holds something that cannot be a credential (not shown).", hint=_WAY_OUT)
+    return Secret(value)
+
+
+_WAY_OUT = "set it, or change the provider's credential in settings.yaml (env:NAME, file:/path or none)."

@@ -1,0 +1,104 @@
+"""Writes settings.yaml on the first start: everything that can be said, explained, and nothing decided yet.
+
+What is written holds every default as a comment, so it means the same as no file at all; a test reads the commented
+lines back and compares them with the schema, so that they cannot drift apart.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from farthing.config.paths import FILE_MODE
+from farthing.errors import ConfigError
+
+
+def write_first_settings(path: Path) -> bool:
+    """Write the file if there is none, whole or not at all; return whether it was written.
+
+    The caller holds the home's lock, so that two first starts do not write over each other.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    if path.exists():
+        return False
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".settings-", dir=path.parent)
+        draft = Path(name)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(FIRST_SETTINGS)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.chmod(FILE_MODE)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{str(path)!r} cannot be written: {error.strerror}.", hint="choose another home with --home."
+        ) from error
+    return True
+
+
+FIRST_SETTINGS = """\
+# Farthing's settings. Yours to edit: Farthing writes this file once and never changes it by itself.
+# "farthing config check" reads it and starts nothing; "farthing serve" reads it when it starts.
+# A line that begins with "#" is a comment; settings in comments show their defaults or examples.
+
+version: 1
+
+# Where Farthing listens. On an address beyond this machine, put a proxy with TLS before it.
+server:
+  host: 127.0.0.1
+  port: 3000                      # 0 takes any free port
+  # public_url: https://farthing.example.com   # how clients reach it, when not by host and port
+  # behind_proxy: false           # true when a proxy with TLS stands before it
+  #
+  # What is taken from a client before it is refused.
+  # max_header_bytes: 65536
+  # max_headers: 200
+  # header_timeout_s: 10
+  # body_timeout_s: 60
+  # write_timeout_s: 120          # a client that takes no byte for so long is gone
+  # max_body_mb: 32
+  # max_buffered_mb: 256          # all bodies and unsent answers together
+  # keep_alive_s: 75
+  # drain_s: 30                   # how long a stop waits for answers in flight
+  # max_connections: 4096
+
+# Whom Farthing calls. While nothing is named here, every known provider whose key is in the environment is used:
+# OPENAI_API_KEY, ANTHROPIC_API_KEY, and so on. As soon as one is named, only what is named is used.
+#
+# A key is never written here. credential is env:NAME (an environment variable), file:/path (a file), or none.
+providers:
+  # openai: {credential: env:OPENAI_API_KEY}         # a known provider: the rest has defaults
+  # anthropic: {credential: file:/etc/farthing/anthropic.key}
+  #
+  # lab:                                             # a server of your own
+  #   kind: openai-compatible
+  #   base_url: http://127.0.0.1:8000/v1
+  #   credential: none
+  #   free: true                                     # its calls cost 0
+  #   ca_file: /etc/ssl/lab.pem                      # certificates to trust in place of the system's, for https
+  #   max_connections: 256
+  #   stream_usage: ask                              # ask: streams report usage only when asked; or always
+  #   hold_s: 10                                     # how long a stream without output is held back
+  #   timeouts: {connect_s: 10, first_byte_s: 600, idle_s: 300, total_s: 3600}
+
+# Other names for models, as provider:model. Clients may ask for either.
+models:
+  # fast: openai:gpt-5-mini
+
+# Prices of your own, in USD per million tokens; they win over the price list that comes with Farthing.
+# request and web_search are USD for each one. "*" stands for any text. What a row does not name costs what input
+# or output costs.
+prices:
+  # - {model: "lab:*", input: 0, output: 0}
+  # - {model: "openai:gpt-5-mini", input: 0.25, output: 2, cache_read: 0.025}
+  # - {model: "anthropic:claude-example", input: 3, output: 15, cache_read: 0.3, cache_write_5m: 3.75,
+  #    cache_write_1h: 6, request: 0, web_search: 0.01}
+
+# A call on a model without a known price: allow shows it as "of unknown cost", refuse does not send it.
+unpriced: allow
+"""

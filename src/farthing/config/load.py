@@ -1,0 +1,167 @@
+"""settings.yaml, the environment and what is known of providers become one checked `Settings`.
+
+All mistakes of a file are told at once. Names are resolved here, so that a reader of `Settings` meets no dangling one:
+an alias stands for a model of a configured provider, once, never for another alias.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from farthing.config.addresses import checked_url, is_host, is_loopback
+from farthing.config.price_rows import read_prices
+from farthing.config.problems import Problems, listed, nearest, quoted
+from farthing.config.provider_entries import read_providers
+from farthing.config.schema import ServerSettings, Settings
+from farthing.config.sections import as_table, as_text, read_section
+from farthing.config.yaml_tree import MAX_BYTES, Node, Table, read_yaml
+from farthing.errors import ConfigError
+from farthing.types.models import ModelRef
+from farthing.types.prices import PriceOverride
+from farthing.types.providers import KnownProvider
+
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
+_VERSION = 1
+
+
+def load_settings(path: Path, *, known: Mapping[str, KnownProvider], environment: Mapping[str, str]) -> Settings:
+    """Return what the file at `path` says; a file that is not there says nothing, and defaults hold.
+
+    Without a provider in the file, every known one whose credential is in the environment is configured.
+
+    Raises:
+        ConfigError: with one line for each mistake: file, line, path, value and what is allowed.
+    """
+    problems = Problems(str(path))
+    root = _read_file(path, problems)
+    if not isinstance(root, Table):
+        if root is not None:
+            problems.error(root.line, "", "the file must be a mapping that begins with version: 1.")
+        root = Table(1, {})
+    rooms = ("version", "server", "providers", "models", "prices")
+    given = read_section(root, Settings, "", problems, fields=("unpriced",), also=rooms)
+    _check_version(root, problems)
+    server = _read_server(root, problems)
+    providers = read_providers(root.entries.get("providers"), known, environment, problems)
+    # A provider that is named and wrong is told once, not again by everything that refers to it.
+    section = root.entries["providers"][1] if "providers" in root.entries else None
+    named = [*section.entries] if isinstance(section, Table) and section.entries else [*providers]
+    models = _read_models(root, named, known, problems)
+    prices: tuple[PriceOverride, ...] = ()
+    if "prices" in root.entries:
+        prices = read_prices(root.entries["prices"][1], named, known, problems)
+    problems.raise_if_any()
+    return Settings(
+        server=server, providers=providers, models=models, prices=prices, warnings=problems.warnings, **given
+    )
+
+
+def _read_file(path: Path, problems: Problems) -> Node | None:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"{str(path)!r} cannot be read: {error.strerror}.", hint="check who owns it and its mode."
+        ) from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{str(path)!r} is larger than {MAX_BYTES >> 20} MB; is it the settings file?")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        problems.error(line, "", f"byte {raw[error.start]:#04x} is not UTF-8; save the file as UTF-8.")
+        problems.raise_if_any()
+        raise
+    root = read_yaml(text, problems)
+    if root is None:
+        problems.raise_if_any()  # no tree: whatever else could be said would only repeat this
+    return root
+
+
+def _check_version(root: Table, problems: Problems) -> None:
+    if "version" not in root.entries:
+        return
+    node = root.entries["version"][1]
+    text = as_text(node, "version", problems)
+    if text is not None and text != str(_VERSION):
+        newer = text.isdigit() and int(text) > _VERSION
+        why = "was written for a newer Farthing; update it, or" if newer else "is not a version;"
+        problems.error(node.line, "version", f"{quoted(text)} {why} write {_VERSION}.")
+
+
+def _read_server(root: Table, problems: Problems) -> ServerSettings:
+    if "server" not in root.entries:
+        return ServerSettings()
+    node = root.entries["server"][1]
+    given = read_section(node, ServerSettings, "server", problems)
+    lines = {key: line for key, (line, _) in node.entries.items()} if isinstance(node, Table) else {}
+    if "public_url" in given:
+        try:
+            given["public_url"] = checked_url(given["public_url"])
+        except ValueError as error:
+            problems.error(lines["public_url"], "server.public_url", str(error))
+    server = ServerSettings(**given)
+    if not is_host(server.host):
+        problems.error(lines["host"], "server.host", f"{quoted(server.host)} is no address or host name.")
+    elif not is_loopback(server.host) and not server.behind_proxy:
+        problems.warning(
+            lines["host"],
+            "server.host",
+            f"{server.host} is reached from other machines, and keys travel there unencrypted; put a proxy with TLS"
+            " before it and set behind_proxy: true, or listen on 127.0.0.1.",
+        )
+    return server
+
+
+def _read_models(
+    root: Table, providers: Collection[str], known: Mapping[str, KnownProvider], problems: Problems
+) -> dict[str, ModelRef]:
+    if "models" not in root.entries:
+        return {}
+    table = as_table(root.entries["models"][1], "models", problems)
+    models: dict[str, ModelRef] = {}
+    for alias, (line, node) in table.items():
+        path = f"models.{alias}"
+        if not _ALIAS.fullmatch(alias):
+            problems.error(line, path, f"{quoted(alias)} is not a name; letters, digits and . _ : / @ + -, no spaces.")
+            continue
+        hidden, model = _split(alias)
+        if model and hidden in providers:
+            problems.error(line, path, f"would hide a model of the provider {quoted(hidden)}; choose another name.")
+            continue
+        target = as_text(node, path, problems)
+        if target is None:
+            continue
+        wrong = _target_problem(target, table, providers, known)
+        if wrong:
+            problems.error(node.line, path, f"{quoted(target)} {wrong}")
+        else:
+            models[alias] = ModelRef(*_split(target))
+    return models
+
+
+def _target_problem(
+    target: str, aliases: Collection[str], providers: Collection[str], known: Mapping[str, KnownProvider]
+) -> str | None:
+    """Return what is wrong with what an alias stands for, as the rest of a sentence."""
+    name, model = _split(target)
+    if name in providers and model:
+        return (
+            None if model == model.strip() and model.isprintable() else "has spaces around or inside the model's name."
+        )
+    if target in aliases:
+        return "is an alias itself; write the provider:model that it stands for."
+    if not model:
+        return f"is not provider:model, such as 'openai:gpt-5-mini'; configured providers: {listed(sorted(providers))}."
+    if name in known and not nearest(name, providers):
+        return f"needs the provider {quoted(name)}, which is not configured; add it under providers."
+    return f"names no provider{nearest(name, [*providers, *known])}; configured: {listed(sorted(providers))}."
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Split at the first `:` or `/`, as model names are resolved; the second part is empty where there is neither."""
+    separator = re.search("[:/]", name)
+    return (name[: separator.start()], name[separator.end() :]) if separator else (name, "")

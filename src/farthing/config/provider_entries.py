@@ -1,0 +1,190 @@
+"""Reads `providers:`; a known provider needs no more than its name, one of your own a kind and an address."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from farthing.config.addresses import checked_url, is_plain_beyond_loopback
+from farthing.config.credentials import credential_warning, parse_credential
+from farthing.config.problems import Problems, listed, nearest, quoted
+from farthing.config.schema import CredentialSource, ProviderSettings, Timeouts
+from farthing.config.sections import as_table, as_text, read_section
+from farthing.config.yaml_tree import Node, Table
+from farthing.types.providers import KnownProvider
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+_OWN_KIND = "openai-compatible"
+_PLAIN_FIELDS = ("kind", "base_url", "free", "ca_file", "max_connections", "stream_usage", "hold_s")
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """One provider while it is read: where it stands, and what the file says so far."""
+
+    name: str
+    line: int
+    table: Mapping[str, tuple[int, Node]]
+    given: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        return f"providers.{self.name}"
+
+    def line_of(self, key: str) -> int:
+        return self.table[key][0] if key in self.table else self.line
+
+
+def read_providers(
+    section: tuple[int, Node] | None,
+    known: Mapping[str, KnownProvider],
+    environment: Mapping[str, str],
+    problems: Problems,
+) -> dict[str, ProviderSettings]:
+    """Return the providers by name; without any in the file, the known ones whose credential is in the environment."""
+    table = as_table(section[1], "providers", problems) if section is not None else {}
+    if not table:
+        return _from_environment(known, environment)
+    providers: dict[str, ProviderSettings] = {}
+    for name, (line, node) in table.items():
+        path = f"providers.{name}"
+        if not _NAME.fullmatch(name):
+            problems.error(line, path, f"{quoted(name)} is not a name; small letters, digits, '.', '_' and '-'.")
+            continue
+        given = read_section(
+            node, ProviderSettings, path, problems, fields=_PLAIN_FIELDS, also=("credential", "timeouts")
+        )
+        entry = _Entry(name, line, node.entries if isinstance(node, Table) else {}, given)
+        provider = _read_provider(entry, known, environment, problems)
+        if provider is not None:
+            providers[name] = provider
+    return providers
+
+
+def _from_environment(
+    known: Mapping[str, KnownProvider], environment: Mapping[str, str]
+) -> dict[str, ProviderSettings]:
+    return {
+        name: _with_defaults(name, kind, {"base_url": kind.base_url}, CredentialSource("env", kind.credential_env))
+        for name, kind in known.items()
+        if kind.credential_env and kind.base_url and environment.get(kind.credential_env, "").strip()
+    }
+
+
+def _read_provider(
+    entry: _Entry, known: Mapping[str, KnownProvider], environment: Mapping[str, str], problems: Problems
+) -> ProviderSettings | None:
+    kind = _kind_of(entry, known, problems)
+    given = dict(entry.given)
+    if "timeouts" in entry.table:
+        path = f"{entry.path}.timeouts"
+        given["timeouts"] = Timeouts(**read_section(entry.table["timeouts"][1], Timeouts, path, problems))
+    credential = _credential_of(entry, kind, environment, problems)
+    base_url = _base_url_of(entry, kind, problems)
+    _check_ca_file(entry, base_url, problems)
+    if kind is None or base_url is None or credential is None:
+        return None
+    given["base_url"] = base_url
+    return _with_defaults(entry.name, kind, given, credential)
+
+
+def _with_defaults(
+    name: str, kind: KnownProvider, given: dict[str, Any], credential: CredentialSource
+) -> ProviderSettings:
+    said = {"stream_usage": kind.stream_usage, **given, "kind": kind.kind}
+    return ProviderSettings(name=name, wire=kind.wire, price_key=kind.price_key, credential=credential, **said)
+
+
+def _kind_of(entry: _Entry, known: Mapping[str, KnownProvider], problems: Problems) -> KnownProvider | None:
+    kinds = listed(sorted(known))
+    if "kind" in entry.given:
+        kind: str = entry.given["kind"]
+        if kind not in known:
+            problems.error(
+                entry.line_of("kind"),
+                f"{entry.path}.kind",
+                f"{quoted(kind)} is not a kind of provider{nearest(kind, known)}; known: {kinds}.",
+            )
+    else:
+        kind = entry.name
+        if kind not in known and "kind" not in entry.table:
+            problems.error(
+                entry.line,
+                entry.path,
+                f"{quoted(kind)} is not a known provider{nearest(kind, known)}; known: {kinds}."
+                f" For a server of your own add kind: {_OWN_KIND}.",
+            )
+    return known.get(kind)
+
+
+def _base_url_of(entry: _Entry, kind: KnownProvider | None, problems: Problems) -> str | None:
+    path = f"{entry.path}.base_url"
+    if "base_url" not in entry.given:
+        if kind is None or "base_url" in entry.table:
+            return None
+        if kind.base_url is None:
+            problems.error(
+                entry.line,
+                entry.path,
+                f"the kind {quoted(kind.kind)} needs a base_url, such as http://127.0.0.1:8000/v1.",
+            )
+        return kind.base_url
+    try:
+        url = checked_url(entry.given["base_url"])
+    except ValueError as error:
+        problems.error(entry.line_of("base_url"), path, str(error))
+        return None
+    if is_plain_beyond_loopback(url):
+        problems.warning(
+            entry.line_of("base_url"),
+            path,
+            f"{quoted(url)} is not encrypted: credential and text can be read on the way.",
+        )
+    return url
+
+
+def _credential_of(
+    entry: _Entry, kind: KnownProvider | None, environment: Mapping[str, str], problems: Problems
+) -> CredentialSource | None:
+    path = f"{entry.path}.credential"
+    line = entry.line_of("credential")
+    if "credential" in entry.table:
+        text = as_text(entry.table["credential"][1], path, problems)
+        if text is None:
+            return None
+        try:
+            source = parse_credential(text)
+        except ValueError as error:
+            problems.error(line, path, str(error))
+            return None
+    elif kind is None:
+        return None
+    elif kind.credential_env is None:
+        return CredentialSource("none")
+    else:
+        source = CredentialSource("env", kind.credential_env)
+        if "base_url" in entry.given:
+            problems.warning(
+                entry.line,
+                path,
+                f"nothing is said, so the key in {kind.credential_env} is sent to the base_url given here;"
+                f" write credential: env:{kind.credential_env} if that is meant.",
+            )
+    warning = credential_warning(source, environment)
+    if warning:
+        problems.warning(line, path, warning)
+    return source
+
+
+def _check_ca_file(entry: _Entry, base_url: str | None, problems: Problems) -> None:
+    if "ca_file" not in entry.given:
+        return
+    path, line = f"{entry.path}.ca_file", entry.line_of("ca_file")
+    file: str = entry.given["ca_file"]
+    if not Path(file).is_absolute():
+        problems.error(line, path, f"{quoted(file)} is not a whole path, such as /etc/ssl/lab.pem.")
+    elif not Path(file).is_file():
+        problems.error(line, path, f"{quoted(file)} is no file that can be read.")
+    elif base_url is not None and base_url.startswith("http:"):
+        problems.warning(line, path, "is never used: the base_url begins with http://.")

@@ -1,0 +1,113 @@
+"""What settings.yaml may say, with its defaults and bounds; `load.py` reads the file into these.
+
+The annotations are the rule: a field's type and `Meta` bounds decide what is accepted, and what an error says is
+allowed. Each bound has a line on how its default was chosen. Seconds, bytes and megabytes close the names.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from farthing.types.models import ModelRef
+from farthing.types.prices import PriceOverride
+from farthing.types.providers import WireFormat
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where we listen and what we take from a client before we refuse."""
+
+    host: str = "127.0.0.1"
+    port: Port = 3000
+    """0 lets the system choose a free one."""
+    public_url: str | None = None
+    """How clients reach us when not by host and port; shown in snippets and links."""
+    behind_proxy: bool = False
+    """A proxy with TLS stands before us, so listening beyond loopback is meant."""
+    max_header_bytes: Annotated[int, Meta(ge=1024, le=1 << 20)] = 65_536
+    """The largest header block of a real client was 4 KB; proxies cut at 8 to 32 KB."""
+    max_headers: Annotated[int, Meta(ge=10, le=10_000)] = 200
+    """Real clients send about 25."""
+    header_timeout_s: Seconds = 10.0
+    """A header block fits in a few packets; who needs longer is holding the connection."""
+    body_timeout_s: Seconds = 60.0
+    """32 MB in a minute is 4 Mbit/s, a slow uplink."""
+    write_timeout_s: Seconds = 120.0
+    """A client that takes no byte for two minutes is gone; agents pause only between calls."""
+    max_body_mb: Annotated[int, Meta(ge=1, le=1024)] = 32
+    """Anthropic refuses above 32 MB, and is the most generous of the known providers."""
+    max_buffered_mb: Annotated[int, Meta(ge=1, le=65_536)] = 256
+    """Eight of the largest bodies, or two thousand agent prompts of 112 KB, at once."""
+    keep_alive_s: Seconds = 75.0
+    """What nginx does; longer than any client's own pool keeps an idle connection."""
+    drain_s: Seconds = 30.0
+    """Ends most answers in flight and stays within what service managers wait (systemd: 90 s)."""
+    max_connections: Count = 4096
+    """Sixteen times the streams of our largest test; about 100 MB when all are busy."""
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a provider may take, seconds."""
+
+    connect_s: Seconds = 10.0
+    """Name, TCP and TLS together take under a second anywhere; ten allow two lost packets at each step."""
+    first_byte_s: Seconds = 600.0
+    """Reasoning models without streaming think for minutes; the official clients wait 600 s as well."""
+    idle_s: Seconds = 300.0
+    """The longest silence inside a stream; providers send pings far more often, local models load for minutes."""
+    total_s: Seconds = 3600.0
+    """No single answer takes an hour."""
+
+
+class CredentialSource(msgspec.Struct, frozen=True):
+    """Where a provider's credential is read from: `env:NAME`, `file:/path`, or `none`. Never the credential itself."""
+
+    kind: Literal["env", "file", "none"]
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "none" else f"{self.kind}:{self.name}"
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider under the name that model names and the ledger use for it.
+
+    `wire` and `price_key` come with the kind (`KnownProvider`), everything else may be set. `base_url` has no slash at
+    its end.
+    """
+
+    name: str
+    kind: str
+    wire: WireFormat
+    base_url: str
+    credential: CredentialSource
+    price_key: str | None = None
+    free: bool = False
+    """Calls cost 0: a local model or a flat-rate plan."""
+    ca_file: str | None = None
+    """Certificates to trust in place of the system's, for a server of one's own."""
+    timeouts: Timeouts = Timeouts()
+    max_connections: Count = 256
+    """Four times the concurrency of our bench; the providers' own limits are reached first."""
+    stream_usage: Literal["ask", "always"] = "always"
+    """Whether a stream reports usage only when asked: then we ask, and keep the answer from who did not."""
+    hold_s: Annotated[float, Meta(ge=0, le=600)] = 10.0
+    """How long a stream without output is held back so that a failure can still be told by its status."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the operator decided; `warnings` are sentences to print once at start."""
+
+    version: int = 1
+    server: ServerSettings = ServerSettings()
+    providers: Mapping[str, ProviderSettings]
+    models: Mapping[str, ModelRef]
+    prices: tuple[PriceOverride, ...] = ()
+    unpriced: Literal["allow", "refuse"] = "allow"
+    """What happens to a call on a model without a known price: shown as of unknown cost, or refused."""
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,207 @@
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from farthing.config.credentials import read_credential
+from farthing.config.first_start import FIRST_SETTINGS, write_first_settings
+from farthing.config.load import load_settings
+from farthing.config.lock import HomeLock, holder
+from farthing.config.paths import Home, find_home
+from farthing.config.schema import CredentialSource, ProviderSettings, ServerSettings, Settings, Timeouts
+from farthing.errors import ConfigError, CredentialMissing, HomeLocked
+from farthing.types.providers import KnownProvider
+
+KNOWN = {
+    kind: KnownProvider(kind=kind, wire="openai_chat", base_url=base_url, credential_env=variable)
+    for kind, base_url, variable in (
+        ("openai", "https://api.openai.example/v1", "OPENAI_API_KEY"),
+        ("anthropic", "https://api.anthropic.example", "ANTHROPIC_API_KEY"),
+        ("openai-compatible", None, None),
+    )
+}
+
+
+def test_the_option_wins_over_the_environment_and_that_over_the_system() -> None:
+    environment = {"FARTHING_HOME": "/env/home", "HOME": "/home/me", "XDG_DATA_HOME": "/xdg"}
+    assert find_home("/option", environment).path == Path("/option")
+    assert find_home(None, environment).path == Path("/env/home")
+    del environment["FARTHING_HOME"]
+    assert find_home(None, environment, platform="linux").path == Path("/xdg/farthing")
+    assert find_home(None, {"HOME": "/home/me", "XDG_DATA_HOME": "relative"}, platform="linux").path == Path(
+        "/home/me/.local/share/farthing"
+    )
+
+
+def test_each_system_has_its_own_place() -> None:
+    environment = {"HOME": "/Users/me", "LOCALAPPDATA": "/local"}
+    assert find_home(None, environment, platform="darwin").path == Path(
+        "/Users/me/Library/Application Support/Farthing"
+    )
+    assert find_home(None, environment, platform="win32").path == Path("/local/Farthing")
+    assert find_home(None, {"USERPROFILE": "/me"}, platform="win32").path == Path("/me/AppData/Local/Farthing")
+
+
+def test_the_home_is_for_its_owner_only(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a" / "home")
+    home.create()
+    home.path.chmod(0o755)
+    home.create()
+    assert home.path.stat().st_mode & 0o777 == 0o700
+    assert home.journal.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"Cannot use '.*/file/home' as the home: Not a directory\."):
+        Home(tmp_path / "file" / "home").create()
+
+
+def test_a_second_owner_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with HomeLock.acquire(path):
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert holder(path) == os.getpid()
+        with pytest.raises(HomeLocked) as caught:
+            HomeLock.acquire(path)
+        assert caught.value.message == f"Another process (pid {os.getpid()}) serves the home '{tmp_path}'."
+    assert holder(path) is None
+    HomeLock.acquire(path).release()
+
+
+def test_a_killed_owner_leaves_no_lock_behind(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    code = (
+        "import sys, pathlib; from farthing.config.lock import HomeLock;"
+        "lock = HomeLock.acquire(pathlib.Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "held\n"
+        assert holder(path) == owner.pid
+        with pytest.raises(HomeLocked, match=f"pid {owner.pid}"):
+            HomeLock.acquire(path)
+        owner.kill()
+        owner.wait(10)
+    assert holder(path) is None
+    HomeLock.acquire(path).release()
+
+
+def _look(path: Path, times: int) -> None:
+    for _ in range(times):
+        holder(path)
+
+
+def test_looking_who_holds_the_home_never_keeps_a_server_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    HomeLock.acquire(path).release()
+    looker = multiprocessing.get_context("spawn").Process(target=_look, args=(path, 20_000))
+    looker.start()
+    try:
+        while looker.is_alive():
+            HomeLock.acquire(path).release()
+    finally:
+        looker.join(20)
+
+
+def test_nobody_holds_a_home_that_is_not_there(tmp_path: Path) -> None:
+    assert holder(tmp_path / "none" / "lock") is None
+    with pytest.raises(HomeLocked, match="cannot be opened: No such file or directory"):
+        HomeLock.acquire(tmp_path / "none" / "lock")
+
+
+def test_first_settings_load_without_warnings_and_mean_the_same_as_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    environment = {"OPENAI_API_KEY": "x"}
+    nothing = load_settings(path, known=KNOWN, environment=environment)
+    assert write_first_settings(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_settings(path, known=KNOWN, environment=environment) == nothing
+    assert nothing.warnings == ()
+    assert [file.name for file in tmp_path.iterdir()] == ["settings.yaml"]
+
+
+def test_first_settings_never_replace_the_operators_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("version: 1\n")
+    assert not write_first_settings(path)
+    assert path.read_text() == "version: 1\n"
+    with pytest.raises(ConfigError, match="cannot be written: No such file or directory"):
+        write_first_settings(tmp_path / "none" / "settings.yaml")
+
+
+def test_what_first_settings_show_in_comments_is_true(tmp_path: Path) -> None:
+    """Every setting appears; with its comment signs taken off, the file loads and the defaults it shows hold."""
+    bare = [line.replace("# ", "", 1) if line.startswith("  # ") else line for line in FIRST_SETTINGS.splitlines()]
+    prose = ("  What is taken", "  ca_file")
+    text = "\n".join(line.replace("  #", "", 1) if line == "  #" else line for line in bare)
+    kept = [line for line in text.splitlines() if not line.lstrip().startswith(tuple(p.lstrip() for p in prose))]
+    key = tmp_path / "key"
+    key.write_text("x")
+    key.chmod(0o600)
+    path = tmp_path / "settings.yaml"
+    path.write_text("\n".join(kept).replace("/etc/farthing/anthropic.key", str(key)))
+    settings = load_settings(path, known=KNOWN, environment={"OPENAI_API_KEY": "x"})
+    assert settings.warnings == ()
+    assert settings.server == ServerSettings(public_url="https://farthing.example.com")
+    assert list(settings.providers) == ["openai", "anthropic", "lab"]
+    lab = settings.providers["lab"]
+    assert lab.timeouts == Timeouts()
+    assert (lab.max_connections, lab.hold_s) == (256, 10.0)
+    assert list(settings.models) == ["fast"]
+    assert len(settings.prices) == 3
+    set_elsewhere = {"name", "wire", "price_key", "warnings"}
+    for struct in (Settings, ServerSettings, ProviderSettings, Timeouts):
+        for field in set(struct.__struct_fields__) - set_elsewhere:
+            assert f"{field}:" in FIRST_SETTINGS, field
+
+
+def test_credentials_are_read_from_where_the_settings_say(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("  from-file\n")
+    found = read_credential(CredentialSource("file", str(file)), {})
+    assert found is not None
+    assert found.reveal() == "from-file"
+    found = read_credential(CredentialSource("env", "K"), {"K": "from-env"})
+    assert found is not None
+    assert found.reveal() == "from-env"
+    assert read_credential(CredentialSource("none"), {}) is None
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "clé", "x" * 20_000])
+def test_a_credential_that_cannot_be_sent_is_refused_and_not_shown(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "key"
+    file.write_text(value, "utf-8")
+    for source in (CredentialSource("env", "K"), CredentialSource("file", str(file))):
+        with pytest.raises(CredentialMissing, match="cannot be a credential") as caught:
+            read_credential(source, {"K": value})
+        assert value not in str(caught.value)
+
+
+def test_a_credential_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CredentialMissing, match="The environment variable K is not set or empty"):
+        read_credential(CredentialSource("env", "K"), {})
+    with pytest.raises(CredentialMissing, match="cannot be read: No such file"):
+        read_credential(CredentialSource("file", str(tmp_path / "none")), {})
+
+
+def test_a_credential_file_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("x")
+    file.chmod(0o644)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        f"providers:\n  openai: {{credential: 'file:{file}'}}\n  anthropic: {{credential: 'file:/none'}}\n"
+    )
+    assert load_settings(settings, known=KNOWN, environment={}).warnings == (
+        f"{settings}:2: providers.openai.credential: '{file}' can be read by others; chmod 600 it.",
+        (
+            f"{settings}:3: providers.anthropic.credential: '/none' cannot be read (No such file or directory);"
+            " calls to this provider will be refused."
+        ),
+    )
