@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+from farthing.catalog import token_estimate
 from farthing.catalog.token_estimate import CLASSES, count_classes, estimate_request_tokens
 
 SEED = 7
@@ -29,9 +30,13 @@ KIND_WEIGHT = {"english": 5.0, "markup": 4.0, "code": 6.0, "json": 4.0}
 """What gateways carry most counts most; every other kind has the weight 1."""
 OPEN_FAMILIES = ("llama3", "mistral", "deepseek", "qwen")
 """`generic` is fitted to their mean."""
-MARGINS_PERCENT = {"claude": 10, "claude_4_7": 30, "gemini": 0, "generic": 5}
+MARGINS_PERCENT = {"claude": 15, "claude_4_7": 40, "generic": 5}
 """Why: docs/token-estimates.md, "Families without a public tokenizer"."""
 ROUNDS = 6
+LOWEST = 0.1
+"""Tokens of a character at least: one that these texts hardly have still costs something."""
+COMMON_EMOJI = "😀😂🤣😊😍🙏👍🎉🔥✨🚀💡📝📌🔍🧠💻🛠🐛🎯📊📈🔒🔑🌍🎨🤔😅👏🙌"
+"""Put into English, for the corpus has only exotic ones: what models write is these, at one or two tokens each."""
 FLOOR = 0.03
 """Relative errors below this are as good as none: without a floor the fit would run after the samples it has hit."""
 
@@ -51,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokenizer", action="append", required=True, metavar="FAMILY=FILE")
     parser.add_argument("--text", action="append", required=True, metavar="KIND=GLOB")
-    parser.add_argument("--write", type=Path, metavar="FILE")
+    parser.add_argument("--write", action="store_true", help="put the coefficients into token_estimate.py")
     asked = parser.parse_args()
     samples = _samples(asked.text)
     texts = [sample.text for sample in samples]
@@ -61,24 +66,18 @@ def main() -> None:
         family, _, path = option.partition("=")
         targets[family] = _tokenizer(Path(path))(texts)
     targets["generic"] = [round(statistics.fmean(n)) for n in zip(*(targets[f] for f in OPEN_FAMILIES), strict=True)]
-    ratios = {}
+    ratios: dict[str, tuple[int, int, list[int]]] = {}
     print(f"{len(samples)} samples, {sum(map(len, texts)):,} characters")
     for family, tokens in targets.items():
         fitted = _fit(features, tokens, samples)
         per_kilobyte = 1_000 * sum(
             n for s, n in zip(samples, tokens, strict=True) if s.kind in KIND_WEIGHT
         ) // sum(len(s.text.encode()) for s in samples if s.kind in KIND_WEIGHT)
-        ratios[family] = {
-            "millitokens": [round(c * 1_000) for c in fitted],
-            "tokens_per_kilobyte": per_kilobyte,
-            "margin_percent": MARGINS_PERCENT.get(family, 0),
-        }
+        ratios[family] = (MARGINS_PERCENT.get(family, 0), per_kilobyte, [round(c * 1_000) for c in fitted])
         _report(family, fitted, features, tokens, samples)
-    ratios["claude_4_7"] = {**ratios["claude"], "margin_percent": MARGINS_PERCENT["claude_4_7"]}
-    if asked.write is not None:
-        lines = ",\n".join(f'  "{family}": {json.dumps(row)}' for family, row in ratios.items())
-        asked.write.write_text(f"{{\n{lines}\n}}\n")
-        print(f"wrote {asked.write}: {len(CLASSES)} coefficients for each of {len(ratios)} families")
+    ratios["claude_4_7"] = (MARGINS_PERCENT["claude_4_7"], *ratios["claude"][1:])
+    if asked.write:
+        _write(ratios)
     elif "o200k" in targets:
         _report_requests(samples, targets["o200k"])
 
@@ -97,6 +96,8 @@ def _samples(options: list[str]) -> list[Sample]:
             if len(made) >= CHUNKS_PER_KIND:
                 break
             made += [Sample(kind, number % 2 == 1, text) for text in _chunks(_text(Path(path)), chance)]
+        if kind == "english":
+            samples += [Sample("emoji", s.held_out, _with_emoji(s.text, chance)) for s in made[::4]]
         print(f"{kind}: {len(made)} samples of {len(files)} files")
         samples += made
     return samples
@@ -127,6 +128,10 @@ def _chunks(text: str, chance: random.Random) -> Iterator[str]:
         at += 2 * size
 
 
+def _with_emoji(text: str, chance: random.Random) -> str:
+    return re.sub(r"([.:\n]) ?", lambda found: f"{found[1]} {chance.choice(COMMON_EMOJI)} ", text)
+
+
 def _tokenizer(path: Path) -> Count:
     if "tekken" not in path.name:
         loaded = import_module("tokenizers").Tokenizer.from_file(str(path))
@@ -144,7 +149,7 @@ def _tokenizer(path: Path) -> Count:
 
 
 def _fit(features: list[list[float]], tokens: list[int], samples: list[Sample]) -> list[float]:
-    """Return the non-negative coefficients with the least weighted absolute relative error on the fitted half."""
+    """Return the coefficients, each at least `LOWEST`, with the least weighted absolute relative error on the fitted half."""
     kinds = {kind: sum(s.kind == kind and not s.held_out for s in samples) for kind in {s.kind for s in samples}}
     rows = [
         ([x / count for x in row], KIND_WEIGHT.get(sample.kind, 1.0) / kinds[sample.kind])
@@ -154,12 +159,12 @@ def _fit(features: list[list[float]], tokens: list[int], samples: list[Sample]) 
     fitted = [0.0] * len(CLASSES)
     pulls = [weight for _, weight in rows]
     for _ in range(ROUNDS):  # reweighted least squares, which ends near the least absolute error
-        fitted = _non_negative(rows, pulls, fitted)
+        fitted = _least_squares(rows, pulls, fitted)
         pulls = [weight / max(FLOOR, abs(_dot(row, fitted) - 1)) for row, weight in rows]
     return fitted
 
 
-def _non_negative(rows: list[tuple[list[float], float]], pulls: list[float], start: list[float]) -> list[float]:
+def _least_squares(rows: list[tuple[list[float], float]], pulls: list[float], start: list[float]) -> list[float]:
     size = range(len(start))
     gram = [[0.0] * len(start) for _ in size]
     aim = [0.0] * len(start)
@@ -174,7 +179,7 @@ def _non_negative(rows: list[tuple[list[float], float]], pulls: list[float], sta
     for _ in range(2_000):
         for i in size:
             if gram[i][i]:
-                found[i] = max(0.0, found[i] + (aim[i] - _dot(gram[i], found)) / gram[i][i])
+                found[i] = max(LOWEST, found[i] + (aim[i] - _dot(gram[i], found)) / gram[i][i])
     return found
 
 
@@ -208,6 +213,20 @@ def _report_requests(samples: list[Sample], tokens: list[int]) -> None:
         body = json.dumps({"messages": [{"role": "user", "content": text} for text, _ in part]}, ensure_ascii=False)
         errors.append(estimate_request_tokens(body.encode(), "o200k") / sum(n + 4 for _, n in part) - 1)
     print("\nrequests of 40 messages, o200k\n" + _error_row("requests", errors))
+
+
+def _write(ratios: dict[str, tuple[int, int, list[int]]]) -> None:
+    path = Path(token_estimate.__file__)
+    lines = []
+    for family, (margin, per_kilobyte, millitokens) in ratios.items():
+        lines.append(f'    "{family}": _Ratios({margin}, {per_kilobyte}, (')
+        lines += [f"        {', '.join(map(str, half))}," for half in (millitokens[:9], millitokens[9:])]
+        lines.append("    )),")
+    table = "\n".join(lines)
+    old = path.read_text()
+    new = re.sub(r"(?sm)^(_RATIOS: [^\n]* = \{\n).*?^\}\n", lambda found: f"{found[1]}{table}\n}}\n", old, count=1)
+    path.write_text(new)
+    print(f"wrote {path.name}: {len(CLASSES)} coefficients for each of {len(ratios)} families")
 
 
 if __name__ == "__main__":

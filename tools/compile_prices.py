@@ -22,7 +22,7 @@ from genai_prices import types as source
 from genai_prices.data import providers as source_providers
 from genai_prices.data_units import unit_data
 
-DATA = Path(__file__).resolve().parent.parent / "src" / "farthing" / "catalog" / "data"
+DATA = Path(__file__).resolve().parent.parent / "src" / "farthing" / "catalog" / "data" / "prices"
 NAME = "genai-prices"
 SOURCE = "https://github.com/pydantic/genai-prices"
 LICENCE = "MIT"
@@ -174,6 +174,10 @@ def _model(provider: source.Provider, model: source.ModelInfo, rounded: list[str
         if isinstance(model.prices, source.ModelPrice)
         else list(model.prices)
     )
+    if model.id.endswith(":free") and all(not _prices(where, price.prices, []) for price in conditional):
+        # The list gives no prices both to what is free and to what nobody knows; this ending is the vendors' own mark.
+        free = source.ModelPrice(input_mtok=Decimal(0), output_mtok=Decimal(0))
+        conditional = [source.ConditionalPrice(prices=free)]
     compiled: dict[str, Any] = {
         "id": model.id,
         "periods": [

@@ -21,7 +21,7 @@ from farthing.types.money import UnitPrice
 from farthing.types.prices import PriceOverride, PriceSheet
 
 _MOST_NAMES = 2_048
-"""Names remembered; twice the models of the largest provider. Beyond it we begin anew: 200 ns became 20 us, once."""
+"""Names remembered; twice the models of the largest provider. Beyond it we begin anew: 0.3 us became 10."""
 _LONGEST_NAME = 256
 """Longer names are looked up but not remembered (the longest in the list has 94), so the memory has a ceiling too."""
 
@@ -68,7 +68,7 @@ class PriceBook:
         return found
 
     def knows(self, price_key: str | None, model: str) -> bool:
-        """Whether the list has this very name, as such or with a date behind it."""
+        """Whether the list has this very name, as such or with a date or `latest` behind it."""
         return price_key is not None and self._snapshot.knows(price_key, model)
 
     def names(self, price_key: str | None) -> tuple[str, ...]:

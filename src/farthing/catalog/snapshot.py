@@ -17,13 +17,13 @@ import msgspec
 from farthing.types.money import UnitPrice
 from farthing.types.prices import RATE_PER, Band, PriceSheet, Rates
 
-_DATA = Path(__file__).with_name("data")
+_DATA = Path(__file__).with_name("data") / "prices"
 _DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1).toordinal()
 _FOREVER_US = 1 << 63
 
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)", re.ASCII)
-_DATED_NAME = re.compile(r"(.+?)[-@](?:20\d{6}|20\d{2}-\d{2}-\d{2})", re.ASCII)
+_DATED_NAME = re.compile(r"(.+?)[-@](?:20\d{6}|20\d{2}-\d{2}-\d{2}|latest)", re.ASCII)
 
 ANTHROPIC = "anthropic"
 """Anthropic's list states cache prices as multiples of input: 1.25 for five minutes, 2 for an hour, on every model
@@ -174,6 +174,11 @@ class PricedModel:
         self._from_us = self._until_us = 0
         self._sheet: PriceSheet | None = None
 
+    @property
+    def counted_in_tokens(self) -> bool:
+        """Whether the list has any price for tokens; some models are billed by the hour or the page, some by nobody."""
+        return any(period.prices.input or period.prices.output for period in self._model.periods)
+
     def sheet_at(self, at_us: int) -> PriceSheet:
         """Return the sheet that holds at that time; the last one is kept, because time mostly goes forward."""
         sheet = self._sheet
@@ -270,7 +275,10 @@ class Snapshot:
         self._providers: dict[str, _Provider] = {}  # bounded by the index
 
     def find(self, provider: str, model: str) -> PricedModel | None:
-        """Return the list's entry for a model name, or `None`; `provider` is the list's own name for it."""
+        """Return the list's entry for a model name, or `None` where it has none or has no price for tokens.
+
+        `provider` is the list's own name for it.
+        """
         prices = self._provider(provider)
         if prices is None:
             return None
@@ -280,10 +288,10 @@ class Snapshot:
             dashed = _COMPACT_DATE.sub(_with_dashes, name)
             if dashed != name:
                 found = self._first(prices, dashed)
-        return found
+        return found if found and found.counted_in_tokens else None
 
     def knows(self, provider: str, model: str) -> bool:
-        """Whether the list has this very name, as such or with a date behind it; a mere pattern is not enough."""
+        """Whether the list has this very name, as such or with a date or `latest` behind it; a mere pattern is not enough."""
         prices = self._provider(provider)
         return prices is not None and prices.knows(model.lower())
 

@@ -1,8 +1,8 @@
 """Estimate tokens without a tokenizer: for streams that were cut, and for requests before they are sent.
 
 A tokenizer is about 70 MB and far slower than the wire; counting kinds of characters is neither. Each tokenizer family
-has one whole number of thousandths of a token per kind (`data/token_ratios.json`, fitted by tools/calibrate_tokens.py;
-errors in docs/token-estimates.md). What surprised us: the letters j, k and z tell English from other languages in plain
+has one whole number of thousandths of a token per kind (the table below, fitted and
+written by tools/calibrate_tokens.py; errors in docs/token-estimates.md). What surprised us: the letters j, k and z tell English from other languages in plain
 ASCII well enough to take a third off the error there, and the number of words matters less than the number of letters.
 
 No exact tokenizer is public for current Claude and Gemini models: their numbers are a neighbour's with a margin. What
@@ -12,10 +12,7 @@ a model thought and did not show is billed too, and nobody can estimate it from 
 import re
 from collections import OrderedDict
 from functools import lru_cache
-from pathlib import Path
-from typing import Final, Literal
-
-import msgspec
+from typing import Final, Literal, NamedTuple
 
 TokenFamily = Literal[
     "o200k",  # OpenAI from gpt-4o on, gpt-oss
@@ -57,9 +54,14 @@ FOLD_PIECES: Final = 256
 FOLD_CHARS: Final = 2_048
 """A piece this long is counted at once: it costs the same, and is not kept."""
 WHOLE_BYTES: Final = 1_024
-"""A request this short is counted whole; of a longer one as much is counted, in windows spread over it."""
-WINDOWS: Final = 12
-"""More windows cost 60 ns each and gain nothing measurable; fewer miss the mix of prompt, history and tools."""
+"""A request this short is counted whole, in 7 us; of a longer one windows spread over it are."""
+WINDOWS: Final = 8
+"""A window costs 60 ns; fewer miss the mix of prompt, history and tools."""
+WINDOW_BYTES: Final = 64
+"""Counted in 5 us together; twice as much halves neither the error (docs/token-estimates.md) nor anything else."""
+ENVELOPE_TOKENS_PER_KEY: Final = 2
+"""A key of the JSON looks like four tokens, its name and its punctuation; of a message's two keys a model sees about
+four tokens together."""
 MEDIA_BYTES_PER_TOKEN: Final = 200
 """Base64 of an image: 300 KB of it is a picture of about 1,500 tokens at OpenAI and at Anthropic."""
 MAX_RATIOS: Final = 1_024
@@ -73,15 +75,57 @@ WEIGHT: Final = 0.1
 Counts = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int]
 
 
-class _Ratios(msgspec.Struct, frozen=True):
-    millitokens: tuple[int, ...]
-    tokens_per_kilobyte: int
+class _Ratios(NamedTuple):
     margin_percent: int
+    tokens_per_kilobyte: int
+    millitokens: tuple[int, ...]
 
 
-_RATIOS: Final = msgspec.json.decode(
-    Path(__file__).with_name("data").joinpath("token_ratios.json").read_bytes(), type=dict[str, _Ratios]
-)
+# The table is written by tools/calibrate_tokens.py.
+# fmt: off
+_RATIOS: Final[dict[TokenFamily, _Ratios]] = {
+    "o200k": _Ratios(0, 267, (
+        132, 742, 229, 1088, 410, 818, 612, 859, 312,
+        190, 290, 541, 1087, 655, 828, 572, 262, 1976,
+    )),
+    "cl100k": _Ratios(0, 271, (
+        125, 854, 228, 1101, 442, 731, 617, 1859, 965,
+        373, 770, 1215, 1349, 918, 1169, 1050, 507, 2423,
+    )),
+    "claude": _Ratios(15, 281, (
+        147, 1133, 281, 939, 326, 955, 698, 2538, 1257,
+        500, 1090, 1772, 1578, 969, 1053, 1287, 449, 2874,
+    )),
+    "gemini": _Ratios(0, 295, (
+        149, 741, 287, 1325, 308, 1219, 769, 722, 336,
+        189, 315, 447, 557, 380, 702, 533, 445, 1962,
+    )),
+    "llama3": _Ratios(0, 266, (
+        133, 843, 240, 1107, 418, 733, 606, 1313, 335,
+        234, 341, 580, 287, 590, 828, 597, 617, 2520,
+    )),
+    "mistral": _Ratios(0, 281, (
+        153, 817, 336, 1493, 320, 877, 605, 927, 352,
+        244, 293, 623, 1118, 597, 1064, 572, 100, 3318,
+    )),
+    "deepseek": _Ratios(0, 274, (
+        152, 734, 327, 1057, 320, 840, 667, 1508, 466,
+        240, 391, 697, 1332, 608, 669, 695, 100, 2300,
+    )),
+    "qwen": _Ratios(0, 267, (
+        127, 802, 214, 1494, 437, 769, 599, 1550, 937,
+        246, 445, 1012, 1813, 566, 718, 667, 100, 2392,
+    )),
+    "generic": _Ratios(5, 272, (
+        141, 804, 277, 1288, 370, 814, 620, 1298, 524,
+        242, 372, 743, 1464, 589, 826, 633, 100, 2623,
+    )),
+    "claude_4_7": _Ratios(40, 281, (
+        147, 1133, 281, 939, 326, 955, 698, 2538, 1257,
+        500, 1090, 1772, 1578, 969, 1053, 1287, 449, 2874,
+    )),
+}
+# fmt: on
 _COEFFICIENTS: Final = {
     family: tuple(c * (100 + ratios.margin_percent) for c in ratios.millitokens) for family, ratios in _RATIOS.items()
 }
@@ -141,18 +185,18 @@ def estimate_request_tokens(body: bytes | int, family: TokenFamily) -> int:
     total = len(body)
     sample = body
     if total > WHOLE_BYTES:
-        width = WHOLE_BYTES // WINDOWS
-        step = (total - width) // (WINDOWS - 1)
-        sample = b"".join([body[at : at + width] for at in range(0, step * WINDOWS, step)])
+        stride = total // WINDOWS
+        first = (stride - WINDOW_BYTES) >> 1  # from the middle of each stride: the envelope at both ends is no sample
+        sample = b"".join([body[at : at + WINDOW_BYTES] for at in range(first, total - WINDOW_BYTES, stride)])
+    sampled = len(sample)
     media = 0
-    counts = count_classes(sample.replace(b"\\n", b"\n"))
-    if counts[_UPPER] * 8 > len(sample):  # prose and code have 2-6 % capitals, base64 has 40 %
-        sample, media = _without_base64(sample)
-        counts = count_classes(sample.replace(b"\\n", b"\n"))
-    if counts[_PUNCTUATION] > counts[_LOWER] >> 2 and b"\\u" in sample:
-        counts = count_classes(_unescaped(sample))
-    sampled = len(sample) + media
-    tokens = _weighed(counts, family) + media // MEDIA_BYTES_PER_TOKEN
+    counts = count_classes(sample.replace(b"\\n", b"\n").translate(None, b"\\"))
+    odd = counts[_UPPER_AT] * 8 > sampled or counts[_DIGITS_AT] * 8 > sampled
+    if odd:  # prose and code have 2-6 % capitals and fewer digits; base64 has 40 %, escapes are half digits
+        sample, media = _plain_text(sample)
+        counts = count_classes(sample)
+    tokens = _weighed(counts, family) - ENVELOPE_TOKENS_PER_KEY * sample.count(b'":')
+    tokens = max(tokens, 0) + media // MEDIA_BYTES_PER_TOKEN
     return max(1, tokens * total // max(1, sampled))
 
 
@@ -223,24 +267,22 @@ def _weighed(counts: Counts | list[int], family: TokenFamily) -> int:
     return sum(map(int.__mul__, counts, _COEFFICIENTS[family])) // _SCALE
 
 
-def _without_base64(sample: bytes) -> tuple[bytes, int]:
-    """Return the sample without its long runs of base64, and how many bytes those were."""
-    kept = _BASE64.sub(b" ", sample)
-    return kept, len(sample) - len(kept)
+def _plain_text(sample: bytes) -> tuple[bytes, int]:
+    """Return the sample without its long runs of base64 and without JSON's escapes, and how long the base64 was.
 
-
-def _unescaped(sample: bytes) -> bytes:
-    """Return the sample with `\\uXXXX` as UTF-8: clients in Python escape everything beyond ASCII by default."""
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)).encode("utf-8", "surrogatepass"), sample)
+    Clients in Python write everything beyond ASCII as escapes by default.
+    """
+    kept = _BASE64.sub(b"", sample)
+    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)).encode("utf-8", "surrogatepass"), kept)
+    return plain.replace(b"\\n", b"\n").translate(None, b"\\"), len(sample) - len(kept)
 
 
 def _heads(*spans: tuple[int, int]) -> bytes:
     return bytes(byte for first, last in spans for byte in range(first, last + 1))
 
 
-_UPPER: Final = CLASSES.index("upper")
-_LOWER: Final = CLASSES.index("lower")
-_PUNCTUATION: Final = CLASSES.index("punctuation")
+_UPPER_AT: Final = CLASSES.index("upper")
+_DIGITS_AT: Final = CLASSES.index("digits")
 _LOWERCASE: Final = b"abcdefghilmnopqrstuvwxy"
 _RARE_LETTERS: Final = b"jkz"
 _UPPERCASE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -10,7 +10,7 @@ from farthing.errors import Draining, ProviderBusy, ProviderCut, ProviderUnreach
 from farthing.providers.pool import Answer, Origin, Pool, PoolLimits, PoolStats, nothing_sent
 from farthing.providers.pool.connection import Connection
 from tests.unit.pool.memory import MemoryConnect
-from tests.unit.pool.upstream import CHUNKED, HEAD, OK, TIMEOUTS, Line, always, ask, ask_whole, once, upstream
+from tests.unit.pool.upstream import CHUNKED, HEAD, OK, TIMEOUTS, Line, always, ask, ask_whole, once, until, upstream
 
 _ORIGIN = Origin("http", "upstream.invalid", 80)
 
@@ -62,8 +62,7 @@ async def test_connection_that_the_provider_closed_while_idle_is_passed_over(poo
     async with upstream(once(OK)) as up:
         assert await ask_whole(pool, up.origin) == b"ok"
         await up.left()
-        while pool.stats.open:
-            await asyncio.sleep(0)
+        await until(lambda: not pool.stats.open)
         assert await ask_whole(pool, up.origin) == b"ok"
         assert len(up.requests) == 2
 
@@ -115,9 +114,7 @@ async def test_last_used_connection_is_used_first_and_old_ones_are_dropped() -> 
     assert (len(first.written), len(second.written)) == (1, 2)
     second.protocol.data_received(OK)
     await again
-    async with asyncio.timeout(5):
-        while pool.stats.open:
-            await asyncio.sleep(0.01)
+    await until(lambda: not pool.stats.open)
     assert first.gone
     assert second.gone
     await pool.close()
@@ -150,7 +147,7 @@ async def test_over_the_bound_requests_wait_their_turn_and_then_are_refused() ->
     tasks = [asyncio.create_task(one(number)) for number in range(3)]
     await _turns()
     assert pool.stats == PoolStats(open=1, idle=0, in_use=1, waiting=2)
-    with pytest.raises(ProviderBusy, match="1 connections .* 2 requests wait") as caught:
+    with pytest.raises(ProviderBusy, match=r"1 connections .* 2 requests wait") as caught:
         await one(3)
     assert nothing_sent(caught.value)
     assert caught.value.retry_after_s == 1
@@ -327,6 +324,12 @@ async def test_closing_the_pool_cuts_answers_refuses_waiters_and_takes_nothing_m
 
 
 async def test_thousand_requests_with_random_cancels_leave_nothing_behind() -> None:
+    await _storm()
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, Connection)]
+
+
+async def _storm() -> None:
     chance = random.Random(20261120)
     pool = Pool(limits=PoolLimits(max_connections=8, max_waiting=64))
     stream = CHUNKED + b"4\r\ntick\r\n" * 20
@@ -372,6 +375,3 @@ async def test_thousand_requests_with_random_cancels_leave_nothing_behind() -> N
         await up.left()
         assert pool._timer is None
         assert all(not lane.connections and lane.slots_taken == 0 for lane in pool._lanes.values())
-    del tasks, up
-    gc.collect()
-    assert not [one for one in gc.get_objects() if isinstance(one, Connection)]

@@ -27,7 +27,7 @@ async def test_stranger_authority_is_refused_by_name(pool: Pool, certificates: C
 
 async def test_certificate_of_another_host_is_refused(pool: Pool, certificates: Certificates) -> None:
     async with upstream(always(OK), tls=certificates.context("elsewhere.invalid"), ca_file=certificates.ca_file) as up:
-        with pytest.raises(ProviderUnreachable, match="not trusted.*localhost"):
+        with pytest.raises(ProviderUnreachable, match=r"not trusted.*localhost"):
             await ask(pool, up.origin)
 
 
@@ -44,7 +44,7 @@ async def test_https_to_a_plain_port_says_so(pool: Pool, certificates: Certifica
 
     async with upstream(serve) as up:
         origin = Origin("https", "localhost", up.origin.port, certificates.ca_file)
-        with pytest.raises(ProviderUnreachable, match="TLS failed.*check that the port speaks https"):
+        with pytest.raises(ProviderUnreachable, match=r"TLS failed.*check that the port speaks https"):
             await ask(pool, origin)
 
 
@@ -70,7 +70,7 @@ async def test_refused_connection_names_the_address(pool: Pool) -> None:
 
 
 async def test_unknown_name_says_that_it_cannot_be_resolved(pool: Pool) -> None:
-    with pytest.raises(ProviderUnreachable, match="nowhere.invalid:80: the name cannot be resolved"):
+    with pytest.raises(ProviderUnreachable, match=r"nowhere\.invalid:80: the name cannot be resolved"):
         await ask(pool, Origin("http", "nowhere.invalid", 80))
 
 

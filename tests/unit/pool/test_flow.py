@@ -8,14 +8,26 @@ import pytest
 from farthing.errors import ProviderCut
 from farthing.providers.pool import Origin, Pool, Timeouts
 from tests.unit.pool.memory import MemoryConnect
-from tests.unit.pool.upstream import CHUNKED, HEAD, OK, TIMEOUTS, Certificates, Line, always, ask, ask_whole, upstream
+from tests.unit.pool.upstream import (
+    CHUNKED,
+    HEAD,
+    OK,
+    TIMEOUTS,
+    Certificates,
+    Line,
+    always,
+    ask,
+    ask_whole,
+    until,
+    upstream,
+)
 
 _SIZES = [0, 1, 16_000, 16_384, 17_000, 65_536, 262_000, 262_144, 262_500, 3_000_000]
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 async def test_request_bodies_of_every_size_arrive_as_they_were(
-    tls: bool,  # noqa: FBT001 - a parameter of the test
+    tls: bool,
     pool: Pool,
     certificates: Certificates,
 ) -> None:
@@ -65,8 +77,7 @@ async def test_provider_that_does_not_read_is_not_fed_more_than_a_piece(pool: Po
 
     async with upstream(serve) as up:
         sending = asyncio.create_task(ask(pool, up.origin, body))
-        while not up.connections:
-            await asyncio.sleep(0)
+        await until(lambda: up.connections)
         await asyncio.sleep(0.05)  # the kernel's buffers fill
         (lane,) = pool._lanes.values()
         (connection,) = lane.connections
@@ -79,7 +90,7 @@ async def test_provider_that_does_not_read_is_not_fed_more_than_a_piece(pool: Po
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 async def test_answer_that_nobody_reads_stops_the_provider(
-    tls: bool,  # noqa: FBT001 - a parameter of the test
+    tls: bool,
     pool: Pool,
     certificates: Certificates,
 ) -> None:
@@ -149,8 +160,7 @@ async def test_unread_answer_of_a_dead_provider_is_given_out_before_the_cut(pool
     async with upstream(serve) as up:
         answer = await ask(pool, up.origin, timeouts=Timeouts())
         await up.left()
-        while pool.stats.open:
-            await asyncio.sleep(0)
+        await until(lambda: not pool.stats.open)
         assert await answer.next_chunk() == b"half"
         with pytest.raises(ProviderCut):
             await answer.next_chunk()

@@ -7,7 +7,7 @@ import pytest
 
 from farthing.errors import ProviderTimeout
 from farthing.providers.pool import Origin, Pool, Timeouts, nothing_sent
-from tests.unit.pool.upstream import CHUNKED, OK, Certificates, Line, ask, upstream
+from tests.unit.pool.upstream import CHUNKED, OK, Certificates, Line, ask, until, upstream
 
 
 async def _silent(line: Line) -> None:
@@ -95,8 +95,7 @@ async def test_cancel_while_connecting_leaves_no_connection(pool: Pool, certific
     async with upstream(_silent) as up:
         origin = Origin("https", "localhost", up.origin.port, certificates.ca_file)
         sending = asyncio.create_task(ask(pool, origin))
-        while not up.connections:
-            await asyncio.sleep(0)
+        await until(lambda: up.connections)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
@@ -112,7 +111,7 @@ async def test_address_that_takes_no_connections_ends_as_connect_timeout(pool: P
         fillers = [socket.socket() for _ in range(4)]
         try:
             for filler in fillers:  # fills the backlog, so that the kernel drops what comes after
-                filler.setblocking(False)  # noqa: FBT003 - socket's own signature
+                filler.setblocking(False)
                 filler.connect_ex(address)
             with pytest.raises(ProviderTimeout, match="connect timeout"):
                 await ask(pool, Origin("http", *address), timeouts=Timeouts(connect_s=0.1))

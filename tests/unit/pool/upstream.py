@@ -128,6 +128,13 @@ def once(answer: bytes) -> Serve:
     return serve
 
 
+async def until(fact: Callable[[], object]) -> None:
+    """Return when a fact holds that nothing announces, such as a count of the pool's."""
+    async with asyncio.timeout(5):
+        while not fact():  # noqa: ASYNC110 - the product has no event for it, and needs none
+            await asyncio.sleep(0)
+
+
 async def ask(pool: Pool, origin: Origin, body: bytes = b"hello", timeouts: Timeouts = TIMEOUTS) -> Answer:
     return await pool.send(origin, HEAD % len(body), (body,), timeouts)
 
