@@ -60,7 +60,7 @@ def main() -> None:
     asked = parser.parse_args()
     samples = _samples(asked.text)
     texts = [sample.text for sample in samples]
-    features = [[float(n) for n in count_classes(text.encode())] for text in texts]
+    features = [_features(text) for text in texts]
     targets = {}
     for option in asked.tokenizer:
         family, _, path = option.partition("=")
@@ -70,9 +70,11 @@ def main() -> None:
     print(f"{len(samples)} samples, {sum(map(len, texts)):,} characters")
     for family, tokens in targets.items():
         fitted = _fit(features, tokens, samples)
-        per_kilobyte = 1_000 * sum(
-            n for s, n in zip(samples, tokens, strict=True) if s.kind in KIND_WEIGHT
-        ) // sum(len(s.text.encode()) for s in samples if s.kind in KIND_WEIGHT)
+        per_kilobyte = (
+            1_000
+            * sum(n for s, n in zip(samples, tokens, strict=True) if s.kind in KIND_WEIGHT)
+            // sum(len(s.text.encode()) for s in samples if s.kind in KIND_WEIGHT)
+        )
         ratios[family] = (MARGINS_PERCENT.get(family, 0), per_kilobyte, [round(c * 1_000) for c in fitted])
         _report(family, fitted, features, tokens, samples)
     ratios["claude_4_7"] = (MARGINS_PERCENT["claude_4_7"], *ratios["claude"][1:])
@@ -83,15 +85,15 @@ def main() -> None:
 
 
 def _samples(options: list[str]) -> list[Sample]:
-    chance = random.Random(SEED)  # noqa: S311 - sampling, not secrets
     paths: dict[str, list[str]] = {}
     for option in options:
         kind, _, pattern = option.partition("=")
         paths.setdefault(kind, []).extend(sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 - absolute globs
     samples = []
     for kind, files in paths.items():
+        chance = random.Random(f"{SEED} {kind}")  # noqa: S311 - sampling, not secrets
         chance.shuffle(files)
-        made = []
+        made: list[Sample] = []
         for number, path in enumerate(files):
             if len(made) >= CHUNKS_PER_KIND:
                 break
@@ -132,6 +134,11 @@ def _with_emoji(text: str, chance: random.Random) -> str:
     return re.sub(r"([.:\n]) ?", lambda found: f"{found[1]} {chance.choice(COMMON_EMOJI)} ", text)
 
 
+def _features(text: str) -> list[float]:
+    found = [float(n) for n in count_classes(text.encode())]
+    return found + [0.0] * (len(CLASSES) - len(found))
+
+
 def _tokenizer(path: Path) -> Count:
     if "tekken" not in path.name:
         loaded = import_module("tokenizers").Tokenizer.from_file(str(path))
@@ -149,7 +156,7 @@ def _tokenizer(path: Path) -> Count:
 
 
 def _fit(features: list[list[float]], tokens: list[int], samples: list[Sample]) -> list[float]:
-    """Return the coefficients, each at least `LOWEST`, with the least weighted absolute relative error on the fitted half."""
+    """Return the coefficients that give the least weighted relative error on the half that is fitted to."""
     kinds = {kind: sum(s.kind == kind and not s.held_out for s in samples) for kind in {s.kind for s in samples}}
     rows = [
         ([x / count for x in row], KIND_WEIGHT.get(sample.kind, 1.0) / kinds[sample.kind])
@@ -187,7 +194,9 @@ def _dot(left: list[float], right: list[float]) -> float:
     return sum(map(float.__mul__, left, right))
 
 
-def _report(family: str, fitted: list[float], features: list[list[float]], tokens: list[int], samples: list[Sample]) -> None:
+def _report(
+    family: str, fitted: list[float], features: list[list[float]], tokens: list[int], samples: list[Sample]
+) -> None:
     print(f"\n{family}: " + ", ".join(f"{name} {c:.3f}" for name, c in zip(CLASSES, fitted, strict=True)))
     errors: dict[str, list[float]] = {}
     for row, count, sample in zip(features, tokens, samples, strict=True):

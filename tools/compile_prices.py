@@ -1,4 +1,4 @@
-"""Compile the price list: genai-prices' data becomes whole numbers under src/farthing/catalog/data.
+"""Compile the price list: genai-prices' data becomes whole numbers under src/farthing/catalog/data/prices.
 
     python tools/compile_prices.py            write the files; lists every price that had to be rounded
     python tools/compile_prices.py --check    exit 1 if the committed files are not what the installed version gives
@@ -60,9 +60,8 @@ def main() -> int:
             print(line, file=sys.stderr)
         return 1 if wrong else 0
     DATA.mkdir(parents=True, exist_ok=True)
-    for path in DATA.glob("*.json"):
-        if path.name not in files:
-            path.unlink()
+    for name in _committed_names() - files.keys():
+        (DATA / name).unlink(missing_ok=True)
     for name, text in files.items():
         (DATA / name).write_text(text, encoding="utf-8", newline="\n")
     for line in rounded:
@@ -91,13 +90,22 @@ def compiled_files(rounded: list[str] | None = None) -> dict[str, str]:
 
 def differences(files: dict[str, str]) -> list[str]:
     """Return a line for each committed file that is missing, too many or different."""
-    committed = {path.name: path.read_text(encoding="utf-8") for path in DATA.glob("*.json")}
+    names = _committed_names() | files.keys()
+    committed = {name: (DATA / name).read_text(encoding="utf-8") for name in names if (DATA / name).exists()}
     hint = 'hint: run "python tools/compile_prices.py" and read the diff.'
     return [
         f"{name} is not what {NAME} {version(NAME)} compiles to. {hint}"
-        for name in sorted(files.keys() | committed.keys())
+        for name in sorted(names)
         if files.get(name) != committed.get(name)
     ]
+
+
+def _committed_names() -> set[str]:
+    """The files that an earlier run wrote, by its own index: what else lies in the folder is somebody else's."""
+    path = DATA / "index.json"
+    if not path.exists():
+        return set()
+    return {"index.json"} | {f"{provider}.json" for provider in json.loads(path.read_bytes())["providers"]}
 
 
 def _compiled_on(current: str) -> str:

@@ -1,10 +1,10 @@
 """Read the compiled price list, one provider at a time and one model at a time.
 
-`data/` holds what `tools/compile_prices.py` made of genai-prices: `index.json` says which version and which providers,
-`<provider>.json` has the models of one. Names are matched as genai-prices does (first model in its order wins, letter
-case is ignored, a compact date is tried again with dashes), except that the tool has already resolved every literal
-name, so that only patterns are scanned. Some kinds of price in the files (images, pages, hours) are for units that no
-`Usage` counts; they are not read here.
+`data/prices/` holds what `tools/compile_prices.py` made of genai-prices: `index.json` says which version and which
+providers, `<provider>.json` has the models of one. Names are matched as genai-prices does (first model in its order
+wins, letter case is ignored, a compact date is tried again with dashes), except that the tool has already resolved
+every literal name, so that only patterns are scanned. Some kinds of price in the files (images, pages, hours) are for
+units that no `Usage` counts; they are not read here.
 """
 
 import re
@@ -291,7 +291,7 @@ class Snapshot:
         return found if found and found.counted_in_tokens else None
 
     def knows(self, provider: str, model: str) -> bool:
-        """Whether the list has this very name, as such or with a date or `latest` behind it; a mere pattern is not enough."""
+        """Whether the list has this name, as such or with a date or `latest` behind it; a pattern is not enough."""
         prices = self._provider(provider)
         return prices is not None and prices.knows(model.lower())
 

@@ -15,6 +15,7 @@ import msgspec
 
 from farthing.auth import KeyRing, load_pepper
 from farthing.cli.context import current_settings, say
+from farthing.cli.pricing import Pricing
 from farthing.clock import SystemClock
 from farthing.config.lock import HomeLock
 from farthing.config.paths import Home
@@ -124,11 +125,7 @@ async def _catch_up(home: Home, store: Store, offload: ThreadOffload) -> bool:
         return True
     with lock:
         if segments(home.journal):
-            from farthing.app import price_at_crash  # noqa: PLC0415  (the whole house; only after a crash)
-            from farthing.catalog.prices import PriceBook  # noqa: PLC0415
-
-            settings = current_settings(home)
-            at_crash = price_at_crash(settings, PriceBook(settings.prices))
+            at_crash = Pricing(current_settings(home)).at_crash
             now_us = SystemClock().now_us()
             recovered = await recover(store, home.journal, offload, now_us=now_us, price_at_crash=at_crash)
             for damage in recovered.damage:

@@ -8,7 +8,7 @@ that was sent whole, is of unknown cost.
 
 from farthing.catalog.prices import PriceBook
 from farthing.catalog.pricing import price_nanousd
-from farthing.catalog.token_estimate import LearnedRatios, ProducedText, estimate_request_tokens, family_of
+from farthing.catalog.token_estimate import LearnedRatios, ProducedText, TokenFamily, estimate_request_tokens, family_of
 from farthing.clock import Clock
 from farthing.errors import JournalUnwritable
 from farthing.ledger import Ledger
@@ -48,7 +48,8 @@ class Attempts:
     ) -> "LiveAttempt":
         """Write the beginning of an attempt to the journal; raises `JournalUnwritable`, and then nothing was begun."""
         family = family_of(provider.known.price_key or provider.known.kind, ref.model)
-        estimate = estimate_request_tokens(body, family)
+        # Only a stream may be cut with something to bill, so only for it is the body looked at (5 us).
+        estimate = estimate_request_tokens(body if streamed else len(body), family)
         opening = Opening(
             attempt_id=self._ids.new("att"),
             call_id=call_id,
@@ -60,11 +61,13 @@ class Attempts:
             model_asked=asked,
             model=ref.model,
             streamed=streamed,
-            input_tokens_estimate=round(estimate * self.ratios.correction(ref.provider, ref.model)),
+            input_tokens_estimate=round(estimate * self.ratios.correction(ref.provider, ref.model))
+            if streamed
+            else estimate,
             attribution=attribution,
         )
         self.ledger.begin(opening)
-        return LiveAttempt(self, opening, provider, ProducedText(), estimate)
+        return LiveAttempt(self, opening, provider, family, estimate)
 
 
 class LiveAttempt:
@@ -73,16 +76,16 @@ class LiveAttempt:
     __slots__ = ("_attempts", "_estimate", "_family", "_first_output_us", "_provider", "opening", "produced", "settled")
 
     def __init__(
-        self, attempts: Attempts, opening: Opening, provider: Provider, produced: ProducedText, estimate: int
+        self, attempts: Attempts, opening: Opening, provider: Provider, family: TokenFamily, estimate: int
     ) -> None:
         self.opening = opening
-        self.produced = produced
+        self.produced = ProducedText()
         self.settled: Attempt | None = None
         self._attempts = attempts
         self._provider = provider
         self._estimate = estimate
         self._first_output_us: int | None = None
-        self._family = family_of(provider.known.price_key or provider.known.kind, opening.model)
+        self._family = family
 
     def note_first_output(self) -> None:
         """Remember when the first real output arrived."""
@@ -114,7 +117,7 @@ class LiveAttempt:
             usage, basis = self._so_far(reading), "estimated"
             if outcome == "provider_error" and not self.produced.chars and reading.usage is None:
                 usage, basis = NOTHING, "reported"
-        elif usage.input_tokens:
+        elif usage.input_tokens and self.opening.streamed:
             self._attempts.ratios.observe(self.opening.provider, self.opening.model, self._estimate, usage.input_tokens)
         return self._settle(outcome, status, usage, basis, reading, request_id)
 

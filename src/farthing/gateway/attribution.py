@@ -5,7 +5,7 @@
 `metadata.user_id`. Values are kept short and printable: they end in tables and file names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import msgspec
 
@@ -31,32 +31,49 @@ _FIELDS = {
 _CLAUDE_CODE_SESSION = b"x-claude-code-session-id"
 
 
-def attribute(principal: Principal, headers: Iterable[tuple[bytes, bytes]], envelope: Envelope) -> Attribution:
-    """Return the attribution of one call."""
-    told: dict[str, str | None] = {}
-    session: str | None = None
-    for name, value in headers:
-        if name.startswith(b"x-"):
-            if (field := _FIELDS.get(name)) is not None:
-                told[field] = _clean(value.decode("utf-8", "replace"))
-            elif name == _CLAUDE_CODE_SESSION:
-                session = _clean(value.decode("utf-8", "replace"))
-    user = envelope.text("user") if "user" in envelope else None
-    if "metadata" in envelope:
-        in_session, in_user = _from_metadata(envelope.value("metadata"))
-        session, user = session or in_session, user or in_user
-    if session is None and "prompt_cache_key" in envelope:
-        session = envelope.text("prompt_cache_key")
+_SAID_IN_BODY = ("user", "metadata", "prompt_cache_key")
+_MAX_PLAIN = 1024
+"""Keys whose plain attribution is remembered; building one takes a microsecond."""
+
+_plain: dict[Principal, Attribution] = {}
+
+
+def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envelope) -> Attribution:
+    """Return the attribution of one call; `told` are the headers that we read (`RequestHeaders.told`)."""
+    ours = {field: _clean(told[name].decode("utf-8", "replace")) for name, field in _FIELDS.items() if name in told}
+    if not ours and _CLAUDE_CODE_SESSION not in told and not any(name in envelope for name in _SAID_IN_BODY):
+        return _plain_attribution(principal)
+    session = _clean(told.get(_CLAUDE_CODE_SESSION, b"").decode("utf-8", "replace"))
+    user = envelope.text("user")
+    in_session, in_user = _from_metadata(envelope.value("metadata"))
+    session = session or _clean(in_session) or _clean(envelope.text("prompt_cache_key"))
     return Attribution(
         key_id=principal.key_id,
         key_name=principal.key_name,
         organisation=principal.organisation,
         team=principal.team,
-        project=told.pop("project", None) or principal.project,
-        user=told.pop("user", None) or _clean(user) or principal.user,
-        session=told.pop("session", None) or _clean(session),
-        **told,
+        project=ours.pop("project", None) or principal.project,
+        user=ours.pop("user", None) or _clean(user) or _clean(in_user) or principal.user,
+        session=ours.pop("session", None) or session,
+        **ours,
     )
+
+
+def _plain_attribution(principal: Principal) -> Attribution:
+    found = _plain.get(principal)
+    if found is None:
+        found = Attribution(
+            key_id=principal.key_id,
+            key_name=principal.key_name,
+            organisation=principal.organisation,
+            team=principal.team,
+            project=principal.project,
+            user=principal.user,
+        )
+        if len(_plain) >= _MAX_PLAIN:
+            _plain.clear()
+        _plain[principal] = found
+    return found
 
 
 def _from_metadata(metadata: object) -> tuple[str | None, str | None]:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from farthing.gateway.headers import RequestHeaders
 from farthing.gateway.metered_stream import MeteredStream
 from farthing.providers.error_mapping import UpstreamError
 from farthing.providers.protocol import Operation
@@ -10,13 +11,13 @@ from farthing.types.providers import WireFormat
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """One call as it came in; `headers` have lower-case names, `body` is as the client sent it."""
+    """One call as it came in; `body` is as the client sent it."""
 
     face: str
     wire: WireFormat
     operation: Operation
     query: bytes
-    headers: list[tuple[bytes, bytes]]
+    headers: RequestHeaders
     body: bytes
     principal: Principal
 

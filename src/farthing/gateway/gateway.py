@@ -20,11 +20,11 @@ from farthing.errors import (
     ProviderTimeout,
     UnpricedModel,
 )
-from farthing.gateway import headers as header_policy
 from farthing.gateway.attempts import Attempts, LiveAttempt
 from farthing.gateway.attribution import attribute
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.encodings import AnswerDecoder, decode_request
+from farthing.gateway.headers import returned
 from farthing.gateway.live_models import LiveModels
 from farthing.gateway.metered_stream import ErrorEvent, MeteredStream
 from farthing.providers.error_mapping import read_error
@@ -84,11 +84,9 @@ class Gateway:
         self._refuse_what_cannot_be(request, provider, ref)
         streamed = request.operation != "count_tokens" and envelope.is_true("stream")
         pieces, strip_usage = self._splice(envelope, asked, ref, provider, streamed=streamed)
-        head = provider.request_head(
-            request.operation, request.query, header_policy.forwarded(request.headers), sum(map(len, pieces))
-        )
+        head = provider.request_head(request.operation, request.query, request.headers.lines, sum(map(len, pieces)))
         call_id = self._ids.new("call")
-        attribution = attribute(request.principal, request.headers, envelope)
+        attribution = attribute(request.principal, request.headers.told, envelope)
         attempt = self._attempts.begin(
             call_id=call_id,
             face=request.face,
@@ -120,10 +118,8 @@ class Gateway:
             return self._catalog.resolve(asked, wire)
 
     def _plain_body(self, request: Request) -> bytes:
-        for name, value in request.headers:
-            if name == b"content-encoding":
-                return decode_request(request.body, value, self._max_body_bytes)
-        return request.body
+        encoding = request.headers.told.get(b"content-encoding")
+        return request.body if encoding is None else decode_request(request.body, encoding, self._max_body_bytes)
 
     def _refuse_what_cannot_be(self, request: Request, provider: Provider, ref: ModelRef) -> None:
         if provider.known.wire != request.wire:
@@ -134,7 +130,7 @@ class Gateway:
         if self._refuse_unpriced and not provider.free and not self._priced(provider, ref):
             raise UnpricedModel(
                 f"no price is known for '{ref}' and the settings say unpriced: refuse",
-                hint=f'the operator adds a row to prices: in settings.yaml, such as {{model: "{ref}", input: 1, output: 2}}',
+                hint=f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}',
             )
 
     def _priced(self, provider: Provider, ref: ModelRef) -> bool:
@@ -185,8 +181,7 @@ class Gateway:
         streamed: bool,
         strip_usage: bool,
     ) -> Reply:
-        request_id = _request_id(answer.headers)
-        headers = header_policy.returned(answer.headers)
+        headers, request_id = returned(answer.headers)
         headers += (
             (b"x-farthing-call-id", attempt.opening.call_id.encode()),
             (b"x-farthing-provider", attempt.opening.provider.encode()),
@@ -271,11 +266,4 @@ def _decoder(answer: Answer) -> AnswerDecoder | None:
     for name, value in answer.headers:
         if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             return AnswerDecoder(value, MAX_STREAM_BYTES)
-    return None
-
-
-def _request_id(headers: list[tuple[bytes, bytes]]) -> str | None:
-    for name, value in headers:
-        if name in (b"request-id", b"x-request-id"):
-            return value.decode("latin-1")[:200]
     return None

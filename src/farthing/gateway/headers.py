@@ -62,36 +62,47 @@ _NOT_RETURNED = {
     b"transfer-encoding",
     b"upgrade",
 }
+_TOLD = {b"authorization", b"connection", b"content-encoding", b"x-api-key", b"x-claude-code-session-id"}
+"""Headers that somebody here reads, besides our own `x-farthing-*`."""
 _OURS_UPSTREAM = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit-")
-_OURS_ID = {b"x-request-id", b"request-id"}
+_UPSTREAM_ID = {b"x-request-id", b"request-id"}
 _MAX_NAMES = 1024
 """Header names whose fate is remembered; real clients and providers together use under 200."""
 
-_request_fate: dict[bytes, bool] = {}
+_request_fate: dict[bytes, tuple[bytes | None, bool]] = {}
 _response_fate: dict[bytes, bytes | None] = {}
 
 
-def forwarded(headers: Headers) -> bytes:
-    """Return the header lines that go to the provider, in the client's order."""
-    lines = b""
-    named: set[bytes] | None = None
-    for name, value in headers:
-        keep = _request_fate.get(name)
-        if keep is None:
-            keep = _decide_request(name)
-        if keep:
-            lines += b"%b: %b\r\n" % (name, value)
-        elif name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
-            named = {token.strip().lower() for token in value.split(b",")}
-    if named:
-        kept = [(name, value) for name, value in headers if name not in named and _request_fate.get(name)]
-        lines = b"".join(b"%b: %b\r\n" % header for header in kept)
-    return lines
+class RequestHeaders:
+    """A client's headers, looked at once: the lines that go to the provider, and those that we read (`told`)."""
+
+    __slots__ = ("lines", "told")
+
+    def __init__(self, headers: Headers) -> None:
+        """Sort `headers` (names in lower case); of one that is sent twice, `told` has the last."""
+        pieces: list[bytes] = []
+        told: dict[bytes, bytes] = {}
+        for name, value in headers:
+            try:
+                start, is_told = _request_fate[name]
+            except KeyError:
+                start, is_told = _decide_request(name)
+            if start is not None:
+                pieces += (start, value, b"\r\n")
+            if is_told:
+                told[name] = value
+        hop = told.get(b"connection")
+        if hop is not None and hop.lower() not in (b"keep-alive", b"close"):
+            named = {token.strip().lower() for token in hop.split(b",")}
+            kept = [(name, value) for name, value in headers if name not in named]
+            pieces = [piece for header in kept for piece in _pieces(header)]
+        self.lines = b"".join(pieces)
+        self.told = told
 
 
-def returned(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Return the headers that go back to the client, renamed where the plain name is ours."""
-    kept = []
+def returned(headers: Headers) -> tuple[list[tuple[bytes, bytes]], str | None]:
+    """Return the headers that go back to the client, renamed where the plain name is ours, and the request id."""
+    kept, request_id = [], None
     for name, value in headers:
         try:
             new = _response_fate[name]
@@ -99,21 +110,29 @@ def returned(headers: Headers) -> list[tuple[bytes, bytes]]:
             new = _decide_response(name)
         if new is not None:
             kept.append((new, value))
-    return kept
+            if new == b"x-upstream-request-id":
+                request_id = value.decode("latin-1")[:200]
+    return kept, request_id
 
 
-def _decide_request(name: bytes) -> bool:
-    keep = name not in _NOT_FORWARDED and not name.startswith(b"x-farthing-")
+def _pieces(header: tuple[bytes, bytes]) -> tuple[bytes, ...]:
+    start, _ = _decide_request(header[0])
+    return () if start is None else (start, header[1], b"\r\n")
+
+
+def _decide_request(name: bytes) -> tuple[bytes | None, bool]:
+    ours = name.startswith(b"x-farthing-")
+    fate = (None if ours or name in _NOT_FORWARDED else name + b": ", ours or name in _TOLD)
     if len(_request_fate) < _MAX_NAMES:
-        _request_fate[name] = keep
-    return keep
+        _request_fate[name] = fate
+    return fate
 
 
 def _decide_response(name: bytes) -> bytes | None:
     new: bytes | None = name
     if name in _NOT_RETURNED or name.startswith((b"access-control-", b"x-farthing-", b"cf-")):
         new = None
-    elif name in _OURS_ID or name.startswith(_OURS_UPSTREAM):
+    elif name in _UPSTREAM_ID or name.startswith(_OURS_UPSTREAM):
         new = b"x-upstream-" + name.removeprefix(b"x-")
     if len(_response_fate) < _MAX_NAMES:
         _response_fate[name] = new

@@ -64,24 +64,23 @@ class MeteredStream:
         Raises:
             ProviderError: the answer failed before it; nothing was handed out and the attempt is settled.
         """
-        meter = self._meter
         held: list[bytes] = []
         ended = not first
         try:
             if first:
                 held.append(self._take(first))
-            if not meter.has_output:
+            if not self._speaks():
                 async with asyncio.timeout(hold_s):
-                    while not (ended or meter.has_output or meter.terminal):
+                    while not ended and not self._speaks():
                         data = await self._answer.next_chunk()
                         ended = not data
-                        held.append(self._take(data) if data else meter.rest())
+                        held.append(self._take(data) if data else self._meter.rest())
         except TimeoutError:
             pass  # held long enough: what there is goes out, and falling back is over
         except ProviderError as error:
             self._settle_broken(error)
             raise
-        if ended and not meter.has_output and not meter.terminal:
+        if ended and not self._speaks():
             cut = ProviderCut("the stream ended before it said anything", hint="try again")
             self._settle_broken(cut)
             raise cut
@@ -116,6 +115,9 @@ class MeteredStream:
             "cancelled", self._answer.status, self._meter.reading(), code, told.message, self._request_id
         )
         return self._error_event(code, str(told))
+
+    def _speaks(self) -> bool:
+        return self._meter.has_output or self._meter.terminal
 
     def _take(self, data: bytes) -> bytes:
         meter, attempt = self._meter, self._attempt

@@ -5,12 +5,15 @@ decision here: a face's path needs a client key, and only what `pages` declares 
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from farthing.auth.key_ring import KeyRing
 from farthing.errors import Draining, FarthingError, InvalidKey, MethodNotAllowed, NotServed, RouteNotFound
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.gateway import Gateway
+from farthing.gateway.headers import RequestHeaders
+from farthing.providers.protocol import Operation
 from farthing.server.faces.anthropic import AnthropicFace
 from farthing.server.faces.openai import OpenAIFace
 from farthing.server.faces.protocol import Action, Face
@@ -50,7 +53,8 @@ class HotApp:
             return
         face, action = route
         try:
-            token = token if token is not None else _client_token(scope["headers"])
+            headers = RequestHeaders(scope["headers"])
+            token = token if token is not None else _client_token(headers.told)
             try:
                 principal = self._keys.verify(token)
             except InvalidKey:
@@ -58,18 +62,22 @@ class HotApp:
             if action == "list_models":
                 await self._list_models(_face_of(scope, face), send)
                 return
-            await self._call(face, action, scope, principal, receive, send)
+            await self._call(face, action, scope["query_string"], headers, principal, receive, send)
         except FarthingError as error:
             await _send_error(_face_of(scope, face), error, send)
 
     async def _call(
-        self, face: Face, action: Action, scope: Scope, principal: Principal, receive: Receive, send: Send
+        self,
+        face: Face,
+        action: Operation,
+        query: bytes,
+        headers: RequestHeaders,
+        principal: Principal,
+        receive: Receive,
+        send: Send,
     ) -> None:
-        assert action != "list_models"
         message = await receive()
-        request = Request(
-            face.name, face.wire, action, scope["query_string"], scope["headers"], message["body"], principal
-        )
+        request = Request(face.name, face.wire, action, query, headers, message["body"], principal)
         try:
             reply = await self._gateway.call(request)
         except asyncio.CancelledError as cancelled:
@@ -97,15 +105,15 @@ class HotApp:
         await _send_error(_face_of(scope, _OPENAI), error, send)
 
 
-def _client_token(headers: list[tuple[bytes, bytes]]) -> bytes:
+def _client_token(told: Mapping[bytes, bytes]) -> bytes:
     """Return the client's key from wherever its SDK puts it."""
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, token = value.partition(b" ")
-            if scheme.lower() == b"bearer":
-                return token.strip()
-        elif name == b"x-api-key":
-            return value
+    authorization = told.get(b"authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(b" ")
+        if scheme.lower() == b"bearer":
+            return token.strip()
+    if (token := told.get(b"x-api-key", b"")) != b"":
+        return token
     raise InvalidKey(
         "no key was sent", hint='send "Authorization: Bearer ft-..." or "x-api-key: ft-..."; see "farthing keys create"'
     )

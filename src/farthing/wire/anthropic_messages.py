@@ -198,5 +198,10 @@ def _exact(raw: msgspec.Raw) -> Any:
 
 
 def _tier(usage: Any) -> str | None:
-    tier = usage.get("service_tier") if isinstance(usage, dict) else None
+    """Return the service tier; fast mode is told apart from it and priced like one."""
+    if not isinstance(usage, dict):
+        return None
+    if usage.get("speed") == "fast":
+        return "fast"
+    tier = usage.get("service_tier")
     return tier if isinstance(tier, str) else None

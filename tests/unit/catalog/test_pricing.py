@@ -159,6 +159,12 @@ def test_more_audio_than_output_means_that_the_output_was_meant_without_it() -> 
     assert (lines, flags) == ({"output": 10, "output_audio": 11}, ("parts_disagree",))
 
 
+def test_audio_and_reasoning_that_only_together_exceed_the_output_are_both_charged() -> None:
+    usage = Usage(input_tokens=0, output_tokens=10, reasoning_output_tokens=6, output_audio_tokens=7)
+    _, lines, flags = priced(usage)
+    assert (lines, flags) == ({"reasoning": 6, "output_audio": 7}, ("parts_disagree",))
+
+
 def test_counts_below_zero_count_as_zero_and_are_flagged() -> None:
     nanousd, lines, flags = priced(Usage(input_tokens=10, output_tokens=-4, cache_read_input_tokens=-3))
     assert (nanousd, lines, flags) == (10_000, {"input": 10}, ("negative_count",))

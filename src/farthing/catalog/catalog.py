@@ -1,0 +1,184 @@
+"""Which provider is meant by the name that a client sent.
+
+The order is: an alias; a model of the face's own provider; a bare name that exactly one configured provider has; else
+`provider:model` or `provider/model`, whose model is sent as it is, known or not. What surprised us: resellers list
+names such as `openai/gpt-oss-20b`, so a name with a slash is looked for as a whole before its beginning is taken for a
+provider, and `qwen3:8b` is a name of its own at Ollama.
+"""
+
+import difflib
+import heapq
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from farthing.errors import InvalidRequest, ModelNotFound
+from farthing.types.models import ListedModel, ModelRef
+from farthing.types.providers import WireFormat
+
+MAX_RESOLVED: Final = 4_096
+"""Answers kept: ten times the models that a busy gateway was seen to be asked for; about 1 MB."""
+MAX_NAME_CHARS: Final = 256
+"""Longer names are resolved but not kept; the longest known one has 80 characters."""
+MAX_LEARNED: Final = 5_000
+"""Names kept of what one provider lists; ten times the longest known list."""
+MAX_COMPARED: Final = 200
+"""Names compared letter by letter for "did you mean": 2 ms; those that share most words come first."""
+MAX_QUOTED_CHARS: Final = 100
+"""Of an unknown name in an error message."""
+
+OWN_KIND: Final[dict[WireFormat, str]] = {"openai_chat": "openai", "anthropic_messages": "anthropic"}
+"""The kind of provider that a face means when a name does not say which."""
+
+
+class CatalogProvider(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured provider, as far as names go.
+
+    `price_key` is its name in the price list, and `models` are further names known from the settings.
+    """
+
+    name: str
+    kind: str
+    price_key: str | None = None
+    models: tuple[str, ...] = ()
+
+
+class Catalog:
+    """Resolves names and lists them; the order of `providers` is the order of the list.
+
+    `knows(price_key, model)` and `names(price_key)` are the price list's. An alias is a `ModelRef`, or the text
+    `provider:model` or `provider/model` that names a configured provider; the settings were checked for that.
+    """
+
+    def __init__(
+        self,
+        *,
+        aliases: Mapping[str, ModelRef | str],
+        providers: Sequence[CatalogProvider],
+        knows: Callable[[str | None, str], bool],
+        names: Callable[[str | None], Iterable[str]],
+    ) -> None:
+        self._providers = {provider.name: provider for provider in providers}
+        self._knows = knows
+        self._names = names
+        self._given = {provider.name: frozenset(provider.models) for provider in providers}
+        self._learned: dict[str, dict[str, None]] = {}
+        self._resolved: dict[tuple[str, WireFormat], ModelRef] = {}
+        self._listing: list[ListedModel] | None = None
+        self._aliases = {alias: self._target(alias, target) for alias, target in aliases.items()}
+
+    def resolve(self, asked: str, face_wire: WireFormat) -> ModelRef:
+        """Return the model that a client of this format means; 0.2 us for a name that was asked for before.
+
+        Raises:
+            ModelNotFound: no provider can be chosen.
+            InvalidRequest: several could be.
+        """
+        key = (asked, face_wire)
+        known = self._resolved.get(key)
+        if known is not None:
+            return known
+        found = self._look_up(asked, face_wire)
+        if len(asked) <= MAX_NAME_CHARS:
+            if len(self._resolved) >= MAX_RESOLVED:
+                self._resolved.clear()
+            self._resolved[key] = found
+        return found
+
+    def learn(self, provider: str, names: Iterable[str]) -> None:
+        """Take what a configured provider lists in place of what it listed before."""
+        learned = dict.fromkeys(name for name, _ in zip(names, range(MAX_LEARNED), strict=False) if name)
+        if learned == self._learned.get(provider):
+            return
+        self._learned[provider] = learned
+        self._resolved.clear()
+        self._listing = None
+
+    def listing(self) -> list[ListedModel]:
+        """Return aliases, then every known model under the shortest name that resolves to it."""
+        if self._listing is None:
+            self._listing = [ListedModel(alias, ref) for alias, ref in self._aliases.items()]
+            for provider in self._providers.values():
+                own_wire: WireFormat = "anthropic_messages" if provider.kind == "anthropic" else "openai_chat"
+                for model in self._models_of(provider):
+                    ref = ModelRef(provider.name, model)
+                    self._listing.append(ListedModel(model if self._means(model, own_wire, ref) else str(ref), ref))
+        return list(self._listing)
+
+    # ---- resolving
+
+    def _look_up(self, asked: str, face_wire: WireFormat) -> ModelRef:
+        if (alias := self._aliases.get(asked)) is not None:
+            return alias
+        having = [provider for provider in self._providers.values() if self._has(provider, asked)]
+        own = [provider for provider in having if provider.kind == OWN_KIND[face_wire]]
+        if len(own) == 1:
+            return ModelRef(own[0].name, asked)
+        if not own and len(having) == 1:
+            return ModelRef(having[0].name, asked)
+        if (named := self._by_prefix(asked)) is not None:
+            return named
+        if having:
+            candidates = ", ".join(f"'{provider.name}:{asked}'" for provider in own or having)
+            raise InvalidRequest(f"model '{asked}' is ambiguous: {candidates}", hint="ask for one of these")
+        raise self._not_found(asked)
+
+    def _has(self, provider: CatalogProvider, model: str) -> bool:
+        if model in self._given[provider.name] or model in self._learned.get(provider.name, ()):
+            return True
+        return self._knows(provider.price_key, model)
+
+    def _by_prefix(self, asked: str) -> ModelRef | None:
+        cut = _SEPARATOR.search(asked)
+        if cut is None or asked[: cut.start()] not in self._providers or cut.end() == len(asked):
+            return None
+        return ModelRef(asked[: cut.start()], asked[cut.end() :])
+
+    def _target(self, alias: str, target: ModelRef | str) -> ModelRef:
+        ref = target if isinstance(target, ModelRef) else self._by_prefix(target)
+        assert ref is not None, f"alias '{alias}' means '{target}', which names no configured provider"
+        assert ref.provider in self._providers, f"alias '{alias}' means '{ref}', whose provider is not configured"
+        return ref
+
+    def _models_of(self, provider: CatalogProvider) -> Iterable[str]:
+        """Return each known name once: from the settings, from the provider itself, from the price list."""
+        learned = self._learned.get(provider.name, {})
+        return dict.fromkeys((*provider.models, *learned, *self._names(provider.price_key)))
+
+    def _means(self, name: str, face_wire: WireFormat, ref: ModelRef) -> bool:
+        try:
+            return self._look_up(name, face_wire) == ref
+        except InvalidRequest:
+            return False
+
+    # ---- what to say when nothing fits
+
+    def _not_found(self, asked: str) -> ModelNotFound:
+        short = asked if len(asked) <= MAX_QUOTED_CHARS else f"{asked[:MAX_QUOTED_CHARS]}..."
+        near = nearest(asked[:MAX_QUOTED_CHARS], [listed.id for listed in self.listing()])
+        known = f"nearest: {', '.join(near)}" if near else "nothing like it is known"
+        providers = ", ".join(self._providers) or "none"
+        return ModelNotFound(
+            f"Unknown model '{short}'; {known}.",
+            hint=f"name the provider to send it as it is, provider:model; configured providers: {providers}",
+        )
+
+
+def nearest(asked: str, names: Sequence[str]) -> list[str]:
+    """Return up to three names that look like `asked`, the most alike first."""
+    words = set(_WORD.findall(asked.lower()))
+    start = asked[:2].lower()
+    compared = heapq.nlargest(MAX_COMPARED, names, key=partial(_shared, words, start))
+    return difflib.get_close_matches(asked, compared, n=3, cutoff=0.6)
+
+
+def _shared(words: set[str], start: str, name: str) -> int:
+    lowered = name.lower()
+    return sum(len(word) for word in words if word in lowered) + lowered.startswith(start)
+
+
+_SEPARATOR: Final = re.compile(r"[:/]")
+_WORD: Final = re.compile(r"[a-z0-9]+")
