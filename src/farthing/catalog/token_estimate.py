@@ -200,8 +200,8 @@ def estimate_request_tokens(body: bytes | int, family: TokenFamily) -> int:
         sample, media = _plain_text(sample)
         counts = count_classes(sample)
     tokens = _weighed(counts, family) - ENVELOPE_TOKENS_PER_KEY * sample.count(b'":')
-    tokens = max(tokens, 0) + media // MEDIA_BYTES_PER_TOKEN
-    return max(1, tokens * total // max(1, sampled))
+    per_sample = max(tokens, 0) * MEDIA_BYTES_PER_TOKEN + media
+    return max(1, per_sample * total // max(1, sampled * MEDIA_BYTES_PER_TOKEN))
 
 
 class LearnedRatios:
@@ -274,8 +274,12 @@ def _plain_text(sample: bytes) -> tuple[bytes, int]:
     Clients in Python write everything beyond ASCII as escapes by default.
     """
     kept = _BASE64.sub(b"", sample)
-    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)).encode("utf-8", "surrogatepass"), kept)
+    plain = _ESCAPE.sub(_unescaped, kept)
     return plain.replace(b"\\n", b"\n").translate(None, b"\\"), len(sample) - len(kept)
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return chr(int(found[1], 16)).encode("utf-8", "surrogatepass") if found[1] else b""
 
 
 def _heads(*spans: tuple[int, int]) -> bytes:
@@ -305,7 +309,8 @@ _SCRIPT_HEADS: Final = (
     _heads((0xF0, 0xFF)),  # emoji
 )
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/=]{48,}")
-_ESCAPE: Final = re.compile(rb"\\u([0-9a-fA-F]{4})")
+# Windows cut escapes in two: what is too short is dropped, and so are digits between an escape and the next.
+_ESCAPE: Final = re.compile(rb"\\u(?:([0-9a-fA-F]{4})(?:[0-9a-fA-F]{1,4}(?=\\))?|[0-9a-fA-F]{0,3})")
 
 _NEW_CLAUDE: Final = r"claude-(opus-(4[-.][7-9]\b|[5-9])|(sonnet|haiku)-(4[-.][7-9]\b|[5-9])|[a-z]+-([5-9]|\d\d)\b)"
 _BY_NAME: Final[tuple[tuple[re.Pattern[str], TokenFamily], ...]] = (

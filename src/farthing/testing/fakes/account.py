@@ -4,6 +4,7 @@ The sums here are made with fractions and tariffs of our own and share no line w
 uses the code it checks proves nothing. Rounding is the ledger's: half to even, once, to nanodollars.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -27,7 +28,7 @@ Ended = Literal[
 
 
 class Tariff(msgspec.Struct, frozen=True):
-    """US dollars per million tokens, as decimal text; without prices of their own, cached tokens cost what input does."""
+    """Dollars per million tokens, as decimal text; cached tokens without a price of their own cost what input does."""
 
     input: str
     output: str
@@ -103,6 +104,7 @@ class Account:
         self._tariffs = dict(tariffs or {})
         self._lines: deque[Line] = deque(maxlen=MAX_LINES)
         self._sums = dict.fromkeys(Totals.__struct_fields__, 0)
+        self._news = asyncio.Event()
 
     def tariff(self, model: str) -> Tariff | None:
         """Return the tariff of a model; `None` where it has none."""
@@ -147,12 +149,19 @@ class Account:
             sums["unpriced"] += 1
         else:
             sums["nanousd"] += line.nanousd
+        self._news.set()
         return line
 
     @property
     def lines(self) -> list[Line]:
         """Every line that is kept, oldest first."""
         return list(self._lines)
+
+    async def reaches(self, requests: int) -> None:
+        """Wait until so many requests have ended: a client knows before the fake does. For the fake's own loop."""
+        while self._sums["requests"] < requests:
+            self._news.clear()
+            await self._news.wait()
 
     def totals(self) -> Totals:
         """Return the sums over every line ever."""

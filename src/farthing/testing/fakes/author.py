@@ -18,12 +18,13 @@ DEFAULT_TOKENS = 40
 _JSON_PIECE_CHARS = 4
 _BYTES_PER_TOKEN = 4
 
-_WORDS = (
-    "the a of to and in is that it for on with as this we can be not from by at one have which when there more about "
-    "cost each part does same file test call name line code time work take well next right small large number before "
-    "after through between because result change answer question example system value order point every found write "
-    "read build check first last other never always clear exact simple common known table model budget request"
-).split()
+_WORD_LIST = """
+the a of to and in is that it for on with as this we can be not from by at one have which when there more about cost
+each part does same file test call name line code time work take well next right small large number before after
+through between because result change answer question example system value order point every found write read build
+check first last other never always clear exact simple common known table model budget request
+"""
+_WORDS = tuple(_WORD_LIST.split())
 
 Stop = Literal["end", "length", "tools"]
 

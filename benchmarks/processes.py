@@ -1,0 +1,173 @@
+"""Starts what a benchmark needs, pins it to a core, and reads what it used: CPU time and memory, from /proc."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TICKS = os.sysconf("SC_CLK_TCK")
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+GATEWAY_CORE, OTHER_CORE = CORES[0], CORES[-1]
+START_S = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def running(
+    command: list[str], core: int, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process on one core until the block ends."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
+    _pin(process.pid, core)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _pin(pid: int, core: int) -> None:
+    """Pin a process before it has started threads."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(pid, {core})
+
+
+def cpu_us(process: subprocess.Popen[bytes]) -> int:
+    """Return the CPU time that a process has used, all threads, user and system."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000_000 // TICKS
+
+
+def rss_mb(process: subprocess.Popen[bytes]) -> float:
+    """Return the resident memory of a process."""
+    for line in Path(f"/proc/{process.pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError("no VmRSS: this needs Linux")
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether a GET is answered with 200."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+            return b" 200 " in sock.recv(64)
+    except OSError:
+        return False
+
+
+def wait_until_answers(port: int, path: str, pause_s: float = 0.005) -> None:
+    deadline = time.monotonic() + START_S
+    while not answers(port, path):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing answers {path} on {port}")
+        time.sleep(pause_s)
+
+
+@contextmanager
+def upstream() -> Iterator[int]:
+    """Run the C upstream; yields its port."""
+    with tempfile.TemporaryDirectory() as folder:
+        binary = Path(folder) / "upstream"
+        compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+        if compiler is None:
+            raise SystemExit("bench: no C compiler for the upstream. On Debian: apt install gcc libc6-dev")
+        subprocess.run([compiler, "-O2", "-o", str(binary), str(HERE / "upstream.c")], check=True)
+        with running([str(binary), "0"], OTHER_CORE) as process:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+
+
+class GatewayProcess:
+    """A running gateway and a key for it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, key: str, start_s: float) -> None:
+        self.process = process
+        self.port = port
+        self.key = key
+        self.start_s = start_s
+
+
+@contextmanager
+def gateway(upstream_port: int) -> Iterator[GatewayProcess]:
+    """Serve with everything that is switched on: key check, journal, ledger."""
+    with tempfile.TemporaryDirectory() as folder:
+        home, port = Path(folder) / "home", free_port()
+        home.mkdir(mode=0o700)
+        (home / "settings.yaml").write_text(
+            "version: 1\nproviders:\n"
+            f"  openai: {{base_url: 'http://127.0.0.1:{upstream_port}/v1', credential: env:BENCH_KEY}}\n"
+            f"  groq: {{base_url: 'http://127.0.0.1:{upstream_port}/d50/v1', credential: env:BENCH_KEY}}\n",
+            encoding="utf-8",
+        )
+        farthing = [sys.executable, "-m", "farthing"]
+        environment = {"BENCH_KEY": "sk-bench", "FARTHING_HOME": str(home)}
+        made = subprocess.run(
+            [*farthing, "keys", "create", "bench", "--json"],
+            env={**os.environ, **environment},
+            capture_output=True,
+            check=True,
+        )
+        key = made.stdout.decode().partition('"key":')[2].split('"')[1]
+        began = time.monotonic()
+        with running([*farthing, "serve", "--port", str(port)], GATEWAY_CORE, environment) as process:
+            wait_until_answers(port, "/health")
+            start_s = time.monotonic() - began
+            wait_until_answers(port, "/ready")
+            yield GatewayProcess(process, port, key, start_s)
+
+
+@contextmanager
+def echo() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run the bare echo: the same server and Python, and nothing behind it."""
+    port = free_port()
+    with running([sys.executable, str(HERE / "echo.py"), str(port)], GATEWAY_CORE) as process:
+        wait_until_answers(port, "/")
+        yield process, port
+
+
+@contextmanager
+def nginx(upstream_port: int) -> Iterator[tuple[subprocess.Popen[bytes], int] | None]:
+    """Run nginx as a reverse proxy with kept connections, where there is one; its one worker is what is measured."""
+    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
+    if binary is None:
+        yield None
+        return
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
+        (Path(folder) / "nginx.conf").write_text(
+            f"daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;\n"
+            "events { worker_connections 2048; }\n"
+            f"http {{ access_log off; client_body_temp_path {folder}/body; {paths}\n"
+            f"upstream bench {{ server 127.0.0.1:{upstream_port}; keepalive 128; keepalive_requests 10000000; }}\n"
+            f"server {{ listen 127.0.0.1:{port}; keepalive_requests 10000000; client_body_buffer_size 1m;\n"
+            "location = /health { return 200; }\n"
+            'location / { proxy_pass http://bench; proxy_http_version 1.1; proxy_set_header Connection "";'
+            " proxy_buffering off; client_max_body_size 8m; } } }\n",
+            encoding="ascii",
+        )
+        with running([binary, "-p", folder, "-c", f"{folder}/nginx.conf"], GATEWAY_CORE) as process:
+            wait_until_answers(port, "/health")
+            yield process, port

@@ -1,0 +1,93 @@
+"""The table of a run: each figure beside what a release must keep, what is aimed at, and what is dreamt of."""
+
+import json
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+HISTORY = HERE / "history.jsonl"
+README = HERE / "README.md"
+
+Figures = dict[str, float]
+
+# name, what it is, unit, keep, goal, moonshot (lower is better but for requests per second)
+_ROWS: tuple[tuple[str, str, str, float | None, float | None, float | None], ...] = (
+    ("small_us", "not streamed, 935 B, c=64: CPU per request", "us", 100, 66, 40),
+    ("small_per_s", "the same: requests per second on one core", "/s", 10_000, 15_000, 25_000),
+    ("event_us", "streamed, c=64: CPU per event", "us", 20, 16, 13),
+    ("large_added_us", "112 KB agent body: CPU added to the small one's", "us", 80, 50, 30),
+    ("added_p50_c1_us", "latency added, p50, c=1", "us", 250, 200, 120),
+    ("added_p50_c64_50ms_us", "latency added, p50, c=64, upstream takes 50 ms", "us", 1_000, 1_000, 500),
+    ("start_s", "start to first answer", "s", 1.0, 0.5, 0.25),
+    ("rss_idle_mb", "memory, idle", "MB", 80, 60, 50),
+    ("rss_loaded_mb", "memory after 100,000 requests", "MB", 100, 80, 60),
+    ("import_s", "import farthing, CPU", "s", 0.3, 0.15, 0.1),
+)
+_BESIDE = (
+    ("echo_us", "bare echo on the same server and Python: CPU per request"),
+    ("nginx_us", "nginx as a reverse proxy: CPU per request"),
+)
+_MORE_IS_BETTER = {"small_per_s"}
+
+
+def render(figures: Figures, where: dict[str, str]) -> str:
+    """Return the table as Markdown."""
+    lines = [
+        f"Measured {where['date']} on {where['processor']}, Python {where['python']}.",
+        "",
+        "| what | measured | keep | goal | moonshot | reached |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, what, unit, *targets in _ROWS:
+        value = figures[name]
+        told = [f"{target:g}" if target is not None else "" for target in targets]
+        lines.append(f"| {what} | {_text(value)} {unit} | {' | '.join(told)} | {_reached(name, value, targets)} |")
+    lines += ["", "Beside it in the same run:", "", "| what | measured |", "|---|---|"]
+    lines += [f"| {what} | {_text(figures[name])} us |" for name, what in _BESIDE if name in figures]
+    ratios = f"{figures['ratio_small']:.2f}, {figures['ratio_event']:.2f}"
+    lines.append(f"| ratio: gateway / echo, per request and per event | {ratios} |")
+    return "\n".join(lines)
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
+
+
+def _reached(name: str, value: float, targets: list[float | None]) -> str:
+    best = "nothing"
+    for label, target in zip(("keep", "goal", "moonshot"), targets, strict=True):
+        if target is not None and (value >= target if name in _MORE_IS_BETTER else value <= target):
+            best = label
+    return best
+
+
+def write_readme(figures: Figures, where: dict[str, str]) -> None:
+    """Write the page: this run's table, and the history of the figures that matter most."""
+    rows = []
+    for line in HISTORY.read_text(encoding="utf-8").splitlines():
+        kept = json.loads(line)
+        f, w = kept["figures"], kept["machine"]
+        rows.append(
+            f"| {w['date']} | {w['python']} | {f['small_us']:.0f} | {f['event_us']:.1f} | {f['large_added_us']:.0f} "
+            f"| {f['rss_idle_mb']:.0f} / {f['rss_loaded_mb']:.0f} | {f['start_s']:.2f} | {f['ratio_small']:.2f} |"
+        )
+    README.write_text(
+        "\n".join(
+            [
+                "# Benchmarks",
+                "",
+                "`make bench` measures the gateway as its users run it, with key check, journal and ledger switched",
+                "on: pinned to one core, load and a C upstream on another, over loopback with kept connections.",
+                "Absolute figures belong to a machine and a Python; compare CPU microseconds, and ratios in one run.",
+                "",
+                render(figures, where),
+                "",
+                "## History",
+                "",
+                "| date | Python | us/request | us/event | us for 112 KB | MB idle, loaded | start s | to echo |",
+                "|---|---|---|---|---|---|---|---|",
+                *rows,
+                "",
+            ]
+        ),
+        encoding="utf-8",
+    )

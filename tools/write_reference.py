@@ -1,0 +1,148 @@
+"""Write docs/settings.md and docs/commands.md from the code: the schema with its docstrings, and the commands' help.
+
+    python tools/write_reference.py            writes the pages
+    python tools/write_reference.py --check    says whether the committed pages are what the code says
+
+Defaults, bounds and explanations stand once, in `config/schema.py`; a test runs the check.
+"""
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import click
+import msgspec
+
+from farthing.cli import root
+from farthing.config import schema
+from farthing.config.schema import ProviderSettings, ServerSettings, Settings, Timeouts
+from farthing.errors import ConfigError
+from farthing.providers.registry import known_providers
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+_MADE = "<!-- Made by tools/write_reference.py from the code. Change it there. -->\n"
+_NOT_SET_BY_HAND = {"name", "wire", "price_key", "warnings"}
+
+
+def settings_page() -> str:
+    """Return docs/settings.md."""
+    parts = [
+        "# settings.yaml\n",
+        _MADE,
+        "Written with comments at the first start into the home; `farthing config check` reads it and says what is",
+        "wrong, line by line. Durations are seconds, money is USD.\n",
+        "## The file\n",
+        _table(Settings, {"providers": "see below", "models": "alias: `provider:model`", "prices": "see below"}),
+        "\n## server\n",
+        _table(ServerSettings, {}),
+        "\n## providers\n",
+        "Each has a name of your choice; a known provider under its own name needs only a credential. While none is",
+        "named, every known one whose key is in the environment is used.\n",
+        _table(ProviderSettings, {"credential": "`env:NAME`, `file:/path` or `none`", "timeouts": "see below"}),
+        "\n### Known kinds\n",
+        _kinds(),
+        "\n### timeouts\n",
+        _table(Timeouts, {}),
+        "\n## prices\n",
+        "Rows win over the built-in list, the first that fits counts. `model` is `provider:model`, where `*` stands",
+        "for any text. Per million tokens: `input`, `output`, `cache_read`, `cache_write_5m`, `cache_write_1h`; for each:",
+        "`request`, `web_search`. What a row does not name costs what `input` or `output` costs.\n",
+        "```yaml",
+        "prices:",
+        '  - {model: "lab:*", input: 0, output: 0}',
+        '  - {model: "claude:mock-claude", input: 300, output: 1500, cache_read: 30, cache_write_5m: 375}',
+        "```",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def commands_page() -> str:
+    """Return docs/commands.md."""
+    parts = ["# Commands\n", _MADE]
+    context = click.Context(root, info_name="farthing")
+    for name in root.list_commands(context):
+        command = root.get_command(context, name)
+        assert command is not None
+        parts += _help_of(command, click.Context(command, info_name=f"farthing {name}", terminal_width=100), level=2)
+    return "\n".join(parts)
+
+
+def _help_of(command: click.Command, context: click.Context, level: int) -> list[str]:
+    title = context.info_name or ""
+    parts = [f"{'#' * level} {title}\n", "```text", command.get_help(context), "```\n"]
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            parts += _help_of(below, click.Context(below, info_name=f"{title} {name}", terminal_width=100), level + 1)
+    return parts
+
+
+def _table(kind: type[msgspec.Struct], allowed: dict[str, str]) -> str:
+    notes = _notes(kind)
+    hints = get_type_hints(kind, include_extras=True)
+    rows = ["| setting | default | allowed | |", "|---|---|---|---|"]
+    for field in msgspec.structs.fields(kind):
+        if field.name in _NOT_SET_BY_HAND:
+            continue
+        told = allowed.get(field.name) or _allowed(hints[field.name])
+        rows.append(f"| `{field.name}` | {_default(field)} | {told} | {notes.get(field.name, '')} |")
+    return "\n".join(rows)
+
+
+def _default(field: Any) -> str:
+    if field.default is msgspec.NODEFAULT or isinstance(field.default, msgspec.Struct | tuple):
+        return ""
+    value = field.default
+    if value is None:
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else f'{value:g}' if isinstance(value, float) else value}`"
+
+
+def _allowed(hint: Any) -> str:
+    bounds = next((part for part in getattr(hint, "__metadata__", ()) if isinstance(part, msgspec.Meta)), None)
+    if bounds is not None:
+        low = f"over {bounds.gt}" if bounds.gt is not None else f"{bounds.ge}"
+        return f"{low} to {bounds.le:,}"
+    choices = get_args(hint)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return " or ".join(f"`{choice}`" for choice in choices)
+    return {bool: "`true` or `false`"}.get(hint, "")
+
+
+def _notes(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the docstring under each field."""
+    tree = ast.parse(inspect.getsource(schema))
+    (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__]
+    notes = {}
+    for field, after in zip(found.body, found.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
+            assert isinstance(after.value, ast.Constant)
+            notes[field.target.id] = " ".join(str(after.value.value).split())
+    return notes
+
+
+def _kinds() -> str:
+    rows = ["| kind | speaks | base_url | credential |", "|---|---|---|---|"]
+    for kind, known in sorted(known_providers().items()):
+        base, key = (
+            known.base_url or "to be given",
+            f"`env:{known.credential_env}`" if known.credential_env else "`none`",
+        )
+        rows.append(f"| `{kind}` | {known.wire} | {base} | {key} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Write or check the pages."""
+    pages = {"settings.md": settings_page(), "commands.md": commands_page()}
+    for name, text in pages.items():
+        path = DOCS / name
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            raise ConfigError(f"docs/{name} is not what the code says", hint="run python tools/write_reference.py")
+
+
+if __name__ == "__main__":
+    main()
