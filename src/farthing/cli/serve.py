@@ -25,7 +25,7 @@ _OPEN_FILES = 65_536
 """Two descriptors a call and 4,096 connections by default leave room below this."""
 
 _GC_THRESHOLDS = (20_000, 20, 50)
-"""A call makes about 100 tracked objects and no cycles; collecting for every seventh call (700) took 4 % of the time."""
+"""A call makes about 100 tracked objects and no cycles; collecting every seventh call (700) took 4 % of the time."""
 
 
 @click.command()
@@ -81,9 +81,7 @@ async def _run(farthing: "Farthing", server: "ServerSettings", sock: "socket.soc
             for line in words:
                 say(line)
             if not farthing.providers:
-                say(
-                    "no provider is configured: set OPENAI_API_KEY or another provider's variable, or edit settings.yaml"
-                )
+                say("no provider is configured: set OPENAI_API_KEY or another provider's key, or edit settings.yaml")
             click.echo(f"farthing listens on {_url(server)}")
             sys.stdout.flush()
             # What exists now lives as long as the process; leaving it out of each collection saves its time.

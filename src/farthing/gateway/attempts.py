@@ -51,7 +51,7 @@ class Attempts:
         # Only a stream may be cut with something to bill, so only for it is the body looked at (5 us).
         estimate = estimate_request_tokens(body if streamed else len(body), family)
         opening = Opening(
-            attempt_id=self._ids.new("att"),
+            attempt_id=f"att{call_id[4:]}-1",  # the call's own id and the number of the try
             call_id=call_id,
             ordinal=1,
             started_at_us=self.clock.now_us(),

@@ -186,7 +186,9 @@ class Ledger:
         opening = attempt.opening
         begun = self._in_flight.get(opening.attempt_id)
         assert begun is not None, f"{opening.attempt_id!r} was not begun, or is settled already"
-        assert begun.opening == opening, f"{opening.attempt_id!r} was begun with another opening"
+        assert begun.opening is opening or begun.opening == opening, (
+            f"{opening.attempt_id!r} was begun with another opening"
+        )
         del self._in_flight[opening.attempt_id]
         if begun.latest is not begun.begun_in:
             begun.latest.holds -= 1

@@ -163,13 +163,8 @@ class HttpProtocol(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; the number is bounded, and so are the bytes (in `_parse`)."""
-        headers = self._headers
-        headers.append((name.lower(), value))
-        if len(headers) > self._listener.bounds.max_headers:
-            self._error = HeadersTooLarge(
-                f"more than {self._listener.bounds.max_headers} headers", hint="send fewer headers"
-            )
+        """One header; how many there may be is looked at when all are here, how many bytes in `_parse`."""
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Refuse early what cannot be taken; ask for the body of a client that waits to be asked."""
@@ -177,6 +172,8 @@ class HttpProtocol(asyncio.Protocol):
         self._header_bytes = 0
         bounds = self._listener.bounds
         self.deadline = self._loop.time() + bounds.body_timeout_s
+        if len(self._headers) > bounds.max_headers:
+            self._error = HeadersTooLarge(f"more than {bounds.max_headers} headers", hint="send fewer headers")
         for name, value in self._headers:
             if name == b"content-length":
                 if len(value) > 15 or int(value) > bounds.max_body_bytes:
@@ -473,7 +470,7 @@ class RequestCycle:
         for name, value in headers:
             if name == b"content-length":
                 framed = True
-            lines.append(b"%b: %b\r\n" % (name, value))
+            lines += (name, b": ", value, b"\r\n")
         self._head_only = self.scope["method"] == "HEAD" or status in (204, 304)
         if not framed and not self._head_only:
             if self._http_11:

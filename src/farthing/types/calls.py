@@ -1,6 +1,7 @@
 """A call is what the client asked; an attempt is one try upstream, with a line of its own in the ledger.
 
 `Opening` is what is known when an attempt begins; with `Attempt`, what is known when it has ended, it makes the line.
+None of these can be part of a cycle, so the collector need not look at them (`gc=False`).
 Times are microseconds since 1970 UTC, durations are microseconds, money is nanodollars. `None` means unknown.
 """
 
@@ -27,7 +28,7 @@ CostBasis = Literal[
 ]
 
 
-class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
+class Attribution(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """For whom and for what a call was made. Tags are kept as the client wrote them, comma separated."""
 
     key_id: str
@@ -46,7 +47,7 @@ class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
     tags: str | None = None
 
 
-class Opening(msgspec.Struct, frozen=True, omit_defaults=True):
+class Opening(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What is known when an attempt begins; journaled before the first byte goes upstream."""
 
     attempt_id: str
@@ -74,7 +75,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     model_served: str | None = None
 
 
-class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How an attempt ended; `opening` says what it was."""
 
     opening: Opening

@@ -20,7 +20,7 @@ UsageFlag = Literal[
 ]
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Tokens and fees of one attempt; parts are inclusive, unknown totals are `None`."""
 
     input_tokens: int | None = None

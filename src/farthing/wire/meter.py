@@ -19,7 +19,7 @@ MAX_COUNT = 1 << 50
 """No count beyond this is believed: it would not fit beside others in the store's 64 bits once multiplied."""
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an answer said about itself. `usage` is `None` where it gave none."""
 
     usage: Usage | None = None

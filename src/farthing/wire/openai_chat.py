@@ -5,12 +5,22 @@ What surprised us: where usage sits differs (its own chunk with `choices: []`, t
 cached part is inside `prompt_tokens`, and OpenRouter's cache writes too.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from farthing.types.usage import Usage
-from farthing.wire.meter import ABSENT, Counts, OnText, Reading, cost_nanousd, decode_exact, error_text, present
+from farthing.wire.meter import (
+    ABSENT,
+    MAX_COUNT,
+    Counts,
+    OnText,
+    Reading,
+    cost_nanousd,
+    decode_exact,
+    error_text,
+    present,
+)
 from farthing.wire.sse import EventSplitter, event_data
 
 
@@ -49,6 +59,45 @@ class _Answer(msgspec.Struct, gc=False):
     error: msgspec.Raw = ABSENT
 
 
+class _Facts(msgspec.Struct, gc=False):
+    """What a whole completion says about itself; its text is not looked at."""
+
+    choices: msgspec.Raw = ABSENT
+    model: str | None = None
+    usage: msgspec.Raw = ABSENT
+    service_tier: str | None = None
+    x_groq: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+
+
+class _PromptDetails(msgspec.Struct, gc=False):
+    cached_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+
+
+class _CompletionDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+
+
+class _PlainUsage(msgspec.Struct, gc=False):
+    """The usage that nearly every answer has; whatever else is in it goes the long way."""
+
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    total_tokens: _Count
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: msgspec.Raw = ABSENT
+    server_tool_use: msgspec.Raw = ABSENT
+    server_tool_use_details: msgspec.Raw = ABSENT
+    cost: msgspec.Raw = ABSENT
+
+
 class _Loose(msgspec.Struct, gc=False):
     """The same with nothing believed: what is read when a field has a type that nobody documents."""
 
@@ -61,6 +110,8 @@ class _Loose(msgspec.Struct, gc=False):
 
 
 _answers = msgspec.json.Decoder(_Answer)
+_facts = msgspec.json.Decoder(_Facts)
+_plain_usages = msgspec.json.Decoder(_PlainUsage)
 _loose = msgspec.json.Decoder(_Loose)
 
 
@@ -103,6 +154,48 @@ def read_usage(usage: Any) -> Usage | None:
 
 def read_answer(body: bytes, on_text: OnText) -> Reading:
     """Read a whole, not streamed, completion; `on_text` is told its text only where it reports no usage."""
+    try:
+        facts = _facts.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return _read_closely(body, on_text)
+    usage = _plain_usage(facts.usage)
+    if usage is None or present(facts.error) is not None or len(facts.choices) < _LEAST_CHOICES:
+        return _read_closely(body, on_text)
+    return Reading(usage=usage, model_served=facts.model, service_tier=facts.service_tier, finished=True)
+
+
+_LEAST_CHOICES = 3  # `[]` has none
+
+
+def _plain_usage(raw: msgspec.Raw) -> Usage | None:
+    """Return a usage without anything odd in it, in a tenth of the time that `read_usage` takes; else `None`."""
+    try:
+        plain = _plain_usages.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    prompt, completion = plain.prompt_tokens_details, plain.completion_tokens_details
+    reasoning = (completion.reasoning_tokens or 0) if completion is not None else 0
+    if (
+        plain.prompt_tokens + plain.completion_tokens != plain.total_tokens
+        or reasoning > plain.completion_tokens
+        or plain.cost is not ABSENT
+        or plain.prompt_cache_hit_tokens is not ABSENT
+        or plain.server_tool_use is not ABSENT
+        or plain.server_tool_use_details is not ABSENT
+    ):
+        return None
+    return Usage(
+        input_tokens=plain.prompt_tokens,
+        output_tokens=plain.completion_tokens,
+        cache_read_input_tokens=(prompt.cached_tokens or 0) if prompt is not None else 0,
+        cache_creation_5m_input_tokens=(prompt.cache_write_tokens or 0) if prompt is not None else 0,
+        input_audio_tokens=(prompt.audio_tokens or 0) if prompt is not None else 0,
+        reasoning_output_tokens=reasoning,
+        output_audio_tokens=(completion.audio_tokens or 0) if completion is not None else 0,
+    )
+
+
+def _read_closely(body: bytes, on_text: OnText) -> Reading:
     books = _Books()
     answer = _decode(body)
     if answer is None:

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -89,3 +90,29 @@ def test_fakes_serve_programs_that_have_no_loop() -> None:
         answer = client.chat.completions.create(model="fake-model", messages=MESSAGES)
     assert answer.usage is not None
     assert answer.usage.completion_tokens == 3
+
+
+async def test_closing_a_fake_bills_what_is_under_way_and_makes_no_noise() -> None:
+    noise: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+    fake = FakeProvider("openai")
+    await fake.start()
+    fake.next(Reply(tokens=100, token_delay_s=1))
+    idle = await asyncio.open_connection("127.0.0.1", fake.port)
+    async with openai.AsyncOpenAI(base_url=fake.url, api_key="any", max_retries=0) as client:
+        stream = await client.chat.completions.create(model="fake-model", messages=MESSAGES, stream=True)
+        await anext(aiter(stream))
+        await fake.close()
+        await stream.close()
+    assert await idle[0].read() == b""
+    idle[1].close()
+    assert [line.ended for line in fake.account.lines] == ["client_gone"]
+    assert noise == []
+
+
+async def test_what_is_not_http_ends_the_connection(start_fake: StartFake) -> None:
+    fake = await start_fake("openai")
+    reader, writer = await asyncio.open_connection("127.0.0.1", fake.port)
+    writer.write(b"hello\r\n\r\n")
+    assert await reader.read() == b""
+    writer.close()

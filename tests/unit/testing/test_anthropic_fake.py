@@ -141,10 +141,12 @@ async def test_errors_have_their_status_and_cost_nothing(start_fake: StartFake, 
 async def test_an_overload_within_a_stream_reaches_the_client_as_an_error(start_fake: StartFake) -> None:
     fake = await start_fake("anthropic")
     fake.next(Reply(tokens=40, fault="error_in_answer", fault_after_tokens=10))
-    async with client_of(fake) as client:
-        async with client.messages.stream(model="fake-model", max_tokens=99, messages=HELLO) as stream:
-            with pytest.raises(anthropic.APIStatusError, match="Overloaded"):
-                await stream.get_final_message()
+    async with (
+        client_of(fake) as client,
+        client.messages.stream(model="fake-model", max_tokens=99, messages=HELLO) as stream,
+    ):
+        with pytest.raises(anthropic.APIStatusError, match="Overloaded"):
+            await stream.get_final_message()
     (line,) = fake.account.lines
     assert line.ended == "broken"
     assert line.usage.output_tokens is not None

@@ -112,8 +112,13 @@ class House:
             env=self._environment,
             start_new_session=True,
         )
-        async with asyncio.timeout(START_S):
-            told, _ = await process.communicate()
+        try:
+            async with asyncio.timeout(START_S):
+                told, _ = await process.communicate()
+        finally:
+            if process.returncode is None:  # Ctrl-C, or too slow: the home must not be removed under its feet
+                process.kill()
+                await process.wait()
         if process.returncode != 0:
             raise RuntimeError(f"farthing {' '.join(arguments)} failed:\n{told.decode()}")
         return told.decode()

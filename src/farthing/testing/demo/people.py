@@ -6,7 +6,7 @@ leaves when the answer bores them; and one whose provider keeps failing.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -46,14 +46,19 @@ class Client:
         self._house = house
 
     async def ask(
-        self, path: str, body: Mapping[str, Any], leave_after_events: int | None = None, **headers: str
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        *,
+        leave_after_events: int | None = None,
     ) -> Heard:
         """Send a request to the gateway."""
         return await post(
             self._house.port,
             path,
             msgspec.json.encode(body),
-            {"authorization": f"Bearer {self._house.keys[self.name]}", **headers},
+            {"authorization": f"Bearer {self._house.keys[self.name]}", **(headers or {})},
             leave_after_events=leave_after_events,
         )
 
@@ -85,7 +90,7 @@ async def coding_agent(client: Client) -> None:
                 "thinking": {"type": "enabled", "budget_tokens": 1024},
                 "messages": [*messages[:-1], marked],
             },
-            **headers,
+            headers,
         )
         if heard.status == 200:
             content = msgspec.json.decode(heard.body)["content"]
@@ -107,7 +112,7 @@ async def support_chat(client: Client) -> None:
         question = f"Customer {number}: where is my parcel? " + "It was sent last week. " * client.dice.randint(1, 9)
         messages = [{"role": "system", "content": "Be kind and short."}, {"role": "user", "content": question}]
         body = {"model": "fast", "messages": messages, "stream": True}
-        await client.ask("/v1/chat/completions", body, **{"x-farthing-session": f"ticket-{number}"})
+        await client.ask("/v1/chat/completions", body, {"x-farthing-session": f"ticket-{number}"})
         await client.pause(0.5)
 
 
@@ -118,7 +123,7 @@ async def nightly_batch(client: Client) -> None:
     async def summarise(document: int) -> None:
         text = f"Summarise document {document}. " + "Revenue was flat, costs were not. " * client.dice.randint(20, 90)
         body = {"model": "gpt-5-nano", "messages": [{"role": "user", "content": text}], "max_completion_tokens": 80}
-        await client.ask("/v1/chat/completions", body, **{"x-farthing-task": "summaries"})
+        await client.ask("/v1/chat/completions", body, {"x-farthing-task": "summaries"})
 
     while not client.is_over():
         await asyncio.gather(*(summarise(number + offset) for offset in range(2)))
@@ -133,8 +138,9 @@ async def fickle_reader(client: Client) -> None:
         number += 1
         messages = [{"role": "user", "content": f"Explain chapter {number} of the manual, in detail."}]
         body = {"model": "openrouter/qwen/qwen3-coder", "messages": messages, "stream": True}
-        leaves = number % 3 != 0
-        await client.ask("/v1/chat/completions", body, client.dice.randint(12, 40) if leaves else None)
+        stays = number % 3 == 0
+        leave_after = None if stays else client.dice.randint(12, 40)
+        await client.ask("/v1/chat/completions", body, leave_after_events=leave_after)
         await client.pause(0.8)
 
 
@@ -149,7 +155,7 @@ async def unlucky_lab(client: Client) -> None:
         await client.pause(0.5)
 
 
-HABITS: dict[str, Callable[[Client], Awaitable[None]]] = {
+HABITS: dict[str, Callable[[Client], Coroutine[Any, Any, None]]] = {
     "ada-agent": coding_agent,
     "support-chat": support_chat,
     "nightly-batch": nightly_batch,

@@ -3,7 +3,7 @@
 import sys
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from rich import box
 from rich.console import Console
@@ -36,7 +36,7 @@ class Screen(Protocol):
 
     console: Console
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> Self:
         """Begin."""
         ...
 
@@ -60,7 +60,7 @@ class PlainLines:
     def __init__(self) -> None:
         self.console = Console(force_terminal=False, no_color=True, width=PLAIN_WIDTH, highlight=False)
 
-    def __enter__(self) -> "PlainLines":
+    def __enter__(self) -> Self:
         """Say what the columns are."""
         print(f"{'who':<14}{'model':<26}{'input':>8}{'cached':>8}{'output':>8}{'USD':>13}{'ms':>7}  outcome")
         return self
@@ -84,7 +84,7 @@ class LiveTable:
         self._latest: deque[Attempt] = deque(maxlen=SHOWN)
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
 
-    def __enter__(self) -> "LiveTable":
+    def __enter__(self) -> Self:
         """Take the screen."""
         self._live.start()
         return self
@@ -123,7 +123,7 @@ def report(
     """Print the closing report: what was spent, where, whether it is right, and what to do next."""
     total = sum(attempt.cost_nanousd or 0 for attempt in attempts)
     console.rule("What was spent", align="left")
-    console.print(f"{len(attempts)} calls cost [bold]{usd_text(total)} USD[/bold], all of it pretended.")
+    console.print(f"{len(attempts)} calls cost [bold]{usd_text(total)} USD[/bold]; none of it was real.")
     without = without_cache_nanousd(attempts)
     if without > total:
         console.print(f"Without the providers' prompt caches it would have been {usd_text(without)} USD.")
@@ -167,8 +167,11 @@ def _print_exactness(console: Console, compared: Comparison) -> None:
         )
     for line in compared.unmatched:
         console.print(f"[red]NOT IN THE LEDGER[/red] request {line.request_id}: {line.nanousd} nanodollars")
-    for attempt in compared.unknown:
-        console.print(f"Of unknown cost: {attempt.opening.call_id} ({attempt.error_code})")
+    if compared.unknown:
+        console.print(
+            f"{len(compared.unknown)} of unknown cost, and shown as such: the connection broke in the middle of a "
+            "whole answer, so that neither its usage nor its length ever arrived."
+        )
 
 
 def _print_estimated(console: Console, compared: Comparison) -> None:

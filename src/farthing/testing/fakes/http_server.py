@@ -114,6 +114,7 @@ class HttpServer:
         self._handler = handler
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closing = False
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> int:
         """Listen; return the port."""
@@ -127,6 +128,7 @@ class HttpServer:
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
+        self._closing = True
         if self._server is not None:
             self._server.close()
         tasks = list(self._tasks)
@@ -152,6 +154,11 @@ class HttpServer:
                     break
         except (ClientGone, ConnectionError, asyncio.IncompleteReadError, TimeoutError):
             pass  # the client's choice; what it means for money is the handler's business
+        except (ValueError, asyncio.LimitOverrunError):
+            pass  # not HTTP, or too much of it: a connection that ends says so
+        except asyncio.CancelledError:
+            if not self._closing:  # asyncio up to 3.11 reports a cancelled connection as a failed one
+                raise
         finally:
             self._tasks.discard(task)
             writer.close()
