@@ -44,6 +44,7 @@ class KeyRing:
         self._owners: dict[bytes, Principal] = {}
         self._counter: int | None = None
         self._looked_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
         self.failed_polls = 0
 
     def verify(self, token: str | bytes) -> Principal:
@@ -65,17 +66,25 @@ class KeyRing:
         """Verify once more after asking the store: a key made a moment ago works at once, not at the next poll.
 
         Raises:
-            InvalidKey: as `verify`; the store is asked for well-formed keys only, and at most every `LOOK_AGAIN_S`.
+            InvalidKey: as `verify`. The store is asked for well-formed keys only, by all who wait together, and at
+                most every `LOOK_AGAIN_S`.
         """
         text = token.decode("latin-1") if isinstance(token, bytes) else token
-        now = self._clock.monotonic()
-        if is_well_formed(text) and now - self._looked_at >= LOOK_AGAIN_S:
-            self._looked_at = now
-            try:
-                await self.refresh()
-            except StoreError:
-                self.failed_polls += 1
+        if is_well_formed(text):
+            if self._looking is None:
+                self._looking = asyncio.create_task(self._look())
+            await asyncio.shield(self._looking)
         return self.verify(token)
+
+    async def _look(self) -> None:
+        try:
+            await asyncio.sleep(self._looked_at + LOOK_AGAIN_S - self._clock.monotonic())
+            await self.refresh()
+        except StoreError:
+            self.failed_polls += 1
+        finally:
+            self._looked_at = self._clock.monotonic()
+            self._looking = None
 
     async def refresh(self) -> None:
         """Take over the keys as the store has them now.
