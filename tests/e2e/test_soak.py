@@ -54,7 +54,7 @@ async def ask_again_and_again(gateway: Gateway, key: str, number: int, until: fl
             "model": f"{'anthropic' if claude else 'openai'}:{MODEL}",
             "stream": True,
             "max_tokens": 400,
-            "messages": [{"role": "user", "content": f"question {number} {dice.random()}"}],
+            "messages": [{"role": "user", "content": f"question {dice.random()}: {'a few words to read ' * 40}"}],
         }
         leave = dice.randrange(1, 40) if dice.random() < 0.33 else None
         heard = await post(gateway.port, path, json.dumps(body).encode(), headers, leave_after_events=leave)
@@ -141,7 +141,7 @@ async def test_a_minute_of_256_streams_leaks_nothing_and_the_sums_agree(
                 sys.stdout.write(f"\n{told}\n")
             assert exact >= done["complete"]
             # What a left stream produced is told by nobody, so it is estimated; the fake's words are no real tokens.
-            assert 0.6 <= ours / max(theirs, 1) <= 1.6
+            assert 0.75 <= ours / max(theirs, 1) <= 1.35
             assert open_files(pid) <= files
             assert rss_kb(pid) <= memory_kb + 16_384
             assert idle_ticks <= 10
