@@ -27,7 +27,7 @@ from benchmarks.table import HISTORY, Figures, render, write_readme
 
 SCALE = float(os.environ.get("FARTHING_CI_SCALE", "1"))
 SECONDS = max(1.0, 4.0 * SCALE)
-ROUNDS = 5 if SCALE >= 1 else 3
+ROUNDS = 5
 GUARD_ROOM = 1.15
 EVENTS = 53
 
@@ -108,6 +108,9 @@ def measure(upstream_port: int) -> Figures:
             note("event_us", cpu_per_request(served.process, streamed)[0] / EVENTS)
             if proxy is not None:
                 note("nginx_us", cpu_per_request(proxy[0], ask(proxy[1], "x", SMALL, 64, SECONDS / 2))[0])
+                note("nginx_large_us", cpu_per_request(proxy[0], ask(proxy[1], "x", LARGE, 64, SECONDS / 2))[0])
+                streamed = ask(proxy[1], "x", STREAMED, 64, SECONDS / 2, streamed=True)
+                note("nginx_event_us", cpu_per_request(proxy[0], streamed)[0] / EVENTS)
             for name, slow, connections in (("c1", False, 1), ("c64_50ms", True, 64)):
                 through = load(ask(served.port, served.key, SMALL, connections, SECONDS / 2, slow=slow))
                 asked = ask(upstream_port, "x", SMALL, connections, SECONDS / 2)
@@ -128,17 +131,20 @@ def measure(upstream_port: int) -> Figures:
             asked_for += load(small).requests
         note("rss_loaded_mb", rss_mb(served.process))
     for _ in range(ROUNDS):
-        note("import_s", import_s())
+        note("import_s", import_s("farthing"))
+        note("import_app_s", import_s("farthing.app"))
     figures = {name: statistics.median(values) for name, values in found.items()}
+    if "nginx_large_us" in figures:
+        figures["nginx_large_us"] -= figures["nginx_us"]
     figures["large_added_us"] = figures["large_us"] - figures["small_us"]
     figures["ratio_small"] = figures["small_us"] / figures["echo_us"]
     figures["ratio_event"] = figures["event_us"] / figures["echo_us"]
     return figures
 
 
-def import_s() -> float:
-    """Return the CPU seconds that `import farthing` takes, the interpreter's own start left out."""
-    code = "import time; t = time.process_time(); import farthing; print(time.process_time() - t)"
+def import_s(module: str) -> float:
+    """Return the CPU seconds that an import takes, the interpreter's own start left out."""
+    code = f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
 
 

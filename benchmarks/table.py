@@ -21,10 +21,13 @@ _ROWS: tuple[tuple[str, str, str, float | None, float | None, float | None], ...
     ("rss_idle_mb", "memory, idle", "MB", 80, 60, 50),
     ("rss_loaded_mb", "memory after 100,000 requests", "MB", 100, 80, 60),
     ("import_s", "import farthing, CPU", "s", 0.3, 0.15, 0.1),
+    ("import_app_s", "import farthing.app, the whole house, CPU", "s", 0.3, 0.15, 0.1),
 )
 _BESIDE = (
     ("echo_us", "bare echo on the same server and Python: CPU per request"),
     ("nginx_us", "nginx as a reverse proxy: CPU per request"),
+    ("nginx_event_us", "nginx: CPU per event"),
+    ("nginx_large_us", "nginx: CPU added by the 112 KB body"),
 )
 _MORE_IS_BETTER = {"small_per_s"}
 

@@ -5,7 +5,8 @@
  * One thread, epoll, keep-alive, one request at a time on a connection. The path says what is answered:
  *   .../d50/...   after 50 ms            anything else: at once
  * and an x-bench-stream header what kind: with it an SSE stream of 50 deltas, a finish, usage and [DONE], each event in
- * a write of its own; otherwise a chat completion of 1.2 KB. Bodies are skipped by their content-length.
+ * a write of its own and 2 ms after the one before, as a model would; otherwise a chat completion of 1.2 KB. Bodies are
+ * skipped by their content-length.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,22 +23,25 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_FDS = 65536, HEAD = 16384, DELAY_MS = 50, DELTAS = 50 };
+enum { MAX_FDS = 65536, HEAD = 16384, DELAY_US = 50000, PACE_US = 2000, DELTAS = 50 };
 
 struct connection {
     char head[HEAD];
     int used;          /* bytes of the head so far */
     long body_left;    /* bytes of the body to come; -1 while in the head */
-    int streamed, delayed;
+    int streamed, delayed, next_event;
 };
 
 static struct connection *connections[MAX_FDS];
 static char whole[4096], events[DELTAS + 3][512];
 static int whole_length, event_length[DELTAS + 3];
 
-/* Constant delays end in the order they began, so a ring is a timer queue. */
-static struct { int fd; int64_t due_us; struct connection *of; } waiting[MAX_FDS];
-static unsigned first_waiting, after_waiting;
+/* Delays of one length end in the order they began, so a ring is a timer queue: one for answers, one for events. */
+struct ring {
+    struct { int fd; int64_t due_us; struct connection *of; } waiting[MAX_FDS];
+    unsigned first, after;
+};
+static struct ring answers, paces;
 
 static int64_t now_us(void) {
     struct timespec t;
@@ -78,17 +82,50 @@ static void prepare(void) {
     event_length[DELTAS + 2] += 5;
 }
 
+static void wait_for(struct ring *ring, int fd, struct connection *c, int64_t us) {
+    unsigned i = ring->after++ % MAX_FDS;
+    ring->waiting[i].fd = fd;
+    ring->waiting[i].of = c;
+    ring->waiting[i].due_us = now_us() + us;
+}
+
+static void next_event(int fd, struct connection *c) {
+    (void)!write(fd, events[c->next_event], event_length[c->next_event]);
+    if (++c->next_event < DELTAS + 3) {
+        wait_for(&paces, fd, c, PACE_US);
+    } else {
+        c->used = 0;
+        c->body_left = -1;
+    }
+}
+
 static void answer(int fd, struct connection *c) {
     static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    if (!c->streamed) {
-        (void)!write(fd, whole, whole_length);
-    } else {
+    if (c->streamed) {
         (void)!write(fd, head, sizeof head - 1);
-        for (int i = 0; i < DELTAS + 3; i++)
-            (void)!write(fd, events[i], event_length[i]);
+        c->next_event = 0;
+        next_event(fd, c);
+    } else {
+        (void)!write(fd, whole, whole_length);
+        c->used = 0;
+        c->body_left = -1;
     }
-    c->used = 0;
-    c->body_left = -1;
+}
+
+static void run_due(struct ring *ring, void (*then)(int, struct connection *)) {
+    for (int64_t now = now_us(); ring->first != ring->after && ring->waiting[ring->first % MAX_FDS].due_us <= now;) {
+        unsigned i = ring->first++ % MAX_FDS;
+        if (ring->waiting[i].of)
+            then(ring->waiting[i].fd, ring->waiting[i].of);
+    }
+}
+
+static int left_ms(struct ring *ring, int timeout) {
+    if (ring->first == ring->after)
+        return timeout;
+    int64_t left = ring->waiting[ring->first % MAX_FDS].due_us - now_us();
+    int ms = left <= 0 ? 0 : (int)((left + 999) / 1000);
+    return timeout < 0 || ms < timeout ? ms : timeout;
 }
 
 static void request_complete(int fd, struct connection *c) {
@@ -96,15 +133,18 @@ static void request_complete(int fd, struct connection *c) {
         answer(fd, c);
         return;
     }
-    waiting[after_waiting % MAX_FDS].fd = fd;
-    waiting[after_waiting % MAX_FDS].of = c;
-    waiting[after_waiting++ % MAX_FDS].due_us = now_us() + DELAY_MS * 1000;
+    wait_for(&answers, fd, c, DELAY_US);
+}
+
+static void drop_from(struct ring *ring, int fd) {
+    for (unsigned i = ring->first; i != ring->after; i++)
+        if (ring->waiting[i % MAX_FDS].fd == fd)
+            ring->waiting[i % MAX_FDS].of = NULL;
 }
 
 static void forget(int fd) {
-    for (unsigned i = first_waiting; i != after_waiting; i++)
-        if (waiting[i % MAX_FDS].fd == fd)
-            waiting[i % MAX_FDS].of = NULL;
+    drop_from(&answers, fd);
+    drop_from(&paces, fd);
     free(connections[fd]);
     connections[fd] = NULL;
     close(fd);
@@ -152,17 +192,9 @@ int main(int argc, char **argv) {
     epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);
     static char data[1 << 18];
     for (;;) {
-        int timeout = -1;
-        if (first_waiting != after_waiting) {
-            int64_t left = waiting[first_waiting % MAX_FDS].due_us - now_us();
-            timeout = left <= 0 ? 0 : (int)((left + 999) / 1000);
-        }
-        int n = epoll_wait(poll, ready, 256, timeout);
-        for (int64_t now = now_us(); first_waiting != after_waiting && waiting[first_waiting % MAX_FDS].due_us <= now;) {
-            unsigned i = first_waiting++ % MAX_FDS;
-            if (waiting[i].of)
-                answer(waiting[i].fd, waiting[i].of);
-        }
+        int n = epoll_wait(poll, ready, 256, left_ms(&paces, left_ms(&answers, -1)));
+        run_due(&answers, answer);
+        run_due(&paces, next_event);
         for (int i = 0; i < n; i++) {
             int fd = ready[i].data.fd;
             if (fd == listener) {

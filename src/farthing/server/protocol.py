@@ -9,10 +9,8 @@ One request is served at a time; what is pipelined behind it waits in the socket
 """
 
 import asyncio
-import logging
 from collections import deque
-from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 from urllib.parse import unquote
 
 import httptools
@@ -26,15 +24,15 @@ from farthing.errors import (
     RequestTimeout,
     RequestTooLarge,
 )
+from farthing.server.cycle import STATUS_LINES, RequestCycle
 from farthing.server.listener import Listener, Scope
-
-log = logging.getLogger(__name__)
 
 _PIPELINE_BYTES = 65_536
 """Bytes of further requests kept while one is served: one header block; pipelining clients are rare."""
 _MAX_PIPELINED = 16
 """Whole requests kept from one read; a read is at most 256 KB, so small ones could be thousands."""
-_STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
+_DIRECT_BYTES = 16_384
+"""A body of which more than this is still to come goes round the parser: agents' prompts do, chats do not."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _FOREVER = float("inf")
 _LINGER_S = 2.0
@@ -47,12 +45,13 @@ class HttpProtocol(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_body_bytes",
+        "_body_left",
         "_cycle",
         "_error",
         "_header_bytes",
         "_headers",
         "_in_headers",
-        "_listener",
+        "_length",
         "_loop",
         "_parser",
         "_pending",
@@ -65,11 +64,12 @@ class HttpProtocol(asyncio.Protocol):
         "client",
         "deadline",
         "drain_waiter",
+        "listener",
         "paused",
     )
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
-        self._listener = listener
+        self.listener = listener
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
@@ -83,6 +83,8 @@ class HttpProtocol(asyncio.Protocol):
         self._in_headers = False
         self._body: list[bytes] = []
         self._body_bytes = 0
+        self._body_left = 0
+        self._length = 0
         self._url = b""
         self._scheme = "http"
         self._server: tuple[str, int] | None = None
@@ -100,17 +102,17 @@ class HttpProtocol(asyncio.Protocol):
         self.client = (peer[0], peer[1]) if isinstance(peer, tuple) else None
         self._server = (here[0], here[1]) if isinstance(here, tuple) else None
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        if not self._listener.connected(self, self._loop):
-            bound = self._listener.bounds.max_connections
+        if not self.listener.connected(self, self._loop):
+            bound = self.listener.bounds.max_connections
             self._refuse(Overloaded(f"{bound} connections are open, which is the bound", hint="try again later"))
             return
-        if self._listener.draining:
+        if self.listener.draining:
             self._transport.close()
-        self.deadline = self._loop.time() + self._listener.bounds.header_timeout_s
+        self.deadline = self._loop.time() + self.listener.bounds.header_timeout_s
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
         """Tell the request being served that its client is gone."""
-        self._listener.disconnected(self)
+        self.listener.disconnected(self)
         self.deadline = _FOREVER
         self._release_body()
         self._transport = None
@@ -126,18 +128,20 @@ class HttpProtocol(asyncio.Protocol):
         """Parse; or keep for later what is pipelined behind a request being served."""
         if self._error is not None:
             return  # refused already: what still arrives is thrown away until the client has read why
-        if self._cycle is not None:
+        if self._body_left:
+            self._take_body(data)
+        elif self._cycle is not None:
             self._pending.append(data)
             self._pending_bytes += len(data)
             if self._pending_bytes > _PIPELINE_BYTES and self._transport is not None:
                 self._transport.pause_reading()
-            return
-        self._parse(data)
+        else:
+            self._parse(data)
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write: `send` waits."""
         self.paused = True
-        self.deadline = self._loop.time() + self._listener.bounds.write_timeout_s
+        self.deadline = self._loop.time() + self.listener.bounds.write_timeout_s
 
     def resume_writing(self) -> None:
         """The client caught up."""
@@ -155,8 +159,9 @@ class HttpProtocol(asyncio.Protocol):
         self._url = b""
         self._headers = []
         self._in_headers = True
+        self._length = 0
         if not self._queue and self._cycle is None:
-            self.deadline = self._loop.time() + self._listener.bounds.header_timeout_s
+            self.deadline = self._loop.time() + self.listener.bounds.header_timeout_s
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
@@ -170,7 +175,7 @@ class HttpProtocol(asyncio.Protocol):
         """Refuse early what cannot be taken; ask for the body of a client that waits to be asked."""
         self._in_headers = False
         self._header_bytes = 0
-        bounds = self._listener.bounds
+        bounds = self.listener.bounds
         self.deadline = self._loop.time() + bounds.body_timeout_s
         if len(self._headers) > bounds.max_headers:
             self._error = HeadersTooLarge(f"more than {bounds.max_headers} headers", hint="send fewer headers")
@@ -178,6 +183,8 @@ class HttpProtocol(asyncio.Protocol):
             if name == b"content-length":
                 if len(value) > 15 or int(value) > bounds.max_body_bytes:
                     self._error = self._body_too_large(value.decode("latin-1"))
+                else:
+                    self._length = int(value)
             elif name == b"expect" and value.lower() == b"100-continue" and self._error is None:
                 assert self._transport is not None
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -186,7 +193,7 @@ class HttpProtocol(asyncio.Protocol):
         """A piece of the body; the request's and the server's sum are bounded."""
         if self._error is not None:
             return
-        listener = self._listener
+        listener = self.listener
         self._body.append(data)
         self._body_bytes += len(data)
         listener.buffered_bytes += len(data)
@@ -207,7 +214,7 @@ class HttpProtocol(asyncio.Protocol):
         body = b"".join(self._body) if len(self._body) != 1 else self._body[0]
         cycle = RequestCycle(self, body, parser.should_keep_alive(), parser.get_http_version() == "1.1")
         cycle.scope = self._scope(parser.get_method().decode("latin-1"))
-        self._body, self._body_bytes = [], 0
+        self._body, self._body_bytes, self._length = [], 0, 0
         if self._cycle is None:
             self._serve(cycle)
         elif len(self._queue) < _MAX_PIPELINED:
@@ -257,14 +264,31 @@ class HttpProtocol(asyncio.Protocol):
                     cycle.keep_alive = False
         except httptools.HttpParserError as error:
             self._error = self._error or InvalidRequest(f"this is not HTTP/1.1: {error}", hint="check the client")
-        if self._in_headers and self._header_bytes > self._listener.bounds.max_header_bytes:
-            bound = self._listener.bounds.max_header_bytes
+        if self._in_headers and self._header_bytes > self.listener.bounds.max_header_bytes:
+            bound = self.listener.bounds.max_header_bytes
             self._error = self._error or HeadersTooLarge(f"more than {bound} bytes of headers", hint="send fewer")
         if self._error is not None and self._cycle is None:
             self._refuse(self._error)
+        elif not self._in_headers and self._length - self._body_bytes > _DIRECT_BYTES and self._cycle is None:
+            self._body_left = self._length - self._body_bytes
+
+    def _take_body(self, data: bytes) -> None:
+        """Take the rest of a large body as it comes: through the parser each byte would be copied once more."""
+        left = self._body_left
+        piece = data if len(data) <= left else data[:left]
+        self._body_left = left - len(piece)
+        self.on_body(piece)
+        if self._error is not None:
+            self._body_left = 0
+            self._refuse(self._error)
+        elif not self._body_left:
+            self.on_message_complete()
+            self._parser = httptools.HttpRequestParser(self)  # the old one still waits for this body
+            if len(data) > left:
+                self.data_received(data[left:])
 
     def _body_too_large(self, size: str) -> FarthingError:
-        bound = self._listener.bounds.max_body_bytes
+        bound = self.listener.bounds.max_body_bytes
         return RequestTooLarge(
             f"a body of {size} bytes is over the bound of {bound}", hint="raise server.max_body_mb or send less"
         )
@@ -288,10 +312,10 @@ class HttpProtocol(asyncio.Protocol):
             "state": {},
         }
 
-    def _serve(self, cycle: "RequestCycle") -> None:
+    def _serve(self, cycle: RequestCycle) -> None:
         self.deadline = _FOREVER
         self._cycle = cycle
-        listener = self._listener
+        listener = self.listener
         task = self._loop.create_task(cycle.run(listener))
         cycle.task = task
         listener.tasks.add(task)
@@ -305,12 +329,12 @@ class HttpProtocol(asyncio.Protocol):
             return
         if self._error is not None:
             self._refuse(self._error)
-        elif not keep_alive or self._listener.draining:
+        elif not keep_alive or self.listener.draining:
             transport.close()
         elif self._queue:
             self._serve(self._queue.popleft())
         else:
-            self.deadline = self._loop.time() + self._listener.bounds.keep_alive_s
+            self.deadline = self._loop.time() + self.listener.bounds.keep_alive_s
             if self._pending:
                 data = b"".join(self._pending)
                 self._pending.clear()
@@ -327,7 +351,7 @@ class HttpProtocol(asyncio.Protocol):
         about = {"type": "invalid_request_error", "code": error.code, "message": str(error), "param": None}
         body = msgspec.json.encode({"type": "error", "error": about})
         head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self._transport.write(head % (_STATUS_LINES[error.status] + self._listener.date_line, len(body)) + body)
+        self._transport.write(head % (STATUS_LINES[error.status] + self.listener.date_line, len(body)) + body)
         if self._transport.can_write_eof():
             # Closing with unread bytes in the socket resets it, and the client would never read why.
             self._transport.write_eof()
@@ -336,7 +360,7 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.close()
 
     def _release_body(self) -> None:
-        self._listener.buffered_bytes -= self._body_bytes
+        self.listener.buffered_bytes -= self._body_bytes
         self._body, self._body_bytes = [], 0
 
     def write(self, data: bytes) -> None:
@@ -350,138 +374,3 @@ class HttpProtocol(asyncio.Protocol):
             if self.drain_waiter is None:
                 self.drain_waiter = self._loop.create_future()
             await self.drain_waiter
-
-
-class RequestCycle:
-    """One request and its answer, as ASGI sees them."""
-
-    __slots__ = (
-        "_body",
-        "_chunked",
-        "_connection",
-        "_done",
-        "_gone",
-        "_head",
-        "_head_only",
-        "_http_11",
-        "_left",
-        "_size",
-        "_started",
-        "keep_alive",
-        "scope",
-        "task",
-    )
-
-    def __init__(self, connection: HttpProtocol, body: bytes, keep_alive: bool, http_11: bool) -> None:  # noqa: FBT001 - the parser's two answers
-        self.scope: Scope = {}
-        self.task: asyncio.Task[None] | None = None
-        self._connection = connection
-        self._body: bytes | None = body
-        self._size = len(body)
-        self.keep_alive = keep_alive
-        self._http_11 = http_11
-        self._head = b""
-        self._head_only = False
-        self._chunked = False
-        self._started = False
-        self._done = False
-        self._left = False
-        self._gone: asyncio.Future[None] | None = None
-
-    async def run(self, listener: Listener) -> None:
-        """Let the application answer; whatever it does, the connection goes on or is closed in order."""
-        try:
-            await listener.app(self.scope, self.receive, self.send)
-        except asyncio.CancelledError:
-            self.keep_alive = False
-            if not self._left and not listener.draining:
-                raise
-        except Exception:
-            log.exception("an error nobody expected while answering %s", self.scope.get("method"))
-            self.keep_alive = False
-            if not self._started:
-                self._connection.write(_STATUS_LINES[500] + b"content-length: 0\r\nconnection: close\r\n\r\n")
-                self._done = True
-        finally:
-            if self.task is not None:
-                listener.tasks.discard(self.task)
-            self.release()
-            self._finish(listener)
-
-    def _finish(self, listener: Listener) -> None:
-        if self._done:
-            self._connection.served(keep_alive=self.keep_alive and not listener.draining)
-        else:  # the answer is not whole: closing without its end is the only honest thing left
-            self._connection.served(keep_alive=False)
-
-    def release(self) -> None:
-        """Give the body's bytes back to the server's bound."""
-        self._body = None
-        size, self._size = self._size, 0
-        self._connection._listener.buffered_bytes -= size  # noqa: SLF001 - two halves of one class
-
-    def client_left(self) -> None:
-        """Cancel the handler; it settles what was produced."""
-        self._left = True
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
-        if self.task is not None and not self._done:
-            self.task.cancel()
-
-    async def receive(self) -> dict[str, Any]:
-        """ASGI: the whole body at once, then nothing until the client leaves."""
-        if self._body is not None:
-            body, self._body = self._body, None
-            return {"type": "http.request", "body": body, "more_body": False}
-        if not self._left:
-            self._gone = asyncio.get_running_loop().create_future()
-            await self._gone
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: Any) -> None:
-        """ASGI: the head waits for the first piece of the body, so that both leave in one write."""
-        if message["type"] == "http.response.start":
-            self._start(message["status"], message["headers"])
-            return
-        body, more = message.get("body", b""), message.get("more_body", False)
-        head, self._head = self._head, b""
-        connection = self._connection
-        if self._head_only:
-            connection.write(head)
-        elif not self._chunked:
-            connection.write(head + body if head else body)
-        elif more:
-            if body:
-                connection.write(b"%b%x\r\n%b\r\n" % (head, len(body), body))
-            elif head:
-                connection.write(head)
-        else:
-            connection.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(body), body) if body else head + b"0\r\n\r\n")
-        if not more:
-            self._done = True
-        if connection.paused:
-            await connection.drained()
-
-    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        assert not self._started, "an answer has one head"
-        self._started = True
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status, self._connection._listener.date_line]  # noqa: SLF001 - two halves of one class
-        framed = False
-        for name, value in headers:
-            if name == b"content-length":
-                framed = True
-            lines += (name, b": ", value, b"\r\n")
-        self._head_only = self.scope["method"] == "HEAD" or status in (204, 304)
-        if not framed and not self._head_only:
-            if self._http_11:
-                self._chunked = True
-                lines.append(b"transfer-encoding: chunked\r\n")
-            else:
-                self.keep_alive = False
-        if not self.keep_alive or self._connection._listener.draining:  # noqa: SLF001 - two halves of one class
-            lines.append(b"connection: close\r\n")
-            self.keep_alive = False
-        elif not self._http_11:
-            lines.append(b"connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        self._head = b"".join(lines)

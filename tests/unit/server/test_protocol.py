@@ -107,6 +107,19 @@ async def test_a_request_may_arrive_in_pieces(step: int) -> None:
     assert answer.endswith(b"POST /p q abcde")
 
 
+@pytest.mark.parametrize("step", [1_000, 50_000, 70_000, 1_000_000])
+async def test_a_large_body_arrives_whole_and_the_request_behind_it_is_served(step: int) -> None:
+    body = bytes(range(256)) * 800
+    request = b"POST /big HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    request += b"POST /big HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body) + LAST
+    async with serving() as (listener, port):
+        answer = await talk(port, *(request[i : i + step] for i in range(0, len(request), step)))
+        await until(lambda: not listener.connections)
+        assert listener.buffered_bytes == 0
+    assert answer.count(b"POST /big " + body) == 2
+    assert answer.endswith(b"GET /last ")
+
+
 async def test_a_client_that_waits_to_be_asked_is_asked() -> None:
     head = b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n"
     async with serving() as (_, port):
