@@ -13,11 +13,12 @@ from farthing.errors import Draining, FarthingError, InvalidKey, MethodNotAllowe
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.gateway import Gateway
 from farthing.gateway.headers import RequestHeaders
+from farthing.gateway.metered_stream import Push
 from farthing.providers.protocol import Operation
 from farthing.server.faces.anthropic import AnthropicFace
 from farthing.server.faces.openai import OpenAIFace
 from farthing.server.faces.protocol import Action, Face
-from farthing.server.listener import CUT, AsgiApp, Receive, Scope, Send
+from farthing.server.listener import CUT, PUSH, AsgiApp, Receive, Scope, Send
 from farthing.types.principal import Principal
 
 _OPENAI, _ANTHROPIC = OpenAIFace(), AnthropicFace()
@@ -62,7 +63,7 @@ class HotApp:
             if action == "list_models":
                 await self._list_models(_face_of(scope, face), send)
                 return
-            await self._call(face, action, scope["query_string"], headers, principal, receive, send)
+            await self._call(face, action, scope, headers, principal, receive, send)
         except FarthingError as error:
             await _send_error(_face_of(scope, face), error, send)
 
@@ -70,14 +71,14 @@ class HotApp:
         self,
         face: Face,
         action: Operation,
-        query: bytes,
+        scope: Scope,
         headers: RequestHeaders,
         principal: Principal,
         receive: Receive,
         send: Send,
     ) -> None:
         message = await receive()
-        request = Request(face.name, face.wire, action, query, headers, message["body"], principal)
+        request = Request(face.name, face.wire, action, scope["query_string"], headers, message["body"], principal)
         try:
             reply = await self._gateway.call(request)
         except asyncio.CancelledError as cancelled:
@@ -85,7 +86,7 @@ class HotApp:
                 raise
             raise _stopping() from None
         if reply.stream is not None:
-            await _send_stream(reply, send)
+            await _send_stream(reply, send, scope["extensions"][PUSH])
         else:
             await _send_whole(face, reply, send)
 
@@ -136,12 +137,12 @@ async def _send_whole(face: Face, reply: Reply, send: Send) -> None:
     await _send_body(reply.status, headers, body, send)
 
 
-async def _send_stream(reply: Reply, send: Send) -> None:
+async def _send_stream(reply: Reply, send: Send, push: Push) -> None:
     stream = reply.stream
     assert stream is not None
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-        while data := await stream.next():
+        while data := await stream.next(push):
             await send({"type": "http.response.body", "body": data, "more_body": not stream.over})
             if stream.over:
                 return

@@ -24,6 +24,9 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 CUT = ("the server stops",)
 """The arguments of the cancellation that `Listener.cut` sends: it tells a handler that no client left."""
 
+PUSH = "farthing.push"
+"""The ASGI extension by which a stream writes without waking its task; see `RequestCycle.push`."""
+
 SWEEP_S = 0.5
 """How late a deadline may fire; header and body times are seconds, so half a second is near enough."""
 

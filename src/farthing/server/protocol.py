@@ -25,7 +25,7 @@ from farthing.errors import (
     RequestTooLarge,
 )
 from farthing.server.cycle import STATUS_LINES, RequestCycle
-from farthing.server.listener import Listener, Scope
+from farthing.server.listener import PUSH, Listener, Scope
 
 _PIPELINE_BYTES = 65_536
 """Bytes of further requests kept while one is served: one header block; pipelining clients are rare."""
@@ -213,7 +213,7 @@ class HttpProtocol(asyncio.Protocol):
         parser = self._parser
         body = b"".join(self._body) if len(self._body) != 1 else self._body[0]
         cycle = RequestCycle(self, body, parser.should_keep_alive(), parser.get_http_version() == "1.1")
-        cycle.scope = self._scope(parser.get_method().decode("latin-1"))
+        cycle.scope = self._scope(parser.get_method().decode("latin-1"), cycle)
         self._body, self._body_bytes, self._length = [], 0, 0
         if self._cycle is None:
             self._serve(cycle)
@@ -293,7 +293,7 @@ class HttpProtocol(asyncio.Protocol):
             f"a body of {size} bytes is over the bound of {bound}", hint="raise server.max_body_mb or send less"
         )
 
-    def _scope(self, method: str) -> Scope:
+    def _scope(self, method: str, cycle: RequestCycle) -> Scope:
         raw_path, _, query = self._url.partition(b"?")
         path = raw_path.decode("ascii", "replace")
         return {
@@ -310,6 +310,7 @@ class HttpProtocol(asyncio.Protocol):
             "client": self.client,
             "server": self._server,
             "state": {},
+            "extensions": {PUSH: cycle.push},
         }
 
     def _serve(self, cycle: RequestCycle) -> None:

@@ -231,6 +231,8 @@ class _Books:
             self.model = answer.model
         if answer.service_tier:
             self.service_tier = answer.service_tier
+        if answer.usage is ABSENT and answer.x_groq is ABSENT and answer.error is ABSENT:
+            return
         usage, groq, error = present(answer.usage), present(answer.x_groq), present(answer.error)
         if usage is not None:
             self.usage = usage
@@ -276,8 +278,9 @@ class ChatStreamMeter:
     def feed(self, data: bytes) -> bytes:
         """See `StreamMeter.feed`."""
         events = self._splitter.feed(data)
-        kept = [event for event in events if self._read(event)]
-        return b"".join(kept)
+        if len(events) == 1:
+            return events[0] if self._read(events[0]) else b""
+        return b"".join([event for event in events if self._read(event)])
 
     def rest(self) -> bytes:
         """See `StreamMeter.rest`."""

@@ -5,6 +5,7 @@ part when the answer is complete, so a connection can serve the next request whi
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from farthing.errors import ProviderError
@@ -15,11 +16,17 @@ if TYPE_CHECKING:
     from farthing.providers.pool.connection import Connection
 
 
+Sink = Callable[[bytes], bool]
+"""Takes what arrives at once and returns True; or returns False, and it waits for `next_chunk`."""
+
+
 class Answer:
     """One answer; read it to its end or call `cancel`, or its connection stays taken until a timeout.
 
     `headers` are in order, names in lower case, duplicates kept; `reason` is the bytes after the status. `received_at`
-    is the loop's time of the first byte, in seconds (uvloop counts in whole milliseconds).
+    is the loop's time of the first byte, in seconds (uvloop counts in whole milliseconds). With a `sink`, what arrives
+    while nothing waits unread goes there, without a task being woken for it; the end and errors still come by
+    `next_chunk`.
     """
 
     __slots__ = (
@@ -31,6 +38,7 @@ class Answer:
         "origin",
         "reason",
         "received_at",
+        "sink",
         "status",
         "waiter",
     )
@@ -41,6 +49,7 @@ class Answer:
         self.headers: list[tuple[bytes, bytes]] = []
         self.received_at = 0.0
         self.origin = origin
+        self.sink: Sink | None = None
         # From here on the connection's side of it: read these only in this folder.
         self.arrived: list[bytes] = []
         self.connection: Connection | None = connection
