@@ -17,7 +17,10 @@ from farthing.types.calls import Attempt, Attribution, CostBasis, Opening, Outco
 from farthing.types.identity import IdSource
 from farthing.types.models import ModelRef
 from farthing.types.usage import Usage
-from farthing.wire.meter import Reading
+from farthing.wire.meter import MAX_TEXT, Reading
+
+MAX_NAME = 200
+"""Characters of a served model's name or an error's code that are kept; the longest listed name has 94."""
 
 NOTHING = Usage(input_tokens=0, output_tokens=0)
 _NO_READING = Reading()
@@ -73,7 +76,18 @@ class Attempts:
 class LiveAttempt:
     """An attempt in flight."""
 
-    __slots__ = ("_attempts", "_estimate", "_family", "_first_output_us", "_provider", "opening", "produced", "settled")
+    __slots__ = (
+        "_attempts",
+        "_estimate",
+        "_family",
+        "_first_output_us",
+        "_provider",
+        "_request_id",
+        "_status",
+        "opening",
+        "produced",
+        "settled",
+    )
 
     def __init__(
         self, attempts: Attempts, opening: Opening, provider: Provider, family: TokenFamily, estimate: int
@@ -85,6 +99,8 @@ class LiveAttempt:
         self._provider = provider
         self._estimate = estimate
         self._first_output_us: int | None = None
+        self._request_id: str | None = None
+        self._status: int | None = None
         self._family = family
 
     def note_first_output(self) -> None:
@@ -102,48 +118,52 @@ class LiveAttempt:
             usage=usage,
             cost_nanousd=cost,
             price_id=price_id,
-            model_served=reading.model_served,
+            model_served=_cut(reading.model_served),
         )
         try:
             self._attempts.ledger.checkpoint(progress)
         except JournalUnwritable:
             pass  # the stream goes on; readiness shows it, and no new call begins until the journal can be written
 
-    def settle_whole(self, status: int, reading: Reading, request_id: str | None) -> Attempt:
+    def note_answer(self, status: int, request_id: str | None) -> None:
+        """Remember how the provider began to answer."""
+        self._status, self._request_id = status, request_id
+
+    def settle_whole(self, reading: Reading) -> Attempt:
         """Settle an answer that came to its end, with or without usage in it."""
         outcome: Outcome = "provider_error" if reading.error_message is not None else "ok"
         usage, basis = reading.usage, "reported"
-        if usage is None or not usage.known:
+        if usage is None and not reading.finished and outcome == "ok" and not self.produced.chars:
+            return self.settle_unanswered("provider_error", "no_completion", "the answer is no completion")
+        if usage is None or not usage.known or not reading.usage_final:
             usage, basis = self._so_far(reading), "estimated"
             if outcome == "provider_error" and not self.produced.chars and reading.usage is None:
                 usage, basis = NOTHING, "reported"
         elif usage.input_tokens and self.opening.streamed:
             self._attempts.ratios.observe(self.opening.provider, self.opening.model, self._estimate, usage.input_tokens)
-        return self._settle(outcome, status, usage, basis, reading, request_id)
+        return self._settle(outcome, usage, basis, reading)
 
-    def settle_refused(self, status: int, code: str, message: str, request_id: str | None) -> Attempt:
+    def settle_refused(self, code: str, message: str) -> Attempt:
         """Settle an answer whose status is an error: providers do not bill those."""
         reading = Reading(error_code=code, error_message=message)
-        return self._settle("provider_error", status, NOTHING, "reported", reading, request_id)
+        return self._settle("provider_error", NOTHING, "reported", reading)
 
-    def settle_free(self, status: int, request_id: str | None) -> Attempt:
+    def settle_free(self) -> Attempt:
         """Settle an answer that costs nothing by its nature, such as a count of tokens."""
-        return self._settle("ok", status, NOTHING, "reported", _NO_READING, request_id)
+        return self._settle("ok", NOTHING, "reported", _NO_READING)
 
     def settle_unsent(self, code: str, message: str) -> Attempt:
         """Settle a request that never reached the provider."""
         reading = Reading(error_code=code, error_message=message)
-        return self._settle("unreachable", None, NOTHING, "reported", reading, None)
+        return self._settle("unreachable", NOTHING, "reported", reading)
 
     def settle_unanswered(self, outcome: Outcome, code: str, message: str) -> Attempt:
         """Settle a request that was sent and of whose answer nothing is known: so is its cost."""
         usage = Usage(input_tokens=self.opening.input_tokens_estimate)
         reading = Reading(error_code=code, error_message=message)
-        return self._settle(outcome, None, usage, "unknown", reading, None)
+        return self._settle(outcome, usage, "unknown", reading)
 
-    def settle_broken(
-        self, outcome: Outcome, status: int, reading: Reading, code: str, message: str, request_id: str | None
-    ) -> Attempt:
+    def settle_broken(self, outcome: Outcome, reading: Reading, code: str, message: str) -> Attempt:
         """Settle a stream that did not come to its end: input, and what had been produced."""
         usage = self._so_far(reading)
         told = Reading(
@@ -152,7 +172,7 @@ class LiveAttempt:
             error_code=reading.error_code or code,
             error_message=reading.error_message or message,
         )
-        return self._settle(outcome, status, usage, "estimated", told, request_id)
+        return self._settle(outcome, usage, "estimated", told)
 
     def _so_far(self, reading: Reading) -> Usage:
         """What has been used until now: the provider's counts, completed by our estimates."""
@@ -161,7 +181,7 @@ class LiveAttempt:
         if reported is None:
             return Usage(input_tokens=self.opening.input_tokens_estimate, output_tokens=produced)
         # A count given at the beginning of a stream says nothing of what came after it.
-        final = reading.finished and reported.output_tokens is not None
+        final = reading.finished and reading.usage_final and reported.output_tokens is not None
         output = reported.output_tokens if final else max(reported.output_tokens or 0, produced)
         given = reported.input_tokens
         return Usage(
@@ -192,9 +212,7 @@ class LiveAttempt:
             return None, None
         return price_nanousd(usage, sheet, service_tier=reading.service_tier), sheet.id
 
-    def _settle(
-        self, outcome: Outcome, status: int | None, usage: Usage, basis: str, reading: Reading, request_id: str | None
-    ) -> Attempt:
+    def _settle(self, outcome: Outcome, usage: Usage, basis: str, reading: Reading) -> Attempt:
         assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
         cost, price_id = (0, None) if usage is NOTHING else self._price(usage, reading)
         known: CostBasis = "unknown" if cost is None else "estimated" if basis == "estimated" else "reported"
@@ -202,22 +220,27 @@ class LiveAttempt:
             opening=self.opening,
             ended_at_us=self._attempts.clock.now_us(),
             outcome=outcome,
-            http_status=status,
+            http_status=self._status,
             usage=usage,
             cost_nanousd=cost,
             cost_basis=known,
             price_id=price_id,
             reported_cost_nanousd=reading.reported_cost_nanousd,
-            model_served=reading.model_served,
-            service_tier=reading.service_tier,
+            model_served=_cut(reading.model_served),
+            service_tier=_cut(reading.service_tier),
             first_output_us=self._first_output_us,
-            upstream_request_id=request_id,
-            error_code=reading.error_code,
-            error_message=reading.error_message,
+            upstream_request_id=self._request_id,
+            error_code=_cut(reading.error_code),
+            error_message=_cut(reading.error_message, MAX_TEXT),
         )
-        self.settled = attempt
         try:
             self._attempts.ledger.settle(attempt)
         except JournalUnwritable:
             pass  # the ledger carries it to the store from memory; withholding the answer would help nobody
+        self.settled = attempt
         return attempt
+
+
+def _cut(text: str | None, longest: int = MAX_NAME) -> str | None:
+    """Return a provider's words, no longer than journal and tables can take."""
+    return text if text is None or len(text) <= longest else text[:longest]

@@ -11,6 +11,7 @@ import msgspec
 
 from farthing.types.calls import Attribution
 from farthing.types.principal import Principal
+from farthing.wire.lenient import UNREADABLE
 from farthing.wire.peek import Envelope
 
 MAX_CHARS = 200
@@ -84,7 +85,7 @@ def _from_metadata(metadata: object) -> tuple[str | None, str | None]:
     if user_id.startswith("{"):
         try:
             inside = msgspec.json.decode(user_id)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return None, user_id
         if isinstance(inside, dict):
             session, user = inside.get("session_id"), inside.get("account_uuid") or inside.get("device_id")

@@ -5,9 +5,7 @@ client's bytes with at most two splices, and meter what comes back. Client and p
 nothing is decoded that need not be.
 """
 
-import asyncio
 from collections.abc import Mapping
-from typing import assert_never
 
 import msgspec
 
@@ -17,25 +15,19 @@ from farthing.errors import (
     ModelNotFound,
     NotServed,
     ProviderError,
-    ProviderTimeout,
     UnpricedModel,
 )
+from farthing.gateway.answers import AskedFor, outcome_of, reply_to, settle_unfinished
 from farthing.gateway.attempts import Attempts, LiveAttempt
 from farthing.gateway.attribution import attribute
 from farthing.gateway.call import Reply, Request
-from farthing.gateway.encodings import AnswerDecoder, decode_request
-from farthing.gateway.headers import returned
+from farthing.gateway.encodings import decode_request
 from farthing.gateway.live_models import LiveModels
-from farthing.gateway.metered_stream import ErrorEvent, MeteredStream
-from farthing.providers.error_mapping import read_error
 from farthing.providers.pool import Answer, Pool, nothing_sent
 from farthing.providers.protocol import Provider
-from farthing.types.calls import Outcome
 from farthing.types.identity import IdSource
 from farthing.types.models import ListedModel, ModelRef
 from farthing.types.providers import WireFormat
-from farthing.wire import anthropic_messages, openai_chat
-from farthing.wire.meter import OnText, Reading, StreamMeter
 from farthing.wire.peek import Envelope
 
 MAX_ANSWER_BYTES = 64 << 20
@@ -82,7 +74,7 @@ class Gateway:
         ref = await self._resolve(asked, request.wire)
         provider = self._providers[ref.provider]
         self._refuse_what_cannot_be(request, provider, ref)
-        streamed = request.operation != "count_tokens" and envelope.is_true("stream")
+        streamed = request.operation != "count_tokens" and envelope.flag("stream")
         pieces, strip_usage = self._splice(envelope, asked, ref, provider, streamed=streamed)
         head = provider.request_head(request.operation, request.query, request.headers.lines, sum(map(len, pieces)))
         call_id = self._ids.new("call")
@@ -99,7 +91,17 @@ class Gateway:
             streamed=streamed,
         )
         answer = await self._send(provider, head, pieces, attempt)
-        return await self._answered(request, provider, answer, attempt, streamed=streamed, strip_usage=strip_usage)
+        return await reply_to(
+            answer,
+            AskedFor(
+                wire=request.wire,
+                operation=request.operation,
+                provider=provider,
+                attempt=attempt,
+                streamed=streamed,
+                strip_usage=strip_usage,
+            ),
+        )
 
     async def models(self, wire: WireFormat) -> list[ListedModel]:
         """Return the models that a client of this format may ask for."""
@@ -160,110 +162,12 @@ class Gateway:
             if nothing_sent(error):
                 attempt.settle_unsent(error.code, error.message)
             else:
-                attempt.settle_unanswered(_outcome(error), error.code, error.message)
+                attempt.settle_unanswered(outcome_of(error), error.code, error.message)
             raise
         except FarthingError as error:
             attempt.settle_unsent(error.code, error.message)
             raise
-        except asyncio.CancelledError:
-            attempt.settle_unanswered("cancelled", "client_left", "the client left before the answer began")
+        except BaseException as error:
+            # Whatever ends this task, no attempt stays open: the client left, or an error nobody expected.
+            settle_unfinished(attempt, error)
             raise
-
-    # ---- after the provider
-
-    async def _answered(
-        self,
-        request: Request,
-        provider: Provider,
-        answer: Answer,
-        attempt: LiveAttempt,
-        *,
-        streamed: bool,
-        strip_usage: bool,
-    ) -> Reply:
-        headers, request_id = returned(answer.headers)
-        headers += (
-            (b"x-farthing-call-id", attempt.opening.call_id.encode()),
-            (b"x-farthing-provider", attempt.opening.provider.encode()),
-            (b"x-farthing-model", attempt.opening.model.encode("ascii", "replace")),
-            (b"x-request-id", attempt.opening.call_id.encode()),
-        )
-        try:
-            decoder = _decoder(answer)
-            if answer.status >= 400:
-                return await self._refused(request.wire, answer, decoder, attempt, request_id, headers)
-            first = await answer.next_chunk() if streamed else b""
-            if streamed and not first.lstrip().startswith((b"{", b"[")):
-                meter, error_event = _stream_format(request.wire, attempt.produced.add, strip_usage=strip_usage)
-                stream = MeteredStream(answer, meter, attempt, error_event, request_id, decoder)
-                await stream.open(first, provider.hold_s)
-                return Reply(status=answer.status, headers=headers, stream=stream)
-            body = first + await answer.read(MAX_ANSWER_BYTES)
-            if decoder is not None:
-                body = decoder.feed(body)
-            self._settle(request, answer.status, body, attempt, request_id)
-            return Reply(status=answer.status, headers=headers, body=body)
-        except ProviderError as error:
-            answer.cancel()
-            if attempt.settled is None:
-                attempt.settle_unanswered(_outcome(error), error.code, error.message)
-            raise
-        except asyncio.CancelledError:
-            answer.cancel()
-            if attempt.settled is None:
-                attempt.settle_unanswered("cancelled", "client_left", "the client left before the answer was whole")
-            raise
-
-    def _settle(self, request: Request, status: int, body: bytes, attempt: LiveAttempt, request_id: str | None) -> None:
-        if request.operation == "count_tokens":
-            attempt.settle_free(status, request_id)
-        else:
-            attempt.note_first_output()
-            attempt.settle_whole(status, _read_whole(request.wire, body, attempt.produced.add), request_id)
-
-    async def _refused(
-        self,
-        wire: WireFormat,
-        answer: Answer,
-        decoder: AnswerDecoder | None,
-        attempt: LiveAttempt,
-        request_id: str | None,
-        headers: list[tuple[bytes, bytes]],
-    ) -> Reply:
-        body = await answer.read(MAX_ERROR_BYTES)
-        if decoder is not None:
-            body = decoder.feed(body)
-        error = read_error(wire, answer.status, body)
-        attempt.settle_refused(answer.status, error.code, error.message, request_id)
-        return Reply(status=answer.status, headers=headers, body=body, refusal=None if error.in_shape else error)
-
-
-def _outcome(error: ProviderError) -> Outcome:
-    return "timeout" if isinstance(error, ProviderTimeout) else "provider_cut"
-
-
-def _stream_format(wire: WireFormat, on_text: OnText, *, strip_usage: bool) -> tuple[StreamMeter, ErrorEvent]:
-    match wire:
-        case "openai_chat":
-            return openai_chat.ChatStreamMeter(on_text, strip_usage=strip_usage), openai_chat.error_event
-        case "anthropic_messages":
-            return anthropic_messages.MessagesStreamMeter(on_text), anthropic_messages.error_event
-        case _:
-            assert_never(wire)
-
-
-def _read_whole(wire: WireFormat, body: bytes, on_text: OnText) -> Reading:
-    match wire:
-        case "openai_chat":
-            return openai_chat.read_answer(body, on_text)
-        case "anthropic_messages":
-            return anthropic_messages.read_answer(body, on_text)
-        case _:
-            assert_never(wire)
-
-
-def _decoder(answer: Answer) -> AnswerDecoder | None:
-    for name, value in answer.headers:
-        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            return AnswerDecoder(value, MAX_STREAM_BYTES)
-    return None

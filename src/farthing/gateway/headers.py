@@ -52,6 +52,7 @@ _NOT_RETURNED = {
     b"content-length",
     b"date",
     b"keep-alive",
+    b"location",  # redirects are off
     b"nel",
     b"proxy-authenticate",
     b"report-to",
@@ -66,6 +67,8 @@ _TOLD = {b"authorization", b"connection", b"content-encoding", b"x-api-key", b"x
 """Headers that somebody here reads, besides our own `x-farthing-*`."""
 _OURS_UPSTREAM = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit-")
 _UPSTREAM_ID = {b"x-request-id", b"request-id"}
+_OTHER_IDS = {b"mistral-correlation-id", b"x-ds-trace-id", b"x-generation-id"}
+"""What Mistral, DeepSeek and OpenRouter call theirs."""
 _MAX_NAMES = 1024
 """Header names whose fate is remembered; real clients and providers together use under 200."""
 
@@ -99,6 +102,12 @@ class RequestHeaders:
         self.lines = b"".join(pieces)
         self.told = told
 
+    def hide(self, token: bytes) -> None:
+        """Leave out every line that holds the client's key, whatever header it was put into."""
+        if token in self.lines:
+            kept = [line for line in self.lines.split(b"\r\n") if line and token not in line]
+            self.lines = b"".join(line + b"\r\n" for line in kept)
+
 
 def returned(headers: Headers) -> tuple[list[tuple[bytes, bytes]], str | None]:
     """Return the headers that go back to the client, renamed where the plain name is ours, and the request id."""
@@ -110,7 +119,7 @@ def returned(headers: Headers) -> tuple[list[tuple[bytes, bytes]], str | None]:
             new = _decide_response(name)
         if new is not None:
             kept.append((new, value))
-            if new == b"x-upstream-request-id":
+            if new == b"x-upstream-request-id" or (new in _OTHER_IDS and request_id is None):
                 request_id = value.decode("latin-1")[:200]
     return kept, request_id
 

@@ -15,6 +15,8 @@ from farthing.catalog.catalog import Catalog
 from farthing.errors import FarthingError
 from farthing.providers.pool import Pool, Timeouts
 from farthing.providers.protocol import Provider
+from farthing.wire.lenient import UNREADABLE
+from farthing.wire.peek import MAX_MODEL_CHARS
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,8 @@ class LiveModels:
                 answer.cancel()
             if answer.status == 200:
                 rows = msgspec.json.decode(body, type=_List).data
-                self._catalog.learn(provider.name, [row.id for row in rows[:MAX_NAMES]])
-        except (FarthingError, msgspec.MsgspecError) as error:
+                self._catalog.learn(
+                    provider.name, [row.id for row in rows[:MAX_NAMES] if len(row.id) <= MAX_MODEL_CHARS]
+                )
+        except (FarthingError, *UNREADABLE) as error:
             log.info("provider %s did not list its models: %s", provider.name, error)

@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderTimeout
 from farthing.gateway.attempts import LiveAttempt
-from farthing.gateway.encodings import AnswerDecoder
-from farthing.providers.pool import Answer
+from farthing.gateway.encodings import Readable
 from farthing.types.calls import Outcome
 from farthing.wire.meter import StreamMeter
 
@@ -32,29 +31,24 @@ class MeteredStream:
         "_answer",
         "_attempt",
         "_checkpoint_at",
-        "_decoder",
         "_error_event",
         "_failure",
         "_held",
         "_loop",
         "_meter",
         "_push",
-        "_request_id",
         "over",
     )
 
     def __init__(
         self,
-        answer: Answer,
+        answer: Readable,
         meter: StreamMeter,
         attempt: LiveAttempt,
         error_event: ErrorEvent,
-        request_id: str | None,
-        decoder: AnswerDecoder | None,
     ) -> None:
         self._answer = answer
         self._attempt = attempt
-        self._decoder = decoder
         self._error_event = error_event
         self._failure: ProviderError | None = None
         self._held = b""
@@ -63,20 +57,18 @@ class MeteredStream:
         self._checkpoint_at = self._loop.time() + CHECKPOINT_S
         self._meter = meter
         self.over = False
-        self._request_id = request_id
 
-    async def open(self, first: bytes, hold_s: float) -> None:
-        """Wait for the first real output; `first` is what has arrived already.
+    async def open(self, first: bytes, hold_s: float, *, ended: bool) -> None:
+        """Wait for the first real output; `first` is what has arrived already, and all of it if it has `ended`.
 
         Raises:
             ProviderError: the answer failed before it; nothing was handed out and the attempt is settled.
         """
-        held: list[bytes] = []
-        ended = not first
+        held: list[bytes] = [self._take(first)] if first else []
+        if ended:
+            held.append(self._meter.rest())
         try:
-            if first:
-                held.append(self._take(first))
-            if not self._speaks():
+            if not ended and not self._speaks():
                 async with asyncio.timeout(hold_s):
                     while not ended and not self._speaks():
                         data = await self._answer.next_chunk()
@@ -87,11 +79,19 @@ class MeteredStream:
         except ProviderError as error:
             self._settle_broken(error)
             raise
+        except asyncio.CancelledError:
+            self.stop()
+            raise
         if ended and not self._speaks():
             cut = ProviderCut("the stream ended before it said anything", hint="try again")
             self._settle_broken(cut)
             raise cut
         self._held = b"".join(held)
+
+    def held(self) -> bytes:
+        """Return what was held back while the stream opened; call it once, before `next`."""
+        held, self._held = self._held, b""
+        return held
 
     async def next(self, push: Push | None = None) -> bytes:
         """Return the next bytes for the client, empty when the stream is over. Never raises a `ProviderError`.
@@ -99,9 +99,6 @@ class MeteredStream:
         While this waits and `push` takes them, events go straight from the provider's socket to the client's: waking a
         task for each costs 3 us (measured 2026-11).
         """
-        if self._held:
-            held, self._held = self._held, b""
-            return held
         if push is not None and self._push is None:
             self._push = push
             self._answer.sink = self._pushed
@@ -125,9 +122,7 @@ class MeteredStream:
             return b""
         told = error or FarthingError("the client left before the end of the stream")
         code = error.code if error is not None else "client_left"
-        self._attempt.settle_broken(
-            "cancelled", self._answer.status, self._meter.reading(), code, told.message, self._request_id
-        )
+        self._attempt.settle_broken("cancelled", self._meter.reading(), code, told.message)
         return self._error_event(code, str(told))
 
     def _pushed(self, data: bytes) -> bool:
@@ -151,7 +146,7 @@ class MeteredStream:
     def _take(self, data: bytes) -> bytes:
         meter, attempt = self._meter, self._attempt
         had_output = meter.has_output
-        out = meter.feed(data if self._decoder is None else self._decoder.feed(data))
+        out = meter.feed(data)
         if meter.has_output and not had_output:
             attempt.note_first_output()
         if meter.terminal:
@@ -176,15 +171,10 @@ class MeteredStream:
         reading = self._meter.reading()
         if self._meter.failed:
             self._attempt.settle_broken(
-                "provider_error",
-                self._answer.status,
-                reading,
-                "provider_error",
-                "the provider ended its stream with an error",
-                self._request_id,
+                "provider_error", reading, "provider_error", "the provider ended its stream with an error"
             )
         else:
-            self._attempt.settle_whole(self._answer.status, reading, self._request_id)
+            self._attempt.settle_whole(reading)
 
     def _broke_off(self, error: ProviderError) -> bytes:
         """The answer failed: settle, and tell the client in its own format. Nobody is told once all was said."""
@@ -198,6 +188,4 @@ class MeteredStream:
         self._answer.cancel()
         if self._attempt.settled is None:
             outcome: Outcome = "timeout" if isinstance(error, ProviderTimeout) else "provider_cut"
-            self._attempt.settle_broken(
-                outcome, self._answer.status, self._meter.reading(), error.code, error.message, self._request_id
-            )
+            self._attempt.settle_broken(outcome, self._meter.reading(), error.code, error.message)

@@ -11,9 +11,13 @@ from typing import Any
 import msgspec
 
 from farthing.types.providers import WireFormat
+from farthing.wire.lenient import UNREADABLE
 
 MAX_MESSAGE_CHARS = 2_000
 """Longer messages are cut in logs and in our own rendering; the longest recorded one has 1,100 characters."""
+_MAX_CODE_CHARS = 200
+_MAX_DEPTH = 5
+"""How deep in an error its message may stand; the deepest recorded one is two levels down."""
 _TITLE = re.compile(rb"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
@@ -30,7 +34,7 @@ def read_error(wire: WireFormat, status: int, body: bytes) -> UpstreamError:
     """Read the body of an answer whose status is 400 or more. Never raises."""
     try:
         error = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return UpstreamError(status, f"http_{status}", _plain(status, body), in_shape=False)
     inner = error.get("error") if isinstance(error, dict) else None
     message = _message(inner if inner is not None else error)
@@ -41,15 +45,17 @@ def read_error(wire: WireFormat, status: int, body: bytes) -> UpstreamError:
     return UpstreamError(status, code, (message or f"the provider answered {status}")[:MAX_MESSAGE_CHARS], in_shape)
 
 
-def _message(error: Any) -> str:
+def _message(error: Any, depth: int = 0) -> str:
     if isinstance(error, str):
         return error
+    if depth > _MAX_DEPTH:
+        return ""
     if isinstance(error, dict):
         for name in ("message", "detail", "error", "msg", "errors"):
             if error.get(name):
-                return _message(error[name])
+                return _message(error[name], depth + 1)
     if isinstance(error, list):
-        return "; ".join(_message(part) for part in error)
+        return "; ".join(_message(part, depth + 1) for part in error)
     return "" if error is None else msgspec.json.encode(error).decode()
 
 
@@ -59,7 +65,7 @@ def _code(error: Any) -> str | None:
     for name in ("code", "type", "status"):
         value = error.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "error":
-            return str(value)
+            return str(value)[:_MAX_CODE_CHARS]
     return None
 
 

@@ -80,9 +80,10 @@ class OpenAICompatible:
             total_s=settings.timeouts.total_s,
         )
         self._missing = credential.missing
+        self._secret = b"" if credential.secret is None else credential.secret.reveal().encode()
         always = b"host: %b\r\naccept-encoding: identity\r\n" % address.netloc.encode()
         if credential.secret is not None:
-            always += credential_header % credential.secret.reveal().encode()
+            always += credential_header % self._secret
         base_path = address.path.rstrip("/").encode() + base_path_suffix.encode()
         self._starts = {
             operation: (method + b" " + base_path + path, b" HTTP/1.1\r\n" + always)
@@ -105,6 +106,10 @@ class OpenAICompatible:
         if body_bytes:
             return b"%b%b%bcontent-length: %d\r\n\r\n" % (start, always, headers, body_bytes)
         return b"%b%b%b\r\n" % (start, always, headers)
+
+    def redacted(self, body: bytes) -> bytes:
+        """See `Provider.redacted`."""
+        return body.replace(self._secret, b"***") if self._secret else body
 
 
 def create(settings: ProviderSettings, known: KnownProvider, credential: Credential) -> OpenAICompatible:

@@ -37,3 +37,7 @@ class Provider(Protocol):
         `CredentialMissing` where the provider needs one that is not there.
         """
         ...
+
+    def redacted(self, body: bytes) -> bytes:
+        """Return an error body without our credential, should the provider repeat it."""
+        ...

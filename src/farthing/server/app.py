@@ -5,6 +5,7 @@ decision here: a face's path needs a client key, and only what `pages` declares 
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from farthing.server.faces.openai import OpenAIFace
 from farthing.server.faces.protocol import Action, Face
 from farthing.server.listener import CUT, PUSH, AsgiApp, Receive, Scope, Send
 from farthing.types.principal import Principal
+
+log = logging.getLogger(__name__)
 
 _OPENAI, _ANTHROPIC = OpenAIFace(), AnthropicFace()
 _FACES: tuple[Face, ...] = (_OPENAI, _ANTHROPIC)
@@ -60,6 +63,7 @@ class HotApp:
                 principal = self._keys.verify(token)
             except InvalidKey:
                 principal = await self._keys.look_again(token)
+            headers.hide(token if isinstance(token, bytes) else token.encode())
             if action == "list_models":
                 await self._list_models(_face_of(scope, face), send)
                 return
@@ -142,16 +146,18 @@ async def _send_stream(reply: Reply, send: Send, push: Push) -> None:
     assert stream is not None
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-        while data := await stream.next(push):
+        await send({"type": "http.response.body", "body": stream.held(), "more_body": True})
+        while not stream.over:
+            data = await stream.next(push)
             await send({"type": "http.response.body", "body": data, "more_body": not stream.over})
-            if stream.over:
-                return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
     except asyncio.CancelledError as cancelled:
         if cancelled.args != CUT:
             raise
-        last = stream.stop(_stopping())
-        await send({"type": "http.response.body", "body": last, "more_body": False})
+        await send({"type": "http.response.body", "body": stream.stop(_stopping()), "more_body": False})
+    except Exception:
+        log.exception("an error nobody expected in a stream")
+        broken = FarthingError("the gateway failed in the middle of this answer", hint="tell the operator")
+        await send({"type": "http.response.body", "body": stream.stop(broken), "more_body": False})
     finally:
         if not stream.over:
             stream.stop()

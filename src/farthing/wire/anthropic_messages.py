@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from farthing.types.usage import Usage
+from farthing.wire.lenient import decode
 from farthing.wire.meter import ABSENT, Counts, OnText, Reading, decode_exact, error_text, present
 from farthing.wire.sse import EventSplitter, event_data
 
@@ -67,14 +68,17 @@ def read_usage(usage: Any) -> Usage | None:
         written_5m = written - written_1h
     read = counts.part(usage, "cache_read_input_tokens")
     fresh = counts.total(usage, "input_tokens")
-    output = usage.get("output_tokens_details")
+    output = counts.total(usage, "output_tokens")
+    thinking = counts.part(usage.get("output_tokens_details"), "thinking_tokens")
+    if output is not None and thinking > output:
+        counts.flag("reasoning_exceeds_output")
     return Usage(
         input_tokens=None if fresh is None else fresh + read + written,
-        output_tokens=counts.total(usage, "output_tokens"),
+        output_tokens=output,
         cache_read_input_tokens=read,
         cache_creation_5m_input_tokens=written_5m,
         cache_creation_1h_input_tokens=written_1h,
-        reasoning_output_tokens=counts.part(output, "thinking_tokens"),
+        reasoning_output_tokens=thinking,
         web_search_requests=counts.part(usage.get("server_tool_use"), "web_search_requests"),
         flags=tuple(counts.flags),
     )
@@ -83,8 +87,10 @@ def read_usage(usage: Any) -> Usage | None:
 def read_answer(body: bytes, on_text: OnText) -> Reading:
     """Read a whole, not streamed, message; `on_text` is told its content only where it reports no usage."""
     try:
-        message = _messages.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+        message = decode(_messages, body)
+    except msgspec.ValidationError:
+        message = None
+    if message is None:
         return Reading(finished=False)
     usage = _exact(message.usage)
     reading = read_usage(usage)
@@ -111,7 +117,18 @@ def error_event(code: str, message: str) -> bytes:
 class MessagesStreamMeter:
     """Reads a messages stream while it flows by; see `StreamMeter`."""
 
-    __slots__ = ("_error", "_finished", "_model", "_on_text", "_splitter", "_usage", "failed", "has_output", "terminal")
+    __slots__ = (
+        "_error",
+        "_finished",
+        "_model",
+        "_on_text",
+        "_said_since_usage",
+        "_splitter",
+        "_usage",
+        "failed",
+        "has_output",
+        "terminal",
+    )
 
     def __init__(self, on_text: OnText) -> None:
         self.has_output = False
@@ -121,6 +138,7 @@ class MessagesStreamMeter:
         self._finished = False
         self._model: str | None = None
         self._on_text = on_text
+        self._said_since_usage = False
         self._splitter = EventSplitter()
         self._usage: dict[str, Any] = {}
 
@@ -143,6 +161,7 @@ class MessagesStreamMeter:
         code, text = error_text(decode_exact(self._error)) if self._error is not None else (None, None)
         return Reading(
             usage=read_usage(self._usage),
+            usage_final=not self._said_since_usage,
             model_served=self._model,
             service_tier=_tier(self._usage),
             finished=self._finished,
@@ -155,27 +174,22 @@ class MessagesStreamMeter:
         if not data:
             return
         try:
-            read = _events.decode(data)
-        except (msgspec.MsgspecError, RecursionError):
+            read = decode(_events, data)
+        except msgspec.ValidationError:
+            return
+        if read is None:
             return
         match read.type:
-            case "content_block_delta":
-                if (delta := read.delta) is not None:
-                    self.has_output = True
-                    text = delta.text or delta.thinking or delta.partial_json
-                    if text:
-                        self._on_text(text)
-            case "content_block_start":
-                if (block := read.content_block) is not None and (block.name or block.text or block.thinking):
-                    self.has_output = True
-                    self._on_text(block.name or block.text or block.thinking or "")
+            case "content_block_delta" | "content_block_start":
+                self._produced(read)
             case "message_start":
                 if read.message is not None:
                     self._model = read.message.model
                     self._merge(read.message.usage)
             case "message_delta":
-                self._merge(read.usage)
-                if read.delta is not None and read.delta.stop_reason is not None:
+                if self._merge(read.usage):
+                    self._said_since_usage = False
+                if read.delta is not None and read.delta.stop_reason:
                     self.has_output = self._finished = True
             case "message_stop":
                 self.has_output = self._finished = self.terminal = True
@@ -185,11 +199,25 @@ class MessagesStreamMeter:
             case _:
                 pass  # pings and block ends say nothing about money
 
-    def _merge(self, raw: msgspec.Raw) -> None:
-        """Later counts overrule earlier ones; what the later half leaves out stays."""
+    def _produced(self, event: _Event) -> None:
+        delta, block = event.delta, event.content_block
+        text = None
+        if delta is not None:
+            self.has_output = True
+            text = delta.text or delta.thinking or delta.partial_json
+        elif block is not None:
+            text = block.name or block.text or block.thinking
+        if text:
+            self.has_output = self._said_since_usage = True
+            self._on_text(text)
+
+    def _merge(self, raw: msgspec.Raw) -> bool:
+        """Later counts overrule earlier ones, what the later half leaves out stays; whether the output was counted."""
         usage = _exact(raw)
         if isinstance(usage, dict):
             self._usage.update({name: value for name, value in usage.items() if value is not None})
+            return usage.get("output_tokens") is not None
+        return False
 
 
 def _exact(raw: msgspec.Raw) -> Any:

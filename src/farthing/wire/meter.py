@@ -11,18 +11,29 @@ import msgspec
 
 from farthing.types.money import nanousd_from_usd
 from farthing.types.usage import Usage, UsageFlag
+from farthing.wire.lenient import decode
 
 OnText = Callable[[str], object]
 """Told each piece of text that a model produced, in order; the caller estimates tokens from it."""
 
-MAX_COUNT = 1 << 50
-"""No count beyond this is believed: it would not fit beside others in the store's 64 bits once multiplied."""
+MAX_COUNT = 1 << 30
+"""No count beyond this is believed: a billion tokens are a hundred times the largest context, and sums of such counts
+must fit into the store's 64 bits."""
+
+
+MAX_TEXT = 2_000
+"""Characters of a provider's words that are kept; the longest recorded error has 1,100."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an answer said about itself. `usage` is `None` where it gave none."""
+    """What an answer said about itself. `usage` is `None` where it gave none.
+
+    `usage_final` is false where more was produced after the last count of it: the beginning of a stream says nothing of
+    its end.
+    """
 
     usage: Usage | None = None
+    usage_final: bool = True
     model_served: str | None = None
     service_tier: str | None = None
     reported_cost_nanousd: int | None = None
@@ -70,13 +81,17 @@ class Counts:
         value = source.get(name)
         if value is None:
             return None
+        if isinstance(value, bool) or not isinstance(value, int | Decimal) or not -MAX_COUNT <= value <= MAX_COUNT:
+            # Compared before it is converted: 1e999999 as a whole number has a million digits.
+            self.flag("malformed_count")
+            return None
         if isinstance(value, Decimal) and value == value.to_integral_value():
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or value > MAX_COUNT:
-            self._flag("malformed_count")
+        if not isinstance(value, int):
+            self.flag("malformed_count")
             return None
         if value < 0:
-            self._flag("negative_count")
+            self.flag("negative_count")
             return 0
         return value
 
@@ -84,7 +99,8 @@ class Counts:
         """Return the count under `name`, 0 where there is none."""
         return self.total(source, name) or 0
 
-    def _flag(self, flag: UsageFlag) -> None:
+    def flag(self, flag: UsageFlag) -> None:
+        """Remember that something is wrong."""
         if flag not in self.flags:
             self.flags.append(flag)
 
@@ -107,8 +123,8 @@ _exact = msgspec.json.Decoder(float_hook=Decimal)
 def decode_exact(raw: bytes) -> Any:
     """Decode JSON with decimals kept exact; `None` where it cannot be decoded."""
     try:
-        return _exact.decode(raw)
-    except (msgspec.MsgspecError, ArithmeticError, RecursionError):
+        return decode(_exact, raw)
+    except msgspec.ValidationError:  # a whole number of thousands of digits
         return None
 
 
@@ -124,5 +140,15 @@ def error_text(error: Any) -> tuple[str, str]:
     if isinstance(error, dict):
         code = error.get("code") or error.get("type") or error.get("status") or "error"
         message = error.get("message") or error.get("detail") or error.get("error") or ""
-        return str(code), message if isinstance(message, str) else msgspec.json.encode(message).decode()
-    return "error", error if isinstance(error, str) else str(error)
+        return str(code)[:MAX_TEXT], (message if isinstance(message, str) else str(message))[:MAX_TEXT]
+    return "error", str(error)[:MAX_TEXT]
+
+
+def check_parts(counts: Counts, input_tokens: int | None, read: int, written: int) -> None:
+    """Flag cache classes that do not fit into the input that they are parts of."""
+    if input_tokens is None:
+        return
+    if read > input_tokens or written > input_tokens:
+        counts.flag("cache_exceeds_input")
+    elif read + written > input_tokens:
+        counts.flag("cache_classes_overlap")

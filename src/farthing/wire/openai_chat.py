@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import msgspec
 
 from farthing.types.usage import Usage
+from farthing.wire.lenient import UNREADABLE, decode
 from farthing.wire.meter import (
     ABSENT,
     MAX_COUNT,
     Counts,
     OnText,
     Reading,
+    check_parts,
     cost_nanousd,
     decode_exact,
     error_text,
@@ -43,6 +45,7 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _Choice(msgspec.Struct, gc=False):
+    index: int = 0
     delta: _Message | None = None
     message: _Message | None = None
     finish_reason: str | None = None
@@ -133,17 +136,21 @@ def read_usage(usage: Any) -> Usage | None:
         output_tokens = max(0, total - input_tokens)
     reasoning = counts.part(completion, "reasoning_tokens")
     if total is not None and (input_tokens or 0) + (output_tokens or 0) != total:
-        counts.flags.append("total_disagrees")
+        counts.flag("total_disagrees")
     elif total is not None and output_tokens is not None and reasoning > output_tokens:
         # The total confirms that reasoning is inside the output: its count is another tokenizer's, and is cut.
         # OpenRouter charges exactly the output then (reported costs of three recorded answers, 2026).
-        counts.flags.append("reasoning_exceeds_output")
+        counts.flag("reasoning_exceeds_output")
         reasoning = output_tokens
+    if output_tokens is not None and reasoning > output_tokens:
+        counts.flag("reasoning_exceeds_output")
+    written = counts.part(prompt, "cache_write_tokens")
+    check_parts(counts, input_tokens, cached, written)
     return Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cache_read_input_tokens=cached,
-        cache_creation_5m_input_tokens=counts.part(prompt, "cache_write_tokens"),
+        cache_creation_5m_input_tokens=written,
         input_audio_tokens=counts.part(prompt, "audio_tokens"),
         reasoning_output_tokens=reasoning,
         output_audio_tokens=counts.part(completion, "audio_tokens"),
@@ -156,7 +163,7 @@ def read_answer(body: bytes, on_text: OnText) -> Reading:
     """Read a whole, not streamed, completion; `on_text` is told its text only where it reports no usage."""
     try:
         facts = _facts.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return _read_closely(body, on_text)
     usage = _plain_usage(facts.usage)
     if usage is None or present(facts.error) is not None or len(facts.choices) < _LEAST_CHOICES:
@@ -171,12 +178,15 @@ def _plain_usage(raw: msgspec.Raw) -> Usage | None:
     """Return a usage without anything odd in it, in a tenth of the time that `read_usage` takes; else `None`."""
     try:
         plain = _plain_usages.decode(raw)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
     prompt, completion = plain.prompt_tokens_details, plain.completion_tokens_details
     reasoning = (completion.reasoning_tokens or 0) if completion is not None else 0
+    cached = (prompt.cached_tokens or 0) if prompt is not None else 0
+    written = (prompt.cache_write_tokens or 0) if prompt is not None else 0
     if (
         plain.prompt_tokens + plain.completion_tokens != plain.total_tokens
+        or cached + written > plain.prompt_tokens
         or reasoning > plain.completion_tokens
         or plain.cost is not ABSENT
         or plain.prompt_cache_hit_tokens is not ABSENT
@@ -187,8 +197,8 @@ def _plain_usage(raw: msgspec.Raw) -> Usage | None:
     return Usage(
         input_tokens=plain.prompt_tokens,
         output_tokens=plain.completion_tokens,
-        cache_read_input_tokens=(prompt.cached_tokens or 0) if prompt is not None else 0,
-        cache_creation_5m_input_tokens=(prompt.cache_write_tokens or 0) if prompt is not None else 0,
+        cache_read_input_tokens=cached,
+        cache_creation_5m_input_tokens=written,
         input_audio_tokens=(prompt.audio_tokens or 0) if prompt is not None else 0,
         reasoning_output_tokens=reasoning,
         output_audio_tokens=(completion.audio_tokens or 0) if completion is not None else 0,
@@ -226,15 +236,16 @@ class _Books:
         self.usage: bytes | None = None
         self.error: bytes | None = None
 
-    def note(self, answer: _Answer) -> None:
+    def note(self, answer: _Answer) -> bool:
+        """Take what an answer or a chunk says; whether it counted usage."""
         if answer.model:
             self.model = answer.model
         if answer.service_tier:
             self.service_tier = answer.service_tier
         if answer.usage is ABSENT and answer.x_groq is ABSENT and answer.error is ABSENT:
-            return
+            return False
         usage, groq, error = present(answer.usage), present(answer.x_groq), present(answer.error)
-        if usage is not None:
+        if usage is not None and usage != b"{}":
             self.usage = usage
         elif groq is not None and self.usage is None:
             nested = decode_exact(groq)
@@ -242,12 +253,14 @@ class _Books:
                 self.usage = msgspec.json.encode(nested["usage"])
         if error is not None:
             self.error = error
+        return usage is not None or groq is not None
 
-    def reading(self, *, finished: bool) -> Reading:
+    def reading(self, *, finished: bool, usage_final: bool = True) -> Reading:
         usage = decode_exact(self.usage) if self.usage is not None else None
         code, message = error_text(decode_exact(self.error)) if self.error is not None else (None, None)
         return Reading(
             usage=read_usage(usage),
+            usage_final=usage_final,
             model_served=self.model,
             service_tier=self.service_tier,
             reported_cost_nanousd=cost_nanousd(usage.get("cost")) if isinstance(usage, dict) else None,
@@ -263,15 +276,28 @@ class ChatStreamMeter:
     With `strip_usage` the extra chunk that only we asked for (`choices: []` with usage) is kept from the client.
     """
 
-    __slots__ = ("_books", "_finished", "_on_text", "_splitter", "_strip_usage", "failed", "has_output", "terminal")
+    __slots__ = (
+        "_begun",
+        "_books",
+        "_finished",
+        "_on_text",
+        "_said_since_usage",
+        "_splitter",
+        "_strip_usage",
+        "failed",
+        "has_output",
+        "terminal",
+    )
 
     def __init__(self, on_text: OnText, *, strip_usage: bool = False) -> None:
         self.has_output = False
         self.terminal = False
         self.failed = False
+        self._begun: set[int] = set()
         self._books = _Books()
-        self._finished = False
+        self._finished: set[int] = set()
         self._on_text = on_text
+        self._said_since_usage = False
         self._splitter = EventSplitter()
         self._strip_usage = strip_usage
 
@@ -285,13 +311,12 @@ class ChatStreamMeter:
     def rest(self) -> bytes:
         """See `StreamMeter.rest`."""
         rest = self._splitter.rest()
-        if rest:
-            self._read(rest)
-        return rest
+        return rest if not rest or self._read(rest) else b""
 
     def reading(self) -> Reading:
-        """See `StreamMeter.reading`."""
-        return self._books.reading(finished=self._finished or self.terminal)
+        """See `StreamMeter.reading`. With `n > 1` every choice that has begun must have finished."""
+        finished = self.terminal or (bool(self._finished) and self._begun <= self._finished)
+        return self._books.reading(finished=finished, usage_final=not self._said_since_usage)
 
     def _read(self, event: bytes) -> bool:
         """Take one event; whether the client gets it."""
@@ -305,18 +330,24 @@ class ChatStreamMeter:
         if chunk is None:
             return True
         books = self._books
-        books.note(chunk)
+        counted = books.note(chunk)
         if books.error is not None:
             self.failed = self.has_output = True
+        if counted:
+            self._said_since_usage = False
         if not chunk.choices:
-            return not (self._strip_usage and chunk.choices is not None and present(chunk.usage) is not None)
+            ours = self._strip_usage and counted and chunk.choices is not None
+            return not ours or present(chunk.error) is not None
         for choice in chunk.choices:
-            if choice.finish_reason is not None:
-                self._finished = self.has_output = True
-                self.failed = self.failed or choice.finish_reason == "error"
             message = choice.delta or choice.message
             if message is not None and _tell(message, self._on_text):
                 self.has_output = True
+                self._begun.add(choice.index)
+                self._said_since_usage = not counted
+            if choice.finish_reason:  # some servers send "" with every chunk
+                self.has_output = True
+                self._finished.add(choice.index)
+                self.failed = self.failed or choice.finish_reason == "error"
         return True
 
 
@@ -341,17 +372,17 @@ def _tell(message: _Message, on_text: OnText) -> bool:
 
 def _decode(data: bytes) -> _Answer | None:
     try:
-        return _answers.decode(data)
+        return decode(_answers, data)
     except msgspec.ValidationError:
         return _decode_loosely(data)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
 
 
 def _decode_loosely(data: bytes) -> _Answer | None:
     try:
-        loose = _loose.decode(data)
-    except (msgspec.MsgspecError, RecursionError):
+        loose = decode(_loose, data)
+    except msgspec.ValidationError:
+        return None
+    if loose is None:
         return None
     choices: list[_Choice] | None = None
     if isinstance(loose.choices, list):
@@ -359,7 +390,7 @@ def _decode_loosely(data: bytes) -> _Answer | None:
         for choice in loose.choices:
             try:
                 choices.append(msgspec.convert(choice, _Choice, strict=False))
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 choices.append(_Choice(message=_Message(content=choice)))
     return _Answer(
         choices=choices,

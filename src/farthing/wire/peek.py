@@ -11,11 +11,25 @@ from typing import Any
 import msgspec
 
 from farthing.errors import InvalidRequest
+from farthing.wire.lenient import UNREADABLE, with_whole_characters
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _any = msgspec.json.Decoder()
 _SPACE = b" \t\r\n"
+MAX_MODEL_CHARS = 512
+"""The longest in any price list has 94; names end in headers, tables and memory."""
+
+
+def _mended_members(body: bytes, error: Exception) -> dict[str, msgspec.Raw]:
+    """Read a body again with lone surrogates replaced, which keeps every length; the body itself goes on as it is."""
+    mended = with_whole_characters(body)
+    if mended != body:
+        try:
+            return _members.decode(mended)
+        except UNREADABLE:
+            pass
+    raise InvalidRequest(f"the body is not a JSON object: {error}", hint="send one JSON object, in UTF-8") from None
 
 
 class Envelope:
@@ -28,8 +42,8 @@ class Envelope:
         self.body = body
         try:
             self._members = _members.decode(body)
-        except msgspec.MsgspecError as error:
-            raise InvalidRequest(f"the body is not a JSON object: {error}", hint="send one JSON object") from None
+        except UNREADABLE as error:
+            self._members = _mended_members(body, error)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -41,7 +55,7 @@ class Envelope:
             return None
         try:
             return _text.decode(raw)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return None
 
     def value(self, name: str) -> Any:
@@ -51,19 +65,33 @@ class Envelope:
             return None
         try:
             return _any.decode(raw)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return None
 
-    def is_true(self, name: str) -> bool:
-        """Whether a member is exactly `true`."""
+    def flag(self, name: str) -> bool:
+        """Return a member that is `true` or `false`, absent and null being false.
+
+        Raises:
+            InvalidRequest: it is anything else; some providers would take `1` or `"true"` for true, and others not.
+        """
         raw = self._members.get(name)
-        return raw is not None and bytes(raw) == b"true"
+        value = b"null" if raw is None else bytes(raw)
+        if value in (b"false", b"null"):
+            return False
+        if value == b"true":
+            return True
+        raise InvalidRequest(f'"{name}" is {value[:40].decode("utf-8", "replace")}', hint="send true or false")
 
     def model(self) -> str:
         """Return the model that the client asks for."""
         name = self.text("model")
         if not name:
             raise InvalidRequest('"model" is missing or no text', hint='send "model": "provider:model" or an alias')
+        if len(name) > MAX_MODEL_CHARS or not name.isprintable():
+            raise InvalidRequest(
+                f'"model" is no name of a model: {name[:60]!r}',
+                hint=f"a name has at most {MAX_MODEL_CHARS} characters, all of them printable",
+            )
         return name
 
     def spliced(self, changes: Mapping[str, bytes]) -> list[bytes]:

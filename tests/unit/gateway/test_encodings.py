@@ -1,10 +1,12 @@
 import gzip
 import zlib
+from typing import cast
 
 import pytest
 
-from farthing.errors import ProviderMisbehaved, RequestTooLarge, UnsupportedEncoding
-from farthing.gateway.encodings import AnswerDecoder, decode_request
+from farthing.errors import ProviderCut, ProviderMisbehaved, RequestTooLarge, UnsupportedEncoding
+from farthing.gateway.encodings import DecodedAnswer, decode_request
+from farthing.providers.pool import Answer
 
 BODY = b'{"model":"m"}' * 50
 
@@ -31,16 +33,43 @@ def test_a_bomb_stops_at_the_bound() -> None:
         decode_request(gzip.compress(b"0" * 10_000_000), b"gzip", 1000)
 
 
-def test_an_answer_that_is_compressed_against_our_wish_is_decoded_piece_by_piece() -> None:
+class Packed:
+    """An answer that arrives in these pieces."""
+
+    status = 200
+    sink = None
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+
+    @property
+    def complete(self) -> bool:
+        return not self.pieces
+
+    async def next_chunk(self) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+def decoded(encoding: bytes, *pieces: bytes) -> DecodedAnswer:
+    return DecodedAnswer(cast("Answer", Packed(*pieces)), encoding)
+
+
+async def test_an_answer_that_is_compressed_against_our_wish_is_decoded_piece_by_piece() -> None:
     packed = gzip.compress(BODY)
-    decoder = AnswerDecoder(b"gzip", 10_000)
-    assert b"".join(decoder.feed(packed[i : i + 5]) for i in range(0, len(packed), 5)) == BODY
+    pieces = [packed[i : i + 5] for i in range(0, len(packed), 5)]
+    assert await decoded(b"gzip", *pieces).read(10_000) == BODY
 
 
-def test_an_answer_is_bounded_and_damage_is_the_providers() -> None:
-    with pytest.raises(ProviderMisbehaved, match="bound"):
-        AnswerDecoder(b"gzip", 100).feed(gzip.compress(b"0" * 100_000))
+async def test_every_member_of_a_gzip_answer_is_read() -> None:
+    assert await decoded(b"gzip", gzip.compress(BODY) + gzip.compress(b"more")).read(10_000) == BODY + b"more"
+
+
+async def test_an_answer_is_bounded_and_damage_is_the_providers() -> None:
+    with pytest.raises(ProviderMisbehaved, match="over the bound"):
+        await decoded(b"gzip", gzip.compress(b"0" * 100_000)).read(100)
     with pytest.raises(ProviderMisbehaved, match="damaged"):
-        AnswerDecoder(b"gzip", 100).feed(b"not gzip")
+        await decoded(b"gzip", b"not gzip").read(100)
     with pytest.raises(ProviderMisbehaved, match="'br'"):
-        AnswerDecoder(b"br", 100)
+        decoded(b"br")
+    with pytest.raises(ProviderCut, match="before it was whole"):
+        await decoded(b"gzip", gzip.compress(BODY)[:-9]).read(10_000)

@@ -5,10 +5,21 @@ can have seen the request. It does not build heads, follow redirects, decode bod
 whose bytes were handed to the kernel may have been billed, so trying again is the caller's decision.
 """
 
-from farthing.providers.pool.answer import Answer
+from farthing.providers.pool.answer import Answer, Sink
 from farthing.providers.pool.dial import Connect, Dialer
 from farthing.providers.pool.failures import nothing_sent
 from farthing.providers.pool.origin import Origin, PoolLimits, Timeouts
 from farthing.providers.pool.pool import Pool, PoolStats
 
-__all__ = ["Answer", "Connect", "Dialer", "Origin", "Pool", "PoolLimits", "PoolStats", "Timeouts", "nothing_sent"]
+__all__ = [
+    "Answer",
+    "Connect",
+    "Dialer",
+    "Origin",
+    "Pool",
+    "PoolLimits",
+    "PoolStats",
+    "Sink",
+    "Timeouts",
+    "nothing_sent",
+]
