@@ -75,9 +75,10 @@ class World:
     async def crash(self) -> None:
         """Stop the ledger where it stands: nothing is flushed, its files stay."""
         assert self.ledger is not None
-        if self.ledger._writer is not None:
-            self.ledger._writer.cancel()
-            await asyncio.wait([self.ledger._writer])
+        for task in (self.ledger._writer, self.ledger._watcher):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         if self.ledger._prober is not None:
             self.ledger._prober.cancel()
         self.ledger._journal.close()

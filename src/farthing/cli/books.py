@@ -14,8 +14,8 @@ from typing import TypeVar
 import msgspec
 
 from farthing.auth import KeyRing, load_pepper
+from farthing.catalog.prices import PriceBook
 from farthing.cli.context import current_settings, say
-from farthing.cli.pricing import Pricing
 from farthing.clock import SystemClock
 from farthing.config.lock import HomeLock
 from farthing.config.paths import Home
@@ -117,7 +117,7 @@ async def _open_books(home: Home) -> AsyncIterator[Books]:
 async def _catch_up(home: Home, store: Store, offload: ThreadOffload) -> bool:
     """Bring the store up to date with the journal; return whether a server is at work."""
     try:
-        lock = HomeLock.acquire(home.lock)
+        lock = HomeLock.acquire(home.lock, "recovery")
     except HomeLocked:
         missing = await wait_for_store(store, home.journal, offload)
         if missing:
@@ -125,9 +125,15 @@ async def _catch_up(home: Home, store: Store, offload: ThreadOffload) -> bool:
         return True
     with lock:
         if segments(home.journal):
-            at_crash = Pricing(current_settings(home)).at_crash
+            from farthing.app import price_at_crash  # noqa: PLC0415  (the whole gateway; only after a crash)
+
+            settings = current_settings(home)
+            at_crash = price_at_crash(settings, PriceBook(settings.prices))
             now_us = SystemClock().now_us()
             recovered = await recover(store, home.journal, offload, now_us=now_us, price_at_crash=at_crash)
             for damage in recovered.damage:
                 say(f"warning: {damage}")
+            if recovered.refused:
+                told = f"warning: the store refuses {len(recovered.refused)} attempts"
+                say(f'{told}; "farthing ledger verify" shows them.')
     return False

@@ -9,7 +9,6 @@ from farthing.catalog.pricing import price
 from farthing.config.schema import Settings
 from farthing.types.calls import Attempt, Opening
 from farthing.types.prices import Cost, PriceSheet
-from farthing.types.usage import Usage
 
 
 class Pricing:
@@ -35,11 +34,6 @@ class Pricing:
         """Return what the attempt costs in nanodollars, `None` where that cannot be said any more."""
         cost = self.explain(attempt)
         return None if cost is None else cost.nanousd
-
-    def at_crash(self, opening: Opening, usage: Usage) -> tuple[int | None, str | None]:
-        """Return cost in nanodollars and price id of an attempt whose process died, as the server's start does."""
-        sheet = self._sheet(opening, opening.model, opening.started_at_us)
-        return (None, None) if sheet is None else (price(usage, sheet).nanousd, sheet.id)
 
     def _sheet(self, opening: Opening, model: str, at_us: int) -> PriceSheet | None:
         provider = self._providers.get(opening.provider)

@@ -1,9 +1,9 @@
 """One process serves a home; this lock tells the second one so, and who the first one is.
 
 The system drops the lock with the process that held it, however it died, so there are no stale locks to clean up: the
-pid inside the file is for reading only. Two surprises: `flock` follows the open file, so the lock must not be inherited
-by children (Python opens files that way), and Windows locks bytes against reading too, so there the locked byte lies
-far behind the pid.
+pid and the purpose inside the file are for reading only. Two surprises: `flock` follows the open file, so the lock must
+not be inherited by children (Python opens files that way), and Windows locks bytes against reading too, so there the
+locked byte lies far behind the pid.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from farthing.clock import SystemClock
 from farthing.config.paths import FILE_MODE
@@ -44,9 +44,15 @@ else:
         return True
 
 
-_PID_BYTES = 32  # a pid has at most ten digits; whatever else is in there is not ours
+Purpose = Literal["serve", "recovery"]
+"""A server holds the home while it lives; a reading command for a moment, while it posts a dead server's journal."""
+
+_DOING: dict[str, str] = {"serve": "serves", "recovery": "is posting what a crash left in"}
+
+_NOTE_BYTES = 32  # a pid has at most ten digits; whatever else is in there is not ours
 _PATIENCE_S = 1.0  # a probe lasts microseconds, or a time slice or two where its process is put aside meanwhile
 _RETRY_S = 0.001
+_POLL_S = 0.02
 
 
 class HomeLock:
@@ -56,8 +62,8 @@ class HomeLock:
         self._descriptor: int | None = descriptor
 
     @classmethod
-    def acquire(cls, path: Path) -> Self:
-        """Take the lock at `path` and write our pid into it.
+    def acquire(cls, path: Path, purpose: Purpose = "serve", *, patience_s: float = 0) -> Self:
+        """Take the lock at `path`, if need be after waiting, and write into it who we are and what for.
 
         Raises:
             HomeLocked: another process holds it, or the file cannot be used.
@@ -69,16 +75,18 @@ class HomeLock:
                 f"The lock {str(path)!r} cannot be opened: {error.strerror}.",
                 hint="check who owns the home, or choose another with --home.",
             ) from error
-        if not _lock_past_probes(descriptor):
-            pid = _read_pid(descriptor)
+        if not _lock_in_time(descriptor, patience_s):
+            pid, held_for = _read_note(descriptor)
             os.close(descriptor)
             raise HomeLocked(
-                f"Another process{f' (pid {pid})' if pid else ''} serves the home {str(path.parent)!r}.",
-                hint="stop it first, or choose another home with --home.",
+                f"Another process{f' (pid {pid})' if pid else ''} {_DOING[held_for]} the home {str(path.parent)!r}.",
+                hint="stop it first, or choose another home with --home."
+                if held_for == "serve"
+                else "that takes moments; try again.",
             )
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, b"%d\n" % os.getpid())
+        os.write(descriptor, b"%d %b\n" % (os.getpid(), purpose.encode()))
         return cls(descriptor)
 
     def release(self) -> None:
@@ -103,9 +111,19 @@ def holder(path: Path) -> int | None:
     except OSError:
         return None  # no file, or not ours to open: then the store will not open either, and says why
     try:
-        return None if _lock(descriptor, shared=True) else _read_pid(descriptor) or 0
+        return None if _lock(descriptor, shared=True) else _read_note(descriptor)[0] or 0
     finally:
         os.close(descriptor)
+
+
+def _lock_in_time(descriptor: int, patience_s: float) -> bool:
+    clock = SystemClock()
+    until = clock.monotonic() + patience_s
+    while not _lock_past_probes(descriptor):
+        if clock.monotonic() >= until:
+            return False
+        Event().wait(_POLL_S)
+    return True
 
 
 def _lock_past_probes(descriptor: int) -> bool:
@@ -121,7 +139,8 @@ def _lock_past_probes(descriptor: int) -> bool:
     return True
 
 
-def _read_pid(descriptor: int) -> int | None:
+def _read_note(descriptor: int) -> tuple[int | None, Purpose]:
+    """Return the holder's pid, where it has written it, and what it holds the home for."""
     os.lseek(descriptor, 0, os.SEEK_SET)
-    text = os.read(descriptor, _PID_BYTES).strip()
-    return int(text) if text.isdigit() else None
+    pid, _, purpose = os.read(descriptor, _NOTE_BYTES).strip().partition(b" ")
+    return int(pid) if pid.isdigit() else None, "recovery" if purpose == b"recovery" else "serve"

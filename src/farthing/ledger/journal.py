@@ -1,8 +1,9 @@
 """The worker's journal: one line per event of an attempt, on its way to the disk before the bytes that depend on it.
 
 A record is one `os.write` to a file opened with O_APPEND: once it returns, the record survives `kill -9`, because it
-lies in the kernel (3 us; an fsync would cost a thousand). It does not survive the power going off within the seconds
-that the kernel takes to write it out; the store, which fsyncs each batch, is then at most one batch behind.
+lies in the kernel (3 us; an fsync would cost a thousand). It does not survive the power going off before the kernel has
+written it out, which may take half a minute. Only the store fsyncs. So a power cut can lose what is not committed there
+yet: about 20 ms and a commit of calls in daily life, and everything queued or spilled while the database is away.
 
 Lines are JSON objects with one member:
 
@@ -26,8 +27,14 @@ from farthing.types.usage import Usage
 
 SUFFIX = ".journal"
 FILE_MODE = 0o600
+FOLDER_MODE = 0o700
 MAX_SEGMENT_BYTES = 16 << 20
 """About 16,000 calls. Small enough to read in a fifth of a second, large enough that files are made rarely."""
+
+MAX_BEGIN_BYTES = 64 << 10
+"""An opening with every attribution header there is takes 2 KB; a request whose line is longer is refused."""
+MAX_RECORD_BYTES = 128 << 10
+"""An opening, and an ending whose texts were cut; far below what readers take for damage."""
 
 _PROBE = b" " * 4095 + b"\n"  # as large as our largest ordinary record; a blank line to readers
 _MAX_NAME_TRIES = 1000  # names collide only in a simulator, where clock and pid stand still
@@ -68,6 +75,10 @@ class Line(msgspec.Struct, frozen=True):
     ended: Attempt | None = None
 
 
+class RecordTooLong(Exception):
+    """A record is beyond its bound; nothing of it was written."""
+
+
 class Files(Protocol):
     """The system calls that a journal makes; a test puts a full disk here."""
 
@@ -87,6 +98,10 @@ class Files(Protocol):
         """Let go."""
         ...
 
+    def identity(self, at: int | Path) -> tuple[int, int] | None:
+        """Return which file that is, by device and number, of a descriptor or a path; `None` where there is none."""
+        ...
+
 
 class SystemFiles:
     """The system's own calls."""
@@ -99,6 +114,14 @@ class SystemFiles:
     truncate = staticmethod(os.ftruncate)
     close = staticmethod(os.close)
 
+    def identity(self, at: int | Path) -> tuple[int, int] | None:
+        """See `Files.identity`."""
+        try:
+            found = os.stat(at)  # noqa: PTH116 - of a path or a descriptor
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
 
 class Segment:
     """One journal file.
@@ -107,10 +130,11 @@ class Segment:
     says that it has ends which only a reader can find again. With neither it may go.
     """
 
-    __slots__ = ("holds", "path", "size_bytes", "spilled")
+    __slots__ = ("holds", "identity", "path", "size_bytes", "spilled")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, identity: tuple[int, int] | None) -> None:
         self.path = path
+        self.identity = identity
         self.holds = 0
         self.spilled = False
         self.size_bytes = 0
@@ -143,8 +167,13 @@ class Journal:
 
         Raises:
             JournalUnwritable: it could not be written; nothing of it is left in the file.
+            RecordTooLong: it was not written, because it is longer than MAX_BEGIN_BYTES.
+            UnicodeEncodeError: it was not written, because a text is no Unicode.
         """
-        return self._append(b'{"begin":' + self._encode(opening) + b"}\n")
+        line = b'{"begin":' + self._encode(opening) + b"}\n"
+        if len(line) > MAX_BEGIN_BYTES:
+            raise RecordTooLong
+        return self._append(line)
 
     def checkpoint(self, progress: Progress) -> Segment:
         """Write a checkpoint line; otherwise as `begin`."""
@@ -201,7 +230,19 @@ class Journal:
             self.segments = [one for one in self.segments if one not in finished]
         return finished
 
+    def is_lost(self, segment: Segment) -> bool:
+        """Return whether the segment's file is gone from its path, or another stands there. For any thread."""
+        return segment.identity is not None and self._files.identity(segment.path) != segment.identity
+
+    def abandon(self, segment: Segment) -> None:
+        """Write no more into a segment that is lost; the next record, or a probe, begins a new one."""
+        if segment is self.segment:
+            self.segment, self._torn, self.writable = None, False, False
+            self._let_go()
+
     def _append(self, line: bytes) -> Segment:
+        if len(line) > MAX_RECORD_BYTES:
+            raise RecordTooLong
         segment = self._current()
         try:
             written = self._files.write(self._descriptor, line)
@@ -239,7 +280,7 @@ class Journal:
             raise _unwritable(self._folder, error.strerror or str(error)) from error
         self._let_go()
         self._descriptor, self._torn = descriptor, False
-        self.segment = Segment(path)
+        self.segment = Segment(path, self._files.identity(descriptor))
         self.segments.append(self.segment)
         return self.segment
 
@@ -251,6 +292,8 @@ class Journal:
                 return path, self._files.open(path)
             except FileExistsError:
                 continue
+            except FileNotFoundError:  # the folder was removed; made again, the next name finds it
+                self._folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         raise OSError(f"{_MAX_NAME_TRIES} names beginning with {self._boot!r} are taken")
 
     def _let_go(self) -> None:

@@ -10,8 +10,10 @@ is lost.
 """
 
 import asyncio
+import logging
 import os
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -19,13 +21,17 @@ import msgspec
 
 from farthing.clock import Clock
 from farthing.errors import InvalidRequest, JournalUnwritable, StoreError
-from farthing.ledger.journal import MAX_SEGMENT_BYTES, Files, Journal, Segment
+from farthing.ledger.bounds import bounded, bounded_progress, least_count, with_plain_texts
+from farthing.ledger.journal import MAX_SEGMENT_BYTES, Files, Journal, RecordTooLong, Segment
 from farthing.ledger.journal_reader import Damage
 from farthing.ledger.recovery import PriceAtCrash, Recovered, no_price, post_ends, recover, remove
+from farthing.ledger.refused import NAME as REFUSED_NAME
+from farthing.ledger.refused import Refused, post
 from farthing.storage.protocols import LedgerStore
 from farthing.types.calls import Attempt, Opening, Progress
 from farthing.types.offload import Offload
-from farthing.types.usage import Usage
+
+log = logging.getLogger(__name__)
 
 FLUSH_ROWS = 256
 """A batch of this size goes at once: larger ones are hardly cheaper (7.1 against 6.5 us a row)."""
@@ -40,10 +46,8 @@ PROBE_S = 1.0
 """How often an unwritable journal is tried, whether or not a call asks for it."""
 CLOSE_TIMEOUT_S = 10.0
 """How long `close` waits for the store; what is not posted by then waits in the journal for the next start."""
-
-MAX_COST_NANOUSD = 10**15
-"""A million dollars. Beyond it a cost is a provider's nonsense, and sums of it would not fit the store's 64 bits."""
-MAX_COUNT = 1 << 50
+WATCH_S = 1.0
+"""How often is looked whether database and journal still stand where the next start would look for them."""
 
 
 class _InFlight:
@@ -86,6 +90,10 @@ class Ledger:
         self._writer: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._prober: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._store_gone = False
+        self._in_memory_only: set[str] = set()
+        self.refused = 0
         self.store_ok = True
         self.store_error: str | None = None
         self.damage: list[Damage] = []
@@ -104,6 +112,11 @@ class Ledger:
     def queued(self) -> int:
         """Settled attempts in memory that the store has not."""
         return len(self._queue)
+
+    @property
+    def in_memory_only(self) -> int:
+        """Those of the queued whose end could not be journaled: without the store they are lost with the process."""
+        return len(self._in_memory_only)
 
     @property
     def spilled(self) -> bool:
@@ -125,9 +138,11 @@ class Ledger:
             price_at_crash=self._price_at_crash,
         )
         self.damage += recovered.damage
+        self._note_refused(recovered.refused)
         self._loop = asyncio.get_running_loop()
         self._probe()
         self._writer = self._loop.create_task(self._carry(), name="ledger")
+        self._watcher = self._loop.create_task(self._watch(), name="ledger-watch")
         return recovered
 
     def begin(self, opening: Opening) -> None:
@@ -135,7 +150,7 @@ class Ledger:
 
         Raises:
             JournalUnwritable: nothing was recorded, so nothing may be forwarded.
-            InvalidRequest: a text in the opening is no Unicode.
+            InvalidRequest: a text in the opening is no Unicode, or they are too long together.
         """
         attempt_id = opening.attempt_id
         assert attempt_id not in self._in_flight, f"{attempt_id!r} was begun already"
@@ -147,6 +162,10 @@ class Ledger:
         except UnicodeEncodeError as error:
             raise InvalidRequest(
                 f"The request's attribution or model holds text that is no Unicode: {error.object[:80]!r}."
+            ) from error
+        except RecordTooLong as error:
+            raise InvalidRequest(
+                "The request's attribution and model together are too long for the ledger.", hint="send shorter names."
             ) from error
         segment.holds += 1
         self._in_flight[attempt_id] = _InFlight(opening, segment)
@@ -161,13 +180,14 @@ class Ledger:
         assert attempt is not None, f"{progress.attempt_id!r} is not in flight"
         cost = progress.cost_nanousd
         assert cost is None or cost >= 0, f"{progress.attempt_id!r} costs {cost}"
-        if cost is not None and cost > MAX_COST_NANOUSD:
-            progress = msgspec.structs.replace(progress, cost_nanousd=None)
+        progress = bounded_progress(progress)
         try:
             segment = self._journal.checkpoint(progress)
         except JournalUnwritable:
             self._probe_later()
             raise
+        except (UnicodeEncodeError, RecordTooLong):
+            segment = self._journal.checkpoint(msgspec.structs.replace(progress, model_served=None))
         if segment is not attempt.latest:
             if attempt.latest is not attempt.begun_in:
                 attempt.latest.holds -= 1
@@ -197,12 +217,16 @@ class Ledger:
         except JournalUnwritable:
             # The store is the only place left, so the queue's bound gives way: no new attempt can begin now, so it
             # grows by at most those in flight. The begin line keeps its segment until the attempt is posted.
-            self._enqueue(attempt, begun.begun_in)
-            self._probe_later()
+            self._enqueue_unjournaled(attempt, begun.begun_in)
             raise
-        except UnicodeEncodeError:  # a lone surrogate from an answer: legal in JSON, in neither UTF-8 nor the store
-            attempt = _encodable(attempt)
-            segment = self._journal.end(attempt, begun.begun_in)
+        except (UnicodeEncodeError, RecordTooLong):
+            # A lone surrogate from an answer is legal in JSON, and in neither UTF-8 nor the store.
+            attempt = with_plain_texts(attempt)
+            try:
+                segment = self._journal.end(attempt, begun.begun_in)
+            except JournalUnwritable:
+                self._enqueue_unjournaled(attempt, begun.begun_in)
+                raise
         if segment is not begun.begun_in:
             begun.begun_in.holds -= 1
             segment.holds += 1
@@ -216,12 +240,17 @@ class Ledger:
         """Post what is queued and let go. What cannot be posted in time stays in the journal for the next start."""
         if self._prober is not None:
             self._prober.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+            self._watcher = None
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait([self._writer])
             self._writer = None
             try:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._look_for_store()
                     while (self._queue or self.spilled) and await self._post():
                         pass
             except TimeoutError:
@@ -249,21 +278,27 @@ class Ledger:
 
     async def _post(self) -> bool:
         """Post one batch, and what was spilled once the queue is short; return whether the store took it."""
+        if self._store_gone:
+            return False  # what would be written into a deleted file nobody finds; the journal keeps it
         batch = list(islice(self._queue, MAX_BATCH_ROWS))
         try:
             if batch:
-                await self._store.append([attempt for attempt, _ in batch])
+                _, refused = await post(self._store, [attempt for attempt, _ in batch], self._folder, self._offload)
+                self._note_refused(refused)
                 for _ in batch:  # they left the queue only now: until the store has them, the queue does
-                    _, segment = self._queue.popleft()
+                    attempt, segment = self._queue.popleft()
                     segment.holds -= 1
+                    if self._in_memory_only:
+                        self._in_memory_only.discard(attempt.opening.attempt_id)
             if len(self._queue) < FLUSH_ROWS:
                 await self._post_spilled()
         except Exception as error:  # noqa: BLE001 - whatever it is, the attempts must be tried again and not be lost
             self._store_failed(error)
             return False
-        self.store_ok, self.store_error = True, None
-        await self._remove_finished()
-        return True
+        self._store_took_it()
+        if self.store_ok:
+            await self._remove_finished()
+        return self.store_ok
 
     async def _post_spilled(self) -> None:
         spilled = [segment for segment in self._journal.segments if segment.spilled]
@@ -272,7 +307,8 @@ class Ledger:
         for segment in spilled:
             segment.spilled = False  # set again by whatever is spilled while we read
         try:
-            damage = await post_ends(self._store, [segment.path for segment in spilled], self._offload)
+            paths = [segment.path for segment in spilled]
+            damage, refused = await post_ends(self._store, paths, self._folder, self._offload)
         except BaseException:
             for segment in spilled:
                 segment.spilled = True
@@ -281,6 +317,58 @@ class Ledger:
             if any(one.path == segment.path for one in damage):
                 segment.holds += 1  # never given back: the file stays for a person to look at
         self.damage += damage
+        self._note_refused(refused)
+
+    async def _watch(self) -> None:
+        """Notice that database or journal are taken away while we go on writing into files that have no name."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            await self._look_for_store()
+            await self._look_for_journal()
+
+    async def _look_for_store(self) -> None:
+        try:
+            gone = not await self._store.intact()
+        except StoreError:
+            return  # it cannot be asked; whoever posts next learns why
+        if gone != self._store_gone:
+            self._store_gone = gone
+            if gone:
+                self._store_failed(StoreError(_STORE_GONE))
+                log.error(_STORE_GONE)
+            else:  # put back
+                self.store_ok, self.store_error = True, None
+
+    async def _look_for_journal(self) -> None:
+        segment = self._journal.segment
+        if segment is None:
+            return
+        try:
+            lost = await self._offload.run(lambda: self._journal.is_lost(segment))
+        except StoreError:
+            return  # the program is stopping
+        if not lost or segment is not self._journal.segment:
+            return
+        log.error("The journal %s was removed or replaced; a new one is begun.", segment.path)
+        self._journal.abandon(segment)
+        if not self._journal.probe():
+            self._probe_later()
+            return
+        try:
+            for attempt in self._in_flight.values():  # so that a crash still finds what is under way
+                again = self._journal.begin(attempt.opening)
+                if attempt.latest is not attempt.begun_in:
+                    attempt.latest.holds -= 1
+                attempt.begun_in.holds -= 1
+                again.holds += 1
+                attempt.begun_in = attempt.latest = again
+        except JournalUnwritable:
+            self._probe_later()
+
+    def _note_refused(self, refused: Sequence[Refused]) -> None:
+        self.refused += len(refused)
+        for one in refused:
+            log.error("The store refuses %s, set aside in %s: %s", one.attempt_id, REFUSED_NAME, one.reason)
 
     async def _remove_finished(self) -> None:
         paths = [segment.path for segment in self._journal.finished()]
@@ -289,6 +377,11 @@ class Ledger:
                 await self._offload.run(lambda: remove(paths))
             except (OSError, StoreError):
                 pass  # the store has all of it; the next start finds nothing new in the files and tries again
+
+    def _enqueue_unjournaled(self, attempt: Attempt, segment: Segment) -> None:
+        self._in_memory_only.add(attempt.opening.attempt_id)
+        self._enqueue(attempt, segment)
+        self._probe_later()
 
     def _enqueue(self, attempt: Attempt, segment: Segment) -> None:
         queue = self._queue
@@ -301,6 +394,10 @@ class Ledger:
     def _wake_later(self) -> None:
         assert self._loop is not None, "start the ledger before its first attempt"
         self._loop.call_later(LINGER_S, self._wake.set)
+
+    def _store_took_it(self) -> None:
+        if not self._store_gone:  # or it was found to be gone meanwhile
+            self.store_ok, self.store_error = True, None
 
     def _store_failed(self, error: Exception) -> None:
         self.store_ok = False
@@ -323,34 +420,11 @@ def _checked(attempt: Attempt) -> Attempt:
     assert (cost is None) == (attempt.cost_basis == "unknown"), f"{attempt_id!r} costs {cost}, {attempt.cost_basis}"
     assert cost is None or cost >= 0, f"{attempt_id!r} costs {cost}"
     assert reported is None or reported >= 0, f"{attempt_id!r} is reported to cost {reported}"
-    least, most = _least_and_most(attempt.usage)
-    assert least >= 0, f"{attempt_id!r} used {attempt.usage}"
-    assert most <= MAX_COUNT, f"{attempt_id!r} used {attempt.usage}"
-    if cost is not None and cost > MAX_COST_NANOUSD:
-        attempt = msgspec.structs.replace(attempt, cost_nanousd=None, cost_basis="unknown")
-    if reported is not None and reported > MAX_COST_NANOUSD:
-        attempt = msgspec.structs.replace(attempt, reported_cost_nanousd=None)
-    return attempt
+    assert least_count(attempt.usage) >= 0, f"{attempt_id!r} used {attempt.usage}"
+    return bounded(attempt)
 
 
-def _least_and_most(usage: Usage) -> tuple[int, int]:
-    counts = (
-        usage.input_tokens or 0,
-        usage.output_tokens or 0,
-        usage.cache_read_input_tokens,
-        usage.cache_creation_5m_input_tokens,
-        usage.cache_creation_1h_input_tokens,
-        usage.input_audio_tokens,
-        usage.cache_read_audio_tokens,
-        usage.reasoning_output_tokens,
-        usage.output_audio_tokens,
-        usage.web_search_requests,
-    )
-    return min(counts), max(counts)
-
-
-def _encodable(attempt: Attempt) -> Attempt:
-    """Return the attempt with question marks where its texts hold what UTF-8 cannot."""
-    fields = msgspec.structs.asdict(attempt)
-    texts = {name: text.encode("utf-8", "replace").decode() for name, text in fields.items() if isinstance(text, str)}
-    return msgspec.structs.replace(attempt, **texts)
+_STORE_GONE = (
+    "The ledger's database was removed or replaced under the running server. Calls are kept in the journal;"
+    " put the file back, or start the server again, and they are posted."
+)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from farthing.ledger.bounds import bounded
 from farthing.ledger.journal_reader import Damage, Ended, InFlight, read, segments
+from farthing.ledger.refused import Refused, post, read_refused
 from farthing.storage.protocols import LedgerStore
 from farthing.types.calls import Attempt, Opening
 from farthing.types.offload import Offload
@@ -39,6 +41,7 @@ class Recovered(msgspec.Struct, frozen=True):
     crashed: int = 0
     removed: tuple[Path, ...] = ()
     damage: tuple[Damage, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
 
 def no_price(_opening: Opening, _usage: Usage) -> tuple[int | None, str | None]:
@@ -65,25 +68,33 @@ async def recover(
     reader = read(paths)
     ended = crashed = 0
     damage: list[Damage] = []
+    refused: list[Refused] = []
     while found := await _next(reader, offload):
         damage += [one for one in found if isinstance(one, Damage)]
-        ended += await store.append([one.attempt for one in found if isinstance(one, Ended)])
+        new, refused_here = await post(store, _ends(found), folder, offload)
+        ended, refused = ended + new, refused + refused_here
         in_flight = [one for one in found if isinstance(one, InFlight)]
-        crashed += await store.append([crashed_attempt(one, price_at_crash, now_us) for one in in_flight])
+        crashes = [bounded(crashed_attempt(one, price_at_crash, now_us)) for one in in_flight]
+        new, refused_here = await post(store, crashes, folder, offload)
+        crashed, refused = crashed + new, refused + refused_here
     damaged = {one.path for one in damage}
     removed = tuple(path for path in paths if path not in damaged)
     await offload.run(lambda: remove(removed))
-    return Recovered(ended, crashed, removed, tuple(damage))
+    return Recovered(ended, crashed, removed, tuple(damage), tuple(refused))
 
 
-async def post_ends(store: LedgerStore, paths: Sequence[Path], offload: Offload) -> list[Damage]:
+async def post_ends(
+    store: LedgerStore, paths: Sequence[Path], folder: Path, offload: Offload
+) -> tuple[list[Damage], list[Refused]]:
     """Post the ends in these files that the store has not; attempts still in flight are left alone."""
     reader = read(paths)
     damage: list[Damage] = []
+    refused: list[Refused] = []
     while found := await _next(reader, offload):
         damage += [one for one in found if isinstance(one, Damage)]
-        await store.append([one.attempt for one in found if isinstance(one, Ended)])
-    return damage
+        _, refused_here = await post(store, _ends(found), folder, offload)
+        refused += refused_here
+    return damage, refused
 
 
 async def wait_for_store(
@@ -152,5 +163,12 @@ async def _next(reader: Iterator[Ended | Damage | InFlight], offload: Offload) -
     return await offload.run(lambda: list(islice(reader, POST_ROWS)))
 
 
+def _ends(found: Sequence[Ended | Damage | InFlight]) -> list[Attempt]:
+    """Return the ends among these, within the bounds: an earlier version may have written what it should not have."""
+    return [bounded(one.attempt) for one in found if isinstance(one, Ended)]
+
+
 def _ended_ids(folder: Path) -> set[str]:
-    return {one.attempt.opening.attempt_id for one in read(segments(folder)) if isinstance(one, Ended)}
+    """Return the ids of attempts that ended and that the store may be expected to have."""
+    ended = {one.attempt.opening.attempt_id for one in read(segments(folder)) if isinstance(one, Ended)}
+    return ended - read_refused(folder).keys()

@@ -4,7 +4,7 @@ It reads everything again and trusts nothing that the writing side asserted: eac
 the daily totals, the journal against the lines. It changes nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import msgspec
 
 from farthing.ledger.journal_reader import Damage, Ended, InFlight, read, segments
 from farthing.ledger.recovery import POST_ROWS
+from farthing.ledger.refused import NAME as REFUSED_NAME
+from farthing.ledger.refused import Refused, read_refused
 from farthing.storage.protocols import LedgerStore
 from farthing.types.calls import Attempt
 from farthing.types.ledger import DailyTotal, Finding
@@ -48,7 +50,9 @@ async def verify(
     for call_id, ordinal, times in await store.repeated_tries(MAX_FINDINGS):
         found.append(Finding("duplicate", call_id, f"try {ordinal} stands in the ledger {times} times"))
     found += await _check_totals(store, live=live)
-    found += await _check_journal(store, journal_folder, offload, now_us if live else None)
+    refused = await offload.run(lambda: read_refused(journal_folder))
+    found += await _check_refused(store, list(refused.values()))
+    found += await _check_journal(store, journal_folder, offload, now_us if live else None, refused)
     return found[:MAX_FINDINGS]
 
 
@@ -121,7 +125,18 @@ def _group(total: DailyTotal) -> tuple[str, str, str, str]:
     return total.day, total.key_id, total.provider, total.model
 
 
-async def _check_journal(store: LedgerStore, folder: Path, offload: Offload, live_now_us: int | None) -> list[Finding]:
+async def _check_refused(store: LedgerStore, refused: Sequence[Refused]) -> list[Finding]:
+    posted = await store.known([one.attempt_id for one in refused])
+    return [
+        Finding("unposted", one.attempt_id, f"set aside in {REFUSED_NAME}: {one.reason}")
+        for one in refused
+        if one.attempt_id not in posted
+    ]
+
+
+async def _check_journal(
+    store: LedgerStore, folder: Path, offload: Offload, live_now_us: int | None, refused: Collection[str]
+) -> list[Finding]:
     reader = read(await offload.run(lambda: segments(folder)))
     found: list[Finding] = []
     seen: set[str] = set()
@@ -140,7 +155,8 @@ async def _check_journal(store: LedgerStore, folder: Path, offload: Offload, liv
                 if attempt_id not in posted
             ]
         ends = [one.attempt for one in page if isinstance(one, Ended)]
-        found += _check_ends(ends, await _stored(store, ends), seen, live_now_us)
+        ended = _check_ends(ends, await _stored(store, ends), seen, live_now_us)
+        found += [one for one in ended if one.kind != "unposted" or one.subject not in refused]  # it is told already
     return found
 
 

@@ -9,8 +9,13 @@ from typing import Protocol
 
 import msgspec
 
+from farthing.errors import StoreError
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
+
+
+class RowsRefused(StoreError):
+    """The store is there and will never take these attempts as they are: trying again does not help, fewer may."""
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +40,14 @@ class LedgerStore(Protocol):
         """Keep these attempts and add them to the daily totals, all or none; return how many were new.
 
         An attempt whose id is already kept changes nothing, whatever else it says.
+
+        Raises:
+            RowsRefused: at least one of them cannot be kept, by this store, ever; nothing was changed.
         """
+        ...
+
+    async def intact(self) -> bool:
+        """Return whether what was opened is still what the next process would open; asked once a second."""
         ...
 
     async def known(self, attempt_ids: Collection[str]) -> set[str]:

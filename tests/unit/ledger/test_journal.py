@@ -201,8 +201,15 @@ def test_a_probe_that_cannot_be_cut_away_is_a_blank_line(tmp_path: Path) -> None
     assert ends(tmp_path) == [attempt(1)]
 
 
-def test_a_folder_that_is_gone_makes_the_journal_unwritable(tmp_path: Path) -> None:
+def test_a_folder_that_is_gone_is_made_again_for_our_eyes_only(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "gone", "boot")
+    journal.begin(opening(1))
+    assert (tmp_path / "gone").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_cannot_be_made_makes_the_journal_unwritable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    journal = Journal(tmp_path / "file" / "gone", "boot")
     with pytest.raises(JournalUnwritable, match="gone"):
         journal.begin(opening(1))
 

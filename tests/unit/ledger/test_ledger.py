@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -6,10 +7,15 @@ import pytest
 
 from farthing.errors import InvalidRequest, JournalUnwritable, StoreError
 from farthing.ledger import Ledger
-from farthing.ledger.journal_reader import segments
-from farthing.ledger.ledger import FLUSH_ROWS, MAX_COST_NANOUSD
+from farthing.ledger.bounds import MAX_COST_NANOUSD, MAX_COUNT
+from farthing.ledger.journal import Journal
+from farthing.ledger.journal_reader import Ended, InFlight, read, segments
+from farthing.ledger.ledger import FLUSH_ROWS
 from farthing.ledger.recovery import wait_for_store
+from farthing.ledger.refused import post, read_refused
+from farthing.ledger.verify import verify
 from farthing.storage.memory import MemoryStore
+from farthing.storage.protocols import RowsRefused
 from farthing.types.calls import Attempt, Progress
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import NOON_US, InPlace, SetClock, attempt, opening, until
@@ -26,6 +32,10 @@ class Switchable(MemoryStore):
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = 0
+        self.there = True
+
+    async def intact(self) -> bool:
+        return self.there
 
     async def append(self, attempts: Sequence[Attempt]) -> int:
         if self.away:
@@ -56,6 +66,7 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr("farthing.ledger.ledger.FIRST_BACKOFF_S", 0.001)
     monkeypatch.setattr("farthing.ledger.ledger.LAST_BACKOFF_S", 0.001)
     monkeypatch.setattr("farthing.ledger.ledger.PROBE_S", 0.001)
+    monkeypatch.setattr("farthing.ledger.ledger.WATCH_S", 0.001)
     bench = Bench(tmp_path)
     yield bench
     for ledger in bench.ledgers:
@@ -250,7 +261,6 @@ async def test_an_attempt_is_begun_once_and_settled_once(bench: Bench) -> None:
         attempt(1, cost_nanousd=-1),
         attempt(1, reported_cost_nanousd=-1),
         attempt(1, usage=Usage(input_tokens=-1)),
-        attempt(1, usage=Usage(output_tokens=1 << 51)),
     ],
 )
 async def test_money_that_cannot_be_is_not_written(bench: Bench, wrong: Attempt) -> None:
@@ -280,3 +290,145 @@ async def test_text_that_is_no_unicode_is_refused_before_and_mended_after(bench:
     ledger.settle(attempt(1, error_message="bad \ud800"))
     await ledger.close()
     assert (await bench.store.attempts_after("", 9))[0].error_message == "bad ?"
+
+
+async def test_counts_that_nobody_can_mean_are_unknown(bench: Bench) -> None:
+    ledger = await bench.start()
+    for number in (1, 2):
+        ledger.begin(opening(number))
+    huge = Usage(input_tokens=1 << 51, output_tokens=5, cache_read_input_tokens=1 << 70)
+    ledger.checkpoint(Progress("att_000001", NOON_US, huge, 7, "p"))
+    ledger.settle(attempt(1, usage=huge))
+    ledger.settle(attempt(2, usage=Usage(input_tokens=MAX_COUNT, output_tokens=5)))
+    await ledger.close()
+    mended, kept = await bench.store.attempts_after("", 9)
+    assert mended.usage == Usage(output_tokens=5, flags=("malformed_count",))
+    assert (mended.cost_nanousd, mended.cost_basis) == (None, "unknown")
+    assert (kept.usage.input_tokens, kept.cost_basis) == (MAX_COUNT, "reported")
+
+
+async def test_texts_too_long_are_refused_before_and_cut_after(bench: Bench) -> None:
+    ledger = await bench.start()
+    with pytest.raises(InvalidRequest, match="too long"):
+        ledger.begin(opening(1, session="s" * 70_000))
+    ledger.begin(opening(1, session="\0" * 10_000))
+    ledger.checkpoint(Progress("att_000001", NOON_US, Usage(), 1, "p", "m" * 5_000_000))
+    ledger.checkpoint(Progress("att_000001", NOON_US, Usage(), 1, "p", "\ud800"))
+    ledger.settle(attempt(1, session="\0" * 10_000, error_message="\0" * 5_000_000, model_served="m" * 9_000))
+    await ledger.close()
+    (kept,) = await bench.store.attempts_after("", 9)
+    assert (kept.error_message, kept.model_served) == ("\0" * 2_000, "m" * 512)
+    assert ledger.damage == []
+
+
+class Picky(MemoryStore):
+    """Refuses batches with an odd attempt in them, as SQLite does with what does not fit."""
+
+    async def append(self, attempts: Sequence[Attempt]) -> int:
+        if any(one.http_status == 999 for one in attempts):
+            raise RowsRefused("the row does not fit")
+        return await super().append(attempts)
+
+
+async def test_a_row_that_the_store_refuses_blocks_no_other_and_is_told(tmp_path: Path) -> None:
+    store = Picky()
+    ledger = Ledger(store, tmp_path, SetClock(), InPlace())
+    await ledger.start()
+    for number in range(20):
+        ledger.begin(opening(number))
+        ledger.settle(attempt(number, http_status=999 if number in (3, 11) else 200))
+    await ledger.close()
+    assert (ledger.refused, ledger.queued, ledger.store_ok) == (2, 0, True)
+    assert len(await store.attempts_after("", 99)) == 18
+    assert segments(tmp_path) == []
+    assert [one.attempt for one in read_refused(tmp_path).values()] == [
+        attempt(3, http_status=999),
+        attempt(11, http_status=999),
+    ]
+    assert (tmp_path / "attempts.refused.jsonl").stat().st_mode & 0o777 == 0o600
+    found = await verify(store, tmp_path, InPlace(), now_us=NOON_US)
+    assert [(one.kind, one.subject) for one in found] == [("unposted", "att_000003"), ("unposted", "att_000011")]
+    assert "set aside in attempts.refused.jsonl: the row does not fit" in found[0].message
+
+
+async def test_recovery_sets_aside_what_the_store_refuses(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "boot")
+    for number in range(3):
+        journal.end(attempt(number, http_status=999 if number == 1 else 200), journal.begin(opening(number)))
+    ledger = Ledger(Picky(), tmp_path, SetClock(), InPlace())
+    recovered = await ledger.start()
+    assert (recovered.ended, [one.attempt_id for one in recovered.refused]) == (2, ["att_000001"])
+    assert ledger.refused == 1
+    await ledger.close()
+    assert segments(tmp_path) == []
+
+
+async def test_a_line_that_was_set_aside_and_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "attempts.refused.jsonl").write_bytes(b"nonsense\n")
+    (found,) = await verify(MemoryStore(), tmp_path, InPlace(), now_us=NOON_US)
+    assert found.subject == "attempts.refused.jsonl:1"
+
+
+async def test_what_not_even_json_can_hold_is_set_aside_as_text(tmp_path: Path) -> None:
+    odd = [attempt(1, http_status=999, error_message="\ud800"), attempt(2, http_status=999, cost_nanousd=1 << 70)]
+    assert (await post(Picky(), odd, tmp_path, InPlace()))[0] == 0
+    text, number = read_refused(tmp_path).values()
+    assert "ud800" in (text.shown or "")
+    assert number.attempt == odd[1]
+
+
+async def test_a_journal_that_is_taken_away_is_begun_anew_with_what_is_in_flight(bench: Bench) -> None:
+    bench.folder = bench.folder / "journal"
+    ledger = await bench.start()
+    ledger.begin(opening(1))
+    ledger.checkpoint(Progress("att_000001", NOON_US, Usage(), 1, "p"))
+    (before,) = segments(bench.folder)
+    shutil.rmtree(bench.folder)
+    await until(lambda: segments(bench.folder))
+    (after,) = segments(bench.folder)
+    assert after != before
+    assert [one.opening for one in read([after]) if isinstance(one, InFlight)] == [opening(1)]
+    ledger.settle(attempt(1))
+    assert [one.attempt for one in read([after]) if isinstance(one, Ended)] == [attempt(1)]
+    await ledger.close()
+    assert await bench.store.attempts_after("", 9) == [attempt(1)]
+    assert segments(bench.folder) == []
+
+
+async def test_a_database_that_is_taken_away_is_noticed_and_gets_nothing_more(bench: Bench) -> None:
+    ledger = await bench.start()
+    bench.store.there = False
+    await until(lambda: not ledger.store_ok)
+    assert ledger.store_error is not None
+    assert "was removed or replaced under the running server" in ledger.store_error
+    ledger.begin(opening(1))
+    ledger.settle(attempt(1))
+    await ledger.close()
+    assert (ledger.queued, len(segments(bench.folder))) == (1, 1)
+    assert await bench.store.attempts_after("", 9) == []
+    bench.store.there = True
+    await bench.start()
+    assert await bench.store.attempts_after("", 9) == [attempt(1)]
+
+
+async def test_a_database_that_is_put_back_is_used_again(bench: Bench) -> None:
+    ledger = await bench.start()
+    bench.store.there = False
+    await until(lambda: not ledger.store_ok)
+    ledger.begin(opening(1))
+    ledger.settle(attempt(1))
+    bench.store.there = True
+    await until(lambda: ledger.store_ok and not ledger.queued)
+    assert await bench.store.attempts_after("", 9) == [attempt(1)]
+
+
+async def test_an_end_that_is_in_memory_only_is_counted(bench: Bench) -> None:
+    ledger = await bench.start()
+    ledger.begin(opening(1))
+    bench.disk.room_bytes, bench.store.away = 0, True
+    with pytest.raises(JournalUnwritable):
+        ledger.settle(attempt(1))
+    assert ledger.in_memory_only == 1
+    bench.disk.room_bytes, bench.store.away = 1 << 30, False
+    await until(lambda: not ledger.queued)
+    assert ledger.in_memory_only == 0

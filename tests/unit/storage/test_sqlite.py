@@ -7,6 +7,7 @@ import apsw
 import pytest
 
 from farthing.errors import StoreError
+from farthing.storage.protocols import RowsRefused
 from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import APPLICATION_ID, Migration, open_database, shipped_migrations
 from farthing.storage.sqlite.rows import COLUMNS
@@ -113,20 +114,44 @@ async def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:
 async def test_a_batch_that_fails_leaves_nothing_behind(path: Path) -> None:
     store = SqliteStore(path, InPlace())
     await store.open()
-    with pytest.raises(OverflowError):
+    with pytest.raises(RowsRefused):
         await store.append([attempt(2), attempt(3, cost_nanousd=1 << 64)])
     assert await store.known(["att_000002"]) == set()
     assert await store.append([attempt(2)]) == 1
     await store.close()
 
 
-async def test_a_total_that_no_longer_fits_is_refused_and_not_rounded(path: Path) -> None:
+async def test_a_total_that_no_longer_fits_stops_at_the_largest_and_refuses_nothing(path: Path) -> None:
     store = SqliteStore(path, InPlace())
     await store.open()
     await store.append([attempt(2, cost_nanousd=(1 << 63) - 10_000)])
-    with pytest.raises(StoreError):
-        await store.append([attempt(3, cost_nanousd=10_000)])
+    assert await store.append([attempt(3, cost_nanousd=10_000)]) == 1
+    assert await store.append([attempt(4, cost_nanousd=10_000)]) == 1
+    (total,) = await store.daily_totals()
+    assert (total.cost_nanousd, total.attempts) == ((1 << 63) - 1, 4)
+    await store.close()
+
+
+async def test_rows_that_cannot_be_kept_are_told_from_a_store_that_is_away(path: Path) -> None:
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    for wrong in (attempt(2, error_message="\ud800"), attempt(2, outcome=None), attempt(2, http_status="x")):
+        with pytest.raises(RowsRefused, match="refuses these attempts"):
+            await store.append([attempt(3), wrong])
     assert await store.known(["att_000003"]) == set()
+    await store.close()
+
+
+async def test_a_database_that_is_deleted_or_replaced_is_noticed(path: Path) -> None:
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    assert await store.intact()
+    away = path.rename(path.with_name("away"))  # noqa: ASYNC240 - nothing else runs here
+    assert not await store.intact()
+    path.write_bytes(away.read_bytes())  # noqa: ASYNC240 - as above
+    assert not await store.intact()
+    away.rename(path)
+    assert await store.intact()
     await store.close()
 
 

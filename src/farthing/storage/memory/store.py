@@ -41,6 +41,10 @@ class MemoryStore:
             self._totals[key] = _merge(self._totals.get(key), total)
         return len(new)
 
+    async def intact(self) -> bool:
+        """Nobody can take it away."""
+        return True
+
     async def known(self, attempt_ids: Collection[str]) -> set[str]:
         """See `LedgerStore.known`."""
         return {attempt_id for attempt_id in attempt_ids if attempt_id in self._attempts}

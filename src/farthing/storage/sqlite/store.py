@@ -4,6 +4,7 @@ Appending tries the plain insert first and looks for attempts that are kept alre
 case after a crash, never in daily life, and looking costs as much as inserting.
 """
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from itertools import chain, groupby
@@ -14,7 +15,7 @@ import apsw
 import msgspec
 
 from farthing.errors import StoreError
-from farthing.storage.protocols import KeyRecord
+from farthing.storage.protocols import KeyRecord, RowsRefused
 from farthing.storage.sqlite.database import Migration, open_database, open_reader, shipped_migrations, store_error
 from farthing.storage.sqlite.rows import attempt_of, costs_row_of, daily_total_of, row_of
 from farthing.storage.sqlite.sql import query
@@ -23,6 +24,9 @@ from farthing.types.ledger import CostsBy, CostsRow, DailyTotal, add_up
 from farthing.types.offload import Offload
 
 T = TypeVar("T")
+
+_ABOUT_ROWS = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, OverflowError, TypeError, ValueError)
+"""What SQLite and apsw raise of values: a wrong type, a text that is no Unicode, a number beyond 64 bits."""
 
 _AFTER_EVERY_ID = "\U0010ffff"  # sorts behind every character an id can hold
 
@@ -44,12 +48,14 @@ class SqliteStore:
         self._migrations = shipped_migrations() if migrations is None else migrations
         self._writer: apsw.Connection | None = None
         self._reader: apsw.Connection | None = None
+        self._identity: tuple[int, int] | None = None
 
     async def open(self) -> None:
         """See `Store.open`; migrates, having made a copy first."""
         if self._writer is not None:
             return
         self._writer = await self._writes.run(lambda: open_database(self._path, self._migrations))
+        self._identity = await self._writes.run(lambda: _identity(self._path))
         if self._reads is not None:
             self._reader = await self._reads.run(lambda: open_reader(self._path))
 
@@ -64,7 +70,11 @@ class SqliteStore:
 
     async def append(self, attempts: Sequence[Attempt]) -> int:
         """See `LedgerStore.append`."""
-        return await self._write(lambda connection: _append(connection, attempts))
+        return await self._write(lambda connection: self._append_or_refuse(connection, attempts))
+
+    async def intact(self) -> bool:
+        """See `LedgerStore.intact`: SQLite goes on writing into a file that was deleted, and nobody will find it."""
+        return self._identity is not None and self._identity == await self._writes.run(lambda: _identity(self._path))
 
     async def known(self, attempt_ids: Collection[str]) -> set[str]:
         """See `LedgerStore.known`."""
@@ -139,6 +149,13 @@ class SqliteStore:
         counter: int = row[0]
         return counter
 
+    def _append_or_refuse(self, connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
+        try:
+            return _append(connection, attempts)
+        except _ABOUT_ROWS as error:
+            message = f"The ledger's database {str(self._path)!r} refuses these attempts: {error}."
+            raise RowsRefused(message, hint="they are set aside in the journal's folder.") from error
+
     async def _all(self, name: str, bindings: Any) -> list[tuple[Any, ...]]:
         return await self._read(lambda connection: connection.execute(query(name), bindings).fetchall())
 
@@ -188,6 +205,15 @@ def _append(connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
             connection.execute("ROLLBACK")
         raise
     return len(new)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return which file stands at the path, by device and number; `None` where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - os.stat is the call that is meant
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _insert(connection: apsw.Connection, attempts: Sequence[Attempt]) -> None:

@@ -1,4 +1,5 @@
--- Add a batch's sum to its day; a STRICT table refuses a sum that no longer fits 64 bits.
+-- Add a batch's sum to its day. A sum that no longer fits 64 bits turns into a float, which a STRICT table refuses with
+-- the whole batch; so a total stops at the largest integer instead, and verify shows that it did.
 INSERT INTO daily_totals (
     day, key_id, provider, model, attempts, unknown_cost_attempts, estimated_attempts, unknown_usage_attempts,
     input_tokens, output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens,
@@ -7,15 +8,15 @@ INSERT INTO daily_totals (
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 )
 ON CONFLICT (day, key_id, provider, model) DO UPDATE SET
-    attempts = attempts + excluded.attempts,
-    unknown_cost_attempts = unknown_cost_attempts + excluded.unknown_cost_attempts,
-    estimated_attempts = estimated_attempts + excluded.estimated_attempts,
-    unknown_usage_attempts = unknown_usage_attempts + excluded.unknown_usage_attempts,
-    input_tokens = input_tokens + excluded.input_tokens,
-    output_tokens = output_tokens + excluded.output_tokens,
-    cache_read_input_tokens = cache_read_input_tokens + excluded.cache_read_input_tokens,
-    cache_creation_5m_input_tokens = cache_creation_5m_input_tokens + excluded.cache_creation_5m_input_tokens,
-    cache_creation_1h_input_tokens = cache_creation_1h_input_tokens + excluded.cache_creation_1h_input_tokens,
-    reasoning_output_tokens = reasoning_output_tokens + excluded.reasoning_output_tokens,
-    web_search_requests = web_search_requests + excluded.web_search_requests,
-    cost_nanousd = cost_nanousd + excluded.cost_nanousd
+    attempts = min(attempts + excluded.attempts, 9223372036854775807),
+    unknown_cost_attempts = min(unknown_cost_attempts + excluded.unknown_cost_attempts, 9223372036854775807),
+    estimated_attempts = min(estimated_attempts + excluded.estimated_attempts, 9223372036854775807),
+    unknown_usage_attempts = min(unknown_usage_attempts + excluded.unknown_usage_attempts, 9223372036854775807),
+    input_tokens = min(input_tokens + excluded.input_tokens, 9223372036854775807),
+    output_tokens = min(output_tokens + excluded.output_tokens, 9223372036854775807),
+    cache_read_input_tokens = min(cache_read_input_tokens + excluded.cache_read_input_tokens, 9223372036854775807),
+    cache_creation_5m_input_tokens = min(cache_creation_5m_input_tokens + excluded.cache_creation_5m_input_tokens, 9223372036854775807),
+    cache_creation_1h_input_tokens = min(cache_creation_1h_input_tokens + excluded.cache_creation_1h_input_tokens, 9223372036854775807),
+    reasoning_output_tokens = min(reasoning_output_tokens + excluded.reasoning_output_tokens, 9223372036854775807),
+    web_search_requests = min(web_search_requests + excluded.web_search_requests, 9223372036854775807),
+    cost_nanousd = min(cost_nanousd + excluded.cost_nanousd, 9223372036854775807)
