@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.support import Gateway, running_gateway
+from tests.e2e.support import Gateway, free_port, running_gateway
 from tests.e2e.upstream import Script, streamed, upstream, whole
 
 ANSWER = b'{"model":"m","choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":10,"completion_tokens":5}}'
@@ -120,3 +120,21 @@ def test_neither_the_clients_key_nor_ours_comes_out_anywhere(serve: Serve) -> No
     assert key.encode() not in seen[0]
     assert b"x-kept: yes" in seen[0].lower()
     assert "sk-operators-secret" not in (gateway.only_attempt().error_message or "")
+
+
+def test_what_small_bodies_unpack_to_counts_against_the_servers_bound(tmp_path: Path) -> None:
+    packed = gzip.compress(b'{"model":"openai:m","x":"' + b"0" * 900_000 + b'"}')
+    with upstream(whole(ANSWER)) as server:
+        text = f"""
+server: {{port: {free_port()}, max_buffered_mb: 1, max_body_mb: 1}}
+providers: {{openai: {{base_url: "{server.url}/v1", credential: env:KEY}}}}
+"""
+        home = tmp_path / "home"
+        with running_gateway(home, text, KEY="sk") as gateway:
+            key = gateway.new_key()
+            packings = {"content-encoding": "gzip"}
+            assert gateway.post("/v1/chat/completions", packed, key, packings).status == 200
+            larger = gzip.compress(b'{"model":"openai:m","x":"' + b"0" * (1 << 20) + b'"}')
+            assert gateway.post("/v1/chat/completions", larger, key, packings).status == 413
+            for _ in range(3):  # what was held is given back
+                assert gateway.post("/v1/chat/completions", packed, key, packings).status == 200

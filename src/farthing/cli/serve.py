@@ -28,7 +28,7 @@ _OPEN_FILES = 65_536
 _LOCK_PATIENCE_S = 2.0
 """A reading command holds the home while it posts what a crash left; a server that stops, until it is done."""
 
-_GC_THRESHOLDS = (20_000, 20, 50)
+_GC_THRESHOLDS = (20_000, 10, 10)
 """A call makes about 100 tracked objects and no cycles; collecting every seventh call (700) took 4 % of the time."""
 
 

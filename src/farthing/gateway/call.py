@@ -1,5 +1,7 @@
 """What a face hands to the gateway, and what it gets back."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from farthing.gateway.headers import RequestHeaders
@@ -20,6 +22,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     headers: RequestHeaders
     body: bytes
     principal: Principal
+    hold: Callable[[int], None]
+    """Told how many bytes a body was unpacked to; raises where that is too much for the server."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

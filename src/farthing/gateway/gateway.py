@@ -121,7 +121,11 @@ class Gateway:
 
     def _plain_body(self, request: Request) -> bytes:
         encoding = request.headers.told.get(b"content-encoding")
-        return request.body if encoding is None else decode_request(request.body, encoding, self._max_body_bytes)
+        if encoding is None:
+            return request.body
+        body = decode_request(request.body, encoding, self._max_body_bytes)
+        request.hold(len(body))
+        return body
 
     def _refuse_what_cannot_be(self, request: Request, provider: Provider, ref: ModelRef) -> None:
         if provider.known.wire != request.wire:

@@ -109,14 +109,14 @@ class MeteredStream:
             except ProviderError as error:
                 return self._broke_off(self._failure or error)
             if self._meter.terminal and self._answer.complete:
-                self.over = True
+                self._finish()
             if out:
                 return out
         return b""
 
     def stop(self, error: FarthingError | None = None) -> bytes:
         """End the stream now, because the client left or (with `error`) because we must; return what to tell it."""
-        self.over = True
+        self._finish()
         self._answer.cancel()
         if self._attempt.settled is not None:
             return b""
@@ -140,6 +140,12 @@ class MeteredStream:
             push(out)
         return True
 
+    def _finish(self) -> None:
+        """Be over; and untie what would keep stream and answer alive for each other until a collection finds them."""
+        self.over = True
+        self._answer.sink = None
+        self._push = None
+
     def _speaks(self) -> bool:
         return self._meter.has_output or self._meter.terminal
 
@@ -160,7 +166,7 @@ class MeteredStream:
     def _end(self) -> bytes:
         """The provider ended its answer in order: whole, failed as it said itself, or cut all the same."""
         rest = self._meter.rest()
-        self.over = True
+        self._finish()
         if self._attempt.settled is None:
             if not self._meter.reading().finished and not self._meter.failed:
                 return self._broke_off(ProviderCut("the stream ended before its answer was finished"))
@@ -178,7 +184,7 @@ class MeteredStream:
 
     def _broke_off(self, error: ProviderError) -> bytes:
         """The answer failed: settle, and tell the client in its own format. Nobody is told once all was said."""
-        self.over = True
+        self._finish()
         if self._attempt.settled is not None:
             return b""
         self._settle_broken(error)

@@ -19,7 +19,7 @@ from farthing.providers.protocol import Operation
 from farthing.server.faces.anthropic import AnthropicFace
 from farthing.server.faces.openai import OpenAIFace
 from farthing.server.faces.protocol import Action, Face
-from farthing.server.listener import CUT, PUSH, AsgiApp, Receive, Scope, Send
+from farthing.server.listener import CUT, HOLD, PUSH, AsgiApp, Receive, Scope, Send
 from farthing.types.principal import Principal
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,9 @@ class HotApp:
         send: Send,
     ) -> None:
         message = await receive()
-        request = Request(face.name, face.wire, action, scope["query_string"], headers, message["body"], principal)
+        hold = scope["extensions"][HOLD]
+        query, body = scope["query_string"], message["body"]
+        request = Request(face.name, face.wire, action, query, headers, body, principal, hold)
         try:
             reply = await self._gateway.call(request)
         except asyncio.CancelledError as cancelled:

@@ -9,12 +9,16 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from farthing.errors import Overloaded
 from farthing.server.listener import Listener, Scope
 
 if TYPE_CHECKING:
     from farthing.server.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
+
+_BREAKERS = b"\r\n\0"
+"""What no header may hold: it ends a line, here or in a laxer reader behind us."""
 
 STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
 
@@ -74,6 +78,7 @@ class RequestCycle:
                 listener.tasks.discard(self.task)
             self.release()
             self._finish(listener)
+            self.scope = {}  # it holds `push`, which holds this cycle: untied, it goes without a collection
 
     def _finish(self, listener: Listener) -> None:
         if self._done:
@@ -129,6 +134,22 @@ class RequestCycle:
         if connection.paused:
             await connection.drained()
 
+    def hold(self, size: int) -> None:
+        """Count `size` more bytes, of a body that was unpacked, among those in memory until the answer is out.
+
+        Raises:
+            Overloaded: they are over the server's bound.
+        """
+        listener = self._connection.listener
+        self._size += size
+        listener.buffered_bytes += size
+        if listener.buffered_bytes > listener.bounds.max_buffered_bytes:
+            raise Overloaded(
+                f"{listener.bounds.max_buffered_bytes} bytes of request bodies are in memory, which is the bound",
+                hint="try again in a moment",
+                retry_after_s=1,
+            )
+
     def push(self, data: bytes) -> bool:
         """Write a piece of a body whose head is out, now; False, and nothing written, where that cannot be.
 
@@ -145,22 +166,34 @@ class RequestCycle:
         assert not self._started, "an answer has one head"
         self._started = True
         lines = [STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status, self._connection.listener.date_line]
+        rows = len(headers) + 3  # the status line, the date and the empty line
         framed = False
+        no_body = status in (204, 304)
         for name, value in headers:
             if name == b"content-length":
                 framed = True
+                if no_body:
+                    rows -= 1
+                    continue  # some clients would wait for what it promises
             lines += (name, b": ", value, b"\r\n")
-        self._head_only = self.scope["method"] == "HEAD" or status in (204, 304)
+        self._head_only = self.scope["method"] == "HEAD" or no_body
         if not framed and not self._head_only:
             if self._http_11:
                 self._chunked = True
                 lines.append(b"transfer-encoding: chunked\r\n")
+                rows += 1
             else:
                 self.keep_alive = False
         if not self.keep_alive or self._connection.listener.draining:
             lines.append(b"connection: close\r\n")
+            rows += 1
             self.keep_alive = False
         elif not self._http_11:
             lines.append(b"connection: keep-alive\r\n")
+            rows += 1
         lines.append(b"\r\n")
-        self._head = b"".join(lines)
+        self._head = head = b"".join(lines)
+        if head.count(b"\n") != rows or head.count(b"\r") != rows or b"\0" in head:
+            # A header that brings its own line ends could write further headers, or a whole answer of its own.
+            self._started = False
+            self._start(status, [(n.translate(None, _BREAKERS), v.translate(None, _BREAKERS)) for n, v in headers])

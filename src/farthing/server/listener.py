@@ -24,8 +24,13 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 CUT = ("the server stops",)
 """The arguments of the cancellation that `Listener.cut` sends: it tells a handler that no client left."""
 
+HOLD = "farthing.hold"
+"""The ASGI extension by which an unpacked body counts among the bytes in memory; see `RequestCycle.hold`."""
 PUSH = "farthing.push"
 """The ASGI extension by which a stream writes without waking its task; see `RequestCycle.push`."""
+
+MAX_TURNED_AWAY = 64
+"""Connections over the bound that are told so and given time to read it; what comes beyond is dropped unheard."""
 
 SWEEP_S = 0.5
 """How late a deadline may fire; header and body times are seconds, so half a second is near enough."""
@@ -54,6 +59,7 @@ class Listener:
         self.bounds = bounds
         self.clock = clock
         self.connections: set[HttpProtocol] = set()
+        self.turned_away: set[HttpProtocol] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.buffered_bytes = 0
         self.draining = False
@@ -62,17 +68,22 @@ class Listener:
         self._tell_date()
 
     def connected(self, connection: "HttpProtocol", loop: asyncio.AbstractEventLoop) -> bool:
-        """Register a connection; False when there are too many and it must be turned away."""
-        if len(self.connections) >= self.bounds.max_connections:
-            return False
-        self.connections.add(connection)
+        """Register a connection; False when there are too many and it must be turned away, or is dropped already."""
+        taken = len(self.connections) < self.bounds.max_connections
+        if taken:
+            self.connections.add(connection)
+        elif len(self.turned_away) < MAX_TURNED_AWAY:
+            self.turned_away.add(connection)
+        else:
+            connection.abort()
         if self._sweep_handle is None:
             self._sweep_handle = loop.call_later(SWEEP_S, self._sweep, loop)
-        return True
+        return taken
 
     def disconnected(self, connection: "HttpProtocol") -> None:
         """Forget a connection."""
         self.connections.discard(connection)
+        self.turned_away.discard(connection)
 
     def drain(self) -> None:
         """Take no new requests; idle connections close now, busy ones after their answer."""
@@ -90,16 +101,18 @@ class Listener:
         if self._sweep_handle is not None:
             self._sweep_handle.cancel()
             self._sweep_handle = None
-        for connection in list(self.connections):
+        for connection in (*self.connections, *self.turned_away):
             connection.abort()
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        for connection in list(self.connections):
+        for connection in (*self.connections, *self.turned_away):
             if connection.deadline < now:
                 connection.expired()
         self._tell_date()
-        self._sweep_handle = loop.call_later(SWEEP_S, self._sweep, loop) if self.connections else None
+        self._sweep_handle = (
+            loop.call_later(SWEEP_S, self._sweep, loop) if self.connections or self.turned_away else None
+        )
 
     def _tell_date(self) -> None:
         self.date_line = b"date: %b\r\n" % formatdate(self.clock.now_us() / 1_000_000, usegmt=True).encode()

@@ -5,7 +5,10 @@ were answered, and unfinished headers kept open), so this one takes their place.
 application when its body is complete: every route here needs the whole body, and a slow upload then costs a buffer and
 no task. A client that leaves cancels the task that serves it.
 
-One request is served at a time; what is pipelined behind it waits in the socket once `_PIPELINE_BYTES` are here.
+One request is served at a time and little may be pipelined behind it: the end of a connection is only seen by reading
+on, so a client that sends more than `_PIPELINE_BYTES` while it waits is dropped, not paused.
+
+The parser reports trailers as it reports headers, and stops where an upgrade is wished for, before that request's body.
 """
 
 import asyncio
@@ -25,14 +28,16 @@ from farthing.errors import (
     RequestTooLarge,
 )
 from farthing.server.cycle import STATUS_LINES, RequestCycle
-from farthing.server.listener import PUSH, Listener, Scope
+from farthing.server.listener import HOLD, PUSH, Listener, Scope
 
 _PIPELINE_BYTES = 65_536
-"""Bytes of further requests kept while one is served: one header block; pipelining clients are rare."""
+"""Bytes of further requests kept while one is served: one header block; clients that pipeline prompts are unknown."""
 _MAX_PIPELINED = 16
 """Whole requests kept from one read; a read is at most 256 KB, so small ones could be thousands."""
 _DIRECT_BYTES = 16_384
 """A body of which more than this is still to come goes round the parser: agents' prompts do, chats do not."""
+_SMALL_PIECE_BYTES = 512
+"""Pieces of a body below this are kept in one buffer: an object for each would weigh more than what is in it."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _FOREVER = float("inf")
 _LINGER_S = 2.0
@@ -48,8 +53,10 @@ class HttpProtocol(asyncio.Protocol):
         "_body_left",
         "_cycle",
         "_error",
+        "_framing_bytes",
         "_header_bytes",
         "_headers",
+        "_in_body",
         "_in_headers",
         "_length",
         "_loop",
@@ -60,6 +67,7 @@ class HttpProtocol(asyncio.Protocol):
         "_scheme",
         "_server",
         "_transport",
+        "_unbodied_bytes",
         "_url",
         "client",
         "deadline",
@@ -81,8 +89,11 @@ class HttpProtocol(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = 0
         self._in_headers = False
-        self._body: list[bytes] = []
+        self._in_body = False
+        self._body: list[bytes | bytearray] = []
         self._body_bytes = 0
+        self._framing_bytes = 0
+        self._unbodied_bytes = 0
         self._body_left = 0
         self._length = 0
         self._url = b""
@@ -103,6 +114,8 @@ class HttpProtocol(asyncio.Protocol):
         self._server = (here[0], here[1]) if isinstance(here, tuple) else None
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         if not self.listener.connected(self, self._loop):
+            if self._transport.is_closing():
+                return  # too many are being told already
             bound = self.listener.bounds.max_connections
             self._refuse(Overloaded(f"{bound} connections are open, which is the bound", hint="try again later"))
             return
@@ -116,6 +129,7 @@ class HttpProtocol(asyncio.Protocol):
         self.deadline = _FOREVER
         self._release_body()
         self._transport = None
+        del self._parser  # it holds this connection: untied, both go without a collection
         self.resume_writing()
         for waiting in self._queue:
             waiting.release()
@@ -133,8 +147,8 @@ class HttpProtocol(asyncio.Protocol):
         elif self._cycle is not None:
             self._pending.append(data)
             self._pending_bytes += len(data)
-            if self._pending_bytes > _PIPELINE_BYTES and self._transport is not None:
-                self._transport.pause_reading()
+            if self._pending_bytes > _PIPELINE_BYTES:
+                self.abort()  # paused instead, the connection would hide that its client has left
         else:
             self._parse(data)
 
@@ -168,13 +182,17 @@ class HttpProtocol(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; how many there may be is looked at when all are here, how many bytes in `_parse`."""
-        self._headers.append((name.lower(), value))
+        """One header; how many there may be is looked at when all are here, how many bytes in `_parse`.
+
+        Trailers come here too and are dropped: nobody looked at them when the request was let in.
+        """
+        if self._in_headers:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Refuse early what cannot be taken; ask for the body of a client that waits to be asked."""
-        self._in_headers = False
-        self._header_bytes = 0
+        self._in_headers, self._in_body = False, True
+        self._header_bytes = self._framing_bytes = self._unbodied_bytes = 0
         bounds = self.listener.bounds
         self.deadline = self._loop.time() + bounds.body_timeout_s
         if len(self._headers) > bounds.max_headers:
@@ -194,7 +212,13 @@ class HttpProtocol(asyncio.Protocol):
         if self._error is not None:
             return
         listener = self.listener
-        self._body.append(data)
+        pieces = self._body
+        if len(data) >= _SMALL_PIECE_BYTES or not pieces:
+            pieces.append(data)
+        elif isinstance(pieces[-1], bytearray):
+            pieces[-1] += data
+        else:
+            pieces.append(bytearray(data))
         self._body_bytes += len(data)
         listener.buffered_bytes += len(data)
         if self._body_bytes > listener.bounds.max_body_bytes:
@@ -211,10 +235,17 @@ class HttpProtocol(asyncio.Protocol):
         if self._error is not None:
             return
         parser = self._parser
-        body = b"".join(self._body) if len(self._body) != 1 else self._body[0]
+        if self._body_bytes < self._length:
+            return  # the parser stopped at a wish to upgrade; `_parse` takes the body
+        if not self._length and parser.should_upgrade() and any(n == b"transfer-encoding" for n, _ in self._headers):
+            self._error = InvalidRequest(
+                "a chunked body cannot be read behind an upgrade header", hint="send no upgrade header, or a length"
+            )
+            return
+        body = b"".join(self._body)
         cycle = RequestCycle(self, body, parser.should_keep_alive(), parser.get_http_version() == "1.1")
         cycle.scope = self._scope(parser.get_method().decode("latin-1"), cycle)
-        self._body, self._body_bytes, self._length = [], 0, 0
+        self._body, self._body_bytes, self._length, self._in_body = [], 0, 0, False
         if self._cycle is None:
             self._serve(cycle)
         elif len(self._queue) < _MAX_PIPELINED:
@@ -230,7 +261,7 @@ class HttpProtocol(asyncio.Protocol):
         self.deadline = _FOREVER
         if self.paused or self._error is not None:
             self.abort()
-        elif self._cycle is None and (self._in_headers or self._body_bytes or self._header_bytes):
+        elif self._cycle is None and (self._in_headers or self._in_body or self._header_bytes):
             what = "The headers" if self._in_headers else "The body"
             self._refuse(RequestTimeout(f"{what} did not arrive in time", hint="send the request faster"))
         elif self._cycle is None and self._transport is not None:
@@ -253,24 +284,53 @@ class HttpProtocol(asyncio.Protocol):
     # ---- our own steps
 
     def _parse(self, data: bytes) -> None:
-        if self._in_headers or not self._body_bytes:
+        begun, before = self._headers if self._in_body else None, self._body_bytes
+        if begun is None:
             self._header_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # A server may ignore the wish; but the parser is done with HTTP, so this request is the connection's last.
-            for cycle in (self._cycle, *self._queue):
-                if cycle is not None:
-                    cycle.keep_alive = False
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._error = self._error or InvalidRequest(f"this is not HTTP/1.1: {error}", hint="check the client")
         if self._in_headers and self._header_bytes > self.listener.bounds.max_header_bytes:
             bound = self.listener.bounds.max_header_bytes
             self._error = self._error or HeadersTooLarge(f"more than {bound} bytes of headers", hint="send fewer")
-        if self._error is not None and self._cycle is None:
-            self._refuse(self._error)
+        if begun is self._headers and self._in_body and not self._length:
+            self._bound_framing(len(data), self._body_bytes - before)
+        if self._error is not None:
+            if self._cycle is None:
+                self._refuse(self._error)
         elif not self._in_headers and self._length - self._body_bytes > _DIRECT_BYTES and self._cycle is None:
             self._body_left = self._length - self._body_bytes
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Answer as if no upgrade was wished for, which a server may; `rest` is what the parser left."""
+        if self._error is not None:
+            return
+        if self._in_body:
+            self._body_left = self._length
+            self._take_body(rest)
+            return
+        # The parser is done with HTTP and what follows may be something else: this request is the last one.
+        last = self._queue[-1] if self._queue else self._cycle
+        if last is not None:
+            last.keep_alive = False
+
+    def _bound_framing(self, received: int, of_body: int) -> None:
+        """Count what of a chunked body is no body: chunk heads, their extensions, trailers.
+
+        An eighth of the body is what chunks of 50 bytes need. What comes without any body is bounded like headers,
+        because the parser copies a trailer once more with every read.
+        """
+        self._framing_bytes += received - of_body
+        self._unbodied_bytes = 0 if of_body else self._unbodied_bytes + received
+        bound = self.listener.bounds.max_header_bytes
+        if self._unbodied_bytes > bound or self._framing_bytes > bound + self._body_bytes // 8:
+            self._error = self._error or InvalidRequest(
+                f"{self._framing_bytes} bytes of chunk heads and trailers around a body of {self._body_bytes}",
+                hint="send larger chunks, or a content-length",
+            )
 
     def _take_body(self, data: bytes) -> None:
         """Take the rest of a large body as it comes: through the parser each byte would be copied once more."""
@@ -280,7 +340,8 @@ class HttpProtocol(asyncio.Protocol):
         self.on_body(piece)
         if self._error is not None:
             self._body_left = 0
-            self._refuse(self._error)
+            if self._cycle is None:
+                self._refuse(self._error)
         elif not self._body_left:
             self.on_message_complete()
             self._parser = httptools.HttpRequestParser(self)  # the old one still waits for this body
@@ -310,7 +371,7 @@ class HttpProtocol(asyncio.Protocol):
             "client": self.client,
             "server": self._server,
             "state": {},
-            "extensions": {PUSH: cycle.push},
+            "extensions": {PUSH: cycle.push, HOLD: cycle.hold},
         }
 
     def _serve(self, cycle: RequestCycle) -> None:
@@ -340,7 +401,6 @@ class HttpProtocol(asyncio.Protocol):
                 data = b"".join(self._pending)
                 self._pending.clear()
                 self._pending_bytes = 0
-                transport.resume_reading()
                 self._parse(data)
 
     def _refuse(self, error: FarthingError) -> None:

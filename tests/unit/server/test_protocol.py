@@ -111,12 +111,12 @@ async def test_a_request_may_arrive_in_pieces(step: int) -> None:
 async def test_a_large_body_arrives_whole_and_the_request_behind_it_is_served(step: int) -> None:
     body = bytes(range(256)) * 800
     request = b"POST /big HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-    request += b"POST /big HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body) + LAST
+    request += LAST
     async with serving() as (listener, port):
         answer = await talk(port, *(request[i : i + step] for i in range(0, len(request), step)))
         await until(lambda: not listener.connections)
         assert listener.buffered_bytes == 0
-    assert answer.count(b"POST /big " + body) == 2
+    assert answer.count(b"POST /big " + body) == 1
     assert answer.endswith(b"GET /last ")
 
 

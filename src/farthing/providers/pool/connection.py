@@ -250,6 +250,7 @@ class Connection(asyncio.Protocol):
         self._cut(exc)
         self._transport = None
         self._lane.gone(self)
+        del self._parser  # it holds this connection: untied, both go without a collection
 
     def pause_writing(self) -> None:
         """The provider reads slower than we write."""

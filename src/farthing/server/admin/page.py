@@ -7,6 +7,7 @@ imported with the first visit: it costs 30 ms and 3 MB that a gateway without vi
 
 import hashlib
 import hmac
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from html import escape
@@ -29,6 +30,7 @@ COOKIE = "farthing_admin"
 COOKIE_S = 12 * 3600
 """A working day; after that the link is needed again."""
 SHOWN_CALLS = 25
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]*)?")
 _DAY_US = 86_400 * 1_000_000
 _SECURITY = {
     "content-security-policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
@@ -70,6 +72,10 @@ class AdminPage:
     def _cookie(self) -> str:
         return hmac.digest(self._pepper, b"admin cookie" + self._token_digest(), hashlib.sha256).hex()
 
+    def _knows(self, cookie: str) -> bool:
+        # As bytes: texts are only compared where they are ASCII, and a client sends what it likes.
+        return hmac.compare_digest(cookie.encode(errors="replace"), self._cookie().encode())
+
     def _build(self) -> AsgiApp:
         from starlette.applications import Starlette  # noqa: PLC0415 - see the module's docstring
         from starlette.routing import Route  # noqa: PLC0415 - see the module's docstring
@@ -94,7 +100,7 @@ class AdminPage:
                 response = HTMLResponse(
                     _html("Not this name", "<p>Call this page by the address it listens on.</p>"), 421
                 )
-            elif not public and not hmac.compare_digest(request.cookies.get(COOKIE, ""), self._cookie()):
+            elif not public and not self._knows(request.cookies.get(COOKIE, "")):
                 response = HTMLResponse(_html("Who are you?", _LOGIN_HELP), 401)
             else:
                 response = await page(request)
@@ -194,10 +200,10 @@ def _calls(calls: list[list[Attempt]]) -> str:
     return _table("Last calls", ["Began (UTC)", "Model", "Key", "Outcome", "USD", "Call"], rows, "None.")
 
 
-def _host(header: str) -> str:
-    if header.startswith("["):
-        return header.partition("]")[0] + "]"
-    return header.rpartition(":")[0].lower() if ":" in header else header.lower()
+def _host(header: str) -> str | None:
+    """Return the name of a host header without its port; None for what is no host header."""
+    found = _HOST.fullmatch(header)
+    return found[1].lower() if found else None
 
 
 def _html(title: str, body: str) -> str:

@@ -1,0 +1,55 @@
+"""The admin page's door, over a real socket: by which names it may be called, and what a cookie may hold."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from farthing.clock import SystemClock
+from farthing.server.admin.page import AdminPage
+from farthing.server.admin.token import digest_of
+from farthing.storage.sqlite import SqliteStore
+from tests.contracts.ledger_samples import InPlace
+from tests.unit.server.test_protocol import serving, talk
+
+PEPPER = b"p" * 32
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[AdminPage]:
+    store = SqliteStore(tmp_path / "farthing.db", InPlace())
+    await store.open()
+    yield AdminPage(
+        token_digest=lambda: digest_of("fta-token", PEPPER),
+        pepper=PEPPER,
+        store=store,
+        clock=SystemClock(),
+        hosts=frozenset({"localhost", "127.0.0.1", "[::1]"}),
+    )
+    await store.close()
+
+
+async def ask(page: AdminPage, host: bytes, cookie: bytes = b"", path: bytes = b"/admin") -> bytes:
+    async with serving(page) as (_, port):
+        lines = b"GET %b HTTP/1.1\r\nhost: %b\r\ncookie: farthing_admin=%b\r\nconnection: close\r\n\r\n"
+        return await talk(port, lines % (path, host, cookie))
+
+
+@pytest.mark.parametrize("host", [b"localhost", b"LOCALHOST:3000", b"127.0.0.1:80", b"[::1]:3000", b"[::1]"])
+async def test_the_page_answers_to_its_own_names(page: AdminPage, host: bytes) -> None:
+    assert (await ask(page, host)).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    "host", [b"evil.com", b"localhost:evil.com", b"localhost:80:80", b"[::1]evil.com", b"[::1]:x", b"", b"\xff"]
+)
+async def test_the_page_answers_to_no_other_name(page: AdminPage, host: bytes) -> None:
+    assert (await ask(page, host)).startswith(b"HTTP/1.1 421 ")
+
+
+async def test_only_the_cookie_that_the_link_gave_opens_the_page(page: AdminPage) -> None:
+    login = await ask(page, b"localhost", path=b"/admin/login?token=fta-token")
+    cookie = login.partition(b"farthing_admin=")[2].partition(b";")[0]
+    assert (await ask(page, b"localhost", cookie)).startswith(b"HTTP/1.1 200 ")
+    for wrong in (cookie[:-1], b"\xff\xfe", b'"\\377"', "é".encode()):
+        assert (await ask(page, b"localhost", wrong)).startswith(b"HTTP/1.1 401 ")
