@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from farthing.errors import CredentialMissing, FarthingError, MoneyError
-from farthing.server.faces.protocol import Action, RenderedError
+from farthing.errors import FarthingError
+from farthing.server.faces.protocol import Action, RenderedError, error_headers
 from farthing.types.models import ListedModel
 from farthing.types.providers import WireFormat
 
@@ -24,16 +24,9 @@ class OpenAIFace:
         ("GET", "/models"): "list_models",
     }
 
-    def render(self, error: FarthingError, call_id: str | None = None) -> RenderedError:
-        """See `Face.render`. A refusal about money must stop the client: the SDKs retry on 429 and 5xx unless told."""
-        headers = [(b"content-type", b"application/json")]
-        if error.retry_after_s is not None:
-            headers.append((b"retry-after", b"%d" % error.retry_after_s))
-        if isinstance(error, MoneyError | CredentialMissing):
-            headers.append((b"x-should-retry", b"false"))
-        if call_id is not None:
-            headers.append((b"x-farthing-call-id", call_id.encode()))
-        return error.status, headers, self.render_refusal(error.status, error.code, str(error))
+    def render(self, error: FarthingError) -> RenderedError:
+        """See `Face.render`. A refusal about money must stop the client."""
+        return error.status, error_headers(error), self.render_refusal(error.status, error.code, str(error))
 
     def render_refusal(self, status: int, code: str, message: str) -> bytes:
         """See `Face.render_refusal`."""

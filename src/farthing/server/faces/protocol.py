@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from farthing.errors import FarthingError
+from farthing.errors import CredentialMissing, FarthingError, MoneyError
 from farthing.types.models import ListedModel
 from farthing.types.providers import WireFormat
 
@@ -21,7 +21,7 @@ class Face(Protocol):
     wire: WireFormat
     routes: Mapping[tuple[str, str], Action]
 
-    def render(self, error: FarthingError, call_id: str | None = None) -> RenderedError:
+    def render(self, error: FarthingError) -> RenderedError:
         """Return an error of ours in the face's shape, with the status and headers that stop or delay its clients."""
         ...
 
@@ -32,3 +32,13 @@ class Face(Protocol):
     def render_models(self, models: Sequence[ListedModel]) -> bytes:
         """Return a list of models in the face's shape."""
         ...
+
+
+def error_headers(error: FarthingError) -> list[tuple[bytes, bytes]]:
+    """Return the headers that delay or stop a client: the SDKs of both faces retry on 429 and 5xx unless told."""
+    headers = [(b"content-type", b"application/json")]
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after_s))
+    if isinstance(error, MoneyError | CredentialMissing):
+        headers.append((b"x-should-retry", b"false"))
+    return headers
