@@ -44,7 +44,6 @@ prices:
     [
         (b'{"model":"openai:\xff"}', "missing or no text"),
         (b'{"\xff":1,"model":"openai:m"}', "not a JSON object"),
-        (b'{"model":"openai:m","messages":' + b"[" * 5000 + b"]" * 5000 + b"}", "not a JSON object"),
         (b'{"model":"openai:' + b"A" * 3000 + b'"}', "at most 512 characters"),
         (b'{"model":"openai:m\\r\\nset-cookie: evil=1"}', "all of them printable"),
         (b'{"model":"openai:m","stream":1}', "send true or false"),
@@ -57,6 +56,13 @@ def test_an_odd_request_is_refused_in_words(serve: Serve, body: bytes, words: st
     assert answer.status == 400
     assert words in answer.json()["error"]["message"]
     assert "set-cookie" not in answer.headers
+
+
+def test_a_deeply_nested_request_is_refused_or_passed_on_but_breaks_nothing(serve: Serve) -> None:
+    gateway, key = serve(whole(ANSWER))
+    for depth in (500, 5_000, 500_000):  # how deep is too deep differs between versions of Python
+        body = b'{"model":"openai:m","messages":' + b"[" * depth + b"]" * depth + b"}"
+        assert gateway.post("/v1/chat/completions", body, key).status in (200, 400)
 
 
 def test_half_a_surrogate_pair_in_a_request_is_passed_on_as_it_is(serve: Serve) -> None:
