@@ -9,7 +9,6 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from farthing.errors import Overloaded
 from farthing.server.listener import Listener, Scope
 
 if TYPE_CHECKING:
@@ -143,12 +142,8 @@ class RequestCycle:
         listener = self._connection.listener
         self._size += size
         listener.buffered_bytes += size
-        if listener.buffered_bytes > listener.bounds.max_buffered_bytes:
-            raise Overloaded(
-                f"{listener.bounds.max_buffered_bytes} bytes of request bodies are in memory, which is the bound",
-                hint="try again in a moment",
-                retry_after_s=1,
-            )
+        if (error := listener.overloaded()) is not None:
+            raise error
 
     def push(self, data: bytes) -> bool:
         """Write a piece of a body whose head is out, now; False, and nothing written, where that cannot be.

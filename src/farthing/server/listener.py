@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from farthing.clock import Clock
+from farthing.errors import Overloaded
 
 if TYPE_CHECKING:
     from farthing.server.protocol import HttpProtocol
@@ -84,6 +85,17 @@ class Listener:
         """Forget a connection."""
         self.connections.discard(connection)
         self.turned_away.discard(connection)
+
+    def overloaded(self) -> Overloaded | None:
+        """Return the refusal that is due while more bytes are in memory than the bound allows."""
+        bound = self.bounds.max_buffered_bytes
+        if self.buffered_bytes <= bound:
+            return None
+        return Overloaded(
+            f"{bound} bytes of request bodies are in memory, which is the bound",
+            hint="try again in a moment",
+            retry_after_s=1,
+        )
 
     def drain(self) -> None:
         """Take no new requests; idle connections close now, busy ones after their answer."""

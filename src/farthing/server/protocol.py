@@ -224,11 +224,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._body_bytes > listener.bounds.max_body_bytes:
             self._error = self._body_too_large("more")
         elif listener.buffered_bytes > listener.bounds.max_buffered_bytes:
-            self._error = Overloaded(
-                f"{listener.bounds.max_buffered_bytes} bytes of request bodies are in memory, which is the bound",
-                hint="try again in a moment",
-                retry_after_s=1,
-            )
+            self._error = listener.overloaded()
 
     def on_message_complete(self) -> None:
         """Serve the request, or keep it until the one before it has been answered."""
