@@ -10,7 +10,7 @@ import msgspec
 from farthing.types.calls import Attempt, Progress
 from farthing.types.usage import Usage
 
-MAX_COUNT = 1 << 32
+MAX_COUNT = (1 << 32) - 1
 """Four thousand million tokens in one attempt, a thousand times the largest context. Two thousand million such attempts
 fit a total's 64 bits: as many as 10,000 calls a second make in two and a half days."""
 
@@ -30,7 +30,7 @@ _TOTALS = ("input_tokens", "output_tokens")
 def bounded(attempt: Attempt) -> Attempt:
     """Return the attempt with counts and costs that nobody can mean made unknown; most are returned as they are."""
     cost, reported = attempt.cost_nanousd, attempt.reported_cost_nanousd
-    if largest_count(attempt.usage) > MAX_COUNT:
+    if all_counts(attempt.usage) > MAX_COUNT:
         usage = bounded_usage(attempt.usage)
         attempt = msgspec.structs.replace(attempt, usage=usage, cost_nanousd=None, cost_basis="unknown")
     elif cost is not None and cost > MAX_COST_NANOUSD:
@@ -43,7 +43,7 @@ def bounded(attempt: Attempt) -> Attempt:
 def bounded_progress(progress: Progress) -> Progress:
     """Return the checkpoint with its counts and cost mended in the same way."""
     cost = progress.cost_nanousd
-    if largest_count(progress.usage) > MAX_COUNT:
+    if all_counts(progress.usage) > MAX_COUNT:
         return msgspec.structs.replace(progress, usage=bounded_usage(progress.usage), cost_nanousd=None)
     if cost is not None and cost > MAX_COST_NANOUSD:
         return msgspec.structs.replace(progress, cost_nanousd=None)
@@ -61,35 +61,22 @@ def bounded_usage(usage: Usage) -> Usage:
     return msgspec.structs.replace(usage, flags=flags, **changes)
 
 
-def largest_count(usage: Usage) -> int:
-    """Return the largest of the counts; spelled out, because every attempt passes here."""
-    return max(
-        usage.input_tokens or 0,
-        usage.output_tokens or 0,
-        usage.cache_read_input_tokens,
-        usage.cache_creation_5m_input_tokens,
-        usage.cache_creation_1h_input_tokens,
-        usage.input_audio_tokens,
-        usage.cache_read_audio_tokens,
-        usage.reasoning_output_tokens,
-        usage.output_audio_tokens,
-        usage.web_search_requests,
-    )
+def all_counts(usage: Usage) -> int:
+    """Return the bits of all counts together: negative where one is, and beyond a power of two where one is.
 
-
-def least_count(usage: Usage) -> int:
-    """Return the smallest of the counts."""
-    return min(
-        usage.input_tokens or 0,
-        usage.output_tokens or 0,
-        usage.cache_read_input_tokens,
-        usage.cache_creation_5m_input_tokens,
-        usage.cache_creation_1h_input_tokens,
-        usage.input_audio_tokens,
-        usage.cache_read_audio_tokens,
-        usage.reasoning_output_tokens,
-        usage.output_audio_tokens,
-        usage.web_search_requests,
+    Spelled out, because every attempt passes here: `min` and `max` over them take five times as long.
+    """
+    return (
+        (usage.input_tokens or 0)
+        | (usage.output_tokens or 0)
+        | usage.cache_read_input_tokens
+        | usage.cache_creation_5m_input_tokens
+        | usage.cache_creation_1h_input_tokens
+        | usage.input_audio_tokens
+        | usage.cache_read_audio_tokens
+        | usage.reasoning_output_tokens
+        | usage.output_audio_tokens
+        | usage.web_search_requests
     )
 
 

@@ -3,7 +3,7 @@
 A record is one `os.write` to a file opened with O_APPEND: once it returns, the record survives `kill -9`, because it
 lies in the kernel (3 us; an fsync would cost a thousand). It does not survive the power going off before the kernel has
 written it out, which may take half a minute. Only the store fsyncs. So a power cut can lose what is not committed there
-yet: about 20 ms and a commit of calls in daily life, and everything queued or spilled while the database is away.
+yet: about 50 ms and a commit of calls in daily life, and everything queued or spilled while the database is away.
 
 Lines are JSON objects with one member:
 

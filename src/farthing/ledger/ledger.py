@@ -21,7 +21,7 @@ import msgspec
 
 from farthing.clock import Clock
 from farthing.errors import InvalidRequest, JournalUnwritable, StoreError
-from farthing.ledger.bounds import bounded, bounded_progress, least_count, with_plain_texts
+from farthing.ledger.bounds import all_counts, bounded, bounded_progress, with_plain_texts
 from farthing.ledger.journal import MAX_SEGMENT_BYTES, Files, Journal, RecordTooLong, Segment
 from farthing.ledger.journal_reader import Damage
 from farthing.ledger.recovery import PriceAtCrash, Recovered, no_price, post_ends, recover, remove
@@ -33,12 +33,12 @@ from farthing.types.offload import Offload
 
 log = logging.getLogger(__name__)
 
-FLUSH_ROWS = 256
-"""A batch of this size goes at once: larger ones are hardly cheaper (7.1 against 6.5 us a row)."""
-LINGER_S = 0.02
+FLUSH_ROWS = 1024
+"""A batch of this size goes at once; with 256 the process spent 5 us more on a call (60 against 55, measured 2026-11)."""
+LINGER_S = 0.05
 """How long the first attempt of a batch waits for company; `farthing costs` may lag by as much."""
 MAX_BATCH_ROWS = 1024
-"""Most rows in a commit: about 8 ms of the store's thread."""
+"""Most rows in a commit: about 6 ms of the store's thread."""
 MAX_QUEUED = 8192
 """Attempts held in memory for the store, about 16 MB; at 10,000 calls a second the store may pause for 0.8 s."""
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.05, 5.0
@@ -420,7 +420,7 @@ def _checked(attempt: Attempt) -> Attempt:
     assert (cost is None) == (attempt.cost_basis == "unknown"), f"{attempt_id!r} costs {cost}, {attempt.cost_basis}"
     assert cost is None or cost >= 0, f"{attempt_id!r} costs {cost}"
     assert reported is None or reported >= 0, f"{attempt_id!r} is reported to cost {reported}"
-    assert least_count(attempt.usage) >= 0, f"{attempt_id!r} used {attempt.usage}"
+    assert all_counts(attempt.usage) >= 0, f"{attempt_id!r} used {attempt.usage}"
     return bounded(attempt)
 
 

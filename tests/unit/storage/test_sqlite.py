@@ -132,6 +132,16 @@ async def test_a_total_that_no_longer_fits_stops_at_the_largest_and_refuses_noth
     await store.close()
 
 
+async def test_a_batch_whose_own_sum_does_not_fit_is_added_row_by_row(path: Path) -> None:
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    most = (1 << 63) - 1
+    assert await store.append([attempt(2, cost_nanousd=most), attempt(3, cost_nanousd=most), attempt(4)]) == 3
+    (total,) = await store.daily_totals()
+    assert (total.cost_nanousd, total.attempts) == (most, 4)
+    await store.close()
+
+
 async def test_rows_that_cannot_be_kept_are_told_from_a_store_that_is_away(path: Path) -> None:
     store = SqliteStore(path, InPlace())
     await store.open()

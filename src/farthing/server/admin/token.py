@@ -42,4 +42,4 @@ def admin_digest(home: Home, pepper: bytes) -> bytes:
 
 def digest_of(token: str, pepper: bytes) -> bytes:
     """Return a token's digest under the pepper."""
-    return hmac.digest(pepper, b"admin token" + token.encode(), hashlib.sha256)
+    return hmac.digest(pepper, b"admin token" + token.encode("utf-8", "surrogateescape"), hashlib.sha256)

@@ -1,12 +1,27 @@
--- Add a batch's sum to its day. A sum that no longer fits 64 bits turns into a float, which a STRICT table refuses with
+-- Add the rows of a batch, those after :first up to :last, to their days. A sum that no longer fits 64 bits turns into a float, which a STRICT table refuses with
 -- the whole batch; so a total stops at the largest integer instead, and verify shows that it did.
 INSERT INTO daily_totals (
     day, key_id, provider, model, attempts, unknown_cost_attempts, estimated_attempts, unknown_usage_attempts,
     input_tokens, output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens,
     cache_creation_1h_input_tokens, reasoning_output_tokens, web_search_requests, cost_nanousd
-) VALUES (
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 )
+SELECT
+    date(started_at_us / 1000000, 'unixepoch'), key_id, provider, model,
+    count(*),
+    count(*) - count(cost_nanousd),
+    sum(cost_basis = 'estimated'),
+    sum(input_tokens IS NULL OR output_tokens IS NULL),
+    coalesce(sum(input_tokens), 0),
+    coalesce(sum(output_tokens), 0),
+    sum(cache_read_input_tokens),
+    sum(cache_creation_5m_input_tokens),
+    sum(cache_creation_1h_input_tokens),
+    sum(reasoning_output_tokens),
+    sum(web_search_requests),
+    coalesce(sum(cost_nanousd), 0)
+FROM attempts
+WHERE rowid > :first AND rowid <= :last
+GROUP BY started_at_us / 86400000000, key_id, provider, model
 ON CONFLICT (day, key_id, provider, model) DO UPDATE SET
     attempts = min(attempts + excluded.attempts, 9223372036854775807),
     unknown_cost_attempts = min(unknown_cost_attempts + excluded.unknown_cost_attempts, 9223372036854775807),
