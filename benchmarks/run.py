@@ -21,17 +21,20 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.load import Ask, Told, load
 from benchmarks.processes import cpu_us, echo, gateway, nginx, rss_mb, upstream
-from benchmarks.table import HISTORY, Figures, render, write_readme
+from benchmarks.table import HISTORY, SPREAD, Figures, render, write_readme
 
 SCALE = float(os.environ.get("FARTHING_CI_SCALE", "1"))
 SECONDS = max(1.0, 4.0 * SCALE)
 ROUNDS = 5
 GUARD_ROOM = 1.15
 EVENTS = 53
+SCANS = 3_000
 
 SMALL = json.dumps(
     {
@@ -122,7 +125,9 @@ def measure(upstream_port: int) -> Figures:
             used, told = cpu_per_request(served.process, small)
             note("small_us", used)
             note("small_per_s", told.requests / told.seconds)
-            note("large_us", cpu_per_request(served.process, ask(served.port, served.key, LARGE, 64, SECONDS))[0])
+            large = cpu_per_request(served.process, ask(served.port, served.key, LARGE, 64, SECONDS))[0]
+            note("large_added_us", large - used)
+            note("scan_us", scan_us())
             streamed = ask(served.port, served.key, STREAMED, 64, SECONDS, streamed=True)
             note("event_us", cpu_per_request(served.process, streamed)[0] / EVENTS)
             if proxy is not None:
@@ -153,12 +158,25 @@ def measure(upstream_port: int) -> Figures:
         note("import_s", import_s("farthing"))
         note("import_app_s", import_s("farthing.app"))
     figures = {name: statistics.median(values) for name, values in found.items()}
+    figures |= {f"{name}_low": min(values) for name, values in found.items() if name in SPREAD}
+    figures |= {f"{name}_high": max(values) for name, values in found.items() if name in SPREAD}
     if "nginx_large_us" in figures:
         figures["nginx_large_us"] -= figures["nginx_us"]
-    figures["large_added_us"] = figures["large_us"] - figures["small_us"]
     figures["ratio_small"] = figures["small_us"] / figures["echo_us"]
     figures["ratio_event"] = figures["event_us"] / figures["echo_us"]
     return figures
+
+
+def scan_us() -> float:
+    """Return the CPU microseconds of work that never changes: find the members of the large body, in this process.
+
+    It tells a slow minute of a shared machine from a slow gateway.
+    """
+    members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+    began = time.process_time()
+    for _ in range(SCANS):
+        members.decode(LARGE)
+    return (time.process_time() - began) / SCANS * 1e6
 
 
 def import_s(module: str) -> float:

@@ -23,7 +23,10 @@ _ROWS: tuple[tuple[str, str, str, float | None, float | None, float | None], ...
     ("import_s", "import farthing, CPU", "s", 0.3, 0.15, 0.1),
     ("import_app_s", "import farthing.app, the whole house, CPU", "s", 0.3, 0.15, 0.1),
 )
+SPREAD = ("small_us", "event_us", "large_added_us", "scan_us")
+"""Figures of which the best and the worst round are told beside the median."""
 _BESIDE = (
+    ("scan_us", "the machine itself: msgspec alone, finding the members of the 112 KB body"),
     ("echo_us", "bare echo on the same server and Python: CPU per request"),
     ("nginx_us", "nginx as a reverse proxy: CPU per request"),
     ("nginx_event_us", "nginx: CPU per event"),
@@ -43,9 +46,13 @@ def render(figures: Figures, where: dict[str, str]) -> str:
     for name, what, unit, *targets in _ROWS:
         value = figures[name]
         told = [f"{target:g}" if target is not None else "" for target in targets]
-        lines.append(f"| {what} | {_text(value)} {unit} | {' | '.join(told)} | {_reached(name, value, targets)} |")
+        lines.append(
+            f"| {what} | {_text(value)} {unit}{_spread(name, figures)} | {' | '.join(told)} | {_reached(name, value, targets)} |"
+        )
     lines += ["", "Beside it in the same run:", "", "| what | measured |", "|---|---|"]
-    lines += [f"| {what} | {_text(figures[name])} us |" for name, what in _BESIDE if name in figures]
+    lines += [
+        f"| {what} | {_text(figures[name])} us{_spread(name, figures)} |" for name, what in _BESIDE if name in figures
+    ]
     ratios = f"{figures['ratio_small']:.2f}, {figures['ratio_event']:.2f}"
     lines.append(f"| ratio: gateway / echo, per request and per event | {ratios} |")
     return "\n".join(lines)
@@ -53,6 +60,13 @@ def render(figures: Figures, where: dict[str, str]) -> str:
 
 def _text(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
+
+
+def _spread(name: str, figures: Figures) -> str:
+    """Return the best and the worst round in brackets, where they are kept."""
+    if f"{name}_low" not in figures:
+        return ""
+    return f" ({_text(figures[f'{name}_low'])} to {_text(figures[f'{name}_high'])})"
 
 
 def _reached(name: str, value: float, targets: list[float | None]) -> str:
@@ -81,6 +95,8 @@ def write_readme(figures: Figures, where: dict[str, str]) -> None:
                 "`make bench` measures the gateway as its users run it, with key check, journal and ledger switched",
                 "on: pinned to one core, load and a C upstream on another, over loopback with kept connections.",
                 "Absolute figures belong to a machine and a Python; compare CPU microseconds, and ratios in one run.",
+                "Medians of five rounds; in brackets the best and the worst round. On a shared machine the same work",
+                "takes up to 1.7 times as long in a bad minute: the row of the machine itself says which it was.",
                 "",
                 render(figures, where),
                 "",

@@ -147,7 +147,7 @@ class MessagesStreamMeter:
         events = self._splitter.feed(data)
         for event in events:
             self._read(event)
-        return b"".join(events)
+        return events[0] if len(events) == 1 else b"".join(events)
 
     def rest(self) -> bytes:
         """See `StreamMeter.rest`."""

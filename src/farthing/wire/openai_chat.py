@@ -172,6 +172,7 @@ def read_answer(body: bytes, on_text: OnText) -> Reading:
 
 
 _LEAST_CHOICES = 3  # `[]` has none
+_NO_USAGE = (0, 4)  # the lengths of an absent usage, and of `null`
 
 
 def _plain_usage(raw: msgspec.Raw) -> Usage | None:
@@ -303,6 +304,13 @@ class ChatStreamMeter:
 
     def feed(self, data: bytes) -> bytes:
         """See `StreamMeter.feed`."""
+        if (
+            data.startswith(b"data: {")
+            and data.find(b"\n") == len(data) - 2
+            and not self._splitter.held
+            and self._read_plainly(data)
+        ):
+            return data
         events = self._splitter.feed(data)
         if len(events) == 1:
             return events[0] if self._read(events[0]) else b""
@@ -317,6 +325,36 @@ class ChatStreamMeter:
         """See `StreamMeter.reading`. With `n > 1` every choice that has begun must have finished."""
         finished = self.terminal or (bool(self._finished) and self._begun <= self._finished)
         return self._books.reading(finished=finished, usage_final=not self._said_since_usage)
+
+    def _read_plainly(self, event: bytes) -> bool:
+        """Take an event that is a piece of text and nothing else, as nearly all are; False, and nothing taken, else."""
+        try:
+            chunk = _answers.decode(event[6:])
+        except UNREADABLE:
+            return False
+        choices = chunk.choices
+        if not choices or len(choices) != 1 or len(chunk.usage) not in _NO_USAGE or chunk.x_groq is not ABSENT:
+            return False
+        choice = choices[0]
+        delta = choice.delta
+        if delta is None or choice.finish_reason or chunk.error is not ABSENT:
+            return False
+        text = delta.content
+        if not text:
+            text = delta.reasoning_content or delta.reasoning
+        elif delta.reasoning_content or delta.reasoning:
+            return False
+        if not text or not isinstance(text, str) or delta.tool_calls or delta.function_call or delta.refusal:
+            return False
+        self._on_text(text)
+        books = self._books
+        if chunk.model:
+            books.model = chunk.model
+        if chunk.service_tier:
+            books.service_tier = chunk.service_tier
+        self.has_output = self._said_since_usage = True
+        self._begun.add(choice.index)
+        return True
 
     def _read(self, event: bytes) -> bool:
         """Take one event; whether the client gets it."""

@@ -14,22 +14,22 @@ _END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 
 
 class EventSplitter:
-    """Collects bytes until an event is whole."""
+    """Collects bytes until an event is whole; `held` is the beginning of one."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self._rest = b""
+        self.held = b""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the events that `data` completes, each with its blank line."""
-        if self._rest:
-            data = self._rest + data
+        if self.held:
+            data = self.held + data
         elif len(data) > 2 and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
             return [data]  # one whole event, as nearly always while a stream flows
         if b"\r" not in data:
             events = data.split(b"\n\n")
-            self._rest = events.pop()
+            self.held = events.pop()
             whole = [event + b"\n\n" for event in events]
         else:
             whole, start = [], 0
@@ -38,21 +38,22 @@ class EventSplitter:
                     break  # a line feed that belongs to this blank line may still come
                 whole.append(data[start : end.end()])
                 start = end.end()
-            self._rest = data[start:]
-        if len(self._rest) > MAX_EVENT_BYTES:
+            self.held = data[start:]
+        if len(self.held) > MAX_EVENT_BYTES:
             raise ProviderMisbehaved(f"an event of the stream is over {MAX_EVENT_BYTES} bytes and still not whole")
         return whole
 
     def rest(self) -> bytes:
         """Return and forget what came after the last whole event."""
-        rest, self._rest = self._rest, b""
+        rest, self.held = self.held, b""
         return rest
 
 
 def event_data(event: bytes) -> bytes:
     """Return the data of one event, its lines joined; empty where it has none (a comment, a bare name)."""
-    if event.startswith(b"data: ") and event.find(b"\n", 6) == len(event) - 2:
-        return event[6:-2]
+    start = event.find(b"\n") + 1 if event.startswith(b"event: ") else 0
+    if event.startswith(b"data: ", start) and event.find(b"\n", start) == len(event) - 2:
+        return event[start + 6 : -2]
     lines = [line for line in event.splitlines() if line.startswith(b"data")]
     if len(lines) == 1 and lines[0].startswith(b"data:"):
         return lines[0][5:].removeprefix(b" ")

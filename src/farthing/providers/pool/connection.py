@@ -212,7 +212,13 @@ class Connection(asyncio.Protocol):
             if self._finished:
                 del pieces[self._body_pieces :]
             self._overhead_bytes = 0
-            if not self._delivered(answer):
+            sink = answer.sink
+            if (
+                sink is None
+                or answer.arrived  # older bytes come first
+                or not pieces
+                or not sink(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            ):
                 answer.arrived += pieces
                 self._unread_bytes += size
             elif not self._finished and self._bad is None:
@@ -326,13 +332,6 @@ class Connection(asyncio.Protocol):
             self._body_pieces = len(self._pieces)
 
     # ---- our own steps
-
-    def _delivered(self, answer: Answer) -> bool:
-        """Give the pieces to the answer's sink, if it has one that takes them now and nothing older is unread."""
-        sink, pieces = answer.sink, self._pieces
-        if sink is None or answer.arrived or not pieces:
-            return False
-        return sink(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _finish(self, answer: Answer) -> None:
         """Part from a whole answer, and serve again if both sides are where they should be."""
