@@ -46,9 +46,8 @@ def render(figures: Figures, where: dict[str, str]) -> str:
     for name, what, unit, *targets in _ROWS:
         value = figures[name]
         told = [f"{target:g}" if target is not None else "" for target in targets]
-        lines.append(
-            f"| {what} | {_text(value)} {unit}{_spread(name, figures)} | {' | '.join(told)} | {_reached(name, value, targets)} |"
-        )
+        measured = f"{_text(value)} {unit}{_spread(name, figures)}"
+        lines.append(f"| {what} | {measured} | {' | '.join(told)} | {_reached(name, value, targets)} |")
     lines += ["", "Beside it in the same run:", "", "| what | measured |", "|---|---|"]
     lines += [
         f"| {what} | {_text(figures[name])} us{_spread(name, figures)} |" for name, what in _BESIDE if name in figures

@@ -30,8 +30,17 @@ MAX_COMPARED: Final = 200
 MAX_QUOTED_CHARS: Final = 100
 """Of an unknown name in an error message."""
 
-OWN_KIND: Final[dict[WireFormat, str]] = {"openai_chat": "openai", "anthropic_messages": "anthropic"}
-"""The kind of provider that a face means when a name does not say which."""
+OWN_KIND: Final[dict[WireFormat, str]] = {
+    "openai_chat": "openai",
+    "openai_responses": "openai",
+    "openai_completions": "openai",
+    "openai_embeddings": "openai",
+    "anthropic_messages": "anthropic",
+    "gemini": "gemini",
+    "ollama": "ollama",
+}
+"""The kind of provider that a format means when a name does not say which."""
+_AT_HOME: Final[dict[str, WireFormat]] = {kind: wire for wire, kind in reversed(OWN_KIND.items())}
 
 
 class CatalogProvider(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +111,7 @@ class Catalog:
         if self._listing is None:
             self._listing = [ListedModel(alias, ref) for alias, ref in self._aliases.items()]
             for provider in self._providers.values():
-                own_wire: WireFormat = "anthropic_messages" if provider.kind == "anthropic" else "openai_chat"
+                own_wire = _AT_HOME.get(provider.kind, "openai_chat")
                 for model in self._models_of(provider):
                     ref = ModelRef(provider.name, model)
                     self._listing.append(ListedModel(model if self._means(model, own_wire, ref) else str(ref), ref))

@@ -5,7 +5,6 @@ as events. Content types are not believed.
 """
 
 import asyncio
-from typing import assert_never
 
 import msgspec
 
@@ -13,20 +12,21 @@ from farthing.errors import FarthingError, ProviderError, ProviderMisbehaved, Pr
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.call import Reply
 from farthing.gateway.encodings import DecodedAnswer, Readable
+from farthing.gateway.formats import FORMATS
 from farthing.gateway.headers import returned
-from farthing.gateway.metered_stream import ErrorEvent, MeteredStream
+from farthing.gateway.metered_stream import MeteredStream
 from farthing.providers.error_mapping import read_error
 from farthing.providers.pool import Answer
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Outcome
 from farthing.types.providers import WireFormat
-from farthing.wire import anthropic_messages, openai_chat
-from farthing.wire.meter import OnText, Reading, StreamMeter
 
 MAX_ANSWER_BYTES = 64 << 20
 """The largest answer that is not streamed; a completion of 128k tokens with log probabilities is about 20 MB."""
 MAX_ERROR_BYTES = 1 << 20
 """The largest error body that is read; the longest recorded one has 3 KB."""
+_FREE: frozenset[Operation] = frozenset({"count_tokens"})
+"""Operations that cost nothing by their nature."""
 _EVENTS = (b"data:", b"event:", b":", b"id:")
 
 
@@ -63,8 +63,9 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         _refuse_redirect(answer.status, asked.provider.name)
         first, ended = await _first_bytes(readable, asked) if asked.streamed else (b"", False)
         if asked.streamed and not first.lstrip().startswith((b"{", b"[")):
-            meter, error_event = _stream_format(asked.wire, attempt.produced.add, strip_usage=asked.strip_usage)
-            stream = MeteredStream(readable, meter, attempt, error_event)
+            form = FORMATS[asked.wire]
+            meter = form.stream_meter(attempt.produced.add, asked.provider.known.habits, strip_usage=asked.strip_usage)
+            stream = MeteredStream(readable, meter, attempt, form.error_event)
             await stream.open(first, asked.provider.hold_s, ended=ended)
             return Reply(status=answer.status, headers=headers, stream=stream)
         body = first + await readable.read(MAX_ANSWER_BYTES)
@@ -133,35 +134,15 @@ async def _refused(answer: Readable, asked: AskedFor, headers: list[tuple[bytes,
 
 
 def _settle_whole(asked: AskedFor, body: bytes) -> None:
-    attempt = asked.attempt
-    if asked.operation == "count_tokens":
+    attempt, form, habits = asked.attempt, FORMATS[asked.wire], asked.provider.known.habits
+    if asked.operation in _FREE:
         attempt.settle_free()
         return
     attempt.note_first_output()
     if body.lstrip()[:6].startswith(_EVENTS):
-        meter, _ = _stream_format(asked.wire, attempt.produced.add, strip_usage=False)
+        meter = form.stream_meter(attempt.produced.add, habits, strip_usage=False)
         meter.feed(body)
         meter.rest()
         attempt.settle_whole(meter.reading())
     else:
-        attempt.settle_whole(_read_whole(asked.wire, body, attempt.produced.add))
-
-
-def _stream_format(wire: WireFormat, on_text: OnText, *, strip_usage: bool) -> tuple[StreamMeter, ErrorEvent]:
-    match wire:
-        case "openai_chat":
-            return openai_chat.ChatStreamMeter(on_text, strip_usage=strip_usage), openai_chat.error_event
-        case "anthropic_messages":
-            return anthropic_messages.MessagesStreamMeter(on_text), anthropic_messages.error_event
-        case _:
-            assert_never(wire)
-
-
-def _read_whole(wire: WireFormat, body: bytes, on_text: OnText) -> Reading:
-    match wire:
-        case "openai_chat":
-            return openai_chat.read_answer(body, on_text)
-        case "anthropic_messages":
-            return anthropic_messages.read_answer(body, on_text)
-        case _:
-            assert_never(wire)
+        attempt.settle_whole(form.read_answer(body, attempt.produced.add, habits))

@@ -18,6 +18,12 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     face: str
     wire: WireFormat
     operation: Operation
+    model: str | None
+    """The model, where the path names it; else the body does."""
+    streamed: bool | None
+    """Whether a stream was asked for, where that is not for the body to say."""
+    streams_by_default: bool
+    """What a body without `stream` means."""
     query: bytes
     headers: RequestHeaders
     body: bytes

@@ -38,6 +38,10 @@ MAX_STREAM_BYTES = 1 << 30
 """The most that a compressed stream may unpack to."""
 
 
+_USAGE_ON_REQUEST: frozenset[WireFormat] = frozenset({"openai_chat", "openai_completions"})
+"""Formats whose streams tell usage where `stream_options` asks for it."""
+
+
 class Gateway:
     """Serves calls; one per process."""
 
@@ -70,13 +74,17 @@ class Gateway:
         """
         body = self._plain_body(request)
         envelope = Envelope(body)
-        asked = envelope.model()
+        asked = envelope.model() if request.model is None else request.model
         ref = await self._resolve(asked, request.wire)
         provider = self._providers[ref.provider]
         self._refuse_what_cannot_be(request, provider, ref)
-        streamed = request.operation != "count_tokens" and envelope.flag("stream")
-        pieces, strip_usage = self._splice(envelope, asked, ref, provider, streamed=streamed)
-        head = provider.request_head(request.operation, request.query, request.headers.lines, sum(map(len, pieces)))
+        streamed = request.streamed
+        if streamed is None:
+            streamed = envelope.flag("stream", absent=request.streams_by_default)
+        pieces, strip_usage = self._splice(envelope, request, ref, provider, streamed=streamed)
+        head = provider.request_head(
+            request.operation, request.query, request.headers.lines, sum(map(len, pieces)), ref.model
+        )
         call_id = self._ids.new("call")
         attribution = attribute(request.principal, request.headers.told, envelope)
         attempt = self._attempts.begin(
@@ -106,7 +114,11 @@ class Gateway:
     async def models(self, wire: WireFormat) -> list[ListedModel]:
         """Return the models that a client of this format may ask for."""
         await self._live_models.refresh()
-        return [model for model in self._catalog.listing() if self._providers[model.ref.provider].known.wire == wire]
+        return [model for model in self._catalog.listing() if self._providers[model.ref.provider].known.speaks(wire)]
+
+    async def model(self, asked: str, wire: WireFormat) -> ListedModel:
+        """Return the model that a client of this format means by a name; raises `ModelNotFound`."""
+        return ListedModel(asked, await self._resolve(asked, wire))
 
     # ---- before the provider
 
@@ -128,7 +140,7 @@ class Gateway:
         return body
 
     def _refuse_what_cannot_be(self, request: Request, provider: Provider, ref: ModelRef) -> None:
-        if provider.known.wire != request.wire:
+        if not provider.known.speaks(request.wire):
             raise NotServed(
                 f"'{ref}' speaks {provider.known.wire} and this path {request.wire}; translation is not built yet",
                 hint="ask a model of a provider that speaks the client's own format",
@@ -144,14 +156,14 @@ class Gateway:
         return self._attempts.prices.find(provider.name, provider.known.price_key, ref.model, now) is not None
 
     def _splice(
-        self, envelope: Envelope, asked: str, ref: ModelRef, provider: Provider, *, streamed: bool
+        self, envelope: Envelope, request: Request, ref: ModelRef, provider: Provider, *, streamed: bool
     ) -> tuple[list[bytes], bool]:
         """Return the body to send, in pieces, and whether a usage chunk will come that the client did not ask for."""
         changes: dict[str, bytes] = {}
-        if ref.model != asked:
+        if request.model is None and ref.model != envelope.text("model"):
             changes["model"] = msgspec.json.encode(ref.model)
         strip_usage = False
-        if streamed and provider.asks_for_usage:
+        if streamed and provider.asks_for_usage and request.wire in _USAGE_ON_REQUEST:
             options = envelope.value("stream_options") if "stream_options" in envelope else None
             if not (isinstance(options, dict) and options.get("include_usage") is True):
                 strip_usage = True

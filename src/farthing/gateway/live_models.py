@@ -9,8 +9,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-import msgspec
-
 from farthing.catalog.catalog import Catalog
 from farthing.errors import FarthingError
 from farthing.providers.pool import Pool, Timeouts
@@ -30,14 +28,6 @@ MAX_NAMES = 5_000
 """Ten times the longest known list."""
 
 _TIMEOUTS = Timeouts(connect_s=ASK_S, first_byte_s=ASK_S, idle_s=ASK_S, total_s=ASK_S)
-
-
-class _Row(msgspec.Struct):
-    id: str
-
-
-class _List(msgspec.Struct):
-    data: list[_Row]
 
 
 class LiveModels:
@@ -87,9 +77,7 @@ class LiveModels:
             finally:
                 answer.cancel()
             if answer.status == 200:
-                rows = msgspec.json.decode(body, type=_List).data
-                self._catalog.learn(
-                    provider.name, [row.id for row in rows[:MAX_NAMES] if len(row.id) <= MAX_MODEL_CHARS]
-                )
+                names = provider.model_names(body)
+                self._catalog.learn(provider.name, [name for name in names[:MAX_NAMES] if len(name) <= MAX_MODEL_CHARS])
         except (FarthingError, *UNREADABLE) as error:
             log.info("provider %s did not list its models: %s", provider.name, error)

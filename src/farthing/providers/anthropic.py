@@ -26,11 +26,13 @@ _DEFAULT_VERSION = b"anthropic-version: 2023-06-01\r\n"
 class Anthropic(OpenAICompatible):
     """A configured Anthropic, or anything that speaks like it."""
 
-    def request_head(self, operation: Operation, query: bytes, headers: bytes, body_bytes: int) -> bytes:
+    def request_head(
+        self, operation: Operation, query: bytes, headers: bytes, body_bytes: int, model: str = ""
+    ) -> bytes:
         """See `Provider.request_head`; a client that names no version gets the one that every SDK sends."""
         if b"anthropic-version:" not in headers:
             headers += _DEFAULT_VERSION
-        return super().request_head(operation, query, headers, body_bytes)
+        return super().request_head(operation, query, headers, body_bytes, model)
 
 
 def create(settings: ProviderSettings, known: KnownProvider, credential: Credential) -> Anthropic:

@@ -3,7 +3,9 @@
 A vendor with behaviour of its own is a file; whoever merely has another address and another key variable is a row here.
 """
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
+
+import msgspec
 
 from farthing.config.schema import ProviderSettings
 from farthing.errors import CredentialMissing, NotServed
@@ -42,6 +44,17 @@ KNOWN = (
         price_key="mistral",
     ),
 )
+
+
+class _Row(msgspec.Struct):
+    id: str
+
+
+class _List(msgspec.Struct):
+    data: list[_Row]
+
+
+_lists = msgspec.json.Decoder(_List)
 
 PATHS: dict[Operation, tuple[bytes, bytes]] = {
     "chat.completions": (b"POST", b"/chat/completions"),
@@ -90,8 +103,10 @@ class OpenAICompatible:
             for operation, (method, path) in paths.items()
         }
 
-    def request_head(self, operation: Operation, query: bytes, headers: bytes, body_bytes: int) -> bytes:
-        """See `Provider.request_head`."""
+    def request_head(
+        self, operation: Operation, query: bytes, headers: bytes, body_bytes: int, model: str = ""
+    ) -> bytes:
+        """See `Provider.request_head`; a path with a place for the model gets its name there."""
         if self._missing is not None:
             raise CredentialMissing(
                 f"provider '{self.name}' has no credential: {self._missing}",
@@ -101,11 +116,17 @@ class OpenAICompatible:
             start, always = self._starts[operation]
         except KeyError:
             raise NotServed(f"provider '{self.name}' has no {operation}") from None
+        if b"{model}" in start:
+            start = start.replace(b"{model}", quote(model, safe="").encode())
         if query:
             start = b"%b?%b" % (start, query)
         if body_bytes:
             return b"%b%b%bcontent-length: %d\r\n\r\n" % (start, always, headers, body_bytes)
         return b"%b%b%b\r\n" % (start, always, headers)
+
+    def model_names(self, body: bytes) -> list[str]:
+        """See `Provider.model_names`."""
+        return [row.id for row in _lists.decode(body).data]
 
     def redacted(self, body: bytes) -> bytes:
         """See `Provider.redacted`."""

@@ -8,8 +8,26 @@ from farthing.providers.pool import Origin, Timeouts
 from farthing.types.providers import KnownProvider
 from farthing.types.secret import Secret
 
-Operation = Literal["chat.completions", "messages", "count_tokens", "models"]
-"""What can be asked of a provider; a provider refuses (`NotServed`) what its wire format does not have."""
+Operation = Literal[
+    "chat.completions",
+    "responses",
+    "completions",
+    "embeddings",
+    "messages",
+    "count_tokens",
+    "generate_content",
+    "stream_generate_content",
+    "embed_content",
+    "batch_embed_contents",
+    "ollama_chat",
+    "ollama_generate",
+    "ollama_embed",
+    "ollama_embeddings",
+    "ollama_show",
+    "models",
+]
+"""What can be asked of a provider; a provider refuses (`NotServed`) what it does not have. `count_tokens` is asked in
+whatever format the provider is at home in."""
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -30,12 +48,18 @@ class Provider(Protocol):
     hold_s: float
     asks_for_usage: bool
 
-    def request_head(self, operation: Operation, query: bytes, headers: bytes, body_bytes: int) -> bytes:
+    def request_head(
+        self, operation: Operation, query: bytes, headers: bytes, body_bytes: int, model: str = ""
+    ) -> bytes:
         """Return a whole HTTP request head, blank line included, with our credential in it.
 
-        `headers` are ready header lines to pass on; they hold no credential, no host and no length. Raises
+        `model` is for formats that name it in the path. `headers` are ready header lines to pass on; they hold no credential, no host and no length. Raises
         `CredentialMissing` where the provider needs one that is not there.
         """
+        ...
+
+    def model_names(self, body: bytes) -> list[str]:
+        """Return the names in the provider's list of models; raises `UNREADABLE` errors where it is none."""
         ...
 
     def redacted(self, body: bytes) -> bytes:

@@ -15,10 +15,9 @@ from farthing.gateway.call import Reply, Request
 from farthing.gateway.gateway import Gateway
 from farthing.gateway.headers import RequestHeaders
 from farthing.gateway.metered_stream import Push
-from farthing.providers.protocol import Operation
 from farthing.server.faces.anthropic import AnthropicFace
 from farthing.server.faces.openai import OpenAIFace
-from farthing.server.faces.protocol import Action, Face
+from farthing.server.faces.protocol import Face, Route
 from farthing.server.listener import CUT, HOLD, PUSH, AsgiApp, Receive, Scope, Send
 from farthing.types.principal import Principal
 
@@ -26,12 +25,13 @@ log = logging.getLogger(__name__)
 
 _OPENAI, _ANTHROPIC = OpenAIFace(), AnthropicFace()
 _FACES: tuple[Face, ...] = (_OPENAI, _ANTHROPIC)
-_ROUTES: dict[tuple[str, str], tuple[Face, Action]] = {
-    route: (face, action) for face in _FACES for route, action in face.routes.items()
+_ROUTES: dict[tuple[str, str], tuple[Face, Route]] = {
+    at: (face, route) for face in _FACES for at, route in face.routes.items()
 }
 _METHODS: dict[str, str] = {path: method for method, path in _ROUTES}
-_NOT_SERVED = ("/v1/realtime", "/v1/assistants", "/v1/threads", "/v1/images", "/v1/audio", "/v1/videos")
+_BEGINNINGS = tuple({f"/{path.split('/')[1]}/" for path in _METHODS})
 _KEY_PATH = "/k/"
+_JSON = (b"content-type", b"application/json")
 
 
 class HotApp:
@@ -48,14 +48,15 @@ class HotApp:
         if path.startswith(_KEY_PATH):
             token, slash, rest = path[len(_KEY_PATH) :].partition("/")
             path = slash + rest
-        route = _ROUTES.get((scope["method"], path))
-        if route is None:
-            if token is None and not path.startswith("/v1/") and path not in _METHODS:
+        method = scope["method"]
+        found = _ROUTES.get((method, path)) or _match(method, path)
+        if found is None:
+            if token is None and not path.startswith(_BEGINNINGS) and path not in _METHODS:
                 await self._pages(scope, receive, send)
             else:
                 await self._no_route(scope, path, send)
             return
-        face, action = route
+        face, route = found
         try:
             headers = RequestHeaders(scope["headers"])
             token = token if token is not None else _client_token(headers.told)
@@ -64,27 +65,44 @@ class HotApp:
             except InvalidKey:
                 principal = await self._keys.look_again(token)
             headers.hide(token if isinstance(token, bytes) else token.encode())
-            if action == "list_models":
-                await self._list_models(_face_of(scope, face), send)
-                return
-            await self._call(face, action, scope, headers, principal, receive, send)
+            match route.action:
+                case "list_models" | "show_model":
+                    await self._show_models(_face_of(scope, face), route, send)
+                case "fixed":
+                    await _send_body(200, [_JSON], route.fixed, send)
+                case _:
+                    await self._call(face, route, scope, headers, principal, receive, send)
         except FarthingError as error:
             await _send_error(_face_of(scope, face), error, send)
 
     async def _call(
         self,
         face: Face,
-        action: Operation,
+        route: Route,
         scope: Scope,
         headers: RequestHeaders,
         principal: Principal,
         receive: Receive,
         send: Send,
     ) -> None:
+        assert route.action != "list_models"
+        assert route.action != "show_model"
+        assert route.action != "fixed"
         message = await receive()
         hold = scope["extensions"][HOLD]
-        query, body = scope["query_string"], message["body"]
-        request = Request(face.name, face.wire, action, query, headers, body, principal, hold)
+        request = Request(
+            face.name,
+            route.wire,
+            route.action,
+            route.model,
+            route.streamed,
+            route.streams_by_default,
+            scope["query_string"],
+            headers,
+            message["body"],
+            principal,
+            hold,
+        )
         try:
             reply = await self._gateway.call(request)
         except asyncio.CancelledError as cancelled:
@@ -96,20 +114,35 @@ class HotApp:
         else:
             await _send_whole(face, reply, send)
 
-    async def _list_models(self, face: Face, send: Send) -> None:
-        body = face.render_models(await self._gateway.models(face.wire))
-        await _send_body(200, [(b"content-type", b"application/json")], body, send)
+    async def _show_models(self, face: Face, route: Route, send: Send) -> None:
+        # The shared path is routed as OpenAI's; the face that was meant knows its own format.
+        wire = route.wire if face is not _ANTHROPIC else "anthropic_messages"
+        if route.action == "show_model":
+            assert route.model is not None
+            body = face.render_model(await self._gateway.model(route.model, wire))
+        else:
+            body = face.render_models(await self._gateway.models(wire))
+        await _send_body(200, [_JSON], body, send)
 
     async def _no_route(self, scope: Scope, path: str, send: Send) -> None:
         error: FarthingError
         if path in _METHODS:
             error = MethodNotAllowed(f"{scope['method']} {path} is not a method here", hint=f"use {_METHODS[path]}")
-        elif path.startswith(_NOT_SERVED):
+        elif any(path.startswith(face.not_served) for face in _FACES):
             error = NotServed(f"{path} is outside what Farthing serves", hint="call the provider itself for it")
         else:
             known = ", ".join(sorted(_METHODS))
             error = RouteNotFound(f"there is nothing at {path}", hint=f"known paths: {known}")
         await _send_error(_face_of(scope, _OPENAI), error, send)
+
+
+def _match(method: str, path: str) -> tuple[Face, Route] | None:
+    """Find a path with a model's name in it."""
+    for face in _FACES:
+        route = face.match(method, path)
+        if route is not None:
+            return face, route
+    return None
 
 
 def _client_token(told: Mapping[bytes, bytes]) -> bytes:

@@ -4,14 +4,24 @@ from typing import Literal
 
 import msgspec
 
-WireFormat = Literal["openai_chat", "anthropic_messages"]
-"""The format a provider speaks; a face that speaks the same one is passed through."""
+from farthing.types.usage import UsageHabits
+
+WireFormat = Literal[
+    "openai_chat",
+    "openai_responses",
+    "openai_completions",
+    "openai_embeddings",
+    "anthropic_messages",
+    "gemini",
+    "ollama",
+]
+"""A format that providers speak; a path that speaks one of a provider's own formats is passed through."""
 
 
 class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of provider: its defaults, which settings may overrule.
 
-    `stream_usage` says whether a stream reports usage only when asked (`ask`: we ask, and keep the extra chunk from a
+    `wire` is the format it is at home in, `also` are further ones that it speaks. `stream_usage` says whether a stream reports usage only when asked (`ask`: we ask, and keep the extra chunk from a
     client that did not) or always. `price_key` is the provider's name in the price snapshot, `None` where there is no
     price list for it.
     """
@@ -22,3 +32,9 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     credential_env: str | None
     stream_usage: Literal["ask", "always"] = "always"
     price_key: str | None = None
+    also: tuple[WireFormat, ...] = ()
+    habits: UsageHabits = UsageHabits()
+
+    def speaks(self, wire: WireFormat) -> bool:
+        """Whether calls in this format can be passed through to it."""
+        return wire == self.wire or wire in self.also

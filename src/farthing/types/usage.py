@@ -20,6 +20,15 @@ UsageFlag = Literal[
 ]
 
 
+class UsageHabits(msgspec.Struct, frozen=True, kw_only=True):
+    """How the usage that a provider reports differs from what its format means.
+
+    `reasoning_outside`: the output's count leaves reasoning out (xAI: 77 written, 256 reasoned, 496 read, 829 in all).
+    """
+
+    reasoning_outside: bool = False
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Tokens and fees of one attempt; parts are inclusive, unknown totals are `None`."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from farthing.types.usage import Usage
+from farthing.types.usage import Usage, UsageHabits
 from farthing.wire.lenient import decode
 from farthing.wire.meter import ABSENT, Counts, OnText, Reading, decode_exact, error_text, present
 from farthing.wire.sse import EventSplitter, event_data
@@ -47,6 +47,7 @@ class _Event(msgspec.Struct, gc=False):
     error: msgspec.Raw = ABSENT
 
 
+_USUAL = UsageHabits()
 _events = msgspec.json.Decoder(_Event)
 _messages = msgspec.json.Decoder(_Message)
 
@@ -84,7 +85,7 @@ def read_usage(usage: Any) -> Usage | None:
     )
 
 
-def read_answer(body: bytes, on_text: OnText) -> Reading:
+def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = _USUAL) -> Reading:  # noqa: ARG001 - nobody has any here
     """Read a whole, not streamed, message; `on_text` is told its content only where it reports no usage."""
     try:
         message = decode(_messages, body)
@@ -130,7 +131,7 @@ class MessagesStreamMeter:
         "terminal",
     )
 
-    def __init__(self, on_text: OnText) -> None:
+    def __init__(self, on_text: OnText, habits: UsageHabits = _USUAL, *, strip_usage: bool = False) -> None:  # noqa: ARG002 - the format tells usage unasked, and nobody has habits in it
         self.has_output = False
         self.terminal = False
         self.failed = False
@@ -233,3 +234,6 @@ def _tier(usage: Any) -> str | None:
         return "fast"
     tier = usage.get("service_tier")
     return tier if isinstance(tier, str) else None
+
+
+stream_meter = MessagesStreamMeter

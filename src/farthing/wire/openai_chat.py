@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from farthing.types.usage import Usage
+from farthing.types.usage import Usage, UsageHabits
 from farthing.wire.lenient import UNREADABLE, decode
 from farthing.wire.meter import (
     ABSENT,
@@ -24,6 +24,8 @@ from farthing.wire.meter import (
     present,
 )
 from farthing.wire.sse import EventSplitter, event_data
+
+_USUAL = UsageHabits()
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -118,7 +120,7 @@ _plain_usages = msgspec.json.Decoder(_PlainUsage)
 _loose = msgspec.json.Decoder(_Loose)
 
 
-def read_usage(usage: Any) -> Usage | None:
+def read_usage(usage: Any, habits: UsageHabits = _USUAL) -> Usage | None:
     """Return the usage in our shape; `None` where there is nothing to read. Never raises."""
     if not isinstance(usage, dict) or not usage:
         return None
@@ -135,6 +137,8 @@ def read_usage(usage: Any) -> Usage | None:
     if total is not None and input_tokens is not None and output_tokens is None:
         output_tokens = max(0, total - input_tokens)
     reasoning = counts.part(completion, "reasoning_tokens")
+    if habits.reasoning_outside and output_tokens is not None:
+        output_tokens += reasoning
     if total is not None and (input_tokens or 0) + (output_tokens or 0) != total:
         counts.flag("total_disagrees")
     elif total is not None and output_tokens is not None and reasoning > output_tokens:
@@ -159,15 +163,15 @@ def read_usage(usage: Any) -> Usage | None:
     )
 
 
-def read_answer(body: bytes, on_text: OnText) -> Reading:
+def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = _USUAL) -> Reading:
     """Read a whole, not streamed, completion; `on_text` is told its text only where it reports no usage."""
     try:
         facts = _facts.decode(body)
     except UNREADABLE:
-        return _read_closely(body, on_text)
+        return _read_closely(body, on_text, habits)
     usage = _plain_usage(facts.usage)
     if usage is None or present(facts.error) is not None or len(facts.choices) < _LEAST_CHOICES:
-        return _read_closely(body, on_text)
+        return _read_closely(body, on_text, habits)
     return Reading(usage=usage, model_served=facts.model, service_tier=facts.service_tier, finished=True)
 
 
@@ -206,8 +210,8 @@ def _plain_usage(raw: msgspec.Raw) -> Usage | None:
     )
 
 
-def _read_closely(body: bytes, on_text: OnText) -> Reading:
-    books = _Books()
+def _read_closely(body: bytes, on_text: OnText, habits: UsageHabits) -> Reading:
+    books = _Books(habits)
     answer = _decode(body)
     if answer is None:
         return Reading(finished=False)
@@ -229,9 +233,10 @@ def error_event(code: str, message: str) -> bytes:
 class _Books:
     """The parts of an answer that say something about it; the last of each counts."""
 
-    __slots__ = ("error", "model", "service_tier", "usage")
+    __slots__ = ("_habits", "error", "model", "service_tier", "usage")
 
-    def __init__(self) -> None:
+    def __init__(self, habits: UsageHabits) -> None:
+        self._habits = habits
         self.model: str | None = None
         self.service_tier: str | None = None
         self.usage: bytes | None = None
@@ -260,7 +265,7 @@ class _Books:
         usage = decode_exact(self.usage) if self.usage is not None else None
         code, message = error_text(decode_exact(self.error)) if self.error is not None else (None, None)
         return Reading(
-            usage=read_usage(usage),
+            usage=read_usage(usage, self._habits),
             usage_final=usage_final,
             model_served=self.model,
             service_tier=self.service_tier,
@@ -290,12 +295,12 @@ class ChatStreamMeter:
         "terminal",
     )
 
-    def __init__(self, on_text: OnText, *, strip_usage: bool = False) -> None:
+    def __init__(self, on_text: OnText, habits: UsageHabits = _USUAL, *, strip_usage: bool = False) -> None:
         self.has_output = False
         self.terminal = False
         self.failed = False
         self._begun: set[int] = set()
-        self._books = _Books()
+        self._books = _Books(habits)
         self._finished: set[int] = set()
         self._on_text = on_text
         self._said_since_usage = False
@@ -442,3 +447,6 @@ def _decode_loosely(data: bytes) -> _Answer | None:
 
 def _raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
+
+
+stream_meter = ChatStreamMeter

@@ -68,15 +68,17 @@ class Envelope:
         except UNREADABLE:
             return None
 
-    def flag(self, name: str) -> bool:
-        """Return a member that is `true` or `false`, absent and null being false.
+    def flag(self, name: str, *, absent: bool = False) -> bool:
+        """Return a member that is `true` or `false`; absent and null are `absent`.
 
         Raises:
             InvalidRequest: it is anything else; some providers would take `1` or `"true"` for true, and others not.
         """
         raw = self._members.get(name)
         value = b"null" if raw is None else bytes(raw)
-        if value in (b"false", b"null"):
+        if value == b"null":
+            return absent
+        if value == b"false":
             return False
         if value == b"true":
             return True

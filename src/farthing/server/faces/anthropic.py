@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from farthing.errors import FarthingError
-from farthing.server.faces.protocol import Action, RenderedError, error_headers
+from farthing.server.faces.protocol import RenderedError, Route, error_headers
 from farthing.types.models import ListedModel
-from farthing.types.providers import WireFormat
 
 _TYPES = {
     401: "authentication_error",
@@ -25,11 +24,15 @@ class AnthropicFace:
     """What the Anthropic SDKs and Claude Code expect."""
 
     name = "anthropic"
-    wire: WireFormat = "anthropic_messages"
-    routes: Mapping[tuple[str, str], Action] = {
-        ("POST", "/v1/messages"): "messages",
-        ("POST", "/v1/messages/count_tokens"): "count_tokens",
+    routes: Mapping[tuple[str, str], Route] = {
+        ("POST", "/v1/messages"): Route(action="messages", wire="anthropic_messages"),
+        ("POST", "/v1/messages/count_tokens"): Route(action="count_tokens", wire="anthropic_messages", streamed=False),
     }
+    not_served: tuple[str, ...] = ("/v1/messages/batches", "/v1/files", "/v1/organizations")
+
+    def match(self, method: str, path: str) -> Route | None:  # noqa: ARG002 - the paths that it shares are found by the OpenAI face
+        """See `Face.match`: it has none of its own; its list of models shares a path with the OpenAI face."""
+        return None
 
     def render(self, error: FarthingError) -> RenderedError:
         """See `Face.render`. Claude Code stops at 402 and 403 and keeps retrying at 429 and 5xx."""
@@ -42,7 +45,7 @@ class AnthropicFace:
 
     def render_models(self, models: Sequence[ListedModel]) -> bytes:
         """See `Face.render_models`."""
-        rows = [{"type": "model", "id": m.id, "display_name": m.id, "created_at": _EPOCH} for m in models]
+        rows = [_row(model) for model in models]
         return msgspec.json.encode(
             {
                 "data": rows,
@@ -51,3 +54,11 @@ class AnthropicFace:
                 "last_id": rows[-1]["id"] if rows else None,
             }
         )
+
+    def render_model(self, model: ListedModel) -> bytes:
+        """See `Face.render_model`."""
+        return msgspec.json.encode(_row(model))
+
+
+def _row(model: ListedModel) -> dict[str, str]:
+    return {"type": "model", "id": model.id, "display_name": model.id, "created_at": _EPOCH}

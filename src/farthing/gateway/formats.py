@@ -1,0 +1,31 @@
+"""The wire formats that answers come in, by name: how each is read while it flows by, and how it ends in an error."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from farthing.types.providers import WireFormat
+from farthing.types.usage import UsageHabits
+from farthing.wire import anthropic_messages, openai_chat
+from farthing.wire.meter import OnText, Reading, StreamMeter
+
+
+class Format(Protocol):
+    """What a module of `wire/` offers for the answers of one format."""
+
+    def read_answer(self, body: bytes, on_text: OnText, habits: UsageHabits) -> Reading:
+        """Read an answer that was not streamed; `on_text` is told its text only where it reports no usage."""
+        ...
+
+    def stream_meter(self, on_text: OnText, habits: UsageHabits, *, strip_usage: bool) -> StreamMeter:
+        """Return what reads a stream; with `strip_usage` it keeps back the usage that only we had asked for."""
+        ...
+
+    def error_event(self, code: str, message: str) -> bytes:
+        """Return what tells a client that its stream ended badly."""
+        ...
+
+
+FORMATS: Mapping[WireFormat, Format] = {
+    "openai_chat": openai_chat,
+    "anthropic_messages": anthropic_messages,
+}
