@@ -53,8 +53,8 @@ class Provider(Protocol):
     ) -> bytes:
         """Return a whole HTTP request head, blank line included, with our credential in it.
 
-        `model` is for formats that name it in the path. `headers` are ready header lines to pass on; they hold no credential, no host and no length. Raises
-        `CredentialMissing` where the provider needs one that is not there.
+        `model` is for formats that name it in the path. `headers` are ready header lines to pass on; they hold no
+        credential, no host and no length. Raises `CredentialMissing` where the provider needs one that is not there.
         """
         ...
 

@@ -21,9 +21,9 @@ WireFormat = Literal[
 class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of provider: its defaults, which settings may overrule.
 
-    `wire` is the format it is at home in, `also` are further ones that it speaks. `stream_usage` says whether a stream reports usage only when asked (`ask`: we ask, and keep the extra chunk from a
-    client that did not) or always. `price_key` is the provider's name in the price snapshot, `None` where there is no
-    price list for it.
+    `wire` is the format it is at home in, `also` are further ones that it speaks. `stream_usage` says whether a stream
+    reports usage only when asked (`ask`: we ask, and keep the extra chunk from a client that did not) or always.
+    `price_key` is the provider's name in the price snapshot, `None` where there is no price list for it.
     """
 
     kind: str
