@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export FARTHING_CI_SCALE ?= 1
 
 CORE_STAMP := $(shell (cat requirements/core.txt pyproject.toml; command -v $(PYTHON); $(PYTHON) -VV) 2>/dev/null | cksum | cut -d' ' -f1)
-DEV_STAMP  := $(shell (cat requirements/core.txt requirements/dev.txt pyproject.toml; command -v $(PYTHON); $(PYTHON) -VV) 2>/dev/null | cksum | cut -d' ' -f1)
+DEV_STAMP  := $(shell (cat requirements/core.txt requirements/dev.txt requirements/oracles.txt pyproject.toml; command -v $(PYTHON); $(PYTHON) -VV) 2>/dev/null | cksum | cut -d' ' -f1)
 
 
 .DEFAULT_GOAL := help
@@ -39,6 +39,8 @@ $(VENV)/.core-%: | python-ok
 $(VENV)/.dev-%: $(VENV)/.core-$(CORE_STAMP)
 	@echo "Adding the development tools to $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@# Only its price table is read, so what it would bring along stays away.
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/oracles.txt
 	@touch $@
 
 .PHONY: core dev
@@ -75,8 +77,8 @@ bench: dev  ## Measure; the table is printed (ARGS="--record" keeps it)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 lock:  ## Make the lock files anew (needs uv)
-	@for f in core dev; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url requirements/$$f.in -o requirements/$$f.txt; done
+	@for f in core dev "oracles --no-deps"; do set -- $$f; uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url $$2 requirements/$$1.in -o requirements/$$1.txt; done
 
 clean:  ## Remove what the commands above have made
 	@rm -rf $(VENV) .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov

@@ -1,50 +1,30 @@
 """Compile the price list: genai-prices' data becomes whole numbers under src/farthing/catalog/data/prices.
 
-    python tools/compile_prices.py            write the files; lists every price that had to be rounded
+    python tools/compile_prices.py            write the files; lists every price that was rounded or is not priced
     python tools/compile_prices.py --check    exit 1 if the committed files are not what the installed version gives
 
 genai-prices (MIT, see NOTICE) is a development dependency: importing it costs about 90 MB and its calculator 100 us per
-price, so the product carries what it knows and not what it does. Some of its data was added up in floating point
-(0.13999999999999999); 12 significant digits undo that. One model per line, so that a new version can be read as a diff.
+price, so the product carries what it knows and not what it does. The compiling is the product's own, which
+`farthing prices refresh` uses too; here the package is only turned back into what its project publishes.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from genai_prices import types as source
 from genai_prices.data import providers as source_providers
-from genai_prices.data_units import unit_data
+
+from farthing.catalog.published import CompiledList, compile_list
 
 DATA = Path(__file__).resolve().parent.parent / "src" / "farthing" / "catalog" / "data" / "prices"
 NAME = "genai-prices"
 SOURCE = "https://github.com/pydantic/genai-prices"
 LICENCE = "MIT"
-
-PARTS = {
-    "input_mtok": "input",
-    "output_mtok": "output",
-    "cache_read_mtok": "cache_read",
-    "cache_write_mtok": "cache_write_5m",  # the list's plain price for writing is the one for the default lifetime
-    "cache_write_5m_mtok": "cache_write_5m",
-    "cache_write_1h_mtok": "cache_write_1h",
-    "input_audio_mtok": "input_audio",
-    "cache_audio_read_mtok": "cache_read_audio",
-    "output_audio_mtok": "output_audio",
-    "output_reasoning_mtok": "reasoning",
-    "requests_kcount": "request",
-    "web_searches_kcount": "web_search",
-}
-"""The kinds that a `Usage` counts, by our names; the other kinds go into the files under the list's own names."""
-
-PER = {unit["price_key"]: int(unit["per"]) for unit in unit_data.values()}
-TWELVE_DIGITS = Context(prec=12, rounding=ROUND_HALF_EVEN)
 
 
 def main() -> int:
@@ -52,8 +32,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compile the price list.")
     parser.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
     arguments = parser.parse_args()
-    rounded: list[str] = []
-    files = compiled_files(rounded)
+    compiled = compile_list(published(source_providers))
+    files = compiled_files(compiled)
     if arguments.check:
         wrong = differences(files)
         for line in wrong:
@@ -64,28 +44,34 @@ def main() -> int:
         (DATA / name).unlink(missing_ok=True)
     for name, text in files.items():
         (DATA / name).write_text(text, encoding="utf-8", newline="\n")
-    for line in rounded:
+    for line in compiled.rounded:
         print(line)
-    models = sum(len(provider.models) for provider in source_providers)
+    for what, times in sorted(compiled.left_out.items()):
+        print(f"not priced, {times} times: {what}")
     size = sum(len(text) for text in files.values())
-    print(f"{len(files) - 1} providers, {models} models, {size:,} bytes, {len(rounded)} prices rounded")
+    told = f"{len(compiled.rounded)} prices rounded"
+    print(f"{len(compiled.providers)} providers, {compiled.models} models, {size:,} bytes, {told}")
     return 0
 
 
-def compiled_files(rounded: list[str] | None = None) -> dict[str, str]:
-    """Return every file's text by its name; what had to be rounded is told in `rounded`."""
-    told = [] if rounded is None else rounded
-    files = {f"{provider.id}.json": _provider_text(provider, told) for provider in source_providers}
+def compiled_files(compiled: CompiledList) -> dict[str, str]:
+    """Return every file's text by its name."""
+    files = {f"{provider}.json": text for provider, text in compiled.providers.items()}
     index = {
         "name": NAME,
         "version": version(NAME),
         "date": _compiled_on(version(NAME)),
         "source": SOURCE,
         "licence": LICENCE,
-        "providers": sorted(provider.id for provider in source_providers),
+        "providers": sorted(compiled.providers),
     }
     files["index.json"] = json.dumps(index, indent=1) + "\n"
     return files
+
+
+def published(providers: list[source.Provider]) -> bytes:
+    """Return the list as the project publishes it, prices as exact text."""
+    return json.dumps([_provider(provider) for provider in providers], ensure_ascii=False).encode()
 
 
 def differences(files: dict[str, str]) -> list[str]:
@@ -118,138 +104,43 @@ def _compiled_on(current: str) -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def _provider_text(provider: source.Provider, rounded: list[str]) -> str:
-    lines = [
-        '{"provider":' + _json(provider.id),
-        '"fallback":' + _json(provider.fallback_model_providers or []),
-        '"names":' + _json(_names(provider)),
-        '"patterns":[' + ",\n".join(map(_json, _patterns(provider))) + "]",
-        '"models":[' + ",\n".join(_json(_model(provider, model, rounded)) for model in provider.models) + "]}",
-    ]
-    return ",\n".join(lines) + "\n"
+def _provider(provider: source.Provider) -> dict[str, Any]:
+    return {
+        "id": provider.id,
+        "fallback_model_providers": provider.fallback_model_providers,
+        "models": [_model(model) for model in provider.models],
+    }
 
 
-def _names(provider: source.Provider) -> dict[str, int]:
-    """Return each literal name, in lower case, and the number of the first model that answers to it."""
-    literals: set[str] = set()
-    for model in provider.models:
-        literals.update(c.equals.lower() for c in _alternatives(model.match) if isinstance(c, source.ClauseEquals))
-        # An id is a name where it answers to itself, and not the beginning of a family's names.
-        if model.is_match(model.id) and not model.id.endswith(("-", ".", ":")):
-            literals.add(model.id.lower())
-    names: dict[str, int] = {}
-    for literal in sorted(literals):
-        names[literal] = next(number for number, model in enumerate(provider.models) if model.is_match(literal))
-    return names
-
-
-def _patterns(provider: source.Provider) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, model in enumerate(provider.models):
-        for clause in _alternatives(model.match):
-            if not isinstance(clause, source.ClauseEquals):
-                yield number, _clause(clause)
-
-
-def _alternatives(clause: Any) -> Iterator[Any]:
-    if isinstance(clause, source.ClauseOr):
-        for inner in clause.or_:
-            yield from _alternatives(inner)
-    else:
-        yield clause
+def _model(model: source.ModelInfo) -> dict[str, Any]:
+    prices = model.prices
+    return {
+        "id": model.id,
+        "match": _clause(model.match),
+        "prices": _prices(prices) if isinstance(prices, source.ModelPrice) else [_priced(price) for price in prices],
+        "price_variants": [{"when": variant.when, **_priced(variant)} for variant in model.price_variants or ()],
+    }
 
 
 def _clause(clause: Any) -> dict[str, Any]:
-    match clause:
-        case source.ClauseStartsWith():
-            return {"starts_with": clause.starts_with.lower()}
-        case source.ClauseEndsWith():
-            return {"ends_with": clause.ends_with.lower()}
-        case source.ClauseContains():
-            return {"contains": clause.contains.lower()}
-        case source.ClauseEquals():
-            return {"equals": clause.equals.lower()}
-        case source.ClauseRegex():
-            return {"regex": clause.regex}
-        case source.ClauseAnd():
-            return {"every": [_clause(inner) for inner in clause.and_]}
-    raise TypeError(f"a kind of clause that we do not know: {clause!r}")
+    ((name, value),) = vars(clause).items()
+    return {name.rstrip("_"): [_clause(inner) for inner in value] if isinstance(value, list) else value}
 
 
-def _model(provider: source.Provider, model: source.ModelInfo, rounded: list[str]) -> dict[str, Any]:
-    where = f"{provider.id}/{model.id}"
-    conditional = (
-        [source.ConditionalPrice(prices=model.prices)]
-        if isinstance(model.prices, source.ModelPrice)
-        else list(model.prices)
-    )
-    if model.id.endswith(":free") and all(not _prices(where, price.prices, []) for price in conditional):
-        # The list gives no prices both to what is free and to what nobody knows; this ending is the vendors' own mark.
-        free = source.ModelPrice(input_mtok=Decimal(0), output_mtok=Decimal(0))
-        conditional = [source.ConditionalPrice(prices=free)]
-    compiled: dict[str, Any] = {
-        "id": model.id,
-        "periods": [
-            {"prices": _prices(where, price.prices, rounded), **_when(price.constraint)} for price in conditional
-        ],
-    }
-    variants = [
-        {"kind": kind, "value": value, "prices": _prices(where, variant.prices, rounded), **_when(variant.constraint)}
-        for variant in model.price_variants or ()
-        for kind, value in [_only(variant.when)]
-    ]
-    if variants:
-        compiled["variants"] = variants
-    return compiled
+def _priced(price: source.ConditionalPrice | source.PriceVariant) -> dict[str, Any]:
+    constraint = price.constraint and {name: moment.isoformat() for name, moment in vars(price.constraint).items()}
+    return {"prices": _prices(price.prices), "constraint": constraint}
 
 
-def _only(when: dict[str, str]) -> tuple[str, str]:
-    ((kind, value),) = when.items()  # a variant with two conditions would be news, and must be looked at
-    return kind, value
+def _prices(prices: source.ModelPrice) -> dict[str, Any]:
+    return {key: _price(value) for key, value in vars(prices).items() if value is not None}
 
 
-def _when(constraint: Any) -> dict[str, Any]:
-    match constraint:
-        case None:
-            return {}
-        case source.StartDateConstraint():
-            return {"when": {"since": constraint.start_date.isoformat()}}
-        case source.TimeOfDateConstraint():
-            return {"when": {"daily_s": [_second(constraint.start_time), _second(constraint.end_time)]}}
-    raise TypeError(f"a kind of constraint that we do not know: {constraint!r}")
-
-
-def _second(time: Any) -> int:
-    assert time.utcoffset() is None or not time.utcoffset(), f"{time} is not UTC"
-    return int(time.hour * 3600 + time.minute * 60 + time.second)
-
-
-def _prices(where: str, prices: source.ModelPrice, rounded: list[str]) -> dict[str, list[list[int]]]:
-    compiled: dict[str, list[list[int]]] = {}
-    for key, value in prices.__dict__.items():
-        if value is None:
-            continue
-        part = PARTS.get(key, key)
-        assert part not in compiled, f"{where} has two prices for {part}"
-        if isinstance(value, source.TieredPrices):
-            # The list's tiers begin above `start`; ours begin at a number of tokens.
-            steps = [(0, value.base), *((tier.start + 1, tier.price) for tier in value.tiers)]
-        else:
-            steps = [(0, value)]
-        compiled[part] = [_step(f"{where} {key}", start, usd, PER[key], rounded) for start, usd in steps]
-    return dict(sorted(compiled.items()))
-
-
-def _step(where: str, start: int, usd: Decimal, per: int, rounded: list[str]) -> list[int]:
-    exact = usd.scaleb(12)
-    whole = TWELVE_DIGITS.plus(exact).to_integral_value(ROUND_HALF_EVEN)
-    if whole != exact:
-        rounded.append(f"rounded: {where} {usd} -> {whole.scaleb(-12).normalize():f}")
-    # Most prices are for a million, so that is left unsaid.
-    return [start, int(whole)] if per == 1_000_000 else [start, int(whole), per]
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def _price(value: Any) -> Any:
+    if isinstance(value, source.TieredPrices):
+        tiers = [{"start": tier.start, "price": str(tier.price)} for tier in value.tiers]
+        return {"base": str(value.base), "tiers": tiers}
+    return str(value)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import msgspec
 
 from farthing.cli import root
 from farthing.config import schema
-from farthing.config.schema import ProviderSettings, ServerSettings, Settings, Timeouts
+from farthing.config.schema import OpenRouterAttribution, ProviderSettings, ServerSettings, Settings, Timeouts
 from farthing.errors import ConfigError
 from farthing.providers.registry import known_providers
 
@@ -40,15 +40,21 @@ def settings_page() -> str:
         "\n## providers\n",
         "Each has a name of your choice; a known provider under its own name needs only a credential. While none is",
         "named, every known one whose key is in the environment is used.\n",
-        _table(ProviderSettings, {"credential": "`env:NAME`, `file:/path` or `none`", "timeouts": "see below"}),
+        _table(
+            ProviderSettings,
+            {"credential": "`env:NAME`, `file:/path` or `none`", "timeouts": "see below", "attribution": "see below"},
+        ),
         "\n### Known kinds\n",
         _kinds(),
         "\n### timeouts\n",
         _table(Timeouts, {}),
+        "\n### attribution\n",
+        _table(OpenRouterAttribution, {}),
         "\n## prices\n",
         "Rows win over the built-in list, the first that fits counts. `model` is `provider:model`, where `*` stands",
-        "for any text. Per million tokens: `input`, `output`, `cache_read`, `cache_write_5m`, `cache_write_1h`; for",
-        "each one: `request`, `web_search`. What a row does not name costs what `input` or `output` costs.\n",
+        "for any text. Per million tokens: `input`, `output`, `cache_read`, `cache_write_5m`, `cache_write_1h`,",
+        "`input_audio`, `output_audio`, `input_image`, `output_image`, `reasoning`; for each one: `request`,",
+        "`web_search`. What a row does not name costs what `input` or `output` costs. See [prices](prices.md).\n",
         "```yaml",
         "prices:",
         '  - {model: "lab:*", input: 0, output: 0}',

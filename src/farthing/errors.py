@@ -23,6 +23,7 @@
     └── OperatorError              ours or the operator's to mend
         ├── ConfigError                the settings are wrong (file, line, path, value, what is allowed)
         ├── HomeLocked                 another process serves this home
+        ├── PriceListUnusable          a price list is broken, hostile or newer than this program
         ├── StoreError                 the ledger's database cannot be used
         ├── JournalUnwritable      503  nothing is forwarded that could not be billed
         ├── CredentialMissing      503  the provider has no credential
@@ -190,6 +191,10 @@ class HomeLocked(OperatorError):
     """Another process serves this home."""
 
     code = "home_locked"
+
+
+class PriceListUnusable(OperatorError):
+    """A price list cannot be used; the message says what is wrong and where. Nothing was changed."""
 
 
 class StoreError(OperatorError):

@@ -124,6 +124,8 @@ def full_attempt(number: int) -> Attempt:
             cache_read_audio_tokens=7,
             reasoning_output_tokens=8,
             output_audio_tokens=9,
+            input_image_tokens=5,
+            output_image_tokens=2,
             web_search_requests=10,
             flags=("cache_exceeds_input", "reasoning_exceeds_output"),
         ),

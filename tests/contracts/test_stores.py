@@ -128,6 +128,21 @@ async def test_costs_are_grouped(store: Store, by: str, groups: list[str | None]
     assert {row.cost_nanousd for row in rows} == {1001, 5_000_000}
 
 
+async def test_the_largest_difference_to_a_reported_cost_is_over_attempts_where_both_are_known(store: Store) -> None:
+    await store.append(
+        [
+            attempt(1, cost_nanousd=1_010, reported_cost_nanousd=1_000),
+            attempt(2, cost_nanousd=900, reported_cost_nanousd=1_000),
+            attempt(3, cost_nanousd=5_000, reported_cost_nanousd=0),
+            attempt(4, cost_nanousd=None, cost_basis="unknown", reported_cost_nanousd=1),
+            attempt(5, cost_nanousd=7),
+        ]
+    )
+    (row,) = await store.costs(None)
+    assert (row.comparable_attempts, row.largest_difference_ppm) == (3, 100_000)
+    assert (row.comparable_cost_nanousd, row.reported_cost_nanousd) == (6_910, 2_000)
+
+
 async def test_a_costs_row_says_what_it_is_silent_about(store: Store) -> None:
     await store.append(
         [
@@ -144,6 +159,8 @@ async def test_a_costs_row_says_what_it_is_silent_about(store: Store) -> None:
     assert (row.unknown_cost_attempts, row.estimated_attempts, row.unknown_usage_attempts) == (1, 2, 1)
     assert (row.reported_cost_nanousd, row.comparable_cost_nanousd) == (911, 1001 + 10**15)
     assert row.reported_only_nanousd == 50
+    assert row.comparable_attempts == 2
+    assert row.largest_difference_ppm == (1 << 63) - 1  # beyond what a store keeps
     assert (row.cache_read_input_tokens, row.cache_creation_input_tokens) == (123, 9)
     assert (row.input_tokens, row.output_tokens, row.reasoning_output_tokens, row.web_search_requests) == (
         201,

@@ -46,13 +46,15 @@ _AT_HOME: Final[dict[str, WireFormat]] = {kind: wire for wire, kind in reversed(
 class CatalogProvider(msgspec.Struct, frozen=True, kw_only=True):
     """A configured provider, as far as names go.
 
-    `price_key` is its name in the price list, and `models` are further names known from the settings.
+    `price_key` is its name in the price list, `foreign` are beginnings of names there that it does not serve, and
+    `models` are further names known from the settings.
     """
 
     name: str
     kind: str
     price_key: str | None = None
     models: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
 
 class Catalog:
@@ -136,8 +138,13 @@ class Catalog:
         raise self._not_found(asked)
 
     def _has(self, provider: CatalogProvider, model: str) -> bool:
-        if model in self._given[provider.name] or model in self._learned.get(provider.name, ()):
+        learned = self._learned.get(provider.name, ())
+        # Ollama lists `llama3:latest` and takes `llama3` for it; nobody else ends a name so.
+        if model in self._given[provider.name] or model in learned or f"{model}:latest" in learned:
             return True
+        # Cerebras' price list also spells its models `cerebras:name`; that is our prefix, and no name to send.
+        if model.startswith((f"{provider.name}:", *provider.foreign)):
+            return False
         return self._knows(provider.price_key, model)
 
     def _by_prefix(self, asked: str) -> ModelRef | None:
@@ -155,7 +162,8 @@ class Catalog:
     def _models_of(self, provider: CatalogProvider) -> Iterable[str]:
         """Return each known name once: from the settings, from the provider itself, from the price list."""
         learned = self._learned.get(provider.name, {})
-        return dict.fromkeys((*provider.models, *learned, *self._names(provider.price_key)))
+        listed = [name for name in self._names(provider.price_key) if not name.startswith(provider.foreign)]
+        return dict.fromkeys((*provider.models, *learned, *listed))
 
     def _means(self, name: str, face_wire: WireFormat, ref: ModelRef) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Find the price of a model: the operator's own rows first, then the compiled price list.
+"""Find the price of a model: the operator's own rows first, then the price list with what we know better laid over it.
 
 A name that neither knows has no price: `None`, never 0. What surprised us: the model that answers is often not the
 one that was asked for, and an operator writes a row for the name in their client. So both names are tried on the rows
@@ -6,7 +6,11 @@ before the list is looked at.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from farthing.catalog.corrections import corrected
+from farthing.catalog.name_patterns import fits
+from farthing.catalog.price_lists import open_price_lists
 from farthing.catalog.snapshot import (
     ANTHROPIC,
     PricedModel,
@@ -25,6 +29,9 @@ _MOST_NAMES = 2_048
 _LONGEST_NAME = 256
 """Longer names are looked up but not remembered (the longest in the list has 94), so the memory has a ceiling too."""
 
+OPENROUTER = "openrouter"
+"""The list's name for the provider that has a list of its own."""
+
 _FREE = PriceSheet(
     id="free", bands=bands_of(Prices(input=(Step(0, 0),), output=(Step(0, 0),), web_search=(Step(0, 0),))), free=True
 )
@@ -33,9 +40,17 @@ _FREE = PriceSheet(
 class PriceBook:
     """Knows what models cost; cheap to ask again, and asked from one thread."""
 
-    def __init__(self, overrides: Sequence[PriceOverride] = (), snapshot: Snapshot | None = None) -> None:
+    def __init__(
+        self,
+        overrides: Sequence[PriceOverride] = (),
+        snapshot: Snapshot | None = None,
+        *,
+        openrouter: Snapshot | None = None,
+    ) -> None:
+        """`openrouter` is what OpenRouter itself lists; it is asked before `snapshot`, about its own models only."""
         self._overrides = tuple(overrides)
         self._snapshot = snapshot or bundled_snapshot()
+        self._openrouter = openrouter
         self._found: dict[tuple[str, str | None, str, str | None, bool], PricedModel | PriceSheet | None] = {}
 
     def find(
@@ -69,11 +84,17 @@ class PriceBook:
 
     def knows(self, price_key: str | None, model: str) -> bool:
         """Whether the list has this very name, as such or with a date or `latest` behind it."""
-        return price_key is not None and self._snapshot.knows(price_key, model)
+        return price_key is not None and any(source.knows(price_key, model) for source in self._sources(price_key))
 
     def names(self, price_key: str | None) -> tuple[str, ...]:
         """Return the names of a provider's models in the list, sorted; for listings and nearest names."""
-        return self._snapshot.names(price_key) if price_key is not None else ()
+        if price_key is None:
+            return ()
+        return tuple(sorted({name for source in self._sources(price_key) for name in source.names(price_key)}))
+
+    def providers(self) -> tuple[str, ...]:
+        """Return the list's names of providers."""
+        return self._snapshot.index.providers
 
     def _look_up(
         self,
@@ -86,17 +107,35 @@ class PriceBook:
         names = (model,) if asked is None or asked == model else (model, asked)
         for name in names:
             for row in self._overrides:
-                if _fits(row.pattern, f"{provider}:{name}"):
+                if fits(row.pattern, f"{provider}:{name}"):
                     return _sheet_of(row, anthropic=price_key == ANTHROPIC)
         if free:
             return _FREE
         if price_key is None:
             return None
         for name in names:
-            found = self._snapshot.find(price_key, name)
-            if found is not None:
-                return found
+            for source in self._sources(price_key):
+                found = source.find(price_key, name)
+                if source is self._snapshot:
+                    found = corrected(price_key, name, found, source.index.id)
+                if found is not None:
+                    return found
         return None
+
+    def _sources(self, price_key: str) -> tuple[Snapshot, ...]:
+        if self._openrouter is not None and price_key == OPENROUTER:
+            return self._openrouter, self._snapshot
+        return (self._snapshot,)
+
+
+def price_book(overrides: Sequence[PriceOverride], folder: Path) -> PriceBook:
+    """Return the prices that hold in a home whose lists are kept in `folder`.
+
+    Raises:
+        PriceListUnusable: one of its lists is broken or gone.
+    """
+    lists = open_price_lists(folder)
+    return PriceBook(overrides, lists.prices, openrouter=lists.openrouter)
 
 
 def _sheet_of(row: PriceOverride, *, anthropic: bool) -> PriceSheet:
@@ -110,26 +149,14 @@ def _sheet_of(row: PriceOverride, *, anthropic: bool) -> PriceSheet:
             cache_read=steps(row.cache_read),
             cache_write_5m=steps(row.cache_write_5m),
             cache_write_1h=steps(row.cache_write_1h),
+            input_audio=steps(row.input_audio),
+            output_audio=steps(row.output_audio),
+            input_image=steps(row.input_image),
+            output_image=steps(row.output_image),
+            reasoning=steps(row.reasoning),
             request=steps(row.request),
             web_search=steps(row.web_search),
         ),
         anthropic=anthropic,
     )
     return PriceSheet(id=row.origin, bands=bands, free=is_free(bands))
-
-
-def _fits(pattern: str, text: str) -> bool:
-    """Whether `text` is `pattern`, where each `*` stands for any text. Linear: names come from clients."""
-    first, *rest = pattern.split("*")
-    if not rest:
-        return text == pattern
-    *middle, last = rest
-    if not text.startswith(first) or not text.endswith(last):
-        return False
-    at, end = len(first), len(text) - len(last)
-    for part in middle:
-        found = text.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return at <= end

@@ -8,11 +8,11 @@ flagged:
 - a part larger than its total: the total was meant without it, so both are charged in full;
 - cache reads and writes that only together are larger: the same tokens were read and written, both are charged,
   and what was read afresh is the input less the larger of the two (OpenRouter bills Gemini like that);
-- audio that leaves too little room for what was cached: all of it counts as read afresh.
+- audio or images that leave too little room for what was cached: all of it counts as read afresh.
 """
 
 from farthing.types.money import UnitPrice, round_half_even, total_nanousd
-from farthing.types.prices import RATE_PER, Band, Cost, CostFlag, CostLine, PriceSheet, Rates
+from farthing.types.prices import RATE_PER, Band, Cost, CostFlag, CostLine, PriceSheet
 from farthing.types.usage import Usage
 
 _NANOUSD = RATE_PER * 1_000  # picodollars per million units, to nanodollars
@@ -31,7 +31,7 @@ def price_nanousd(usage: Usage, sheet: PriceSheet, *, service_tier: str | None =
         bands = sheet.service_tiers[service_tier]
     if read is None or written is None or usage.input_audio_tokens or usage.output_audio_tokens:
         return price(usage, sheet, service_tier=service_tier).nanousd
-    rates = bands[0].rates if len(bands) == 1 else _rates_at(bands, read)
+    rates = bands[0].rates if len(bands) == 1 else _band_at(bands, read).rates
     cached, write_5m, write_1h = (
         usage.cache_read_input_tokens,
         usage.cache_creation_5m_input_tokens,
@@ -48,6 +48,8 @@ def price_nanousd(usage: Usage, sheet: PriceSheet, *, service_tier: str | None =
         or not 0 <= reasoning <= written
         or searches
         or usage.cache_read_audio_tokens
+        or usage.input_image_tokens
+        or usage.output_image_tokens
         or rates.input is None
         or rates.output is None
         or rates.reasoning != rates.output
@@ -73,7 +75,8 @@ def price(usage: Usage, sheet: PriceSheet, *, service_tier: str | None = None) -
         flags.append("usage_unknown")
         return Cost(nanousd=0 if sheet.free else None, lines=(), flags=_once(flags), price_id=sheet.id)
     context, counted = _counted(usage, flags)
-    rates = _rates_at(bands, context)
+    band = _band_at(bands, context)
+    rates = band.rates
     lines: list[CostLine] = []
     known = True
     for what, quantity in counted:
@@ -89,7 +92,15 @@ def price(usage: Usage, sheet: PriceSheet, *, service_tier: str | None = None) -
         if rate or what != "request":
             lines.append(CostLine(what, quantity, unit_price(rate)))
     total = total_nanousd((line.quantity, line.price) for line in lines) if known else None
-    return Cost(nanousd=total, lines=tuple(lines), flags=_once(flags), price_id=sheet.id)
+    return Cost(
+        nanousd=total,
+        lines=tuple(lines),
+        flags=_once(flags),
+        price_id=sheet.id,
+        service_tier=None if bands is sheet.bands else service_tier,
+        context_tokens=context,
+        from_input_tokens=band.from_input_tokens,
+    )
 
 
 def unit_price(rate: int) -> UnitPrice:
@@ -98,12 +109,12 @@ def unit_price(rate: int) -> UnitPrice:
     return UnitPrice(whole, 1) if rest == 0 and whole >= 1_000_000_000 else UnitPrice(rate, RATE_PER)
 
 
-def _rates_at(bands: tuple[Band, ...], context: int) -> Rates:
-    rates = bands[0].rates
+def _band_at(bands: tuple[Band, ...], context: int) -> Band:
+    found = bands[0]
     for band in bands:
         if context >= band.from_input_tokens:
-            rates = band.rates
-    return rates
+            found = band
+    return found
 
 
 def _counted(usage: Usage, flags: list[CostFlag]) -> tuple[int, list[tuple[str, int]]]:
@@ -132,10 +143,17 @@ def _counted(usage: Usage, flags: list[CostFlag]) -> tuple[int, list[tuple[str, 
         context, text = (context + heard, afresh) if heard > context else (context, 0)
     else:
         text = afresh - heard
+    seen = _natural(usage.input_image_tokens, flags)
+    if seen > text:
+        flags.append("parts_disagree")
+        context, text = (context + seen, text) if seen > context else (context, 0)
+    else:
+        text -= seen
 
     return context, [
         ("input", text),
         ("input_audio", heard),
+        ("input_image", seen),
         ("cache_read", cached - heard_cached),
         ("cache_read_audio", heard_cached),
         ("cache_write_5m", write_5m),
@@ -155,14 +173,14 @@ def _counted_output(usage: Usage, flags: list[CostFlag]) -> list[tuple[str, int]
         flags.append("reasoning_exceeds_output")
     else:
         plain -= reasoning
-    if spoken > written:
-        flags.append("parts_disagree")
-    elif spoken > plain:
-        flags.append("parts_disagree")
-        plain = 0
-    else:
-        plain -= spoken
-    return [("output", plain), ("reasoning", reasoning), ("output_audio", spoken)]
+    drawn = _natural(usage.output_image_tokens, flags)
+    for part in (spoken, drawn):
+        if part > plain:
+            flags.append("parts_disagree")
+            plain = plain if part > written else 0
+        else:
+            plain -= part
+    return [("output", plain), ("reasoning", reasoning), ("output_audio", spoken), ("output_image", drawn)]
 
 
 def _natural(count: int | None, flags: list[CostFlag]) -> int:

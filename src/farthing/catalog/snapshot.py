@@ -3,17 +3,19 @@
 `data/prices/` holds what `tools/compile_prices.py` made of genai-prices: `index.json` says which version and which
 providers, `<provider>.json` has the models of one. Names are matched as genai-prices does (first model in its order
 wins, letter case is ignored, a compact date is tried again with dashes), except that the tool has already resolved
-every literal name, so that only patterns are scanned. Some kinds of price in the files (images, pages, hours) are for
-units that no `Usage` counts; they are not read here.
+every literal name, so that only patterns are scanned. Some kinds of price in the files (video, pages, hours) are for
+units that no `Usage` counts; they are not read here, and the tool lists each with its reason.
 """
 
 import re
+from collections.abc import Callable
 from datetime import date
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
+from farthing.catalog.name_patterns import compiled
 from farthing.types.money import UnitPrice
 from farthing.types.prices import RATE_PER, Band, PriceSheet, Rates
 
@@ -65,6 +67,8 @@ class Prices(msgspec.Struct, frozen=True):
     input_audio: tuple[Step, ...] = ()
     cache_read_audio: tuple[Step, ...] = ()
     output_audio: tuple[Step, ...] = ()
+    input_image: tuple[Step, ...] = ()
+    output_image: tuple[Step, ...] = ()
     reasoning: tuple[Step, ...] = ()
     request: tuple[Step, ...] = ()
     web_search: tuple[Step, ...] = ()
@@ -150,11 +154,13 @@ class Clause(msgspec.Struct, frozen=True):
         if self.equals is not None:
             return name == self.equals
         if self.regex is not None:
-            return re.search(self.regex, name) is not None
+            return compiled(self.regex).search(name) is not None
         return all(clause.matches(name) for clause in self.every)
 
 
-class _File(msgspec.Struct, frozen=True):
+class ProviderPrices(msgspec.Struct, frozen=True):
+    """One provider's part of a compiled list; `names` and `patterns` lead to places in `models`."""
+
     provider: str
     names: dict[str, int]
     patterns: tuple[tuple[int, Clause], ...]
@@ -173,6 +179,11 @@ class PricedModel:
         self._model = model
         self._from_us = self._until_us = 0
         self._sheet: PriceSheet | None = None
+
+    @property
+    def model(self) -> Model:
+        """What the list says."""
+        return self._model
 
     @property
     def counted_in_tokens(self) -> bool:
@@ -218,9 +229,9 @@ class PricedModel:
 class _Provider:
     """One provider's file; models are decoded when they are first asked about."""
 
-    def __init__(self, snapshot_id: str, data: bytes) -> None:
+    def __init__(self, snapshot_id: str, data: bytes | msgspec.Raw) -> None:
         self._snapshot_id = snapshot_id
-        self._file = msgspec.json.decode(data, type=_File)
+        self._file = msgspec.json.decode(data, type=ProviderPrices)
         self._models: dict[int, PricedModel] = {}  # bounded by the file
         self.fallback = self._file.fallback
 
@@ -239,6 +250,9 @@ class _Provider:
         if literal is not None:
             return literal
         return next((index for index, clause in self._file.patterns if clause.matches(name)), None)
+
+    def models(self) -> tuple[Model, ...]:
+        return tuple(msgspec.json.decode(raw, type=Model) for raw in self._file.models)
 
     def names(self) -> tuple[str, ...]:
         literals: dict[int, list[str]] = {}
@@ -267,11 +281,14 @@ class _Named(msgspec.Struct):
 
 
 class Snapshot:
-    """The committed price list; files are read when first asked about and kept."""
+    """A price list; each provider's part is read when first asked about and kept.
 
-    def __init__(self, folder: Path = _DATA) -> None:
-        self._folder = folder
-        self.index = msgspec.json.decode((folder / "index.json").read_bytes(), type=Index)
+    `read` returns the compiled JSON of a provider of the index.
+    """
+
+    def __init__(self, index: Index, read: Callable[[str], bytes | msgspec.Raw]) -> None:
+        self.index = index
+        self._read = read
         self._providers: dict[str, _Provider] = {}  # bounded by the index
 
     def find(self, provider: str, model: str) -> PricedModel | None:
@@ -300,6 +317,11 @@ class Snapshot:
         prices = self._provider(provider)
         return prices.names() if prices else ()
 
+    def models(self, provider: str) -> tuple[Model, ...]:
+        """Return everything that is listed of a provider, in the list's order; all of it is decoded."""
+        prices = self._provider(provider)
+        return prices.models() if prices else ()
+
     def _first(self, prices: _Provider, name: str) -> PricedModel | None:
         for candidate in (prices, *(self._provider(other) for other in prices.fallback)):
             found = candidate.find(name) if candidate else None
@@ -310,7 +332,7 @@ class Snapshot:
     def _provider(self, name: str) -> _Provider | None:
         provider = self._providers.get(name)
         if provider is None and name in self.index.providers:
-            provider = _Provider(self.index.id, (self._folder / f"{name}.json").read_bytes())
+            provider = _Provider(self.index.id, self._read(name))
             self._providers[name] = provider
         return provider
 
@@ -318,7 +340,8 @@ class Snapshot:
 @cache
 def bundled_snapshot() -> Snapshot:
     """Return the snapshot that comes with this version of Farthing; one per process."""
-    return Snapshot()
+    index = msgspec.json.decode((_DATA / "index.json").read_bytes(), type=Index)
+    return Snapshot(index, lambda provider: (_DATA / f"{provider}.json").read_bytes())
 
 
 def bands_of(prices: Prices, *, anthropic: bool = False) -> tuple[Band, ...]:
@@ -365,6 +388,8 @@ def _rates(prices: Prices, context: int, *, anthropic: bool) -> Rates:
         cache_read_audio=_first_known(at(prices.cache_read_audio), heard if prices.input_audio else cached),
         reasoning=_first_known(at(prices.reasoning), written),
         output_audio=_first_known(at(prices.output_audio), written),
+        input_image=_first_known(at(prices.input_image), read),
+        output_image=_first_known(at(prices.output_image), written),
         request=at(prices.request) or 0,
         web_search=at(prices.web_search),
     )

@@ -86,7 +86,7 @@ def remarks(total: CostsRow) -> list[str]:
             f"{grouped(total.unknown_usage_attempts)} {of_all} came without usage; their tokens are not in the sums."
         )
     if total.comparable_cost_nanousd or total.reported_cost_nanousd:
-        lines.append(_comparison(total.comparable_cost_nanousd, total.reported_cost_nanousd))
+        lines.append(_comparison(total))
     if total.reported_only_nanousd:
         lines.append(f"Where we know no price, providers reported {usd(total.reported_only_nanousd)} USD.")
     return lines
@@ -96,12 +96,19 @@ def _ungrouped(total: CostsRow, by: CostsBy) -> dict[str, Any]:
     return {name: value for name, value in costs_as_data(total, by).items() if name != by}
 
 
-def _comparison(ours: int, theirs: int) -> str:
-    told = f"Providers reported {usd(theirs)} USD for attempts that we priced at {usd(ours)} USD: "
-    if ours == theirs:
+def _comparison(total: CostsRow) -> str:
+    ours, theirs = total.comparable_cost_nanousd, total.reported_cost_nanousd
+    number = total.comparable_attempts
+    of = f"{grouped(number)} {_noun(number)}"
+    told = f"Providers reported {usd(theirs)} USD for {of} that we priced at {usd(ours)} USD: "
+    if ours == theirs and not total.largest_difference_ppm:
         return told + "the same."
     share = f" ({Decimal(100 * abs(ours - theirs)) / Decimal(theirs):.3g} %)" if theirs else ""
-    return f"{told}ours is {usd(abs(ours - theirs))} USD{share} {'higher' if ours > theirs else 'lower'}."
+    higher = "higher" if ours > theirs else "lower"
+    sums = f"ours is {usd(abs(ours - theirs))} USD{share} {higher}" if ours != theirs else "the sums are the same"
+    if number == 1:
+        return f"{told}{sums}."
+    return f"{told}{sums}; the furthest single one is off by {Decimal(total.largest_difference_ppm) / 10_000:.3g} %."
 
 
 def _noun(number: int) -> str:

@@ -76,6 +76,8 @@ def all_counts(usage: Usage) -> int:
         | usage.cache_read_audio_tokens
         | usage.reasoning_output_tokens
         | usage.output_audio_tokens
+        | usage.input_image_tokens
+        | usage.output_image_tokens
         | usage.web_search_requests
     )
 

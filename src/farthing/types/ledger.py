@@ -23,7 +23,9 @@ class CostsRow(msgspec.Struct, frozen=True, kw_only=True):
     `cost_nanousd` adds up the attempts whose cost is known; `unknown_cost_attempts` says how many it is silent about,
     and `unknown_usage_attempts` how many the token sums are silent about. Where providers report costs themselves,
     `reported_cost_nanousd` and `comparable_cost_nanousd` are their sum and ours over the same attempts (those where
-    both are known); `reported_only_nanousd` is what they reported where we knew no price.
+    both are known), `comparable_attempts` their number, and `largest_difference_ppm` how far ours is from theirs at
+    most, in millionths of theirs (not counting where they reported 0); `reported_only_nanousd` is what they reported
+    where we knew no price.
     """
 
     group: str | None
@@ -42,6 +44,8 @@ class CostsRow(msgspec.Struct, frozen=True, kw_only=True):
     reported_cost_nanousd: int
     comparable_cost_nanousd: int
     reported_only_nanousd: int
+    comparable_attempts: int
+    largest_difference_ppm: int
 
 
 class DailyTotal(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,11 @@ class PriceOverride(msgspec.Struct, frozen=True, kw_only=True):
     cache_read: UnitPrice | None = None
     cache_write_5m: UnitPrice | None = None
     cache_write_1h: UnitPrice | None = None
+    input_audio: UnitPrice | None = None
+    output_audio: UnitPrice | None = None
+    input_image: UnitPrice | None = None
+    output_image: UnitPrice | None = None
+    reasoning: UnitPrice | None = None
     request: UnitPrice | None = None
     web_search: UnitPrice | None = None
     origin: str = "settings"
@@ -49,6 +54,8 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     cache_read_audio: int | None
     reasoning: int | None
     output_audio: int | None
+    input_image: int | None = None
+    output_image: int | None = None
     request: int = 0
     web_search: int | None = None
 
@@ -77,7 +84,7 @@ class PriceSheet(msgspec.Struct, frozen=True, kw_only=True):
 CostFlag = (
     UsageFlag
     | Literal[
-        "parts_disagree",  # audio tokens do not fit into the total they are parts of
+        "parts_disagree",  # audio or image tokens do not fit into the total they are parts of
         "service_tier_unpriced",  # no price is listed for that tier; priced as the standard one
         "tokens_unpriced",  # tokens of a kind whose price is unknown: no cost can be told
         "web_search_unpriced",  # searches were made and their price is unknown: no cost can be told
@@ -95,9 +102,16 @@ class CostLine(msgspec.Struct, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt cost and why; `nanousd` is the exact sum of `lines`, rounded once, or `None` where unknown."""
+    """What an attempt cost and why; `nanousd` is the exact sum of `lines`, rounded once, or `None` where unknown.
+
+    `service_tier` is the tier whose prices were taken (`None`: the standard ones), `from_input_tokens` where the band
+    of lengths begins that `context_tokens`, everything the model read, fell into.
+    """
 
     nanousd: int | None
     lines: tuple[CostLine, ...]
     flags: tuple[CostFlag, ...]
     price_id: str
+    service_tier: str | None = None
+    context_tokens: int | None = None
+    from_input_tokens: int = 0

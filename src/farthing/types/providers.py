@@ -23,6 +23,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     `wire` is the format it is at home in, `also` are further ones that it speaks. `stream_usage` says whether a stream
     reports usage only when asked (`ask`: we ask, and keep the extra chunk from a client that did not) or always.
+    `free` says that its calls cost nothing unless the settings say otherwise: a program on one's own machine.
     `price_key` is the provider's name in the price snapshot, `None` where there is no price list for it.
     """
 
@@ -32,8 +33,11 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     credential_env: str | None
     stream_usage: Literal["ask", "always"] = "always"
     price_key: str | None = None
+    free: bool = False
     also: tuple[WireFormat, ...] = ()
     habits: UsageHabits = UsageHabits()
+    foreign: tuple[str, ...] = ()
+    """Beginnings of names that stand in its price list and are not served at its address."""
 
     def speaks(self, wire: WireFormat) -> bool:
         """Whether calls in this format can be passed through to it."""

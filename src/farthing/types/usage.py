@@ -1,9 +1,9 @@
 """How much a model read and wrote, in one shape for every provider.
 
 Names follow OpenTelemetry's GenAI conventions. Totals are inclusive: `input_tokens` counts everything the model read,
-cached or not, and `output_tokens` everything it wrote, reasoning included. The `cache_*` and `*_audio` fields are parts
-of `input_tokens`, `reasoning_output_tokens` and `output_audio_tokens` are parts of `output_tokens`. A total that the
-provider did not report is `None`, never 0.
+cached or not, and `output_tokens` everything it wrote, reasoning included. The `cache_*` and `input_*_tokens` fields
+are parts of `input_tokens`; `reasoning_output_tokens` and the `output_*_tokens` of a modality are parts of
+`output_tokens`. A total that the provider did not report is `None`, never 0.
 """
 
 from typing import Literal
@@ -17,6 +17,7 @@ UsageFlag = Literal[
     "negative_count",  # a count below zero was taken as zero
     "malformed_count",  # a count that is no number was left out
     "total_disagrees",  # the reported total is not what its parts add up to
+    "server_tools_unpriced",  # the provider's own tools ran whose fees we do not know; the cost leaves those out
 ]
 
 
@@ -24,9 +25,12 @@ class UsageHabits(msgspec.Struct, frozen=True, kw_only=True):
     """How the usage that a provider reports differs from what its format means.
 
     `reasoning_outside`: the output's count leaves reasoning out (xAI: 77 written, 256 reasoned, 496 read, 829 in all).
+    `hidden_in_total`: some tokens are in the total only, and are these: Mistral's sound that was heard (16 read, 2
+    written, 393 in all) or the thinking that Gemini's OpenAI-compatible address writes (35, 12, 109).
     """
 
     reasoning_outside: bool = False
+    hidden_in_total: Literal["input_audio", "reasoning"] | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -41,6 +45,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     cache_read_audio_tokens: int = 0
     reasoning_output_tokens: int = 0
     output_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    output_image_tokens: int = 0
     web_search_requests: int = 0
     flags: tuple[UsageFlag, ...] = ()
 

@@ -86,6 +86,11 @@ def test_after_a_provider_the_rest_is_sent_verbatim_known_or_not(asked: str, mea
     assert catalog(OPENAI, OPENROUTER, OLLAMA).resolve(asked, "openai_chat") == means
 
 
+def test_a_price_list_that_spells_the_provider_before_the_name_does_not_make_it_part_of_the_name() -> None:
+    listed = Catalog(aliases={}, providers=[GROQ], knows=lambda _, model: model == "groq:compound", names=names)
+    assert listed.resolve("groq:compound", "openai_chat") == ModelRef("groq", "compound")
+
+
 def test_ambiguous_name_is_refused_with_the_candidates() -> None:
     with pytest.raises(InvalidRequest) as refused:
         resolved(catalog(GROQ, OPENROUTER), "openai/gpt-oss-20b")
@@ -194,3 +199,10 @@ def test_alias_to_a_provider_that_is_not_configured_is_our_own_mistake() -> None
 def test_nearest_prefers_names_that_share_words() -> None:
     many = [f"model-{number}" for number in range(1_000)] + ["claude-sonnet-4-5"]
     assert nearest("claude-sonet-4-5", many) == ["claude-sonnet-4-5"]
+
+
+def test_a_name_in_a_price_list_that_the_provider_does_not_serve_is_not_its_name() -> None:
+    google = CatalogProvider(name="gemini", kind="gemini", price_key="anthropic", foreign=("claude",))
+    both = catalog(google, ANTHROPIC)
+    assert both.resolve("claude-sonnet-4-5", "openai_chat") == ModelRef("anthropic", "claude-sonnet-4-5")
+    assert not [listed.id for listed in both.listing() if listed.ref.provider == "gemini" and "claude" in listed.id]

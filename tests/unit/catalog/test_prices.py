@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from farthing.catalog import prices
+from farthing.catalog import name_patterns, prices
 from farthing.catalog.prices import PriceBook
 from farthing.catalog.pricing import price, price_nanousd
-from farthing.catalog.snapshot import Snapshot
+from farthing.catalog.snapshot import Snapshot, bundled_snapshot
 from farthing.types.money import UnitPrice
 from farthing.types.prices import PriceOverride, PriceSheet
 from farthing.types.usage import Usage
 
-LIST = Snapshot().index.id  # genai-prices-<version>
+LIST = bundled_snapshot().index.id  # genai-prices-<version>
 M = 1_000_000_000_000  # picodollars in a dollar
 
 
@@ -92,7 +92,7 @@ def test_rows_match_the_configured_name_not_the_lists_own() -> None:
     ],
 )
 def test_a_star_stands_for_any_text_and_nothing_else_is_special(pattern: str, name: str, fits: bool) -> None:
-    assert prices._fits(pattern, name) is fits
+    assert name_patterns.fits(pattern, name) is fits
 
 
 def test_a_row_for_the_name_that_was_asked_wins_over_the_list_for_the_one_that_answered() -> None:
@@ -255,13 +255,14 @@ def test_remembered_names_have_a_ceiling_and_long_ones_are_not_remembered() -> N
 
 
 def test_only_the_providers_asked_about_are_read() -> None:
-    snapshot = Snapshot()
+    bundled = bundled_snapshot()
+    snapshot = Snapshot(bundled.index, bundled._read)
     found(PriceBook(snapshot=snapshot), "groq", "llama-3.1-8b-instant")
     assert set(snapshot._providers) == {"groq"}
 
 
 def test_the_snapshot_says_where_it_comes_from() -> None:
-    index = Snapshot().index
+    index = bundled_snapshot().index
     assert (index.name, index.licence) == ("genai-prices", "MIT")
     assert len(index.providers) > 40
     notice = (Path(__file__).parents[3] / "NOTICE").read_text(encoding="utf-8")

@@ -203,4 +203,17 @@ def _costs_row(group: str | None, attempts: Iterable[Attempt]) -> CostsRow:
         reported_cost_nanousd=sum(attempt.reported_cost_nanousd or 0 for attempt in both),
         comparable_cost_nanousd=sum(attempt.cost_nanousd or 0 for attempt in both),
         reported_only_nanousd=sum(a.reported_cost_nanousd or 0 for a in members if a.cost_nanousd is None),
+        comparable_attempts=len(both),
+        largest_difference_ppm=max((_difference_ppm(attempt) for attempt in both), default=0),
     )
+
+
+def _difference_ppm(attempt: Attempt) -> int:
+    """Return how far our cost is from the reported one; the same division, in floats, as SQLite's."""
+    ours, theirs = attempt.cost_nanousd, attempt.reported_cost_nanousd
+    if ours is None or not theirs or theirs < 0:
+        return 0
+    return min(int(abs(ours - theirs) * 1_000_000.0 / theirs), _LARGEST)
+
+
+_LARGEST = (1 << 63) - 1

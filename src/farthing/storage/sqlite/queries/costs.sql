@@ -25,7 +25,11 @@ SELECT
     sum(input_tokens IS NULL OR output_tokens IS NULL) AS unknown_usage_attempts,
     coalesce(sum(reported_cost_nanousd) FILTER (WHERE cost_nanousd IS NOT NULL), 0) AS reported_cost,
     coalesce(sum(cost_nanousd) FILTER (WHERE reported_cost_nanousd IS NOT NULL), 0) AS comparable_cost,
-    coalesce(sum(reported_cost_nanousd) FILTER (WHERE cost_nanousd IS NULL), 0) AS reported_only
+    coalesce(sum(reported_cost_nanousd) FILTER (WHERE cost_nanousd IS NULL), 0) AS reported_only,
+    count(*) FILTER (WHERE reported_cost_nanousd IS NOT NULL AND cost_nanousd IS NOT NULL) AS comparable_attempts,
+    coalesce(CAST(max(
+        abs(cost_nanousd - reported_cost_nanousd) * 1000000.0 / reported_cost_nanousd
+    ) FILTER (WHERE reported_cost_nanousd > 0) AS INTEGER), 0) AS largest_difference_ppm
 FROM attempts
 LEFT JOIN keys ON keys.id = attempts.key_id
 WHERE :since IS NULL OR started_at_us >= :since

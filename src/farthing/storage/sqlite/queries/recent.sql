@@ -12,7 +12,8 @@ SELECT
     cost_basis, price_id, reported_cost_nanousd, model_served, service_tier, first_output_us,
     upstream_request_id, error_code, error_message, input_tokens, output_tokens, cache_read_input_tokens,
     cache_creation_5m_input_tokens, cache_creation_1h_input_tokens, input_audio_tokens,
-    cache_read_audio_tokens, reasoning_output_tokens, output_audio_tokens, web_search_requests, usage_flags
+    cache_read_audio_tokens, reasoning_output_tokens, output_audio_tokens, input_image_tokens, output_image_tokens,
+    web_search_requests, usage_flags
 FROM attempts
 WHERE call_id IN youngest
 ORDER BY call_id DESC, ordinal, attempt_id

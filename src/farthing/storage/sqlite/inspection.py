@@ -1,0 +1,39 @@
+"""Look at a database file without bringing it up to date: which version it is, and whether it is whole."""
+
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from farthing.storage.sqlite.database import APPLICATION_ID, open_reader, shipped_migrations, store_error
+
+_MAX_COMPLAINTS = 5
+"""Enough to see what kind of trouble it is."""
+
+
+class DatabaseState(msgspec.Struct, frozen=True):
+    """What a file is: `version` is its tables', `newest` the one that this program knows."""
+
+    ours: bool
+    version: int
+    newest: int
+    damage: tuple[str, ...]
+
+
+def inspect_database(path: Path) -> DatabaseState:
+    """Return the state of the database at `path`; nothing is written.
+
+    Raises:
+        StoreError: it cannot be opened or is no database.
+    """
+    connection = open_reader(path)
+    try:
+        ours = connection.pragma("application_id") == APPLICATION_ID
+        version = connection.pragma("user_version")
+        rows = connection.execute(f"PRAGMA quick_check({_MAX_COMPLAINTS})").fetchall()
+    except apsw.Error as error:
+        raise store_error(path, error) from error
+    finally:
+        connection.close()
+    damage = tuple(str(row[0]) for row in rows if row[0] != "ok")
+    return DatabaseState(ours, version if isinstance(version, int) else 0, len(shipped_migrations()), damage)
