@@ -1,3 +1,4 @@
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from farthing.catalog.pricing import price, price_nanousd
 from farthing.types.money import round_half_even
 from farthing.types.prices import Band, PriceSheet, Rates
 from farthing.types.usage import Usage
+from farthing.wire import anthropic_messages, openai_chat
 
 COUNTS = [field for field in Usage.__struct_fields__ if field != "flags"]
 PARTS = COUNTS[2:]
@@ -31,9 +33,10 @@ def any_usage() -> st.SearchStrategy[Usage]:
 def fitting_usage(draw: st.DrawFn) -> Usage:
     """A usage whose parts fit into their totals, made from disjoint pieces."""
     text, heard, cached, cached_heard, write_5m, write_1h, plain, thought, spoken = (draw(count) for _ in range(9))
+    seen, drawn = draw(count), draw(count)
     return Usage(
-        input_tokens=text + heard + cached + cached_heard + write_5m + write_1h,
-        output_tokens=plain + thought + spoken,
+        input_tokens=text + heard + seen + cached + cached_heard + write_5m + write_1h,
+        output_tokens=plain + thought + spoken + drawn,
         cache_read_input_tokens=cached + cached_heard,
         cache_creation_5m_input_tokens=write_5m,
         cache_creation_1h_input_tokens=write_1h,
@@ -41,6 +44,8 @@ def fitting_usage(draw: st.DrawFn) -> Usage:
         cache_read_audio_tokens=cached_heard,
         reasoning_output_tokens=thought,
         output_audio_tokens=spoken,
+        input_image_tokens=seen,
+        output_image_tokens=drawn,
         web_search_requests=draw(st.integers(0, 20)),
     )
 
@@ -51,9 +56,9 @@ def rates(draw: st.DrawFn, *, unknown: bool = True) -> Rates:
     absent = st.none() | rate if unknown else rate
     read, written = draw(absent), draw(absent)
     values: dict[str, Any] = {"input": read, "output": written}
-    for name in ("cache_read", "cache_write_5m", "cache_write_1h", "input_audio", "cache_read_audio"):
+    for name in ("cache_read", "cache_write_5m", "cache_write_1h", "input_audio", "cache_read_audio", "input_image"):
         values[name] = None if read is None else draw(st.just(read) | rate)
-    for name in ("reasoning", "output_audio"):
+    for name in ("reasoning", "output_audio", "output_image"):
         values[name] = None if written is None else draw(st.just(written) | rate)
     return Rates(**values, request=draw(st.just(0) | rate), web_search=draw(absent))
 
@@ -137,6 +142,46 @@ def test_cache_classes_that_do_not_fit_never_cost_less_than_any_way_to_make_them
         assert charged >= afresh * input_rate + cached * cached_rate + stored * stored_rate
     # Nothing is taken from what was read afresh unless it was reported as cached.
     assert charged >= max(read - cached - stored, 0) * input_rate + cached * cached_rate + stored * stored_rate
+
+
+NAMES = [
+    *("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens", "cached_tokens"),
+    *("prompt_tokens_details", "completion_tokens_details", "cache_creation", "ephemeral_1h_input_tokens"),
+    *("cache_read_input_tokens", "cache_creation_input_tokens", "reasoning_tokens", "audio_tokens", "image_tokens"),
+    *(
+        "cost",
+        "is_byok",
+        "cost_details",
+        "cache_write_tokens",
+        "server_tool_use",
+        "web_search_requests",
+        "service_tier",
+    ),
+    *("prompt_cache_hit_tokens", "prompt_cache_miss_tokens", "cost_in_usd_ticks", "search_context_size", "speed"),
+]
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9) | st.just("1e999"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), odd) | odd, st.sampled_from([None, "batch", "fast", "low", "x" * 300]))
+def test_no_usage_object_however_malformed_makes_accounting_raise(usage: object, tier: str | None) -> None:
+    body = {"model": "m", "service_tier": tier, "usage": usage, "choices": [{"index": 0, "message": {}}]}
+    data = json.dumps(body).encode()
+    streamed = openai_chat.stream_meter(lambda _text: None)
+    streamed.feed(b"data: " + data + b"\n\ndata: [DONE]\n\n")
+    readings = [
+        reader(data, lambda _text: None) for reader in (openai_chat.read_answer, anthropic_messages.read_answer)
+    ]
+    for reading in (*readings, streamed.reading()):
+        for model in ("gpt-5.4", "gpt-4o-audio-preview", "gpt-image-1"):
+            sheet = PriceBook().find("openai", "openai", model, 1_795_000_000_000_000)
+            if sheet is not None and reading.usage is not None:
+                cost = price(reading.usage, sheet, service_tier=reading.service_tier)
+                assert cost.nanousd is None or cost.nanousd >= 0
+                assert price_nanousd(reading.usage, sheet, service_tier=reading.service_tier) == cost.nanousd
 
 
 @given(any_usage(), st.sampled_from(["openai", "anthropic", "openrouter", "groq", "deepseek", "mistral"]), st.data())

@@ -1,7 +1,7 @@
 """What becomes of a provider's answer: a refusal, a stream, or a whole body; metered, settled, and handed back.
 
 What the answer is decides, not what was asked: a stream may be answered with JSON, and JSON that was asked for may come
-as events. Content types are not believed.
+as events. Content types are not believed, and neither is a 200: an error inside it is told as an error, with a status.
 """
 
 import asyncio
@@ -12,20 +12,21 @@ from farthing.errors import FarthingError, ProviderError, ProviderMisbehaved, Pr
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.call import Reply
 from farthing.gateway.encodings import DecodedAnswer, Readable
-from farthing.gateway.formats import FORMATS
-from farthing.gateway.headers import returned
+from farthing.gateway.formats import FORMATS, STREAMS_OF_JSON
+from farthing.gateway.headers import Headers, returned
 from farthing.gateway.metered_stream import MeteredStream
-from farthing.providers.error_mapping import read_error
+from farthing.providers.error_mapping import UpstreamError, advice_to_client, read_error
 from farthing.providers.pool import Answer
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Outcome
 from farthing.types.providers import WireFormat
+from farthing.wire.meter import Reading
 
 MAX_ANSWER_BYTES = 64 << 20
 """The largest answer that is not streamed; a completion of 128k tokens with log probabilities is about 20 MB."""
 MAX_ERROR_BYTES = 1 << 20
 """The largest error body that is read; the longest recorded one has 3 KB."""
-_FREE: frozenset[Operation] = frozenset({"count_tokens"})
+_FREE: frozenset[Operation] = frozenset({"count_tokens", "ollama_show"})
 """Operations that cost nothing by their nature."""
 _EVENTS = (b"data:", b"event:", b":", b"id:")
 
@@ -59,17 +60,27 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
     try:
         readable = _readable(answer)
         if answer.status >= 400:
-            return await _refused(readable, asked, headers)
+            return await _refused(readable, asked, answer.headers, headers)
         _refuse_redirect(answer.status, asked.provider.name)
         first, ended = await _first_bytes(readable, asked) if asked.streamed else (b"", False)
-        if asked.streamed and not first.lstrip().startswith((b"{", b"[")):
+        if asked.streamed and _is_stream(asked.wire, first):
             form = FORMATS[asked.wire]
             meter = form.stream_meter(attempt.produced.add, asked.provider.known.habits, strip_usage=asked.strip_usage)
-            stream = MeteredStream(readable, meter, attempt, form.error_event)
-            await stream.open(first, asked.provider.hold_s, ended=ended)
+            # Gemini's array of JSON is ended by an element and a bracket, which only its meter knows.
+            error_event = getattr(meter, "error_event", form.error_event)
+            stream = MeteredStream(readable, meter, attempt, error_event)
+            failed = await stream.open(first, asked.provider.hold_s, ended=ended)
+            if failed is not None:
+                return _failed_inside(asked, failed, answer.headers, headers)
             return Reply(status=answer.status, headers=headers, stream=stream)
         body = first + await readable.read(MAX_ANSWER_BYTES)
-        _settle_whole(asked, body)
+        reading = _settle_whole(asked, body)
+        if reading is not None and reading.error_message is not None and not reading.finished:
+            if body.lstrip()[:6].startswith(_EVENTS):
+                return _failed_inside(asked, reading, answer.headers, headers)
+            body = asked.provider.redacted(body)
+            error = read_error(asked.wire, _status_inside(reading), body)
+            return _error_reply(asked, error, answer.headers, body, headers)
         return Reply(status=answer.status, headers=headers, body=body)
     except BaseException as error:
         # Whatever ends this, the connection is given back and no attempt stays open.
@@ -111,6 +122,11 @@ def _readable(answer: Answer) -> Readable:
     return answer
 
 
+def _is_stream(wire: WireFormat, first: bytes) -> bool:
+    """Whether an answer that begins so is the stream that was asked for, and not whole JSON in its place."""
+    return wire in STREAMS_OF_JSON or not first.lstrip().startswith((b"{", b"["))
+
+
 async def _first_bytes(answer: Readable, asked: AskedFor) -> tuple[bytes, bool]:
     """Return the first bytes that tell what this is, and whether they are all; white space tells nothing."""
     first = b""
@@ -126,23 +142,57 @@ async def _first_bytes(answer: Readable, asked: AskedFor) -> tuple[bytes, bool]:
     return first, False
 
 
-async def _refused(answer: Readable, asked: AskedFor, headers: list[tuple[bytes, bytes]]) -> Reply:
+async def _refused(answer: Readable, asked: AskedFor, sent: Headers, headers: list[tuple[bytes, bytes]]) -> Reply:
     body = asked.provider.redacted(await answer.read(MAX_ERROR_BYTES))
     error = read_error(asked.wire, answer.status, body)
     asked.attempt.settle_refused(error.code, error.message)
-    return Reply(status=answer.status, headers=headers, body=body, refusal=None if error.in_shape else error)
+    return _error_reply(asked, error, sent, body, headers)
 
 
-def _settle_whole(asked: AskedFor, body: bytes) -> None:
+def _error_reply(
+    asked: AskedFor, error: UpstreamError, sent: Headers, body: bytes, headers: list[tuple[bytes, bytes]]
+) -> Reply:
+    """Hand out an error: in the provider's own bytes where its shape is the face's, with what tells a client to wait.
+
+    The time that resets are counted from is the attempt's beginning: rather wait a moment longer than ask too soon.
+    """
+    advice = advice_to_client(error, sent, body, asked.attempt.opening.started_at_us)
+    if advice:
+        names = {name for name, _ in advice}
+        headers = [*(header for header in headers if header[0] not in names), *advice]
+    return Reply(status=error.status, headers=headers, body=body, refusal=None if error.in_shape else error)
+
+
+def _failed_inside(asked: AskedFor, reading: Reading, sent: Headers, headers: list[tuple[bytes, bytes]]) -> Reply:
+    """Hand out the error that events began with: it has no body of its own, so the face renders it."""
+    told = reading.error_message or "the provider ended its stream with an error before it said anything"
+    message = asked.provider.redacted(told.encode("utf-8", "replace")).decode("utf-8", "replace")
+    error = UpstreamError(_status_inside(reading), reading.error_code or ProviderError.code, message, in_shape=False)
+    return _error_reply(asked, error, sent, b"", headers)
+
+
+def _status_inside(reading: Reading) -> int:
+    """Return the status that an error inside a 200 names as its own, or 502: whatever it was, no answer came."""
+    if reading.error_status is not None:
+        return reading.error_status
+    code = reading.error_code or ""
+    named = int(code) if len(code) == 3 and code.isascii() and code.isdigit() else 0
+    return named if 400 <= named <= 599 else ProviderError.status
+
+
+def _settle_whole(asked: AskedFor, body: bytes) -> Reading | None:
+    """Settle an answer that came whole; return what it says of itself, `None` where nobody asks."""
     attempt, form, habits = asked.attempt, FORMATS[asked.wire], asked.provider.known.habits
     if asked.operation in _FREE:
         attempt.settle_free()
-        return
+        return None
     attempt.note_first_output()
     if body.lstrip()[:6].startswith(_EVENTS):
         meter = form.stream_meter(attempt.produced.add, habits, strip_usage=False)
         meter.feed(body)
         meter.rest()
-        attempt.settle_whole(meter.reading())
+        reading = meter.reading()
     else:
-        attempt.settle_whole(form.read_answer(body, attempt.produced.add, habits))
+        reading = form.read_answer(body, attempt.produced.add, habits)
+    attempt.settle_whole(reading)
+    return reading

@@ -133,6 +133,9 @@ class LiveAttempt:
         """Settle an answer that came to its end, with or without usage in it."""
         outcome: Outcome = "provider_error" if reading.error_message is not None else "ok"
         usage, basis = reading.usage, "reported"
+        if reading.pending:
+            # What it will cost is told to whoever asks for it later, which is not us.
+            return self._settle("ok", Usage(input_tokens=self.opening.input_tokens_estimate), "unknown", reading)
         if usage is None and not reading.finished and outcome == "ok" and not self.produced.chars:
             return self.settle_unanswered("provider_error", "no_completion", "the answer is no completion")
         if usage is None or not usage.known or not reading.usage_final:
@@ -165,14 +168,17 @@ class LiveAttempt:
 
     def settle_broken(self, outcome: Outcome, reading: Reading, code: str, message: str) -> Attempt:
         """Settle a stream that did not come to its end: input, and what had been produced."""
-        usage = self._so_far(reading)
         told = Reading(
             model_served=reading.model_served,
             service_tier=reading.service_tier,
+            reported_cost_nanousd=reading.reported_cost_nanousd if reading.finished else None,
             error_code=reading.error_code or code,
             error_message=reading.error_message or message,
         )
-        return self._settle(outcome, usage, "estimated", told)
+        reported = reading.usage
+        if reported is not None and reported.known and reading.finished and reading.usage_final:
+            return self._settle(outcome, reported, "reported", told)  # it failed, and said what it had used
+        return self._settle(outcome, self._so_far(reading), "estimated", told)
 
     def _so_far(self, reading: Reading) -> Usage:
         """What has been used until now: the provider's counts, completed by our estimates."""
@@ -193,6 +199,8 @@ class LiveAttempt:
             input_audio_tokens=reported.input_audio_tokens,
             reasoning_output_tokens=min(reported.reasoning_output_tokens, output or 0),
             output_audio_tokens=reported.output_audio_tokens,
+            input_image_tokens=reported.input_image_tokens,
+            output_image_tokens=reported.output_image_tokens,
             web_search_requests=reported.web_search_requests,
             flags=reported.flags,
         )

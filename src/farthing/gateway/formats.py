@@ -5,7 +5,15 @@ from typing import Protocol
 
 from farthing.types.providers import WireFormat
 from farthing.types.usage import UsageHabits
-from farthing.wire import anthropic_messages, openai_chat
+from farthing.wire import (
+    anthropic_messages,
+    gemini,
+    ollama,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+)
 from farthing.wire.meter import OnText, Reading, StreamMeter
 
 
@@ -27,5 +35,14 @@ class Format(Protocol):
 
 FORMATS: Mapping[WireFormat, Format] = {
     "openai_chat": openai_chat,
+    "openai_responses": openai_responses,
+    "openai_completions": openai_completions,
+    "openai_embeddings": openai_embeddings,
     "anthropic_messages": anthropic_messages,
+    "gemini": gemini,
+    "ollama": ollama,
 }
+
+STREAMS_OF_JSON: frozenset[WireFormat] = frozenset({"gemini", "ollama"})
+"""Formats whose streams are JSON themselves: how an answer begins does not tell there that it is whole. A meter of
+these reads a whole answer, too."""

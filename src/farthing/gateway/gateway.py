@@ -12,6 +12,7 @@ import msgspec
 from farthing.catalog.catalog import Catalog
 from farthing.errors import (
     FarthingError,
+    InvalidRequest,
     ModelNotFound,
     NotServed,
     ProviderError,
@@ -28,6 +29,7 @@ from farthing.providers.protocol import Provider
 from farthing.types.identity import IdSource
 from farthing.types.models import ListedModel, ModelRef
 from farthing.types.providers import WireFormat
+from farthing.wire import gemini
 from farthing.wire.peek import Envelope
 
 MAX_ANSWER_BYTES = 64 << 20
@@ -37,7 +39,8 @@ MAX_ERROR_BYTES = 1 << 20
 MAX_STREAM_BYTES = 1 << 30
 """The most that a compressed stream may unpack to."""
 
-
+UNNAMED = "default"
+"""What the ledger calls the model of a request that names none; what served it is in the answer."""
 _USAGE_ON_REQUEST: frozenset[WireFormat] = frozenset({"openai_chat", "openai_completions"})
 """Formats whose streams tell usage where `stream_options` asks for it."""
 
@@ -75,7 +78,10 @@ class Gateway:
         body = self._plain_body(request)
         envelope = Envelope(body)
         asked = envelope.model() if request.model is None else request.model
-        ref = await self._resolve(asked, request.wire)
+        if asked is None:
+            asked, ref = UNNAMED, self._only_provider(request.wire)
+        else:
+            ref = await self._resolve(asked, request.wire)
         provider = self._providers[ref.provider]
         self._refuse_what_cannot_be(request, provider, ref)
         streamed = request.streamed
@@ -123,13 +129,29 @@ class Gateway:
     # ---- before the provider
 
     async def _resolve(self, asked: str, wire: WireFormat) -> ModelRef:
+        # A local server's models are known to nobody but itself; one that the price list gives to a provider of another
+        # format may be its as well.
         try:
-            return self._catalog.resolve(asked, wire)
+            found = self._catalog.resolve(asked, wire)
         except ModelNotFound:
-            # A local server's models are known to nobody but itself.
             if not await self._live_models.refresh():
                 raise
             return self._catalog.resolve(asked, wire)
+        if self._providers[found.provider].known.speaks(wire) or not await self._live_models.refresh():
+            return found
+        return self._catalog.resolve(asked, wire)
+
+    def _only_provider(self, wire: WireFormat) -> ModelRef:
+        """Return where a request goes that names no model, as llama.cpp's clients send it: a server with one model."""
+        speaking = [name for name, provider in self._providers.items() if provider.known.speaks(wire)]
+        if len(speaking) == 1:
+            return ModelRef(speaking[0], UNNAMED)
+        which = (
+            f"several providers could be meant: {', '.join(speaking)}" if speaking else "no provider serves this path"
+        )
+        raise InvalidRequest(
+            f'"model" is missing or empty, and {which}', hint='send "model": "provider:model" or an alias'
+        )
 
     def _plain_body(self, request: Request) -> bytes:
         encoding = request.headers.told.get(b"content-encoding")
@@ -160,8 +182,11 @@ class Gateway:
     ) -> tuple[list[bytes], bool]:
         """Return the body to send, in pieces, and whether a usage chunk will come that the client did not ask for."""
         changes: dict[str, bytes] = {}
-        if request.model is None and ref.model != envelope.text("model"):
+        named = envelope.text("model")
+        if request.model is None and named and ref.model != named:
             changes["model"] = msgspec.json.encode(ref.model)
+        if request.wire == "gemini" and request.model is not None and request.model != ref.model:
+            changes |= gemini.renamed(envelope.body, request.model, ref.model)
         strip_usage = False
         if streamed and provider.asks_for_usage and request.wire in _USAGE_ON_REQUEST:
             options = envelope.value("stream_options") if "stream_options" in envelope else None

@@ -63,7 +63,14 @@ _NOT_RETURNED = {
     b"transfer-encoding",
     b"upgrade",
 }
-_TOLD = {b"authorization", b"connection", b"content-encoding", b"x-api-key", b"x-claude-code-session-id"}
+_TOLD = {
+    b"authorization",
+    b"connection",
+    b"content-encoding",
+    b"x-api-key",
+    b"x-claude-code-session-id",
+    b"x-goog-api-key",
+}
 """Headers that somebody here reads, besides our own `x-farthing-*`."""
 _OURS_UPSTREAM = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit-")
 _UPSTREAM_ID = {b"x-request-id", b"request-id"}

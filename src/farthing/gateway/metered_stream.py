@@ -1,19 +1,21 @@
 """A stream on its way to the client: counted, checkpointed, settled before its last bytes leave, and never lying.
 
 What comes before the first real output (a content, thinking or tool delta, or a finish) is held for a while: until
-then a failure can still be told by an HTTP status. Afterwards a cut ends in the format's own error event. The end of
-the attempt is in the journal before the format's last event goes out, so that a client that has seen it is never
-missing from the ledger.
+then a failure can still be told by an HTTP status, also one that the provider tells inside its 200. Afterwards a cut
+ends in the format's own error event. The end of the attempt is in the journal before the format's last event goes out,
+so that a client that has seen it is never missing from the ledger.
 """
 
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderTimeout
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.encodings import Readable
 from farthing.types.calls import Outcome
-from farthing.wire.meter import StreamMeter
+from farthing.wire.meter import Reading, StreamMeter
 
 CHECKPOINT_S = 1.0
 """After a crash at most this much of a stream's production is guessed."""
@@ -58,8 +60,11 @@ class MeteredStream:
         self._meter = meter
         self.over = False
 
-    async def open(self, first: bytes, hold_s: float, *, ended: bool) -> None:
+    async def open(self, first: bytes, hold_s: float, *, ended: bool) -> Reading | None:
         """Wait for the first real output; `first` is what has arrived already, and all of it if it has `ended`.
+
+        Returns what the provider said of itself where the first real thing that it sent was an error: then the attempt
+        is settled, nothing was handed out, and the stream is over. `None` where there is a stream to hand out.
 
         Raises:
             ProviderError: the answer failed before it; nothing was handed out and the attempt is settled.
@@ -86,7 +91,14 @@ class MeteredStream:
             cut = ProviderCut("the stream ended before it said anything", hint="try again")
             self._settle_broken(cut)
             raise cut
+        if self._failed_unheard():
+            if self._attempt.settled is None:
+                self._settle_whole()
+            self._finish()
+            self._answer.cancel()
+            return self._meter.reading()
         self._held = b"".join(held)
+        return None
 
     def held(self) -> bytes:
         """Return what was held back while the stream opened; call it once, before `next`."""
@@ -146,6 +158,10 @@ class MeteredStream:
         self._answer.sink = None
         self._push = None
 
+    def _failed_unheard(self) -> bool:
+        """Whether the provider sent an error before a word of its answer."""
+        return self._meter.failed and not self._attempt.produced.chars
+
     def _speaks(self) -> bool:
         return self._meter.has_output or self._meter.terminal
 
@@ -175,10 +191,13 @@ class MeteredStream:
 
     def _settle_whole(self) -> None:
         reading = self._meter.reading()
-        if self._meter.failed:
-            self._attempt.settle_broken(
-                "provider_error", reading, "provider_error", "the provider ended its stream with an error"
-            )
+        told = "the provider ended its stream with an error"
+        if self._failed_unheard():
+            # It costs nothing, unless the error came with usage; some finish with "error" and say no word about it.
+            message = reading.error_message or told
+            self._attempt.settle_whole(msgspec.structs.replace(reading, error_message=message))
+        elif self._meter.failed:
+            self._attempt.settle_broken("provider_error", reading, "provider_error", told)
         else:
             self._attempt.settle_whole(reading)
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from farthing.auth.key_ring import KeyRing
 from farthing.errors import Draining, FarthingError, InvalidKey, MethodNotAllowed, NotServed, RouteNotFound
@@ -16,21 +17,35 @@ from farthing.gateway.gateway import Gateway
 from farthing.gateway.headers import RequestHeaders
 from farthing.gateway.metered_stream import Push
 from farthing.server.faces.anthropic import AnthropicFace
-from farthing.server.faces.openai import OpenAIFace
+from farthing.server.faces.gemini import GeminiFace
+from farthing.server.faces.ollama import OllamaFace
+from farthing.server.faces.openai import OpenAIFace, ResponsesFace
 from farthing.server.faces.protocol import Face, Route
 from farthing.server.listener import CUT, HOLD, PUSH, AsgiApp, Receive, Scope, Send
 from farthing.types.principal import Principal
+from farthing.types.providers import WireFormat
 
 log = logging.getLogger(__name__)
 
-_OPENAI, _ANTHROPIC = OpenAIFace(), AnthropicFace()
-_FACES: tuple[Face, ...] = (_OPENAI, _ANTHROPIC)
+_OPENAI, _ANTHROPIC, _GEMINI = OpenAIFace(), AnthropicFace(), GeminiFace()
+_FACES: tuple[Face, ...] = (_OPENAI, ResponsesFace(), _ANTHROPIC, _GEMINI, OllamaFace())
 _ROUTES: dict[tuple[str, str], tuple[Face, Route]] = {
     at: (face, route) for face in _FACES for at, route in face.routes.items()
 }
 _METHODS: dict[str, str] = {path: method for method, path in _ROUTES}
-_BEGINNINGS = tuple({f"/{path.split('/')[1]}/" for path in _METHODS})
+_AT_HOME: dict[str, Face] = {
+    path.split("/")[1]: face for face in reversed(_FACES) for path in (*(at[1] for at in face.routes), *face.not_served)
+}
+"""Whose clients look for something below a path's first part; where faces share one, the first of them."""
+_BEGINNINGS = (
+    *{f"/{path.split('/')[1]}/" for path in _METHODS},
+    *(start for face in _FACES for start in face.not_served if start.startswith("/")),
+)
 _KEY_PATH = "/k/"
+_IN_QUERY = (b"key", b"access_token", b"oauth_token")
+"""Where Google's clients may put a credential in a query; none of these goes on."""
+_WIRES: dict[str, WireFormat] = {"anthropic": "anthropic_messages", "gemini": "gemini"}
+"""The formats of the faces that share a path which is routed as OpenAI's."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -51,7 +66,9 @@ class HotApp:
         method = scope["method"]
         found = _ROUTES.get((method, path)) or _match(method, path)
         if found is None:
-            if token is None and not path.startswith(_BEGINNINGS) and path not in _METHODS:
+            if path in ("", "/"):  # public; `ollama` knocks there first, and its address has a key in it
+                await self._pages({**scope, "path": "/"}, receive, send)
+            elif token is None and not path.startswith(_BEGINNINGS) and path not in _METHODS:
                 await self._pages(scope, receive, send)
             else:
                 await self._no_route(scope, path, send)
@@ -59,7 +76,7 @@ class HotApp:
         face, route = found
         try:
             headers = RequestHeaders(scope["headers"])
-            token = token if token is not None else _client_token(headers.told)
+            token = token if token is not None else _client_token(headers.told, scope["query_string"])
             try:
                 principal = self._keys.verify(token)
             except InvalidKey:
@@ -97,7 +114,7 @@ class HotApp:
             route.model,
             route.streamed,
             route.streams_by_default,
-            scope["query_string"],
+            _without_credentials(scope["query_string"]),
             headers,
             message["body"],
             principal,
@@ -116,7 +133,7 @@ class HotApp:
 
     async def _show_models(self, face: Face, route: Route, send: Send) -> None:
         # The shared path is routed as OpenAI's; the face that was meant knows its own format.
-        wire = route.wire if face is not _ANTHROPIC else "anthropic_messages"
+        wire = _WIRES.get(face.name, route.wire)
         if route.action == "show_model":
             assert route.model is not None
             body = face.render_model(await self._gateway.model(route.model, wire))
@@ -126,14 +143,18 @@ class HotApp:
 
     async def _no_route(self, scope: Scope, path: str, send: Send) -> None:
         error: FarthingError
-        if path in _METHODS:
-            error = MethodNotAllowed(f"{scope['method']} {path} is not a method here", hint=f"use {_METHODS[path]}")
-        elif any(path.startswith(face.not_served) for face in _FACES):
-            error = NotServed(f"{path} is outside what Farthing serves", hint="call the provider itself for it")
+        asked = f"{scope['method']} {path}"
+        at_home = _AT_HOME.get(path[1:].partition("/")[0], _OPENAI)
+        outside = [face for face in _FACES if path.startswith(face.not_served) or asked.startswith(face.not_served)]
+        if outside:
+            at_home = outside[0]
+            error = NotServed(f"{asked} is outside what Farthing serves", hint="call the provider itself for it")
+        elif path in _METHODS:
+            error = MethodNotAllowed(f"{asked} is not a method here", hint=f"use {_METHODS[path]}")
         else:
             known = ", ".join(sorted(_METHODS))
             error = RouteNotFound(f"there is nothing at {path}", hint=f"known paths: {known}")
-        await _send_error(_face_of(scope, _OPENAI), error, send)
+        await _send_error(_face_of(scope, at_home), error, send)
 
 
 def _match(method: str, path: str) -> tuple[Face, Route] | None:
@@ -145,7 +166,7 @@ def _match(method: str, path: str) -> tuple[Face, Route] | None:
     return None
 
 
-def _client_token(told: Mapping[bytes, bytes]) -> bytes:
+def _client_token(told: Mapping[bytes, bytes], query: bytes) -> bytes:
     """Return the client's key from wherever its SDK puts it."""
     authorization = told.get(b"authorization")
     if authorization is not None:
@@ -154,15 +175,45 @@ def _client_token(told: Mapping[bytes, bytes]) -> bytes:
             return token.strip()
     if (token := told.get(b"x-api-key", b"")) != b"":
         return token
+    if (token := told.get(b"x-goog-api-key", b"") or _key_in(query)) != b"":
+        return token
     raise InvalidKey(
-        "no key was sent", hint='send "Authorization: Bearer ft-..." or "x-api-key: ft-..."; see "farthing keys create"'
+        "no key was sent",
+        hint='send "Authorization: Bearer ft-...", "x-api-key: ft-...", "x-goog-api-key: ft-..." or "?key=ft-...";'
+        ' see "farthing keys create"',
     )
 
 
+def _key_in(query: bytes) -> bytes:
+    """Return the key that a client of Gemini's put into its query; empty where there is none."""
+    if b"key=" in query:
+        for part in query.split(b"&"):
+            if part.startswith(b"key="):
+                return unquote_to_bytes(part[4:])
+    return b""
+
+
+def _without_credentials(query: bytes) -> bytes:
+    """Return the query that goes on: without any client's credential."""
+    if b"key" not in query and b"token" not in query and b"%" not in query:
+        return query
+    parts = query.split(b"&")
+    return b"&".join([part for part in parts if unquote_to_bytes(part.partition(b"=")[0]) not in _IN_QUERY])
+
+
 def _face_of(scope: Scope, face: Face) -> Face:
-    """Tell the faces apart where they share a path: Anthropic's clients always name their version."""
-    if face is _OPENAI and any(name == b"anthropic-version" for name, _ in scope["headers"]):
-        return _ANTHROPIC
+    """Tell the faces apart where they share a path.
+
+    Anthropic's clients always name their version, and only Gemini's put their key where those of nobody else do.
+    """
+    if face is _OPENAI:
+        for name, _ in scope["headers"]:
+            if name == b"anthropic-version":
+                return _ANTHROPIC
+            if name == b"x-goog-api-key":
+                return _GEMINI
+        if _key_in(scope["query_string"]):
+            return _GEMINI
     return face
 
 

@@ -29,7 +29,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an answer said about itself. `usage` is `None` where it gave none.
 
     `usage_final` is false where more was produced after the last count of it: the beginning of a stream says nothing of
-    its end.
+    its end. `error_status` is the status that the error inside an answer gives itself, where it gives one.
     """
 
     usage: Usage | None = None
@@ -38,8 +38,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     service_tier: str | None = None
     reported_cost_nanousd: int | None = None
     finished: bool = False
+    pending: bool = False
     error_code: str | None = None
     error_message: str | None = None
+    error_status: int | None = None
 
 
 class StreamMeter(Protocol):
@@ -139,9 +141,22 @@ def error_text(error: Any) -> tuple[str, str]:
     """Return code and message of a provider's error, whatever its shape."""
     if isinstance(error, dict):
         code = error.get("code") or error.get("type") or error.get("status") or "error"
-        message = error.get("message") or error.get("detail") or error.get("error") or ""
+        message = error.get("message") or error.get("detail") or error.get("error") or error.get("errors") or ""
         return str(code)[:MAX_TEXT], (message if isinstance(message, str) else str(message))[:MAX_TEXT]
     return "error", str(error)[:MAX_TEXT]
+
+
+def error_status(error: Any) -> int | None:
+    """Return the HTTP status, 400 to 599, that an error names as its own; `None` where it names none."""
+    if not isinstance(error, dict):
+        return None
+    for name in ("status_code", "code", "status"):  # Groq's code is a word, and its status has a name of its own
+        value = error.get(name)
+        if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
+            value = int(value)
+        if isinstance(value, int) and 400 <= value <= 599:
+            return value
+    return None
 
 
 def check_parts(counts: Counts, input_tokens: int | None, read: int, written: int) -> None:

@@ -1,31 +1,19 @@
 """OpenAI chat completions, as OpenAI and the many that speak like it send them.
 
-What surprised us: where usage sits differs (its own chunk with `choices: []`, the finish chunk, a chunk after it, or
-`x_groq`); a stream may end without `[DONE]` and be whole; an error may come inside a 200; reasoning has two names; the
-cached part is inside `prompt_tokens`, and OpenRouter's cache writes too.
+What surprised us: where usage sits differs (its own chunk with `choices: []`, the finish chunk, a chunk after it,
+every chunk, Moonshot's `choices[0].usage`, or old Groq's `x_groq`); a stream may end without `[DONE]` and be whole; an
+error may come inside a 200; reasoning has two names. How usage is counted differs too: see `openai_usage`.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
-from farthing.types.usage import Usage, UsageHabits
+from farthing.types.usage import UsageHabits
 from farthing.wire.lenient import UNREADABLE, decode
-from farthing.wire.meter import (
-    ABSENT,
-    MAX_COUNT,
-    Counts,
-    OnText,
-    Reading,
-    check_parts,
-    cost_nanousd,
-    decode_exact,
-    error_text,
-    present,
-)
+from farthing.wire.meter import ABSENT, OnText, Reading, decode_exact, error_status, error_text, present
+from farthing.wire.openai_usage import USUAL, plain_usage, read_usage, reported_cost_nanousd, search_tier
 from farthing.wire.sse import EventSplitter, event_data
-
-_USUAL = UsageHabits()
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -51,6 +39,7 @@ class _Choice(msgspec.Struct, gc=False):
     delta: _Message | None = None
     message: _Message | None = None
     finish_reason: str | None = None
+    usage: msgspec.Raw = ABSENT
 
 
 class _Answer(msgspec.Struct, gc=False):
@@ -75,34 +64,6 @@ class _Facts(msgspec.Struct, gc=False):
     error: msgspec.Raw = ABSENT
 
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
-
-
-class _PromptDetails(msgspec.Struct, gc=False):
-    cached_tokens: _Count | None = None
-    cache_write_tokens: _Count | None = None
-    audio_tokens: _Count | None = None
-
-
-class _CompletionDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: _Count | None = None
-    audio_tokens: _Count | None = None
-
-
-class _PlainUsage(msgspec.Struct, gc=False):
-    """The usage that nearly every answer has; whatever else is in it goes the long way."""
-
-    prompt_tokens: _Count
-    completion_tokens: _Count
-    total_tokens: _Count
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-    prompt_cache_hit_tokens: msgspec.Raw = ABSENT
-    server_tool_use: msgspec.Raw = ABSENT
-    server_tool_use_details: msgspec.Raw = ABSENT
-    cost: msgspec.Raw = ABSENT
-
-
 class _Loose(msgspec.Struct, gc=False):
     """The same with nothing believed: what is read when a field has a type that nobody documents."""
 
@@ -116,60 +77,16 @@ class _Loose(msgspec.Struct, gc=False):
 
 _answers = msgspec.json.Decoder(_Answer)
 _facts = msgspec.json.Decoder(_Facts)
-_plain_usages = msgspec.json.Decoder(_PlainUsage)
 _loose = msgspec.json.Decoder(_Loose)
 
 
-def read_usage(usage: Any, habits: UsageHabits = _USUAL) -> Usage | None:
-    """Return the usage in our shape; `None` where there is nothing to read. Never raises."""
-    if not isinstance(usage, dict) or not usage:
-        return None
-    counts = Counts()
-    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    server_tools = usage.get("server_tool_use") or usage.get("server_tool_use_details")
-    cached = counts.part(prompt, "cached_tokens") or counts.part(usage, "prompt_cache_hit_tokens")
-    input_tokens = counts.total(usage, "prompt_tokens")
-    hit, miss = counts.total(usage, "prompt_cache_hit_tokens"), counts.total(usage, "prompt_cache_miss_tokens")
-    if input_tokens is None and hit is not None and miss is not None:
-        input_tokens = hit + miss
-    output_tokens = counts.total(usage, "completion_tokens")
-    total = counts.total(usage, "total_tokens")
-    if total is not None and input_tokens is not None and output_tokens is None:
-        output_tokens = max(0, total - input_tokens)
-    reasoning = counts.part(completion, "reasoning_tokens")
-    if habits.reasoning_outside and output_tokens is not None:
-        output_tokens += reasoning
-    if total is not None and (input_tokens or 0) + (output_tokens or 0) != total:
-        counts.flag("total_disagrees")
-    elif total is not None and output_tokens is not None and reasoning > output_tokens:
-        # The total confirms that reasoning is inside the output: its count is another tokenizer's, and is cut.
-        # OpenRouter charges exactly the output then (reported costs of three recorded answers, 2026).
-        counts.flag("reasoning_exceeds_output")
-        reasoning = output_tokens
-    if output_tokens is not None and reasoning > output_tokens:
-        counts.flag("reasoning_exceeds_output")
-    written = counts.part(prompt, "cache_write_tokens")
-    check_parts(counts, input_tokens, cached, written)
-    return Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cache_read_input_tokens=cached,
-        cache_creation_5m_input_tokens=written,
-        input_audio_tokens=counts.part(prompt, "audio_tokens"),
-        reasoning_output_tokens=reasoning,
-        output_audio_tokens=counts.part(completion, "audio_tokens"),
-        web_search_requests=counts.part(server_tools, "web_search_requests"),
-        flags=tuple(counts.flags),
-    )
-
-
-def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = _USUAL) -> Reading:
+def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = USUAL) -> Reading:
     """Read a whole, not streamed, completion; `on_text` is told its text only where it reports no usage."""
     try:
         facts = _facts.decode(body)
     except UNREADABLE:
         return _read_closely(body, on_text, habits)
-    usage = _plain_usage(facts.usage)
+    usage = plain_usage(facts.usage, habits)
     if usage is None or present(facts.error) is not None or len(facts.choices) < _LEAST_CHOICES:
         return _read_closely(body, on_text, habits)
     return Reading(usage=usage, model_served=facts.model, service_tier=facts.service_tier, finished=True)
@@ -179,49 +96,27 @@ _LEAST_CHOICES = 3  # `[]` has none
 _NO_USAGE = (0, 4)  # the lengths of an absent usage, and of `null`
 
 
-def _plain_usage(raw: msgspec.Raw) -> Usage | None:
-    """Return a usage without anything odd in it, in a tenth of the time that `read_usage` takes; else `None`."""
-    try:
-        plain = _plain_usages.decode(raw)
-    except UNREADABLE:
-        return None
-    prompt, completion = plain.prompt_tokens_details, plain.completion_tokens_details
-    reasoning = (completion.reasoning_tokens or 0) if completion is not None else 0
-    cached = (prompt.cached_tokens or 0) if prompt is not None else 0
-    written = (prompt.cache_write_tokens or 0) if prompt is not None else 0
-    if (
-        plain.prompt_tokens + plain.completion_tokens != plain.total_tokens
-        or cached + written > plain.prompt_tokens
-        or reasoning > plain.completion_tokens
-        or plain.cost is not ABSENT
-        or plain.prompt_cache_hit_tokens is not ABSENT
-        or plain.server_tool_use is not ABSENT
-        or plain.server_tool_use_details is not ABSENT
-    ):
-        return None
-    return Usage(
-        input_tokens=plain.prompt_tokens,
-        output_tokens=plain.completion_tokens,
-        cache_read_input_tokens=cached,
-        cache_creation_5m_input_tokens=written,
-        input_audio_tokens=(prompt.audio_tokens or 0) if prompt is not None else 0,
-        reasoning_output_tokens=reasoning,
-        output_audio_tokens=(completion.audio_tokens or 0) if completion is not None else 0,
-    )
-
-
 def _read_closely(body: bytes, on_text: OnText, habits: UsageHabits) -> Reading:
     books = _Books(habits)
     answer = _decode(body)
     if answer is None:
         return Reading(finished=False)
     books.note(answer)
+    if not answer.choices and books.usage is None and books.error is None:
+        books.error = _error_without_its_name(body)
     reading = books.reading(finished=bool(answer.choices))
     if reading.usage is None:
         for choice in answer.choices or ():
             if choice.message is not None:
                 _tell(choice.message, on_text)
     return reading
+
+
+def _error_without_its_name(body: bytes) -> bytes | None:
+    """Return a body that is no completion and speaks as errors do (`detail`, `message`, Cloudflare's `errors`)."""
+    loose = decode_exact(body)
+    said = isinstance(loose, dict) and any(loose.get(name) for name in ("detail", "errors", "message"))
+    return body if said else None
 
 
 def error_event(code: str, message: str) -> bytes:
@@ -252,27 +147,37 @@ class _Books:
             return False
         usage, groq, error = present(answer.usage), present(answer.x_groq), present(answer.error)
         if usage is not None and usage != b"{}":
-            self.usage = usage
+            self.usage = usage  # the last one counts: Perplexity's and Baseten's add up as they go
         elif groq is not None and self.usage is None:
             nested = decode_exact(groq)
             if isinstance(nested, dict) and nested.get("usage"):
-                self.usage = msgspec.json.encode(nested["usage"])
+                usage = self.usage = msgspec.json.encode(nested["usage"])
         if error is not None:
             self.error = error
-        return usage is not None or groq is not None
+        return usage is not None
+
+    def note_usage(self, raw: msgspec.Raw) -> bool:
+        """Take the usage that stands in a choice; whether it counted any."""
+        usage = present(raw)
+        if usage is None or usage == b"{}":
+            return False
+        self.usage = usage
+        return True
 
     def reading(self, *, finished: bool, usage_final: bool = True) -> Reading:
         usage = decode_exact(self.usage) if self.usage is not None else None
-        code, message = error_text(decode_exact(self.error)) if self.error is not None else (None, None)
+        error = decode_exact(self.error) if self.error is not None else None
+        code, message = error_text(error) if self.error is not None else (None, None)
         return Reading(
             usage=read_usage(usage, self._habits),
             usage_final=usage_final,
             model_served=self.model,
-            service_tier=self.service_tier,
-            reported_cost_nanousd=cost_nanousd(usage.get("cost")) if isinstance(usage, dict) else None,
+            service_tier=self.service_tier or search_tier(usage),
+            reported_cost_nanousd=reported_cost_nanousd(usage),
             finished=finished,
             error_code=code,
             error_message=message,
+            error_status=error_status(error),
         )
 
 
@@ -295,7 +200,7 @@ class ChatStreamMeter:
         "terminal",
     )
 
-    def __init__(self, on_text: OnText, habits: UsageHabits = _USUAL, *, strip_usage: bool = False) -> None:
+    def __init__(self, on_text: OnText, habits: UsageHabits = USUAL, *, strip_usage: bool = False) -> None:
         self.has_output = False
         self.terminal = False
         self.failed = False
@@ -342,7 +247,7 @@ class ChatStreamMeter:
             return False
         choice = choices[0]
         delta = choice.delta
-        if delta is None or choice.finish_reason or chunk.error is not ABSENT:
+        if delta is None or choice.finish_reason or chunk.error is not ABSENT or choice.usage is not ABSENT:
             return False
         text = delta.content
         if not text:
@@ -382,6 +287,9 @@ class ChatStreamMeter:
             ours = self._strip_usage and counted and chunk.choices is not None
             return not ours or present(chunk.error) is not None
         for choice in chunk.choices:
+            if choice.usage is not ABSENT and present(chunk.usage) is None:
+                counted = books.note_usage(choice.usage) or counted
+                self._said_since_usage = self._said_since_usage and not counted
             message = choice.delta or choice.message
             if message is not None and _tell(message, self._on_text):
                 self.has_output = True

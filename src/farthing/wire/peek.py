@@ -84,8 +84,10 @@ class Envelope:
             return True
         raise InvalidRequest(f'"{name}" is {value[:40].decode("utf-8", "replace")}', hint="send true or false")
 
-    def model(self) -> str:
-        """Return the model that the client asks for."""
+    def model(self) -> str | None:
+        """Return the model that the client asks for; `None` where the member is absent, null or empty."""
+        if bytes(self._members.get("model", b"null")) in (b"null", b'""'):
+            return None
         name = self.text("model")
         if not name:
             raise InvalidRequest('"model" is missing or no text', hint='send "model": "provider:model" or an alias')

@@ -10,7 +10,8 @@ from farthing.wire.anthropic_messages import MessagesStreamMeter
 from farthing.wire.anthropic_messages import read_usage as read_anthropic_usage
 from farthing.wire.lenient import with_whole_characters
 from farthing.wire.meter import MAX_COUNT
-from farthing.wire.openai_chat import ChatStreamMeter, read_answer, read_usage
+from farthing.wire.openai_chat import ChatStreamMeter, read_answer
+from farthing.wire.openai_usage import read_usage
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 DONE = b"data: [DONE]\n\n"

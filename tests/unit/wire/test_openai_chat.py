@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farthing.types.usage import Usage
-from farthing.wire.openai_chat import ChatStreamMeter, error_event, read_answer, read_usage
+from farthing.wire.openai_chat import ChatStreamMeter, error_event, read_answer
+from farthing.wire.openai_usage import read_usage
 
 
 def event(**content: Any) -> bytes:

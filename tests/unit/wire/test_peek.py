@@ -62,9 +62,14 @@ def test_what_is_no_object_is_refused(body: bytes) -> None:
         Envelope(body)
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":7}', b'{"model":""}'])
-def test_a_call_without_a_model_is_refused(body: bytes) -> None:
-    with pytest.raises(InvalidRequest, match='"model" is missing'):
+@pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model" : ""}'])
+def test_a_body_may_name_no_model(body: bytes) -> None:
+    assert Envelope(body).model() is None
+
+
+@pytest.mark.parametrize("body", [b'{"model":7}', b'{"model":["x"]}', b'{"model":{}}'])
+def test_a_model_that_is_no_text_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match='"model" is missing or no text'):
         Envelope(body).model()
 
 

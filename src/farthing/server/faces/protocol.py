@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from farthing.errors import CredentialMissing, FarthingError, MoneyError
+from farthing.errors import CredentialMissing, FarthingError, MoneyError, NotServed
 from farthing.providers.protocol import Operation
 from farthing.types.models import ListedModel
 from farthing.types.providers import WireFormat
@@ -38,7 +38,7 @@ class Face(Protocol):
     name: str
     routes: Mapping[tuple[str, str], Route]
     not_served: tuple[str, ...]
-    """Beginnings of paths that the dialect has and Farthing does not serve: they answer 501."""
+    """Beginnings of paths, or of method and path, that the dialect has and Farthing does not serve: they answer 501."""
 
     def match(self, method: str, path: str) -> Route | None:
         """Return what a path with a model's name in it asks for; `None` where it is no path of this face."""
@@ -66,6 +66,6 @@ def error_headers(error: FarthingError) -> list[tuple[bytes, bytes]]:
     headers = [(b"content-type", b"application/json")]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
-    if isinstance(error, MoneyError | CredentialMissing):
+    if isinstance(error, MoneyError | CredentialMissing | NotServed):
         headers.append((b"x-should-retry", b"false"))
     return headers
