@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from farthing.auth.key_ring import KeyRing
 from farthing.auth.keys import load_pepper
 from farthing.catalog.catalog import Catalog, CatalogProvider
-from farthing.catalog.prices import PriceBook
+from farthing.catalog.prices import PriceBook, price_book
 from farthing.catalog.pricing import price_nanousd
 from farthing.clock import Clock, SystemClock
 from farthing.config.credentials import read_credential
@@ -25,7 +25,7 @@ from farthing.ledger import Ledger
 from farthing.ledger.recovery import PriceAtCrash
 from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits
 from farthing.providers.protocol import Credential, Provider
-from farthing.providers.registry import create_provider
+from farthing.providers.registry import create_provider, known_providers
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.sqlite import SqliteStore
 from farthing.types.calls import Opening
@@ -54,7 +54,7 @@ class Farthing:
         self.pepper = load_pepper(home.pepper, random_bytes)
         self.offload = ThreadOffload()
         self.store = SqliteStore(home.database, self.offload)
-        self.prices = PriceBook(settings.prices)
+        self.prices = price_book(settings.prices, home.prices)
         self.keys = KeyRing(self.store, self.pepper, ids=self.ids, clock=self.clock, random_bytes=random_bytes)
         self.ledger = Ledger(
             self.store, home.journal, self.clock, self.offload, price_at_crash=price_at_crash(settings, self.prices)
@@ -115,8 +115,15 @@ def _catalog(settings: Settings, prices: PriceBook) -> Catalog:
             named[provider].append(model)
     for ref in settings.models.values():
         named[ref.provider].append(ref.model)
+    kinds = known_providers()
     providers = [
-        CatalogProvider(name=name, kind=provider.kind, price_key=provider.price_key, models=tuple(named[name]))
+        CatalogProvider(
+            name=name,
+            kind=provider.kind,
+            price_key=provider.price_key,
+            models=tuple(named[name]),
+            foreign=kinds[provider.kind].foreign,
+        )
         for name, provider in settings.providers.items()
     ]
     return Catalog(aliases=settings.models, providers=providers, knows=prices.knows, names=prices.names)
@@ -133,7 +140,7 @@ def price_at_crash(settings: Settings, prices: PriceBook) -> PriceAtCrash:
     """Return what prices an attempt whose process died before its first checkpoint."""
 
     def price(opening: Opening, usage: Usage) -> tuple[int | None, str | None]:
-        provider = settings.providers.get(opening.provider)
+        provider = settings.providers.get(opening.provider) or settings.local.get(opening.provider)
         if provider is None:
             return None, None
         sheet = prices.find(

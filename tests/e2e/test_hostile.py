@@ -80,7 +80,7 @@ def test_half_a_surrogate_pair_in_a_request_is_passed_on_as_it_is(serve: Serve) 
         (whole(gzip.compress(ANSWER)[:-9], content_encoding="gzip"), 502),
         (whole(gzip.compress(ANSWER[:30]) + gzip.compress(ANSWER[30:]), content_encoding="gzip"), 200),
         (whole(b"  \n " + ANSWER), 200),
-        (streamed(b"\n\n", b'{"error":{"message":"late"}}'), 200),
+        (streamed(b"\n\n", b'{"error":{"message":"late"}}'), 502),
         (streamed(0.8, SAID + USAGE + b"data: [DONE]\n\n"), 200),
         (whole(b"<html>hello</html>"), 502),
     ],

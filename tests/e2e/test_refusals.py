@@ -116,7 +116,8 @@ def test_a_provider_without_its_credential_is_the_operators_to_mend(gateway: Gat
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/v1/chat/completions", 405),
+        ("GET", "/v1/chat/completions", 501),
+        ("GET", "/v1/messages", 405),
         ("POST", "/v1/models", 405),
         ("POST", "/v1/images/generations", 501),
         ("POST", "/v1/audio/speech", 501),

@@ -18,10 +18,13 @@ from farthing.errors import FarthingError
 _COMMANDS = {
     "serve": ("farthing.cli.serve:serve", "Start the gateway."),
     "costs": ("farthing.cli.costs:costs", "What was spent, on what, by whom."),
+    "prices": ("farthing.cli.prices:prices", "What models cost and why; refresh the list, price calls anew."),
     "calls": ("farthing.cli.calls:calls", "The latest calls; 'calls show ID' explains one."),
+    "providers": ("farthing.cli.providers:providers", "Whom Farthing calls: list, test, add, remove."),
     "keys": ("farthing.cli.keys:keys", "Keys that clients use: create, list, revoke, rename."),
     "ledger": ("farthing.cli.ledger:ledger", "Prove that the books agree."),
     "admin": ("farthing.cli.admin:admin", "A new link to the admin's page."),
+    "doctor": ("farthing.cli.doctor:doctor", "What is found, what is missing, what to do."),
     "config": ("farthing.cli.config:config", "Read the settings and say what is wrong with them."),
 }
 

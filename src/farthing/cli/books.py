@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from farthing.auth import KeyRing, load_pepper
-from farthing.catalog.prices import PriceBook
+from farthing.catalog.prices import price_book
 from farthing.cli.context import current_settings, say
 from farthing.clock import SystemClock
 from farthing.config.lock import HomeLock
@@ -128,7 +128,7 @@ async def _catch_up(home: Home, store: Store, offload: ThreadOffload) -> bool:
             from farthing.app import price_at_crash  # noqa: PLC0415  (the whole gateway; only after a crash)
 
             settings = current_settings(home)
-            at_crash = price_at_crash(settings, PriceBook(settings.prices))
+            at_crash = price_at_crash(settings, price_book(settings.prices, home.prices))
             now_us = SystemClock().now_us()
             recovered = await recover(store, home.journal, offload, now_us=now_us, price_at_crash=at_crash)
             for damage in recovered.damage:

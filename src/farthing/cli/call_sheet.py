@@ -23,7 +23,7 @@ _BASES = {
     "estimated": "estimated, because the answer was cut or came without usage",
     "unknown": "because no price or no usage is known",
 }
-_PER = {1: "each", 1_000: "per 1,000", 1_000_000: "per million", 3_600: "per hour"}
+PER = {1: "each", 1_000: "per 1,000", 1_000_000: "per million", 3_600: "per hour"}
 _PICO_DIGITS = 12
 
 
@@ -87,9 +87,11 @@ def _usage(attempt: Attempt) -> list[tuple[str, str | None]]:
         ("  cache written, 5 min", _part(usage.cache_creation_5m_input_tokens)),
         ("  cache written, 1 h", _part(usage.cache_creation_1h_input_tokens)),
         ("  audio", _part(usage.input_audio_tokens)),
+        ("  images", _part(usage.input_image_tokens)),
         ("output", _tokens(usage.output_tokens)),
         ("  reasoning", _part(usage.reasoning_output_tokens)),
         ("  audio", _part(usage.output_audio_tokens)),
+        ("  images", _part(usage.output_image_tokens)),
         ("web searches", _part(usage.web_search_requests)),
         ("remarkable", ", ".join(usage.flags).replace("_", " ") or None),
     ]
@@ -110,29 +112,34 @@ def _print_price(attempt: Attempt, cost: Cost | None) -> None:
     if cost is None:
         click.echo("  (that price has changed since, so its lines cannot be shown)")
         return
+    if cost.lines:
+        click.echo()
+        print_lines(cost, indent="  ")
+
+
+def print_lines(cost: Cost, *, indent: str = "") -> None:
+    """Print what a cost is made of: each quantity, its price, and what both make."""
     rows = []
     for line in cost.lines:
         price = Decimal(line.price.picodollars).scaleb(-_PICO_DIGITS)
         amount = price * line.quantity / line.price.per
         rows.append(
             (
-                line.what.replace("_", " "),
+                indent + line.what.replace("_", " "),
                 grouped(line.quantity),
                 trimmed(f"{price:f}"),
-                _PER[line.price.per],
+                PER[line.price.per],
                 trimmed(f"{amount:f}"),
             )
         )
-    if rows:
-        click.echo()
-        columns = [
-            Column("  WHAT", "left"),
-            Column("QUANTITY"),
-            Column("USD", "point"),
-            Column("", "left"),
-            Column("MAKES USD", "point"),
-        ]
-        print_table(columns, [("  " + row[0], *row[1:]) for row in rows])
+    columns = [
+        Column(f"{indent}WHAT", "left"),
+        Column("QUANTITY"),
+        Column("USD", "point"),
+        Column("", "left"),
+        Column("MAKES USD", "point"),
+    ]
+    print_table(columns, rows)
 
 
 def _tokens(count: int | None) -> str:

@@ -49,7 +49,7 @@ def show(call_id: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     home = current_home()
     attempts = read_books(home, lambda books: find_call(books.store, call_id))
     try:
-        explain: Explain = Pricing(current_settings(home)).explain
+        explain: Explain = Pricing(current_settings(home), home).explain
     except ConfigError:
         say('warning: the settings are wrong ("farthing config check"), so prices are not explained.')
         explain = _unexplained

@@ -24,6 +24,9 @@ Point a client at it:
     # Anthropic SDKs, Claude Code
     export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key}
 
+    # Ollama's own clients, for the models of an Ollama
+    export OLLAMA_HOST={url}/k/{key}
+
     # anything that cannot send a header
     {url}/k/{key}/v1
 
@@ -65,4 +68,4 @@ def _example_model(farthing: "Farthing") -> str:
     ):
         if provider in farthing.providers:
             return f"{provider}:{model}"
-    return "PROVIDER:MODEL"
+    return "ollama:MODEL" if "ollama" in farthing.providers else "PROVIDER:MODEL"

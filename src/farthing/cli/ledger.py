@@ -26,7 +26,7 @@ def verify(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's
     from farthing.ledger.verify import verify as verify_books  # noqa: PLC0415
 
     home = current_home()
-    reprice = Pricing(current_settings(home)).again
+    reprice = Pricing(current_settings(home), home).again
 
     def check(books: Books) -> Awaitable[list[Finding]]:
         now_us = SystemClock().now_us()

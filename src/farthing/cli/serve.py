@@ -54,6 +54,7 @@ def _serve(host: str | None, port: int | None) -> None:
     from farthing.app import Farthing  # noqa: PLC0415
     from farthing.cli.context import current_settings  # noqa: PLC0415
     from farthing.config.first_start import write_first_settings  # noqa: PLC0415
+    from farthing.config.local_ollama import Knock  # noqa: PLC0415
     from farthing.server.live import bind  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -63,11 +64,16 @@ def _serve(host: str | None, port: int | None) -> None:
     settings = current_settings(home)
     told = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     server = msgspec.structs.replace(settings.server, **told)
+    knocks = {name: Knock(provider.base_url) for name, provider in settings.local.items()}
     for warning in settings.warnings:
         say(f"warning: {warning}")
     sock = bind(server.host, server.port)
     server = msgspec.structs.replace(server, port=sock.getsockname()[1])
     _raise_open_files()
+    found = {name: settings.local[name] for name, knock in knocks.items() if knock.answered()}
+    for name, provider in found.items():
+        say(f'found {name} at {provider.base_url}: ask for its models by name or as "{name}:NAME"; they cost nothing')
+    settings = msgspec.structs.replace(settings, providers={**settings.providers, **found})
     farthing = Farthing(settings, home, environment=os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(farthing, server, sock))

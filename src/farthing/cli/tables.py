@@ -61,6 +61,17 @@ def print_table(
         click.echo(lines[-1])
 
 
+def fits(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int | None = None) -> bool:
+    """Whether a table of these rows has room on the screen; what is not a screen has room for everything."""
+    room = width or _screen_width()
+    if room is None:
+        return True
+    widest = [
+        max(_width(text) for text in (column.title, *(row[i] for row in rows))) for i, column in enumerate(columns)
+    ]
+    return sum(widest) + len(_GAP) * (len(columns) - 1) <= room
+
+
 def print_fields(fields: Sequence[tuple[str, str | None]], *, indent: str = "") -> None:
     """Print `name  value` lines, leaving out what is not known."""
     shown = [(name, printable(value)) for name, value in fields if value is not None]

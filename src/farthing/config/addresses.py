@@ -40,6 +40,19 @@ def checked_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def check_list_source(source: str) -> None:
+    """Say whether a price list may be read from there: a file, https, or http on this machine.
+
+    Raises:
+        ValueError: it may not; the message is a sentence that quotes the value.
+    """
+    if source.startswith(("https://", "http://")):
+        if is_plain_beyond_loopback(checked_url(source)):
+            raise ValueError(f"{quoted(source)} could be changed on its way; use https.")
+    elif "://" in source and not source.startswith("file://"):
+        raise ValueError(f"{quoted(source)} is neither a file nor an https address.")
+
+
 def is_plain_beyond_loopback(url: str) -> bool:
     """Whether what is sent to this URL, credential included, can be read on the way."""
     parts = urlsplit(url)

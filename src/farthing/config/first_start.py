@@ -68,12 +68,15 @@ server:
   # max_connections: 4096
 
 # Whom Farthing calls. While nothing is named here, every known provider whose key is in the environment is used:
-# OPENAI_API_KEY, ANTHROPIC_API_KEY, and so on. As soon as one is named, only what is named is used.
+# OPENAI_API_KEY, ANTHROPIC_API_KEY, and so on; and an Ollama that answers on this machine when Farthing starts.
+# As soon as one is named, only what is named is used: write "ollama:" for an Ollama then.
 #
 # A key is never written here. credential is env:NAME (an environment variable), file:/path (a file), or none.
 providers:
   # openai: {credential: env:OPENAI_API_KEY}         # a known provider: the rest has defaults
   # anthropic: {credential: file:/etc/farthing/anthropic.key}
+  # azure: {base_url: https://example.openai.azure.com/openai, api_version: 2024-10-21, credential: env:AZURE_KEY}
+  # openrouter: {credential: env:OPENROUTER_API_KEY, attribution: {title: Our app, url: https://example.com}}
   #
   # lab:                                             # a server of your own
   #   kind: openai-compatible
@@ -85,6 +88,9 @@ providers:
   #   stream_usage: ask                              # ask: streams report usage only when asked; or always
   #   hold_s: 10                                     # how long a stream without output is held back
   #   timeouts: {connect_s: 10, first_byte_s: 600, idle_s: 300, total_s: 3600}
+
+# Whether an Ollama on this machine is looked for (where OLLAMA_HOST says, or at port 11434).
+find_local: true
 
 # Other names for models, as provider:model. Clients may ask for either.
 models:
@@ -98,6 +104,9 @@ prices:
   # - {model: "openai:gpt-5-mini", input: 0.25, output: 2, cache_read: 0.025}
   # - {model: "anthropic:claude-example", input: 3, output: 15, cache_read: 0.3, cache_write_5m: 3.75,
   #    cache_write_1h: 6, request: 0, web_search: 0.01}
+
+# Where "farthing prices refresh" reads a newer price list: an https address or a file. It never does so by itself.
+# prices_source: /var/lib/farthing/prices.json
 
 # A call on a model without a known price: allow shows it as "of unknown cost", refuse does not send it.
 unpriced: allow

@@ -8,10 +8,10 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from farthing.config.addresses import checked_url, is_host, is_loopback
+from farthing.config.addresses import check_list_source, checked_url, is_host, is_loopback
 from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems, listed, nearest, quoted
-from farthing.config.provider_entries import read_providers
+from farthing.config.provider_entries import local_providers, read_providers
 from farthing.config.schema import ServerSettings, Settings
 from farthing.config.sections import as_table, as_text, read_section
 from farthing.config.yaml_tree import MAX_BYTES, Node, Table, read_yaml
@@ -39,20 +39,34 @@ def load_settings(path: Path, *, known: Mapping[str, KnownProvider], environment
             problems.error(root.line, "", "the file must be a mapping that begins with version: 1.")
         root = Table(1, {})
     rooms = ("version", "server", "providers", "models", "prices")
-    given = read_section(root, Settings, "", problems, fields=("unpriced",), also=rooms)
+    given = read_section(root, Settings, "", problems, fields=("prices_source", "unpriced", "find_local"), also=rooms)
     _check_version(root, problems)
+    if "prices_source" in given:
+        try:
+            check_list_source(given["prices_source"])
+        except ValueError as error:
+            problems.error(root.entries["prices_source"][0], "prices_source", str(error))
     server = _read_server(root, problems)
     providers = read_providers(root.entries.get("providers"), known, environment, problems)
     # A provider that is named and wrong is told once, not again by everything that refers to it.
     section = root.entries["providers"][1] if "providers" in root.entries else None
+    names_some = isinstance(section, Table) and bool(section.entries)
     named = [*section.entries] if isinstance(section, Table) and section.entries else [*providers]
+    # What may be found can be gone at the next start, so nothing in the file may refer to it: `named` leaves it out.
+    local = {} if names_some or given.get("find_local") is False else local_providers(known, environment)
     models = _read_models(root, named, known, problems)
     prices: tuple[PriceOverride, ...] = ()
     if "prices" in root.entries:
         prices = read_prices(root.entries["prices"][1], named, known, problems)
     problems.raise_if_any()
     return Settings(
-        server=server, providers=providers, models=models, prices=prices, warnings=problems.warnings, **given
+        server=server,
+        providers=providers,
+        local=local,
+        models=models,
+        prices=prices,
+        warnings=problems.warnings,
+        **given,
     )
 
 

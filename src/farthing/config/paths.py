@@ -37,6 +37,11 @@ class Home(msgspec.Struct, frozen=True):
         return self.path / "journal"
 
     @property
+    def prices(self) -> Path:
+        """The folder of price lists that took the place of the one that comes with Farthing."""
+        return self.path / "prices"
+
+    @property
     def pepper(self) -> Path:
         """The secret under which client keys are hashed; without it no key verifies."""
         return self.path / "pepper"

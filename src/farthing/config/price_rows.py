@@ -11,7 +11,10 @@ from farthing.config.yaml_tree import Listing, Node, Scalar, Table
 from farthing.types.money import UnitPrice
 from farthing.types.prices import PriceOverride
 
-_PER_MILLION = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+_PER_MILLION = (
+    *("input", "output", "cache_read", "cache_write_5m", "cache_write_1h"),
+    *("input_audio", "output_audio", "input_image", "output_image", "reasoning"),
+)
 _PER_ONE = ("request", "web_search")
 _AMOUNT = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,30})?", re.ASCII)
 _HIGHEST_USD = 1_000_000
@@ -71,14 +74,8 @@ def _read_row(node: Node, path: str, problems: Problems) -> PriceOverride | None
         return None
     return PriceOverride(
         pattern=pattern,
-        input=amounts["input"],
-        output=amounts["output"],
-        cache_read=amounts.get("cache_read"),
-        cache_write_5m=amounts.get("cache_write_5m"),
-        cache_write_1h=amounts.get("cache_write_1h"),
-        request=amounts.get("request"),
-        web_search=amounts.get("web_search"),
         origin=f"{PurePath(problems.file).name}:{node.line}",
+        **amounts,
     )
 
 

@@ -4,20 +4,24 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
-from farthing.config.addresses import checked_url, is_plain_beyond_loopback
+from farthing.config.addresses import checked_url, is_loopback, is_plain_beyond_loopback
 from farthing.config.credentials import credential_warning, parse_credential
+from farthing.config.local_ollama import local_address
 from farthing.config.problems import Problems, listed, nearest, quoted
-from farthing.config.schema import CredentialSource, ProviderSettings, Timeouts
+from farthing.config.schema import CredentialSource, OpenRouterAttribution, ProviderSettings, Timeouts
 from farthing.config.sections import as_table, as_text, read_section
 from farthing.config.yaml_tree import Node, Table
 from farthing.types.providers import KnownProvider
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 _OWN_KIND = "openai-compatible"
-_PLAIN_FIELDS = ("kind", "base_url", "free", "ca_file", "max_connections", "stream_usage", "hold_s")
+_PLAIN_FIELDS = ("kind", "base_url", "free", "ca_file", "max_connections", "stream_usage", "hold_s", "api_version")
+_ONLY_FOR = {"api_version": "azure", "attribution": "openrouter"}
+_HEADER_TEXT = re.compile(r"[!-~]([ -~]{0,126}[!-~])?", re.ASCII)
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -53,13 +57,21 @@ def read_providers(
             problems.error(line, path, f"{quoted(name)} is not a name; small letters, digits, '.', '_' and '-'.")
             continue
         given = read_section(
-            node, ProviderSettings, path, problems, fields=_PLAIN_FIELDS, also=("credential", "timeouts")
+            node, ProviderSettings, path, problems, fields=_PLAIN_FIELDS, also=("credential", "timeouts", "attribution")
         )
         entry = _Entry(name, line, node.entries if isinstance(node, Table) else {}, given)
         provider = _read_provider(entry, known, environment, problems)
         if provider is not None:
             providers[name] = provider
     return providers
+
+
+def local_providers(known: Mapping[str, KnownProvider], environment: Mapping[str, str]) -> dict[str, ProviderSettings]:
+    """Return the providers that may be found on this machine, by name; nobody is asked whether they are there."""
+    kind, address = known.get("ollama"), local_address(environment)
+    if kind is None or address is None:
+        return {}
+    return {kind.kind: _with_defaults(kind.kind, kind, {"base_url": address}, CredentialSource("none"))}
 
 
 def _from_environment(
@@ -83,6 +95,14 @@ def _read_provider(
     credential = _credential_of(entry, kind, environment, problems)
     base_url = _base_url_of(entry, kind, problems)
     _check_ca_file(entry, base_url, problems)
+    for field, only in _ONLY_FOR.items():
+        if kind is not None and field in entry.table and kind.kind != only:
+            problems.error(entry.line_of(field), f"{entry.path}.{field}", f"is only for the kind {quoted(only)}.")
+    if "api_version" in entry.given and not _HEADER_TEXT.fullmatch(entry.given["api_version"]):
+        path = f"{entry.path}.api_version"
+        problems.error(entry.line_of("api_version"), path, f"{quoted(entry.given['api_version'])} is not a version.")
+    if "attribution" in entry.table:
+        given["attribution"] = _attribution_of(entry, problems)
     if kind is None or base_url is None or credential is None:
         return None
     given["base_url"] = base_url
@@ -92,7 +112,9 @@ def _read_provider(
 def _with_defaults(
     name: str, kind: KnownProvider, given: dict[str, Any], credential: CredentialSource
 ) -> ProviderSettings:
-    said = {"stream_usage": kind.stream_usage, **given, "kind": kind.kind}
+    # Who asks for no credential has nobody to bill; who asks for one may well charge, unless it is on this machine.
+    unbilled = credential.kind == "none" or is_loopback(urlsplit(given["base_url"]).hostname or "")
+    said = {"stream_usage": kind.stream_usage, "free": kind.free and unbilled, **given, "kind": kind.kind}
     return ProviderSettings(name=name, wire=kind.wire, price_key=kind.price_key, credential=credential, **said)
 
 
@@ -164,7 +186,7 @@ def _credential_of(
         return CredentialSource("none")
     else:
         source = CredentialSource("env", kind.credential_env)
-        if "base_url" in entry.given:
+        if "base_url" in entry.given and kind.base_url is not None:
             problems.warning(
                 entry.line,
                 path,
@@ -175,6 +197,20 @@ def _credential_of(
     if warning:
         problems.warning(line, path, warning)
     return source
+
+
+def _attribution_of(entry: _Entry, problems: Problems) -> OpenRouterAttribution:
+    path, node = f"{entry.path}.attribution", entry.table["attribution"][1]
+    given = read_section(node, OpenRouterAttribution, path, problems)
+    lines = {key: line for key, (line, _) in node.entries.items()} if isinstance(node, Table) else {}
+    if "url" in given:
+        try:
+            checked_url(given["url"])
+        except ValueError as error:
+            problems.error(lines["url"], f"{path}.url", str(error))
+    if "title" in given and not _HEADER_TEXT.fullmatch(given["title"]):
+        problems.error(lines["title"], f"{path}.title", f"{quoted(given['title'])} must be ASCII, up to 128 letters.")
+    return OpenRouterAttribution(**given)
 
 
 def _check_ca_file(entry: _Entry, base_url: str | None, problems: Problems) -> None:

@@ -74,6 +74,15 @@ class CredentialSource(msgspec.Struct, frozen=True):
         return self.kind if self.kind == "none" else f"{self.kind}:{self.name}"
 
 
+class OpenRouterAttribution(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose traffic OpenRouter's rankings count ours as; nothing is sent of what is not set."""
+
+    title: str | None = None
+    """The name of the application, sent as `X-Title`."""
+    url: str | None = None
+    """Its address, sent as `HTTP-Referer`."""
+
+
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One provider under the name that model names and the ledger use for it.
 
@@ -98,6 +107,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a stream reports usage only when asked: then we ask, and keep the answer from who did not."""
     hold_s: Annotated[float, Meta(ge=0, le=600)] = 10.0
     """How long a stream without output is held back so that a failure can still be told by its status."""
+    api_version: str | None = None
+    """The kind `azure` only, and only for an address without `/openai/v1`: which dated version is asked for."""
+    attribution: OpenRouterAttribution = OpenRouterAttribution()
+    """The kind `openrouter` only: as whose traffic it counts ours; unless the client says so itself."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +121,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelRef]
     prices: tuple[PriceOverride, ...] = ()
+    prices_source: str = (
+        "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json"
+    )
+    """Where `farthing prices refresh` reads the list: an https address or a file. Nothing else ever reads it."""
     unpriced: Literal["allow", "refuse"] = "allow"
     """What happens to a call on a model without a known price: shown as of unknown cost, or refused."""
+    find_local: bool = True
+    """Whether `serve` looks for an Ollama on this machine, while the file names no provider."""
+    local: Mapping[str, ProviderSettings] = msgspec.field(default_factory=dict)
+    """Providers that are used where they are found when `serve` starts; none where the file names some."""
     warnings: tuple[str, ...] = ()

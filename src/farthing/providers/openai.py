@@ -1,4 +1,4 @@
-"""OpenAI itself: usage in a stream only when asked for, and the reference for everybody's format."""
+"""OpenAI itself: usage in a stream of chat or completions only when asked for, and everybody's reference."""
 
 from farthing.config.schema import ProviderSettings
 from farthing.providers.openai_compatible import OpenAICompatible
@@ -9,6 +9,7 @@ KNOWN = (
     KnownProvider(
         kind="openai",
         wire="openai_chat",
+        also=("openai_responses", "openai_completions", "openai_embeddings"),
         base_url="https://api.openai.com/v1",
         credential_env="OPENAI_API_KEY",
         stream_usage="ask",

@@ -1,8 +1,10 @@
 """Everything that speaks OpenAI's chat completions: the generic provider, and the vendors that are only a row.
 
 A vendor with behaviour of its own is a file; whoever merely has another address and another key variable is a row here.
+`stream_usage` is `ask` where recordings show that the question is taken, `always` where the answer comes unasked.
 """
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -12,19 +14,21 @@ from farthing.errors import CredentialMissing, NotServed
 from farthing.providers.pool import Origin, Timeouts
 from farthing.providers.protocol import Credential, Operation
 from farthing.types.providers import KnownProvider
+from farthing.types.usage import UsageHabits
 
 KNOWN = (
-    KnownProvider(kind="openai-compatible", wire="openai_chat", base_url=None, credential_env=None, stream_usage="ask"),
     KnownProvider(
-        kind="openrouter",
+        kind="openai-compatible",
         wire="openai_chat",
-        base_url="https://openrouter.ai/api/v1",
-        credential_env="OPENROUTER_API_KEY",
-        price_key="openrouter",
+        also=("openai_completions", "openai_embeddings", "openai_responses"),
+        base_url=None,
+        credential_env=None,
+        stream_usage="ask",
     ),
     KnownProvider(
         kind="groq",
         wire="openai_chat",
+        also=("openai_responses",),
         base_url="https://api.groq.com/openai/v1",
         credential_env="GROQ_API_KEY",
         price_key="groq",
@@ -32,6 +36,7 @@ KNOWN = (
     KnownProvider(
         kind="deepseek",
         wire="openai_chat",
+        also=("openai_responses",),
         base_url="https://api.deepseek.com",
         credential_env="DEEPSEEK_API_KEY",
         price_key="deepseek",
@@ -39,9 +44,152 @@ KNOWN = (
     KnownProvider(
         kind="mistral",
         wire="openai_chat",
+        also=("openai_embeddings",),
         base_url="https://api.mistral.ai/v1",
         credential_env="MISTRAL_API_KEY",
         price_key="mistral",
+        habits=UsageHabits(hidden_in_total="input_audio"),
+    ),
+    KnownProvider(
+        kind="xai",
+        wire="openai_chat",
+        also=("openai_responses",),
+        base_url="https://api.x.ai/v1",
+        credential_env="XAI_API_KEY",
+        stream_usage="ask",
+        price_key="x-ai",
+        habits=UsageHabits(reasoning_outside=True),
+    ),
+    KnownProvider(
+        kind="together",
+        wire="openai_chat",
+        also=("openai_completions", "openai_embeddings"),
+        base_url="https://api.together.xyz/v1",
+        credential_env="TOGETHER_API_KEY",
+        price_key="together",
+    ),
+    KnownProvider(
+        kind="fireworks",
+        wire="openai_chat",
+        also=("openai_completions", "openai_embeddings", "openai_responses"),
+        base_url="https://api.fireworks.ai/inference/v1",
+        credential_env="FIREWORKS_API_KEY",
+        price_key="fireworks",
+    ),
+    # Gemini as OpenAI's clients see it; its own format is a file. No variable: the same key would make it twice.
+    KnownProvider(
+        kind="gemini-openai",
+        wire="openai_chat",
+        also=("openai_embeddings",),
+        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        credential_env=None,
+        price_key="google",
+        foreign=("claude",),
+        habits=UsageHabits(hidden_in_total="reasoning"),
+        stream_usage="ask",
+    ),
+    KnownProvider(
+        kind="cerebras",
+        wire="openai_chat",
+        also=("openai_completions",),
+        base_url="https://api.cerebras.ai/v1",
+        credential_env="CEREBRAS_API_KEY",
+        price_key="cerebras",
+    ),
+    KnownProvider(
+        kind="moonshot",
+        wire="openai_chat",
+        base_url="https://api.moonshot.ai/v1",
+        credential_env="MOONSHOT_API_KEY",
+        price_key="moonshotai",
+    ),
+    KnownProvider(
+        kind="zai",
+        wire="openai_chat",
+        base_url="https://api.z.ai/api/paas/v4",
+        credential_env="ZAI_API_KEY",
+        stream_usage="ask",
+        price_key="zai",
+    ),
+    KnownProvider(
+        kind="perplexity",
+        wire="openai_chat",
+        also=("openai_embeddings", "openai_responses"),
+        base_url="https://api.perplexity.ai",
+        credential_env="PERPLEXITY_API_KEY",
+        price_key="perplexity",
+        habits=UsageHabits(reasoning_outside=True),
+    ),
+    # Its compatibility address refuses `stream_options`, so its streams are never asked for usage.
+    KnownProvider(
+        kind="cohere",
+        wire="openai_chat",
+        also=("openai_embeddings",),
+        base_url="https://api.cohere.ai/compatibility/v1",
+        credential_env="CO_API_KEY",
+        price_key="cohere",
+    ),
+    KnownProvider(
+        kind="alibaba",
+        wire="openai_chat",
+        also=("openai_embeddings",),
+        base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        credential_env="DASHSCOPE_API_KEY",
+        stream_usage="ask",
+    ),
+    # Its prices are those of whoever it routes to, which the answer does not say.
+    KnownProvider(
+        kind="huggingface",
+        wire="openai_chat",
+        also=("openai_responses",),
+        base_url="https://router.huggingface.co/v1",
+        credential_env="HF_TOKEN",
+        stream_usage="ask",
+    ),
+    KnownProvider(
+        kind="baseten",
+        wire="openai_chat",
+        base_url="https://inference.baseten.co/v1",
+        credential_env="BASETEN_API_KEY",
+        stream_usage="ask",
+        price_key="baseten",
+    ),
+    # Reasoning is outside output and total, and billed: 39 recorded costs say so. No price list has it.
+    KnownProvider(
+        kind="vercel-gateway",
+        wire="openai_chat",
+        also=("openai_embeddings", "openai_responses"),
+        base_url="https://ai-gateway.vercel.sh/v1",
+        credential_env="AI_GATEWAY_API_KEY",
+        stream_usage="ask",
+        habits=UsageHabits(reasoning_outside=True),
+    ),
+    KnownProvider(
+        kind="llamacpp",
+        wire="openai_chat",
+        also=("openai_completions", "openai_embeddings", "openai_responses"),
+        base_url="http://127.0.0.1:8080/v1",
+        credential_env=None,
+        stream_usage="ask",
+        free=True,
+    ),
+    KnownProvider(
+        kind="vllm",
+        wire="openai_chat",
+        also=("openai_completions", "openai_embeddings", "openai_responses"),
+        base_url="http://127.0.0.1:8000/v1",
+        credential_env=None,
+        stream_usage="ask",
+        free=True,
+    ),
+    KnownProvider(
+        kind="lmstudio",
+        wire="openai_chat",
+        also=("openai_completions", "openai_embeddings", "openai_responses"),
+        base_url="http://127.0.0.1:1234/v1",
+        credential_env=None,
+        stream_usage="ask",
+        free=True,
     ),
 )
 
@@ -54,12 +202,26 @@ class _List(msgspec.Struct):
     data: list[_Row]
 
 
-_lists = msgspec.json.Decoder(_List)
+_lists = msgspec.json.Decoder(_List | list[_Row])  # Together's list is bare
 
 PATHS: dict[Operation, tuple[bytes, bytes]] = {
     "chat.completions": (b"POST", b"/chat/completions"),
+    "responses": (b"POST", b"/responses"),
+    "completions": (b"POST", b"/completions"),
+    "embeddings": (b"POST", b"/embeddings"),
     "models": (b"GET", b"/models"),
 }
+
+
+_ODD_PATHS: Mapping[str, dict[Operation, tuple[bytes, bytes]]] = {
+    "perplexity": {
+        "chat.completions": (b"POST", b"/chat/completions"),
+        "responses": (b"POST", b"/v1/responses"),
+        "embeddings": (b"POST", b"/v1/embeddings"),
+        "models": (b"GET", b"/v1/models"),
+    }
+}
+"""Rows whose paths do not all stand behind one base address."""
 
 
 class OpenAICompatible:
@@ -126,7 +288,8 @@ class OpenAICompatible:
 
     def model_names(self, body: bytes) -> list[str]:
         """See `Provider.model_names`."""
-        return [row.id for row in _lists.decode(body).data]
+        listed = _lists.decode(body)
+        return [row.id for row in (listed.data if isinstance(listed, _List) else listed)]
 
     def redacted(self, body: bytes) -> bytes:
         """See `Provider.redacted`."""
@@ -135,4 +298,4 @@ class OpenAICompatible:
 
 def create(settings: ProviderSettings, known: KnownProvider, credential: Credential) -> OpenAICompatible:
     """Return the provider that `settings` describe."""
-    return OpenAICompatible(settings, known, credential)
+    return OpenAICompatible(settings, known, credential, paths=_ODD_PATHS.get(known.kind, PATHS))

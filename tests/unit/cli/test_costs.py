@@ -58,8 +58,8 @@ async def test_what_the_sums_are_silent_about_is_told(store: MemoryStore) -> Non
         "1 of 5 attempts is estimated: the answer was cut, or came without usage.",
         "1 of 5 attempts came without usage; their tokens are not in the sums.",
         (
-            "Providers reported 1.4000011 USD for attempts that we priced at 1.500001 USD:"
-            " ours is 0.0999999 USD (7.14 %) higher."
+            "Providers reported 1.4000011 USD for 2 attempts that we priced at 1.500001 USD:"
+            " ours is 0.0999999 USD (7.14 %) higher; the furthest single one is off by 9.09 %."
         ),
     ]
 
@@ -69,7 +69,7 @@ async def test_nothing_known_is_nothing_remarked(make_attempt: Make) -> None:
     assert remarks((await store.costs(None))[0]) == ["Nothing was called in that time."]
     await store.append([make_attempt(1, reported_cost_nanousd=1_478_250)])
     assert remarks((await store.costs(None))[0]) == [
-        "Providers reported 0.00147825 USD for attempts that we priced at 0.00147825 USD: the same."
+        "Providers reported 0.00147825 USD for 1 attempt that we priced at 0.00147825 USD: the same."
     ]
 
 

@@ -20,6 +20,8 @@ KNOWN = {
     for kind, base_url, variable in (
         ("openai", "https://api.openai.example/v1", "OPENAI_API_KEY"),
         ("anthropic", "https://api.anthropic.example", "ANTHROPIC_API_KEY"),
+        ("azure", None, "AZURE_OPENAI_API_KEY"),
+        ("openrouter", "https://openrouter.example/api/v1", "OPENROUTER_API_KEY"),
         ("openai-compatible", None, None),
     )
 }
@@ -146,16 +148,17 @@ def test_what_first_settings_show_in_comments_is_true(tmp_path: Path) -> None:
     key.chmod(0o600)
     path = tmp_path / "settings.yaml"
     path.write_text("\n".join(kept).replace("/etc/farthing/anthropic.key", str(key)))
-    settings = load_settings(path, known=KNOWN, environment={"OPENAI_API_KEY": "x"})
+    environment = dict.fromkeys(("OPENAI_API_KEY", "AZURE_KEY", "OPENROUTER_API_KEY"), "x")
+    settings = load_settings(path, known=KNOWN, environment=environment)
     assert settings.warnings == ()
     assert settings.server == ServerSettings(public_url="https://farthing.example.com")
-    assert list(settings.providers) == ["openai", "anthropic", "lab"]
+    assert list(settings.providers) == ["openai", "anthropic", "azure", "openrouter", "lab"]
     lab = settings.providers["lab"]
     assert lab.timeouts == Timeouts()
     assert (lab.max_connections, lab.hold_s) == (256, 10.0)
     assert list(settings.models) == ["fast"]
     assert len(settings.prices) == 3
-    set_elsewhere = {"name", "wire", "price_key", "warnings"}
+    set_elsewhere = {"name", "wire", "price_key", "local", "warnings"}
     for struct in (Settings, ServerSettings, ProviderSettings, Timeouts):
         for field in set(struct.__struct_fields__) - set_elsewhere:
             assert f"{field}:" in FIRST_SETTINGS, field

@@ -170,7 +170,8 @@ prices:
         "5: prices[2].output: '.nan' is not a price; USD per million tokens in digits, such as 0.25.",
         (
             "6: prices[3].cahe_read: is not a setting (did you mean 'cache_read'?); allowed: cache_read,"
-            " cache_write_1h, cache_write_5m, input, model, output, request, web_search."
+            " cache_write_1h, cache_write_5m, input, input_audio, input_image, model, output, output_audio,"
+            " output_image, reasoning, request, web_search."
         ),
         "6: prices[3].request: 'x' is not a price; USD each in digits, such as 0.25.",
         "7: prices[4]: a price needs model, input and output; missing: model, output.",
@@ -274,7 +275,10 @@ nonsense: 1
         "15: models.a b: 'a b' is not a name; letters, digits and . _ : / @ + -, no spaces.",
         "16: models.e: is empty; give it a value or leave the key out.",
         "17: unpriced: 'reject' is not allowed; one of: allow, refuse.",
-        "18: nonsense: is not a setting; allowed: models, prices, providers, server, unpriced, version.",
+        (
+            "18: nonsense: is not a setting; allowed: find_local, models, prices, prices_source, providers, server,"
+            " unpriced, version."
+        ),
     ]
 
 

@@ -13,7 +13,8 @@ from farthing.testing.fake_provider import FakeProvider
 from farthing.testing.fakes.account import Tariff
 from farthing.testing.fakes.openai_dialects import DIALECTS
 from farthing.testing.fakes.script import Fault, Reply, ToolCall
-from farthing.wire.openai_chat import ChatStreamMeter, read_usage
+from farthing.wire.openai_chat import ChatStreamMeter
+from farthing.wire.openai_usage import read_usage
 
 StartFake = Callable[..., Awaitable[FakeProvider]]
 

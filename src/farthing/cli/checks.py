@@ -1,0 +1,253 @@
+"""What `farthing doctor` looks at, one function a thing: what was found and, where that is not well, what to do.
+
+Nothing is changed, made or migrated here, and no provider is called (that is `farthing providers test`): a doctor that
+treats before asking has hidden what was wrong.
+"""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from farthing.cli.providers import missing_credential
+from farthing.config.local_ollama import Knock, local_address
+from farthing.config.lock import holder
+from farthing.config.paths import DIRECTORY_MODE, FILE_MODE, Home
+from farthing.config.schema import ServerSettings, Settings
+from farthing.errors import StoreError
+from farthing.ledger.journal_reader import segments
+from farthing.storage.sqlite.inspection import inspect_database
+from farthing.types.providers import KnownProvider
+
+Level = Literal["ok", "warning", "problem"]
+
+LITTLE_ROOM_BYTES = 1 << 30
+"""A gigabyte holds about a million calls; below it somebody should look."""
+NO_ROOM_BYTES = 64 << 20
+"""The largest answer that is held; SQLite's own side file needs as much while it commits."""
+FILES_FOR_OURSELVES = 64
+"""Descriptors beside the connections: database, journal, loop, logs."""
+_FIRST_YEAR, _LAST_YEAR = 2026, 2100
+"""A clock outside is not set; prices depend on the date and ids on the time."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """One thing that was looked at; `hint` says what to do where it is not `ok`."""
+
+    level: Level
+    what: str
+    message: str
+    hint: str | None = None
+
+
+def check_home(home: Home) -> Iterator[Found]:
+    """Yield whether the home is there, ours, and nobody else's to read."""
+    if not home.path.exists():
+        yield Found("ok", "home", f"{home.path} is not there yet; the first start makes it")
+        return
+    if not home.path.is_dir():
+        yield Found("problem", "home", f"{home.path} is no folder", "choose another with --home or FARTHING_HOME")
+        return
+    if not os.access(home.path, os.R_OK | os.W_OK | os.X_OK):
+        yield Found("problem", "home", f"{home.path} cannot be written", "check who owns it")
+        return
+    wide = [path for path in _kept(home) if os.name == "posix" and path.stat().st_mode & 0o077]
+    for path in wide:
+        mode = DIRECTORY_MODE if path.is_dir() else FILE_MODE
+        yield Found("warning", "home", f"{path} can be read by others", f"chmod {mode:o} {path}")
+    if not wide:
+        yield Found("ok", "home", str(home.path))
+
+
+def _kept(home: Home) -> list[Path]:
+    named = (home.path, home.journal, home.settings, home.database, home.pepper)
+    return [path for path in named if path.exists()]
+
+
+def check_providers(settings: Settings) -> Iterator[Found]:
+    """Yield each provider with its credential, or what it lacks."""
+    usable = 0
+    for name, provider in settings.providers.items():
+        missing = missing_credential(provider)
+        what = f"provider {name}"
+        if missing is None:
+            usable += 1
+            yield Found("ok", what, f"{provider.base_url} with {_source(str(provider.credential))}")
+        else:
+            yield Found("warning", what, missing, f'set it, or "farthing providers remove {name}"')
+    if not usable and not settings.local:
+        hint = 'set a key such as OPENAI_API_KEY, or "farthing providers add NAME"'
+        yield Found("problem", "providers", "none can be called", hint)
+
+
+def _source(credential: str) -> str:
+    return "no credential" if credential == "none" else f"its credential from {credential}"
+
+
+def check_environment(
+    settings: Settings, known: Mapping[str, KnownProvider], environment: Mapping[str, str]
+) -> Iterator[Found]:
+    """Yield keys that are set and that nobody uses."""
+    used = {provider.credential.name for provider in settings.providers.values() if provider.credential.kind == "env"}
+    for kind, row in sorted(known.items()):
+        variable = row.credential_env
+        if variable and variable not in used and environment.get(variable, "").strip():
+            more = "" if row.base_url is not None else " --base-url URL"
+            told = f"{variable} is set, and no provider uses it"
+            yield Found("warning", "environment", told, f'"farthing providers add {kind}{more}", or leave it')
+
+
+def check_ollama(settings: Settings, environment: Mapping[str, str]) -> Iterator[Found]:
+    """Yield whether an Ollama answers on this machine, and whether it is used."""
+    address = local_address(environment)
+    if address is None:
+        yield Found("ok", "ollama", "OLLAMA_HOST says that it is on another machine; that is not looked at")
+        return
+    if not Knock(address).answered():
+        yield Found("ok", "ollama", f"none answers at {address}")
+        return
+    used = [name for name, provider in settings.providers.items() if provider.kind == "ollama"]
+    if used or settings.local:
+        yield Found("ok", "ollama", f"answers at {address}, and is used as {(used or list(settings.local))[0]}")
+    else:
+        hint = '"farthing providers add ollama" lets clients ask for its models'
+        yield Found("warning", "ollama", f"answers at {address}, and is not used", hint)
+
+
+def check_port(home: Home, server: ServerSettings) -> Iterator[Found]:
+    """Yield whether our port is free, or who has it."""
+    where = f"{server.host}:{server.port}"
+    pid = holder(home.lock)
+    if server.port == 0:
+        yield Found("ok", "port", f"any free one at {server.host}")
+        return
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((server.host, server.port))
+    except OSError as error:
+        owner = listener_pid(server.port)
+        if pid is not None and owner in (pid, None):
+            yield Found("ok", "port", f"{where} is served by Farthing (pid {pid})")
+        else:
+            by = f" by pid {owner}" if owner is not None else ""
+            told = f"{where} cannot be taken: {error.strerror or error}{by}"
+            yield Found("problem", "port", told, "stop that program, or choose another server.port or --port")
+        return
+    serving = f"; Farthing (pid {pid}) serves this home at another one" if pid is not None else ""
+    yield Found("ok", "port", f"{where} is free{serving}")
+
+
+def listener_pid(port: int, proc: Path = Path("/proc")) -> int | None:
+    """Return the process that listens on a port, where the system tells (Linux, one's own processes)."""
+    inodes: set[str] = set()
+    for table in (proc / "net" / "tcp", proc / "net" / "tcp6"):
+        try:
+            lines = table.read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        rows = (line.split() for line in lines)
+        inodes |= {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for folder in proc.glob("[0-9]*/fd") if wanted else ():
+        try:
+            if any(str(link.readlink()) in wanted for link in folder.iterdir()):
+                return int(folder.parent.name)
+        except OSError:
+            continue  # another user's, or gone meanwhile
+    return None
+
+
+def check_database(home: Home) -> Iterator[Found]:
+    """Yield the version and the soundness of the ledger's database; nothing is migrated."""
+    if not home.database.exists():
+        yield Found("ok", "database", "is not there yet; the first start makes it")
+        return
+    try:
+        state = inspect_database(home.database)
+    except StoreError as error:
+        yield Found("problem", "database", error.message, error.hint)
+        return
+    if not state.ours and state.version:
+        told = f"{home.database} is a database of another program"
+        yield Found("problem", "database", told, "choose another home with --home")
+    elif state.version > state.newest:
+        told = f"has version {state.version}; this program knows versions up to {state.newest}"
+        yield Found("problem", "database", told, "install the newer Farthing again")
+    elif state.damage:
+        told = f"is damaged: {'; '.join(state.damage)}"
+        yield Found("problem", "database", told, 'stop the server, restore a copy, and run "farthing ledger verify"')
+    elif state.version < state.newest:
+        yield Found(
+            "ok", "database", f"version {state.version}; the next start brings it to {state.newest}, after a copy"
+        )
+    else:
+        yield Found("ok", "database", f"version {state.version}, whole")
+
+
+def check_journal(home: Home) -> Iterator[Found]:
+    """Yield whether the journal can be written, and whether a dead server left something in it."""
+    if not home.journal.exists():
+        yield Found("ok", "journal", "is not there yet; the first start makes it")
+        return
+    if not os.access(home.journal, os.W_OK | os.X_OK):
+        told = f"{home.journal} cannot be written: every call would be refused"
+        yield Found("problem", "journal", told, "check who owns it")
+        return
+    left = len(segments(home.journal))
+    if left and holder(home.lock) is None:
+        told = f"a server that ended without order left {left} {'file' if left == 1 else 'files'}"
+        yield Found("warning", "journal", told, 'the next start settles them, as "farthing costs" does')
+    else:
+        yield Found("ok", "journal", f"{home.journal} can be written")
+
+
+def check_room(home: Home) -> Iterator[Found]:
+    """Yield how much room the disk has that the home is on."""
+    place = next(path for path in (home.path, *home.path.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    told = f"{free / (1 << 30):.1f} GB free"
+    if free < NO_ROOM_BYTES:
+        yield Found("problem", "disk", told, "make room: without it every call is refused")
+    elif free < LITTLE_ROOM_BYTES:
+        yield Found("warning", "disk", told, "make room, or move the home")
+    else:
+        yield Found("ok", "disk", told)
+
+
+def check_clock(home: Home, now_us: int) -> Iterator[Found]:
+    """Yield whether the clock can be right: prices depend on the date, and ids on the time."""
+    now = datetime.fromtimestamp(now_us // 1_000_000, UTC)
+    told = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    hint = "set the clock, best by NTP: prices depend on the date"
+    if not _FIRST_YEAR <= now.year <= _LAST_YEAR:
+        yield Found("problem", "clock", f"it says {told}", hint)
+        return
+    kept = [path for path in (home.settings, home.database) if path.exists()]
+    ahead = [path for path in kept if path.stat().st_mtime_ns // 1_000 > now_us + 300_000_000]
+    if ahead:
+        yield Found("warning", "clock", f"it says {told}, and {ahead[0].name} was written later", hint)
+    else:
+        yield Found("ok", "clock", told)
+
+
+def check_open_files(server: ServerSettings) -> Iterator[Found]:
+    """Yield whether the system lets us open two sockets for each connection that the settings allow."""
+    try:
+        import resource  # noqa: PLC0415
+    except ImportError:
+        yield Found("ok", "open files", "this system has no such limit")
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * server.max_connections + FILES_FOR_OURSELVES
+    if hard in (resource.RLIM_INFINITY, -1) or hard >= needed:
+        yield Found("ok", "open files", "as many as needed" if hard < 0 else f"up to {hard:,}")
+        return
+    told = f"up to {hard:,}; {server.max_connections:,} connections need {needed:,}"
+    yield Found("warning", "open files", told, "raise the hard limit (ulimit -Hn), or lower server.max_connections")

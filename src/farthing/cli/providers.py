@@ -1,0 +1,253 @@
+"""`farthing providers`: whom Farthing calls, whether they answer, and how settings.yaml comes to name them.
+
+What surprised us: as soon as the file names one provider, those that were found by their key in the environment are not
+used any more. So whoever adds the first is told which ones that leaves out.
+"""
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.tables import Column, fits, grouped, print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from farthing.config.schema import ProviderSettings, Settings
+    from farthing.gateway.provider_check import ProviderCheck
+
+_SHORT = {
+    "openai_chat": "chat",
+    "openai_responses": "responses",
+    "openai_completions": "completions",
+    "openai_embeddings": "embeddings",
+    "anthropic_messages": "messages",
+}
+_WHO = {"operator": "yours to mend", "provider": "the provider's to mend", "nobody": ""}
+
+
+@click.group()
+def providers() -> None:
+    """See, test, add and remove the providers that Farthing calls."""
+
+
+@providers.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_providers(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """List the configured providers: address, credential, what they speak, and how often they were called today (UTC).
+
+    A provider that is named by nobody is there because its key is in the environment.
+    """
+    found = _usable(current_settings(current_home()))
+    if not found:
+        say('No provider: "farthing providers add NAME" names one, or set a key such as OPENAI_API_KEY.')
+        if not as_json:
+            return
+    calls = _calls_today()
+    rows = [_as_data(provider, calls.get(name, 0)) for name, provider in found.items()]
+    if as_json:
+        print_json(rows)
+        return
+    columns = [Column("NAME", "left"), Column("KIND", "left"), Column("CREDENTIAL", "left")]
+    columns += [Column("TODAY"), Column("SPEAKS", "left"), Column("ADDRESS", "left")]
+    cells = [
+        [
+            str(row["name"]),
+            str(row["kind"]),
+            _credential_told(row),
+            grouped(int(str(row["calls_today"]))),
+            ", ".join(_SHORT.get(name, name) for name in _formats(found[str(row["name"])])),
+            str(row["base_url"]),
+        ]
+        for row in rows
+    ]
+    if fits(columns, cells):
+        print_table(columns, cells)
+        return
+    for cell in cells:
+        click.echo(click.style(cell[0], bold=True))
+        titles = [column.title.lower() for column in columns[1:]]
+        print_fields(list(zip(titles, cell[1:], strict=True)), indent="  ")
+
+
+@providers.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def test(ctx: click.Context, name: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """Ask a provider, or all of them, for their models; say who must act where that fails. Ends with 1 then.
+
+    That costs nothing. Some providers show their list to anybody: there it proves the address, not the credential.
+    """
+    usable = _usable(current_settings(current_home()))
+    chosen = usable if name is None else {name: _named(usable, name)}
+    if not chosen:
+        say('No provider: "farthing providers add NAME" names one, or set a key such as OPENAI_API_KEY.')
+    checks = asyncio.run(_check(chosen))
+    if as_json:
+        print_json([_check_as_data(check) for check in checks])
+    elif checks:
+        columns = [Column("PROVIDER", "left"), Column("", "left"), Column("MS"), Column("MODELS")]
+        print_table(
+            columns,
+            [
+                [check.name, "ok" if check.ok else "failed", grouped(check.latency_ms), grouped(check.models)]
+                for check in checks
+            ],
+        )
+        for check in checks:
+            if not check.ok:
+                say(f"{check.name}: {check.reason} ({_WHO[check.who]}; {check.hint})")
+    if not all(check.ok for check in checks):
+        ctx.exit(1)
+
+
+@providers.command()
+@click.argument("name")
+@click.option("--kind", help='Its kind, where NAME is none: "openai-compatible" for a server of your own.')
+@click.option("--base-url", metavar="URL", help="Where it is, where that is not known.")
+@click.option("--credential", metavar="SOURCE", help="env:NAME, file:/path or none; never the key itself.")
+@click.option("--free", is_flag=True, help="Its calls cost nothing: a local model, or a flat rate.")
+def add(name: str, kind: str | None, base_url: str | None, credential: str | None, free: bool) -> None:  # noqa: FBT001  (click's flag)
+    """Name a provider in settings.yaml. The rest of the file stays as it is; what it said is kept beside it (.bak)."""
+    from farthing.config.splice import add_provider  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.providers.registry import known_providers  # noqa: PLC0415
+
+    home, known = current_home(), known_providers()
+    before = current_settings(home)
+    if kind is None and name not in known and base_url is not None:
+        kind = "openai-compatible"
+    row = known.get(kind or name)
+    if credential is None and base_url is None and row is not None and row.credential_env is not None:
+        credential = f"env:{row.credential_env}"
+    told = {"kind": kind, "base_url": base_url, "credential": credential, "free": "true" if free else None}
+    fields = {key: value for key, value in told.items() if value is not None}
+    home.create()
+    after = add_provider(home.settings, name, fields, known=known, environment=os.environ)
+    _warn_anew(before, after)
+    left_out = before.providers.keys() - after.providers.keys()
+    if left_out:
+        say(
+            "warning: from now on only what the file names is used; these were found by their key in the environment"
+            f" and are left out, unless you add them too: {', '.join(sorted(left_out))}."
+        )
+    say(f"Added {name!r} to {home.settings}; a running server reads it when it starts again.")
+    say(f'Try it: "farthing providers test {name}".')
+
+
+@providers.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Take a provider out of settings.yaml. The rest of the file stays as it is; what it said is kept beside it."""
+    from farthing.config.splice import remove_provider  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.providers.registry import known_providers  # noqa: PLC0415
+
+    home = current_home()
+    before = current_settings(home)
+    after = remove_provider(home.settings, name, known=known_providers(), environment=os.environ)
+    found = after.providers.keys() - before.providers.keys()
+    if found or name in after.providers:
+        now = ", ".join(sorted(after.providers))
+        say(f"warning: the file names no provider any more, so every one whose key is set is used: {now}.")
+    say(f"Removed {name!r} from {home.settings}; a running server uses it until it starts again.")
+
+
+def _warn_anew(before: "Settings", after: "Settings") -> None:
+    known = {warning.partition(": ")[2] for warning in before.warnings}
+    for warning in after.warnings:
+        if warning.partition(": ")[2] not in known:
+            say(f"warning: {warning}")
+
+
+def _calls_today() -> dict[str, int]:
+    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
+    from farthing.ledger.reports import costs_report  # noqa: PLC0415
+    from farthing.types.ledger import US_PER_DAY  # noqa: PLC0415
+
+    now_us = SystemClock().now_us()
+    midnight_us = now_us - now_us % US_PER_DAY
+    report = read_books(current_home(), lambda books: costs_report(books.store, "provider", midnight_us))
+    return {row.group: row.calls for row in report.rows if row.group is not None}
+
+
+def _as_data(provider: "ProviderSettings", calls_today: int) -> "dict[str, str | bool | int | list[str]]":
+    return {
+        "name": provider.name,
+        "kind": provider.kind,
+        "base_url": provider.base_url,
+        "credential": str(provider.credential),
+        "credential_present": missing_credential(provider) is None,
+        "free": provider.free,
+        "speaks": _formats(provider),
+        "calls_today": calls_today,
+    }
+
+
+def _credential_told(row: "Mapping[str, object]") -> str:
+    return str(row["credential"]) + ("" if row["credential_present"] else " (missing)")
+
+
+def _formats(provider: "ProviderSettings") -> list[str]:
+    from farthing.providers.registry import known_providers  # noqa: PLC0415  (--help must not pay for it)
+
+    known = known_providers()[provider.kind]
+    return [known.wire, *known.also]
+
+
+def missing_credential(provider: "ProviderSettings") -> str | None:
+    """Return why a provider's credential cannot be read now; `None` where it can, or none is needed."""
+    from farthing.config.credentials import read_credential  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.errors import CredentialMissing  # noqa: PLC0415
+
+    try:
+        read_credential(provider.credential, os.environ)
+    except CredentialMissing as error:
+        return error.message
+    return None
+
+
+def _usable(settings: "Settings") -> "dict[str, ProviderSettings]":
+    """Return the providers that `serve` would use if it started now: an Ollama that answers here among them."""
+    from farthing.config.local_ollama import Knock  # noqa: PLC0415  (--help must not pay for it)
+
+    local = {name: one for name, one in settings.local.items() if Knock(one.base_url).answered()}
+    return {**settings.providers, **local}
+
+
+def _named(usable: "dict[str, ProviderSettings]", name: str) -> "ProviderSettings":
+    from farthing.config.problems import listed, nearest  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.errors import ConfigError  # noqa: PLC0415
+
+    if name not in usable:
+        raise ConfigError(
+            f"Unknown provider {name!r}{nearest(name, usable)}; configured: {listed(sorted(usable))}.",
+            hint='run "farthing providers list".',
+        )
+    return usable[name]
+
+
+async def _check(chosen: "Mapping[str, ProviderSettings]") -> "list[ProviderCheck]":
+    from farthing.clock import SystemClock  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.config.credentials import read_credential  # noqa: PLC0415
+    from farthing.gateway.provider_check import check_provider  # noqa: PLC0415
+    from farthing.providers.pool import Dialer  # noqa: PLC0415
+    from farthing.providers.protocol import Credential  # noqa: PLC0415
+    from farthing.providers.registry import create_provider  # noqa: PLC0415
+
+    connect, clock = Dialer(), SystemClock()
+
+    async def check(settings: "ProviderSettings") -> "ProviderCheck":
+        missing = missing_credential(settings)
+        secret = read_credential(settings.credential, os.environ) if missing is None else None
+        provider = create_provider(settings, Credential(secret=secret, missing=missing))
+        return await check_provider(provider, connect, clock)
+
+    return list(await asyncio.gather(*(check(provider) for provider in chosen.values())))
+
+
+def _check_as_data(check: "ProviderCheck") -> "dict[str, str | int | bool | None]":
+    return {field: getattr(check, field) for field in check.__struct_fields__}

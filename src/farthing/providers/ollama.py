@@ -1,0 +1,65 @@
+"""Ollama: its own paths under /api, and OpenAI's beside them under /v1.
+
+A local one needs no credential and is free. Ollama's cloud (https://ollama.com) speaks the same and takes a bearer
+token: `credential: env:OLLAMA_API_KEY`.
+"""
+
+import msgspec
+
+from farthing.config.schema import ProviderSettings
+from farthing.providers.openai_compatible import OpenAICompatible
+from farthing.providers.protocol import Credential, Operation
+from farthing.types.providers import KnownProvider
+
+KNOWN = (
+    KnownProvider(
+        kind="ollama",
+        wire="ollama",
+        also=("openai_chat", "openai_completions", "openai_embeddings"),
+        base_url="http://127.0.0.1:11434",
+        credential_env=None,
+        stream_usage="ask",
+        free=True,
+    ),
+)
+
+_PATHS: dict[Operation, tuple[bytes, bytes]] = {
+    "ollama_chat": (b"POST", b"/api/chat"),
+    "ollama_generate": (b"POST", b"/api/generate"),
+    "ollama_embed": (b"POST", b"/api/embed"),
+    "ollama_embeddings": (b"POST", b"/api/embeddings"),
+    "ollama_show": (b"POST", b"/api/show"),
+    "models": (b"GET", b"/api/tags"),
+    "chat.completions": (b"POST", b"/v1/chat/completions"),
+    "completions": (b"POST", b"/v1/completions"),
+    "embeddings": (b"POST", b"/v1/embeddings"),
+}
+_OFTEN_WRITTEN = ("/v1", "/api")
+"""What other programs want at the end of an Ollama's address."""
+
+
+class _Row(msgspec.Struct):
+    name: str
+
+
+class _Tags(msgspec.Struct):
+    models: list[_Row] | None  # an Ollama without models once sent null
+
+
+_tags = msgspec.json.Decoder(_Tags)
+
+
+class Ollama(OpenAICompatible):
+    """A configured Ollama."""
+
+    def model_names(self, body: bytes) -> list[str]:
+        """See `Provider.model_names`."""
+        return [row.name for row in _tags.decode(body).models or ()]
+
+
+def create(settings: ProviderSettings, known: KnownProvider, credential: Credential) -> Ollama:
+    """Return the provider that `settings` describe; its address may end in `/v1` or `/api`."""
+    address = settings.base_url
+    for end in _OFTEN_WRITTEN:
+        address = address.removesuffix(end)
+    return Ollama(msgspec.structs.replace(settings, base_url=address), known, credential, paths=_PATHS)
