@@ -11,9 +11,10 @@ import msgspec
 
 from farthing.types.usage import UsageHabits
 from farthing.wire.lenient import UNREADABLE, decode
-from farthing.wire.meter import ABSENT, OnText, Reading, decode_exact, error_status, error_text, present
-from farthing.wire.openai_usage import USUAL, plain_usage, read_usage, reported_cost_nanousd, search_tier
-from farthing.wire.sse import EventSplitter, event_data
+from farthing.wire.meter import ABSENT, OnText, Reading, decode_exact, present
+from farthing.wire.openai_choices import Books, ChoicesMeter
+from farthing.wire.openai_usage import USUAL, plain_usage
+from farthing.wire.sse import event_data
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -97,11 +98,11 @@ _NO_USAGE = (0, 4)  # the lengths of an absent usage, and of `null`
 
 
 def _read_closely(body: bytes, on_text: OnText, habits: UsageHabits) -> Reading:
-    books = _Books(habits)
+    books = Books(habits)
     answer = _decode(body)
     if answer is None:
         return Reading(finished=False)
-    books.note(answer)
+    _note(books, answer)
     if not answer.choices and books.usage is None and books.error is None:
         books.error = _error_without_its_name(body)
     reading = books.reading(finished=bool(answer.choices))
@@ -125,92 +126,30 @@ def error_event(code: str, message: str) -> bytes:
     return b"data: %b\n\n" % msgspec.json.encode(error)
 
 
-class _Books:
-    """The parts of an answer that say something about it; the last of each counts."""
-
-    __slots__ = ("_habits", "error", "model", "service_tier", "usage")
-
-    def __init__(self, habits: UsageHabits) -> None:
-        self._habits = habits
-        self.model: str | None = None
-        self.service_tier: str | None = None
-        self.usage: bytes | None = None
-        self.error: bytes | None = None
-
-    def note(self, answer: _Answer) -> bool:
-        """Take what an answer or a chunk says; whether it counted usage."""
-        if answer.model:
-            self.model = answer.model
-        if answer.service_tier:
-            self.service_tier = answer.service_tier
-        if answer.usage is ABSENT and answer.x_groq is ABSENT and answer.error is ABSENT:
-            return False
-        usage, groq, error = present(answer.usage), present(answer.x_groq), present(answer.error)
-        if usage is not None and usage != b"{}":
-            self.usage = usage  # the last one counts: Perplexity's and Baseten's add up as they go
-        elif groq is not None and self.usage is None:
-            nested = decode_exact(groq)
-            if isinstance(nested, dict) and nested.get("usage"):
-                usage = self.usage = msgspec.json.encode(nested["usage"])
-        if error is not None:
-            self.error = error
-        return usage is not None
-
-    def note_usage(self, raw: msgspec.Raw) -> bool:
-        """Take the usage that stands in a choice; whether it counted any."""
-        usage = present(raw)
-        if usage is None or usage == b"{}":
-            return False
-        self.usage = usage
-        return True
-
-    def reading(self, *, finished: bool, usage_final: bool = True) -> Reading:
-        usage = decode_exact(self.usage) if self.usage is not None else None
-        error = decode_exact(self.error) if self.error is not None else None
-        code, message = error_text(error) if self.error is not None else (None, None)
-        return Reading(
-            usage=read_usage(usage, self._habits),
-            usage_final=usage_final,
-            model_served=self.model,
-            service_tier=self.service_tier or search_tier(usage),
-            reported_cost_nanousd=reported_cost_nanousd(usage),
-            finished=finished,
-            error_code=code,
-            error_message=message,
-            error_status=error_status(error),
-        )
+def _note(books: Books, answer: _Answer) -> bool:
+    """Take what an answer or a chunk says; whether it counted usage."""
+    if answer.model:
+        books.model = answer.model
+    if answer.service_tier:
+        books.service_tier = answer.service_tier
+    if answer.usage is ABSENT and answer.x_groq is ABSENT and answer.error is ABSENT:
+        return False
+    counted = books.note_usage(answer.usage)
+    groq, error = present(answer.x_groq), present(answer.error)
+    if groq is not None and books.usage is None:
+        nested = decode_exact(groq)
+        if isinstance(nested, dict) and nested.get("usage"):
+            books.usage = msgspec.json.encode(nested["usage"])
+            counted = True
+    if error is not None:
+        books.error = error
+    return counted
 
 
-class ChatStreamMeter:
-    """Reads a chat completion stream while it flows by; see `StreamMeter`.
+class ChatStreamMeter(ChoicesMeter):
+    """Reads a chat completion stream while it flows by; see `StreamMeter`."""
 
-    With `strip_usage` the extra chunk that only we asked for (`choices: []` with usage) is kept from the client.
-    """
-
-    __slots__ = (
-        "_begun",
-        "_books",
-        "_finished",
-        "_on_text",
-        "_said_since_usage",
-        "_splitter",
-        "_strip_usage",
-        "failed",
-        "has_output",
-        "terminal",
-    )
-
-    def __init__(self, on_text: OnText, habits: UsageHabits = USUAL, *, strip_usage: bool = False) -> None:
-        self.has_output = False
-        self.terminal = False
-        self.failed = False
-        self._begun: set[int] = set()
-        self._books = _Books(habits)
-        self._finished: set[int] = set()
-        self._on_text = on_text
-        self._said_since_usage = False
-        self._splitter = EventSplitter()
-        self._strip_usage = strip_usage
+    __slots__ = ()
 
     def feed(self, data: bytes) -> bytes:
         """See `StreamMeter.feed`."""
@@ -221,20 +160,7 @@ class ChatStreamMeter:
             and self._read_plainly(data)
         ):
             return data
-        events = self._splitter.feed(data)
-        if len(events) == 1:
-            return events[0] if self._read(events[0]) else b""
-        return b"".join([event for event in events if self._read(event)])
-
-    def rest(self) -> bytes:
-        """See `StreamMeter.rest`."""
-        rest = self._splitter.rest()
-        return rest if not rest or self._read(rest) else b""
-
-    def reading(self) -> Reading:
-        """See `StreamMeter.reading`. With `n > 1` every choice that has begun must have finished."""
-        finished = self.terminal or (bool(self._finished) and self._begun <= self._finished)
-        return self._books.reading(finished=finished, usage_final=not self._said_since_usage)
+        return super().feed(data)
 
     def _read_plainly(self, event: bytes) -> bool:
         """Take an event that is a piece of text and nothing else, as nearly all are; False, and nothing taken, else."""
@@ -266,8 +192,8 @@ class ChatStreamMeter:
         self._begun.add(choice.index)
         return True
 
-    def _read(self, event: bytes) -> bool:
-        """Take one event; whether the client gets it."""
+    def read(self, event: bytes) -> bool:
+        """See `ChoicesMeter.read`."""
         data = event_data(event)
         if not data:
             return True
@@ -278,7 +204,7 @@ class ChatStreamMeter:
         if chunk is None:
             return True
         books = self._books
-        counted = books.note(chunk)
+        counted = _note(books, chunk)
         if books.error is not None:
             self.failed = self.has_output = True
         if counted:
