@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.formats import write_answers
+
 HERE = Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
@@ -101,7 +103,8 @@ def upstream() -> Iterator[int]:
         if compiler is None:
             raise SystemExit("bench: no C compiler for the upstream. On Debian: apt install gcc libc6-dev")
         subprocess.run([compiler, "-O2", "-o", str(binary), str(HERE / "upstream.c")], check=True)
-        with running([str(binary), "0"], OTHER_CORE) as process:
+        write_answers(Path(folder))
+        with running([str(binary), "0", folder], OTHER_CORE) as process:
             assert process.stdout is not None
             yield int(process.stdout.readline())
 
@@ -125,7 +128,11 @@ def gateway(upstream_port: int) -> Iterator[GatewayProcess]:
         (home / "settings.yaml").write_text(
             "version: 1\nproviders:\n"
             f"  openai: {{base_url: 'http://127.0.0.1:{upstream_port}/v1', credential: env:BENCH_KEY}}\n"
-            f"  groq: {{base_url: 'http://127.0.0.1:{upstream_port}/d50/v1', credential: env:BENCH_KEY}}\n",
+            f"  groq: {{base_url: 'http://127.0.0.1:{upstream_port}/d50/v1', credential: env:BENCH_KEY}}\n"
+            f"  anthropic: {{base_url: 'http://127.0.0.1:{upstream_port}', credential: env:BENCH_KEY}}\n"
+            f"  gemini: {{base_url: 'http://127.0.0.1:{upstream_port}', credential: env:BENCH_KEY}}\n"
+            f"  ollama: {{base_url: 'http://127.0.0.1:{upstream_port}', credential: none}}\n"
+            "models: {'qwen3:8b': 'ollama:qwen3:8b'}\n",
             encoding="utf-8",
         )
         farthing = [sys.executable, "-m", "farthing"]

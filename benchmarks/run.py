@@ -25,6 +25,7 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.formats import Format, formats
 from benchmarks.load import Ask, Told, load
 from benchmarks.processes import cpu_us, echo, gateway, nginx, rss_mb, upstream
 from benchmarks.table import HISTORY, SPREAD, Figures, render, write_readme
@@ -32,6 +33,7 @@ from benchmarks.table import HISTORY, SPREAD, Figures, render, write_readme
 SCALE = float(os.environ.get("FARTHING_CI_SCALE", "1"))
 SECONDS = max(1.0, 4.0 * SCALE)
 ROUNDS = 5
+FORMAT_ROUNDS = 3
 GUARD_ROOM = 1.15
 EVENTS = 53
 SCANS = 3_000
@@ -99,6 +101,34 @@ def ask(
     )
 
 
+def format_asks(port: int, key: str, one: Format) -> list[tuple[str, Ask, int]]:
+    """Return what is asked of a further format: the figure's name, the request, and how many events share its cost."""
+    headers = {
+        "content-type": "application/json",
+        "authorization": f"Bearer {key}",
+        "anthropic-version": "2023-06-01",
+        "x-bench-answer": one.name,
+    }
+    whole = Ask(
+        port=port,
+        path=one.path,
+        body=json.dumps(one.body).encode(),
+        headers=headers,
+        connections=64,
+        seconds=SECONDS / 2,
+    )
+    asks = [(f"{one.name}_us", whole, 1)]
+    if one.events:
+        streamed = msgspec.structs.replace(
+            whole,
+            path=one.stream_path or one.path,
+            body=json.dumps(one.stream_body).encode(),
+            headers={**headers, "x-bench-stream": "1"},
+        )
+        asks.append((f"{one.name}_event_us", streamed, len(one.events)))
+    return asks
+
+
 def cpu_per_request(process: "subprocess.Popen[bytes]", asked: Ask) -> tuple[float, Told]:
     """Return CPU microseconds per request of `process` while it is asked."""
     before = cpu_us(process)
@@ -150,6 +180,10 @@ def measure(upstream_port: int) -> Figures:
                     )
                 )
                 note(f"added_p50_{name}_us", through.p50_us - direct.p50_us)
+        for _ in range(FORMAT_ROUNDS):
+            for one in formats():
+                for name, asked, pieces in format_asks(served.port, served.key, one):
+                    note(name, cpu_per_request(served.process, asked)[0] / pieces)
         asked_for = 0
         while asked_for < 100_000 * min(1.0, SCALE):
             asked_for += load(small).requests

@@ -32,6 +32,7 @@ _BESIDE = (
     ("nginx_event_us", "nginx: CPU per event"),
     ("nginx_large_us", "nginx: CPU added by the 112 KB body"),
 )
+_FORMATS = ("messages", "responses", "completions", "embeddings", "gemini", "ollama")
 _MORE_IS_BETTER = {"small_per_s"}
 
 
@@ -48,6 +49,12 @@ def render(figures: Figures, where: dict[str, str]) -> str:
         told = [f"{target:g}" if target is not None else "" for target in targets]
         measured = f"{_text(value)} {unit}{_spread(name, figures)}"
         lines.append(f"| {what} | {measured} | {' | '.join(told)} | {_reached(name, value, targets)} |")
+    lines += ["", "Each further format, as large, c=64, in microseconds of CPU (keep: 100 and 20):", ""]
+    lines += ["| format | per request | per event |", "|---|---|---|"]
+    for name in _FORMATS:
+        if f"{name}_us" in figures:
+            event = figures.get(f"{name}_event_us")
+            lines.append(f"| {name} | {_text(figures[f'{name}_us'])} | {'' if event is None else _text(event)} |")
     lines += ["", "Beside it in the same run:", "", "| what | measured |", "|---|---|"]
     lines += [
         f"| {what} | {_text(figures[name])} us{_spread(name, figures)} |" for name, what in _BESIDE if name in figures

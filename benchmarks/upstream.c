@@ -1,15 +1,19 @@
 /* A provider that answers at once, so that a benchmark measures what stands before it.
  *
- *   upstream PORT
+ *   upstream PORT [FOLDER]
  *
  * One thread, epoll, keep-alive, one request at a time on a connection. The path says what is answered:
  *   .../d50/...   after 50 ms            anything else: at once
  * and an x-bench-stream header what kind: with it an SSE stream of 50 deltas, a finish, usage and [DONE], each event in
  * a write of its own and 2 ms after the one before, as a model would; otherwise a chat completion of 1.2 KB. Bodies are
  * skipped by their content-length.
+ *
+ * An x-bench-answer header names another answer than these: FOLDER/NAME.body, or FOLDER/NAME.events, whose first line is
+ * the content type and whose events stand between lines of "%%".
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,18 +27,25 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_FDS = 65536, HEAD = 16384, DELAY_US = 50000, PACE_US = 2000, DELTAS = 50 };
+enum { MAX_FDS = 65536, HEAD = 16384, DELAY_US = 50000, PACE_US = 2000, DELTAS = 50, MAX_ANSWERS = 32, MAX_EVENTS = 64 };
+
+struct answer {
+    char name[64], head[256];
+    char *whole, *events[MAX_EVENTS];
+    int whole_length, event_length[MAX_EVENTS], event_count, head_length;
+};
 
 struct connection {
     char head[HEAD];
     int used;          /* bytes of the head so far */
     long body_left;    /* bytes of the body to come; -1 while in the head */
     int streamed, delayed, next_event;
+    struct answer *answer;
 };
 
 static struct connection *connections[MAX_FDS];
-static char whole[4096], events[DELTAS + 3][512];
-static int whole_length, event_length[DELTAS + 3];
+static struct answer known[MAX_ANSWERS]; /* the first is the chat completion */
+static int known_count = 1;
 
 /* Delays of one length end in the order they began, so a ring is a timer queue: one for answers, one for events. */
 struct ring {
@@ -49,8 +60,84 @@ static int64_t now_us(void) {
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static void chunk(int n, const char *data) {
-    event_length[n] = snprintf(events[n], sizeof events[n], "%zx\r\n%s\r\n", strlen(data), data);
+static void chunk(struct answer *a, const char *data, size_t size) {
+    if (a->event_count == MAX_EVENTS)
+        return;
+    char *event = malloc(size + 64);
+    int n = sprintf(event, "%zx\r\n", size);
+    memcpy(event + n, data, size);
+    memcpy(event + n + size, "\r\n0\r\n\r\n", 8); /* the end is sent with the last event only */
+    a->events[a->event_count] = event;
+    a->event_length[a->event_count++] = n + size + 2;
+}
+
+static void whole_body(struct answer *a, const char *body, size_t size) {
+    a->whole = malloc(size + 512);
+    a->whole_length = sprintf(a->whole,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_bench\r\n"
+        "x-ratelimit-remaining-tokens: 1000000\r\ncontent-length: %zu\r\n\r\n", size);
+    memcpy(a->whole + a->whole_length, body, size);
+    a->whole_length += size;
+}
+
+static void stream_head(struct answer *a, const char *type) {
+    a->head_length = snprintf(a->head, sizeof a->head,
+        "HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n", type);
+}
+
+static struct answer *answer_named(const char *name, size_t length, int make) {
+    for (int i = 1; i < known_count; i++)
+        if (strlen(known[i].name) == length && !strncmp(known[i].name, name, length))
+            return &known[i];
+    if (!make || known_count == MAX_ANSWERS || length >= sizeof known[0].name)
+        return NULL;
+    memcpy(known[known_count].name, name, length);
+    return &known[known_count++];
+}
+
+static char *read_file(const char *path, size_t *size) {
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return NULL;
+    fseek(file, 0, SEEK_END);
+    *size = ftell(file);
+    rewind(file);
+    char *data = calloc(1, *size + 1);
+    *size = fread(data, 1, *size, file);
+    fclose(file);
+    return data;
+}
+
+static void take_file(const char *folder, const char *file) {
+    char path[4096];
+    const char *dot = strrchr(file, '.');
+    size_t size;
+    if (!dot || (strcmp(dot, ".body") && strcmp(dot, ".events")))
+        return;
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    char *data = read_file(path, &size);
+    struct answer *a = data ? answer_named(file, dot - file, 1) : NULL;
+    if (!a)
+        return;
+    if (!strcmp(dot, ".body")) {
+        whole_body(a, data, size);
+        return;
+    }
+    char *line = strchr(data, '\n');
+    *line = 0;
+    stream_head(a, data);
+    for (char *at = line + 1, *end; *at; at = end + 3) {
+        end = strstr(at, "%%\n");
+        if (!end)
+            return;
+        chunk(a, at, end - at);
+    }
+}
+
+static void take_folder(const char *folder) {
+    DIR *found = opendir(folder);
+    for (struct dirent *entry; found && (entry = readdir(found));)
+        take_file(folder, entry->d_name);
 }
 
 static void prepare(void) {
@@ -60,26 +147,24 @@ static void prepare(void) {
     char text[700], body[2048], event[512];
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = 0;
+    struct answer *chat = &known[0];
     int n = snprintf(body, sizeof body,
         "{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"gpt-5-mini-2025-08-07\","
         "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"%s\",\"refusal\":null},"
         "\"logprobs\":null,\"finish_reason\":\"stop\"}],%s,\"service_tier\":\"default\"}", text, usage);
-    whole_length = snprintf(whole, sizeof whole,
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_bench\r\n"
-        "x-ratelimit-remaining-tokens: 1000000\r\ncontent-length: %d\r\n\r\n%s", n, body);
+    whole_body(chat, body, n);
+    stream_head(chat, "text/event-stream");
     const char *chunk_format = "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1,"
         "\"model\":\"gpt-5-mini-2025-08-07\",\"choices\":[{\"index\":0,\"delta\":{%s},\"finish_reason\":%s}]}\n\n";
     for (int i = 0; i < DELTAS; i++) {
         snprintf(event, sizeof event, chunk_format, "\"content\":\" token\"", "null");
-        chunk(i, event);
+        chunk(chat, event, strlen(event));
     }
     snprintf(event, sizeof event, chunk_format, "", "\"stop\"");
-    chunk(DELTAS, event);
+    chunk(chat, event, strlen(event));
     snprintf(event, sizeof event, "data: {\"id\":\"chatcmpl-bench\",\"model\":\"gpt-5-mini-2025-08-07\",\"choices\":[],%s}\n\n", usage);
-    chunk(DELTAS + 1, event);
-    chunk(DELTAS + 2, "data: [DONE]\n\n");
-    strcat(events[DELTAS + 2], "0\r\n\r\n");
-    event_length[DELTAS + 2] += 5;
+    chunk(chat, event, strlen(event));
+    chunk(chat, "data: [DONE]\n\n", 14);
 }
 
 static void wait_for(struct ring *ring, int fd, struct connection *c, int64_t us) {
@@ -90,8 +175,11 @@ static void wait_for(struct ring *ring, int fd, struct connection *c, int64_t us
 }
 
 static void next_event(int fd, struct connection *c) {
-    (void)!write(fd, events[c->next_event], event_length[c->next_event]);
-    if (++c->next_event < DELTAS + 3) {
+    struct answer *a = c->answer;
+    int last = c->next_event == a->event_count - 1;
+    (void)!write(fd, a->events[c->next_event], a->event_length[c->next_event] + (last ? 5 : 0));
+    c->next_event++;
+    if (!last) {
         wait_for(&paces, fd, c, PACE_US);
     } else {
         c->used = 0;
@@ -100,13 +188,12 @@ static void next_event(int fd, struct connection *c) {
 }
 
 static void answer(int fd, struct connection *c) {
-    static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    if (c->streamed) {
-        (void)!write(fd, head, sizeof head - 1);
+    if (c->streamed && c->answer->event_count) {
+        (void)!write(fd, c->answer->head, c->answer->head_length);
         c->next_event = 0;
         next_event(fd, c);
     } else {
-        (void)!write(fd, whole, whole_length);
+        (void)!write(fd, c->answer->whole, c->answer->whole_length);
         c->used = 0;
         c->body_left = -1;
     }
@@ -164,6 +251,10 @@ static void take(int fd, struct connection *c, char *data, long size) {
         long body = length && length < end ? atol(length + 17) : 0;
         c->delayed = memmem(c->head, end - c->head, "/d50/", 5) != NULL;
         c->streamed = strcasestr(c->head, "\r\nx-bench-stream:") != NULL;
+        char *name = strcasestr(c->head, "\r\nx-bench-answer: ");
+        c->answer = name && name < end ? answer_named(name + 18, strcspn(name + 18, "\r"), 0) : NULL;
+        if (!c->answer)
+            c->answer = &known[0];
         c->body_left = body - beyond - (c->used - (end + 4 - c->head));
     } else {
         c->body_left -= size;
@@ -176,6 +267,8 @@ int main(int argc, char **argv) {
     int port = argc > 1 ? atoi(argv[1]) : 0, one = 1;
     signal(SIGPIPE, SIG_IGN); /* a load generator leaves in the middle of a stream */
     prepare();
+    if (argc > 2)
+        take_folder(argv[2]);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
