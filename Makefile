@@ -10,8 +10,8 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export FARTHING_CI_SCALE ?= 1
 
-CORE_STAMP := $(shell (cat requirements/core.txt pyproject.toml; command -v $(PYTHON); $(PYTHON) -VV) 2>/dev/null | cksum | cut -d' ' -f1)
-DEV_STAMP  := $(shell (cat requirements/core.txt requirements/dev.txt requirements/oracles.txt pyproject.toml; command -v $(PYTHON); $(PYTHON) -VV) 2>/dev/null | cksum | cut -d' ' -f1)
+CORE_STAMP := $(shell (cat requirements/core.txt pyproject.toml; $(PYTHON) -c 'import sys; print(sys.version, sys.base_prefix)') 2>/dev/null | cksum | cut -d' ' -f1)
+DEV_STAMP  := $(shell (cat requirements/core.txt requirements/dev.txt requirements/oracles.txt pyproject.toml; $(PYTHON) -c 'import sys; print(sys.version, sys.base_prefix)') 2>/dev/null | cksum | cut -d' ' -f1)
 
 
 .DEFAULT_GOAL := help

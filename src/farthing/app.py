@@ -107,6 +107,10 @@ class Farthing:
         return {"journal_writable": self.ledger.journal_writable, "store_reachable": self.ledger.store_ok}
 
 
+_MAKERS = ("openai", "anthropic", "mistral", "deepseek")
+"""Kinds whose name is also that of their price list: their models are known although nobody configured them."""
+
+
 def _catalog(settings: Settings, prices: PriceBook) -> Catalog:
     named: dict[str, list[str]] = {name: [] for name in settings.providers}
     for override in settings.prices:
@@ -126,7 +130,15 @@ def _catalog(settings: Settings, prices: PriceBook) -> Catalog:
         )
         for name, provider in settings.providers.items()
     ]
-    return Catalog(aliases=settings.models, providers=providers, knows=prices.knows, names=prices.names)
+    configured = {provider.kind for provider in settings.providers.values()}
+    makers = {name: kinds[name].credential_env for name in _MAKERS if name in kinds and name not in configured}
+    return Catalog(
+        aliases=settings.models,
+        providers=providers,
+        knows=prices.knows,
+        names=prices.names,
+        not_configured={name: variable for name, variable in makers.items() if variable},
+    )
 
 
 def _credential(source: CredentialSource, environment: Mapping[str, str]) -> Credential:

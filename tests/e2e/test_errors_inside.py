@@ -181,3 +181,26 @@ def test_a_stream_that_finishes_with_an_error_and_says_nothing_costs_nothing(ser
     attempt = gateway.only_attempt()
     assert (attempt.outcome, attempt.cost_nanousd) == ("provider_error", 0)
     gateway.verify()
+
+
+def test_a_provider_that_repeats_our_credential_tells_it_to_nobody(serve: Serve, tmp_path: Path) -> None:
+    error = {"code": 401, "message": "bad key sk-upstream"}
+    gateway, key, _ = serve(
+        streamed(event(error=error)),
+        whole(json.dumps({"error": error}).encode()),
+        streamed(SAID, 0.05, event(error=error), DONE),
+    )
+    for body in (STREAM, {"model": "up:m"}, STREAM):
+        assert b"sk-upstream" not in gateway.post(CHAT, body, key).body
+    told = [attempt.error_message for attempt in gateway.attempts()]
+    assert told == ["bad key ***"] * 3
+    for file in (tmp_path / "home").rglob("*"):
+        assert not file.is_file() or b"sk-upstream" not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize("name", ["KEY", "api_key", "x"])
+def test_the_clients_key_in_the_query_stays_here_whatever_its_name(serve: Serve, name: str) -> None:
+    gateway, key, provider = serve(whole(b'{"choices":[{"message":{"content":"hi"}}]}'))
+    escaped = "".join(f"%{ord(letter):02x}" for letter in key)
+    gateway.post(f"{CHAT}?a=1&{name}={key}&{name}={escaped}&b=2", {"model": "up:m"}, key)
+    assert provider.requests[0].startswith(b"POST /v1/chat/completions?a=1&b=2 HTTP/1.1\r\n")

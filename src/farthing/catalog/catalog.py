@@ -60,7 +60,8 @@ class CatalogProvider(msgspec.Struct, frozen=True, kw_only=True):
 class Catalog:
     """Resolves names and lists them; the order of `providers` is the order of the list.
 
-    `knows(price_key, model)` and `names(price_key)` are the price list's. An alias is a `ModelRef`, or the text
+    `knows(price_key, model)` and `names(price_key)` are the price list's; `not_configured` tells of further makers of
+    models which variable their key is read from. An alias is a `ModelRef`, or the text
     `provider:model` or `provider/model` that names a configured provider; the settings were checked for that.
     """
 
@@ -71,9 +72,11 @@ class Catalog:
         providers: Sequence[CatalogProvider],
         knows: Callable[[str | None, str], bool],
         names: Callable[[str | None], Iterable[str]],
+        not_configured: Mapping[str, str] | None = None,
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._knows = knows
+        self._not_configured = not_configured or {}
         self._names = names
         self._given = {provider.name: frozenset(provider.models) for provider in providers}
         self._learned: dict[str, dict[str, None]] = {}
@@ -175,6 +178,18 @@ class Catalog:
 
     def _not_found(self, asked: str) -> ModelNotFound:
         short = asked if len(asked) <= MAX_QUOTED_CHARS else f"{asked[:MAX_QUOTED_CHARS]}..."
+        start = _SEPARATOR.split(asked, maxsplit=1)[0]
+        for kind, variable in self._not_configured.items():
+            if start == kind or self._knows(kind, asked):
+                return ModelNotFound(
+                    f"'{short}' is a model of {kind}, which is not configured",
+                    hint=f'the operator sets {variable}, or runs "farthing providers add {kind}", and starts again',
+                )
+        if not self._providers:
+            return ModelNotFound(
+                f"Unknown model '{short}': no provider is configured",
+                hint="the operator sets a key such as OPENAI_API_KEY and starts Farthing again",
+            )
         near = nearest(asked[:MAX_QUOTED_CHARS], [listed.id for listed in self.listing()])
         known = f"nearest: {', '.join(near)}" if near else "nothing like it is known"
         providers = ", ".join(self._providers) or "none"

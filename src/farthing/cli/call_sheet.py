@@ -97,10 +97,22 @@ def _usage(attempt: Attempt) -> list[tuple[str, str | None]]:
     ]
 
 
+def _basis(attempt: Attempt) -> str:
+    """Say how the cost is known."""
+    if attempt.cost_nanousd == 0 and attempt.outcome == "unreachable":
+        return "because nothing reached the provider"
+    if attempt.cost_nanousd == 0 and attempt.outcome == "provider_error" and (attempt.http_status or 0) >= 400:
+        return f"because the provider refused the call ({attempt.http_status})"
+    usage = attempt.usage
+    if attempt.cost_nanousd is None and usage.known:
+        return "because no price is known for what it used"
+    return _BASES[attempt.cost_basis]
+
+
 def _cost(attempt: Attempt) -> list[tuple[str, str | None]]:
     reported = attempt.reported_cost_nanousd
     return [
-        ("cost", f"{usd(attempt.cost_nanousd)} USD, {_BASES[attempt.cost_basis]}"),
+        ("cost", f"{usd(attempt.cost_nanousd)} USD, {_basis(attempt)}"),
         ("provider says", None if reported is None else f"{usd(reported)} USD"),
         ("price", attempt.price_id),
     ]

@@ -80,9 +80,10 @@ def check_providers(settings: Settings) -> Iterator[Found]:
             yield Found("ok", what, f"{provider.base_url} with {_source(str(provider.credential))}")
         else:
             yield Found("warning", what, missing, f'set it, or "farthing providers remove {name}"')
-    if not usable and not settings.local:
+    if not usable:
         hint = 'set a key such as OPENAI_API_KEY, or "farthing providers add NAME"'
-        yield Found("problem", "providers", "none can be called", hint)
+        only = ", but for an Ollama that is found at the start" if settings.local else ""
+        yield Found("warning" if settings.local else "problem", "providers", f"none can be called{only}", hint)
 
 
 def _source(credential: str) -> str:

@@ -220,6 +220,15 @@ class LiveAttempt:
             return None, None
         return price_nanousd(usage, sheet, service_tier=reading.service_tier), sheet.id
 
+    def redacted(self, data: bytes) -> bytes:
+        """Return what a provider said without our credential, should it repeat it."""
+        return self._provider.redacted(data)
+
+    def _redacted(self, text: str | None) -> str | None:
+        if text is None:
+            return None
+        return self.redacted(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
     def _settle(self, outcome: Outcome, usage: Usage, basis: str, reading: Reading) -> Attempt:
         assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
         cost, price_id = (0, None) if usage is NOTHING else self._price(usage, reading)
@@ -238,8 +247,8 @@ class LiveAttempt:
             service_tier=_cut(reading.service_tier),
             first_output_us=self._first_output_us,
             upstream_request_id=self._request_id,
-            error_code=_cut(reading.error_code),
-            error_message=_cut(reading.error_message, MAX_TEXT),
+            error_code=_cut(self._redacted(reading.error_code)),
+            error_message=_cut(self._redacted(reading.error_message), MAX_TEXT),
         )
         try:
             self._attempts.ledger.settle(attempt)

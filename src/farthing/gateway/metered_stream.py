@@ -177,7 +177,7 @@ class MeteredStream:
         elif self._loop.time() >= self._checkpoint_at:
             self._checkpoint_at = self._loop.time() + CHECKPOINT_S
             attempt.checkpoint(meter.reading())
-        return out
+        return attempt.redacted(out) if meter.failed else out
 
     def _end(self) -> bytes:
         """The provider ended its answer in order: whole, failed as it said itself, or cut all the same."""

@@ -81,7 +81,10 @@ class HotApp:
                 principal = self._keys.verify(token)
             except InvalidKey:
                 principal = await self._keys.look_again(token)
-            headers.hide(token if isinstance(token, bytes) else token.encode())
+            key = token if isinstance(token, bytes) else token.encode()
+            headers.hide(key)
+            if scope["query_string"]:
+                scope["query_string"] = _without_key(scope["query_string"], key)
             match route.action:
                 case "list_models" | "show_model":
                     await self._show_models(_face_of(scope, face), route, send)
@@ -215,6 +218,12 @@ def _face_of(scope: Scope, face: Face) -> Face:
         if _key_in(scope["query_string"]):
             return _GEMINI
     return face
+
+
+def _without_key(query: bytes, key: bytes) -> bytes:
+    """Leave out what holds the client's key, whatever its name; `key=` itself goes later, it tells the face."""
+    parts = query.split(b"&")
+    return b"&".join(part for part in parts if part.startswith(b"key=") or key not in unquote_to_bytes(part))
 
 
 async def _send_whole(face: Face, reply: Reply, send: Send) -> None:

@@ -78,6 +78,7 @@ class Listener:
         else:
             connection.abort()
         if self._sweep_handle is None:
+            self._tell_date()  # nobody was here to tell it to
             self._sweep_handle = loop.call_later(SWEEP_S, self._sweep, loop)
         return taken
 

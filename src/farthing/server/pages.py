@@ -13,6 +13,12 @@ ReadyCheck = Callable[[], dict[str, bool]]
 """Names what must hold before calls are taken, and whether it does."""
 
 _face = OpenAIFace()
+_FACES = {
+    "openai": "/v1/chat/completions",
+    "anthropic": "/v1/messages",
+    "gemini": "/v1beta/models/MODEL:generateContent",
+    "ollama": "/api/chat",
+}
 _JSON = (b"content-type", b"application/json")
 
 
@@ -37,9 +43,7 @@ class Pages:
             ready = all(checks.values())
             await _send_json(200 if ready else 503, {"status": "ready" if ready else "not ready", **checks}, send)
         elif path == "/":
-            await _send_json(
-                200, {"name": "farthing", "faces": ["/v1/chat/completions", "/v1/messages"], "admin": "/admin"}, send
-            )
+            await _send_json(200, {"name": "farthing", "faces": _FACES, "admin": "/admin"}, send)
         else:
             await self._not_here(path, send)
 

@@ -289,7 +289,7 @@ class GenerateStreamMeter:
 class _Books:
     """The parts of an answer that say something about it; what a later chunk leaves out stays as it was."""
 
-    __slots__ = ("_begun", "_blocked", "_ended", "_searches", "_usage", "answered", "error", "model")
+    __slots__ = ("_begun", "_blocked", "_ended", "_searches", "_silent", "_usage", "answered", "error", "model")
 
     def __init__(self) -> None:
         self.answered = False
@@ -299,6 +299,7 @@ class _Books:
         self._blocked = False
         self._ended: set[int] = set()
         self._searches: set[str] = set()
+        self._silent = False
         self._usage: dict[str, msgspec.Raw] = {}
 
     @property
@@ -331,7 +332,7 @@ class _Books:
         if chunk.error is not ABSENT and present(chunk.error) is not None:
             self.error = present(chunk.error)
         if chunk.embedding is not ABSENT or chunk.embeddings is not ABSENT:
-            self.answered = True
+            self.answered = self._silent = True
         usage = chunk.usageMetadata
         if not usage:
             return False
@@ -346,7 +347,7 @@ class _Books:
         error = decode_exact(self.error) if self.error is not None else None
         code, message = _code_and_text(error) if self.error is not None else (None, None)
         return Reading(
-            usage=read_usage(usage, billed_searches(self._searches, self.model)),
+            usage=read_usage(usage, billed_searches(self._searches, self.model), silent=self._silent or self._blocked),
             usage_final=usage_final,
             model_served=self.model,
             service_tier=service_tier(usage),

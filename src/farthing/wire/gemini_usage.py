@@ -32,8 +32,11 @@ _TIERS = {
 """Vertex calls its tiers kinds of traffic, and numbers them where a client asks for numbers."""
 
 
-def read_usage(usage: Any, searches: int = 0) -> Usage | None:
-    """Return the usage in our shape; `None` where it counts nothing. Never raises."""
+def read_usage(usage: Any, searches: int = 0, *, silent: bool = False) -> Usage | None:
+    """Return the usage in our shape; `None` where it counts nothing. Never raises.
+
+    `silent` says that nothing was written (an embedding, a blocked prompt), so that a count of it may be left out.
+    """
     if not isinstance(usage, dict):
         return None
     counts = Counts()
@@ -59,7 +62,8 @@ def read_usage(usage: Any, searches: int = 0) -> Usage | None:
     seen = _tokens(counts, details, _IMAGES) + _tokens(counts, in_tools, _IMAGES)
     return Usage(
         input_tokens=read,
-        output_tokens=written,
+        # A prompt's count alone says nothing of what was written.
+        output_tokens=None if said is None and thoughts is None and total is None and not silent else written,
         cache_read_input_tokens=cached,
         input_audio_tokens=_tokens(counts, details, _AUDIO) + _tokens(counts, in_tools, _AUDIO),
         cache_read_audio_tokens=_tokens(counts, in_cache, _AUDIO),

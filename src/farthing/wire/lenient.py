@@ -15,9 +15,11 @@ T = TypeVar("T")
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, ArithmeticError)
 """Everything that decoding JSON raises; `UnicodeDecodeError` is no `MsgspecError`, and absurd numbers are neither."""
 
-_ESCAPE = re.compile(
-    rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL
+_SURROGATES = re.compile(
+    rb"\\u(?:([dD][89abAB][0-9a-fA-F]{2})(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|([dD][c-fC-F][0-9a-fA-F]{2}))"
 )
+_BACKSLASH = 0x5C
+_REPLACEMENT = b"\\ufffd"
 
 
 def decode(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T | None:
@@ -46,9 +48,14 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T | N
 
 def with_whole_characters(data: bytes) -> bytes:
     """Return JSON with lone surrogate escapes replaced by the replacement character's, which has the same length."""
-    return _ESCAPE.sub(_mend, data)
+    return _SURROGATES.sub(_mend, data)
 
 
-def _mend(escape: re.Match[bytes]) -> bytes:
-    high, low, lone = escape.groups()
-    return b"\\ufffd" if lone is not None or (high is not None and low is None) else escape.group()
+def _mend(found: re.Match[bytes]) -> bytes:
+    high, low, lone = found.groups()
+    before = at = found.start()
+    while before and found.string[before - 1] == _BACKSLASH:
+        before -= 1
+    if (at - before) % 2:  # its backslash is itself escaped, so this is text; what follows may be a real escape
+        return found.group() if low is None else found.group()[: -len(low)] + _REPLACEMENT
+    return _REPLACEMENT if lone is not None or (high is not None and low is None) else found.group()

@@ -16,15 +16,22 @@ _END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 class EventSplitter:
     """Collects bytes until an event is whole; `held` is the beginning of one."""
 
-    __slots__ = ("held",)
+    __slots__ = ("_more", "held")
 
     def __init__(self) -> None:
         self.held = b""
+        self._more = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the events that `data` completes, each with its blank line."""
         if self.held:
-            data = self.held + data
+            if b"\n" not in data and b"\r" not in data and not self.held.endswith(b"\r"):
+                # Joined once a line ends: joining and searching each time would take a giant event's square.
+                self._more += data
+                self._check_bound()
+                return []
+            data = b"".join((self.held, self._more, data))
+            self._more.clear()
         elif len(data) > 2 and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
             return [data]  # one whole event, as nearly always while a stream flows
         if b"\r" not in data:
@@ -39,14 +46,18 @@ class EventSplitter:
                 whole.append(data[start : end.end()])
                 start = end.end()
             self.held = data[start:]
-        if len(self.held) > MAX_EVENT_BYTES:
-            raise ProviderMisbehaved(f"an event of the stream is over {MAX_EVENT_BYTES} bytes and still not whole")
+        self._check_bound()
         return whole
 
     def rest(self) -> bytes:
         """Return and forget what came after the last whole event."""
-        rest, self.held = self.held, b""
+        rest, self.held = self.held + self._more, b""
+        self._more.clear()
         return rest
+
+    def _check_bound(self) -> None:
+        if len(self.held) + len(self._more) > MAX_EVENT_BYTES:
+            raise ProviderMisbehaved(f"an event of the stream is over {MAX_EVENT_BYTES} bytes and still not whole")
 
 
 def event_data(event: bytes) -> bytes:

@@ -121,7 +121,7 @@ def test_names_that_choose_no_provider_are_not_found(asked: str) -> None:
 
 
 def test_without_providers_the_message_says_so() -> None:
-    with pytest.raises(ModelNotFound, match="configured providers: none"):
+    with pytest.raises(ModelNotFound, match="no provider is configured"):
         resolved(catalog(), "gpt-5")
 
 
@@ -206,3 +206,13 @@ def test_a_name_in_a_price_list_that_the_provider_does_not_serve_is_not_its_name
     both = catalog(google, ANTHROPIC)
     assert both.resolve("claude-sonnet-4-5", "openai_chat") == ModelRef("anthropic", "claude-sonnet-4-5")
     assert not [listed.id for listed in both.listing() if listed.ref.provider == "gemini" and "claude" in listed.id]
+
+
+def test_a_model_of_a_maker_that_is_not_configured_says_whose_it_is() -> None:
+    made = Catalog(
+        aliases={}, providers=[GROQ], knows=knows, names=names, not_configured={"anthropic": "ANTHROPIC_API_KEY"}
+    )
+    for asked in ("claude-sonnet-4-5", "anthropic:claude-new"):
+        with pytest.raises(ModelNotFound, match="a model of anthropic, which is not configured") as refused:
+            made.resolve(asked, "openai_chat")
+        assert "ANTHROPIC_API_KEY" in str(refused.value)

@@ -379,3 +379,9 @@ def test_a_model_s_name_that_the_body_repeats_becomes_the_provider_s() -> None:
     assert changed({"model": "models/vectors"}, "tunedModels/x") == {"model": "tunedModels/x"}
     assert changed({"model": "other", "contents": []}) == {}
     assert changed({"requests": [1]}) == {}
+
+
+def test_a_prompts_count_alone_leaves_the_output_unknown() -> None:
+    usage = read_usage({"promptTokenCount": 10})
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (10, None)

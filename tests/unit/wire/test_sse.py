@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import pytest
@@ -56,3 +57,23 @@ def test_an_event_that_never_ends_is_the_providers_fault(monkeypatch: pytest.Mon
 )
 def test_the_data_of_an_event(event: bytes, data: bytes) -> None:
     assert event_data(event) == data
+
+
+def test_a_giant_event_in_many_pieces_takes_time_in_proportion_to_its_size() -> None:
+    splitter = EventSplitter()
+    assert splitter.feed(b"data: \rdata: x") == []
+    piece = b"y" * 65_536
+    began = time.process_time()
+    for _ in range(400):
+        assert splitter.feed(piece) == []
+    assert time.process_time() - began < 1.0  # joined and searched with each piece, it took twenty times that
+    assert splitter.feed(b"\n\n") == [b"data: \rdata: x" + piece * 400 + b"\n\n"]
+    assert splitter.rest() == b""
+
+
+def test_what_was_held_when_the_answer_ends_is_all_of_it() -> None:
+    splitter = EventSplitter()
+    assert splitter.feed(b"data: a") == []
+    assert splitter.feed(b"bc") == []
+    assert splitter.rest() == b"data: abc"
+    assert splitter.held == b""
