@@ -29,6 +29,21 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": answer})
 
 
+class Forever:
+    """An application that answers nothing, and tells when it was begun and cancelled."""
+
+    def __init__(self) -> None:
+        self.began, self.cancelled = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+
 @asynccontextmanager
 async def serving(app: AsgiApp = echo, **bounds: Any) -> AsyncIterator[tuple[Listener, int]]:
     loop = asyncio.get_running_loop()
@@ -243,23 +258,14 @@ async def test_the_sum_of_all_bodies_is_bounded_and_given_back() -> None:
 
 
 async def test_a_client_that_leaves_cancels_its_request() -> None:
-    began, cancelled = asyncio.Event(), asyncio.Event()
-
-    async def forever(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-
-    async with serving(forever) as (listener, port):
+    handler = Forever()
+    async with serving(handler) as (listener, port):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(GET)
-        await began.wait()
+        await handler.began.wait()
         writer.close()
         async with asyncio.timeout(5):
-            await cancelled.wait()
+            await handler.cancelled.wait()
         await until(lambda: not listener.tasks and not listener.connections)
 
 

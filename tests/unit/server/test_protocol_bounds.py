@@ -8,7 +8,7 @@ import pytest
 
 from farthing.server import listener as listener_module
 from farthing.server.listener import Listener, Receive, Scope, Send
-from tests.unit.server.test_protocol import GET, LAST, echo, error_of, serving, talk, until
+from tests.unit.server.test_protocol import GET, LAST, Forever, echo, error_of, serving, talk, until
 
 pytestmark = pytest.mark.usefixtures("fast_sweep")
 
@@ -161,24 +161,15 @@ async def write_until_broken(writer: asyncio.StreamWriter) -> None:
 
 
 async def test_a_client_that_sends_too_much_behind_its_request_is_dropped_and_its_call_cancelled() -> None:
-    began, cancelled = asyncio.Event(), asyncio.Event()
-
-    async def forever(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-
-    async with serving(forever) as (listener, port):
+    handler = Forever()
+    async with serving(handler) as (listener, port):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(GET)
-        await began.wait()
+        await handler.began.wait()
         writer.write(b"z" * 200_000)
         writer.close()
         async with asyncio.timeout(5):
-            await cancelled.wait()
+            await handler.cancelled.wait()
         await until(lambda: not listener.connections and not listener.tasks)
 
 
