@@ -23,7 +23,7 @@ from farthing.providers.registry import known_providers
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _MADE = "<!-- Made by tools/write_reference.py from the code. Change it there. -->\n"
-_NOT_SET_BY_HAND = {"name", "wire", "price_key", "warnings"}
+_NOT_SET_BY_HAND = {"local", "name", "wire", "price_key", "warnings"}
 
 
 def settings_page() -> str:
@@ -133,7 +133,8 @@ def _kinds() -> str:
     for kind, known in sorted(known_providers().items()):
         base, key = (
             known.base_url or "to be given",
-            f"`env:{known.credential_env}`" if known.credential_env else "`none`",
+            " or ".join(f"`env:{name}`" for name in (known.credential_env_first, known.credential_env) if name)
+            or "`none`",
         )
         rows.append(f"| `{kind}` | {known.wire} | {base} | {key} |")
     return "\n".join(rows)

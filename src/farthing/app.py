@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from farthing.auth.key_ring import KeyRing
 from farthing.auth.keys import load_pepper
 from farthing.catalog.catalog import Catalog, CatalogProvider
+from farthing.catalog.price_follower import PriceFollower
 from farthing.catalog.prices import PriceBook, price_book
 from farthing.catalog.pricing import price_nanousd
 from farthing.clock import Clock, SystemClock
@@ -54,6 +55,7 @@ class Farthing:
         self.pepper = load_pepper(home.pepper, random_bytes)
         self.offload = ThreadOffload()
         self.store = SqliteStore(home.database, self.offload)
+        self._price_follower = PriceFollower(home.prices, self.offload)
         self.prices = price_book(settings.prices, home.prices)
         self.keys = KeyRing(self.store, self.pepper, ids=self.ids, clock=self.clock, random_bytes=random_bytes)
         self.ledger = Ledger(
@@ -71,7 +73,7 @@ class Farthing:
         }
         self.catalog = _catalog(settings, self.prices)
         self._live_models = LiveModels(self.catalog, self.providers, self.pools)
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
         self.gateway = Gateway(
             catalog=self.catalog,
             providers=self.providers,
@@ -88,16 +90,20 @@ class Farthing:
         await self.store.open()
         await self.ledger.start()
         await self.keys.refresh()
-        self._following = asyncio.create_task(self.keys.follow())
+        self._following = [
+            asyncio.create_task(self.keys.follow()),
+            asyncio.create_task(self._price_follower.follow(self.prices, self.catalog.forget)),
+        ]
 
     async def close(self) -> None:
         """Finish: no call is in flight any more when this is called."""
         await self._live_models.close()
         for pool in self.pools.values():
             await pool.close()
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
+        for task in self._following:
+            task.cancel()
+        if self._following:
+            await asyncio.wait(self._following)
         await self.ledger.close()
         await self.store.close()
         await self.offload.close()
@@ -105,10 +111,6 @@ class Farthing:
     def readiness(self) -> dict[str, bool]:
         """Say what must hold before calls are taken, and whether it does."""
         return {"journal_writable": self.ledger.journal_writable, "store_reachable": self.ledger.store_ok}
-
-
-_MAKERS = ("openai", "anthropic", "mistral", "deepseek")
-"""Kinds whose name is also that of their price list: their models are known although nobody configured them."""
 
 
 def _catalog(settings: Settings, prices: PriceBook) -> Catalog:
@@ -131,13 +133,12 @@ def _catalog(settings: Settings, prices: PriceBook) -> Catalog:
         for name, provider in settings.providers.items()
     ]
     configured = {provider.kind for provider in settings.providers.values()}
-    makers = {name: kinds[name].credential_env for name in _MAKERS if name in kinds and name not in configured}
     return Catalog(
         aliases=settings.models,
         providers=providers,
         knows=prices.knows,
         names=prices.names,
-        not_configured={name: variable for name, variable in makers.items() if variable},
+        not_configured=[kind for kind in kinds.values() if kind.maker and kind.kind not in configured],
     )
 
 

@@ -374,3 +374,39 @@ def test_what_is_not_served_says_so_in_google_s_shape(gateway: Gateway, key: str
     error = answer.json()["error"]
     assert (error["code"], error["status"]) == (501, "UNIMPLEMENTED")
     assert re.search(r"outside what Farthing serves", error["message"])
+
+
+# ---- paths, queries and headers that no SDK of Google's sends, and some of its users do
+
+CONTENTS = {"contents": [{"parts": [{"text": "Why is the sky blue?"}]}]}
+
+
+@pytest.mark.parametrize("path", [f"models/models%2F{FLASH}", f"models%2F{FLASH}", f"models/models/{FLASH}"])
+def test_a_model_s_whole_name_may_be_encoded_into_the_path(gateway: Gateway, key: str, path: str) -> None:
+    assert gateway.post(f"/v1beta/{path}:generateContent", CONTENTS, key).status == 200
+    is_priced_whole(last(gateway))
+    shown = request(gateway.port, "GET", f"/v1beta/{path}", headers={"x-goog-api-key": key})
+    assert shown.json()["name"] == f"models/{FLASH}"
+
+
+@pytest.mark.parametrize("query", ["fields=candidates", "%24fields=candidates", "alt=media", "alt=sse&callback=f"])
+def test_a_query_that_would_hide_the_usage_is_refused_and_not_sent(
+    gateway: Gateway, provider: Upstream, key: str, query: str
+) -> None:
+    before = len(provider.requests)
+    answer = gateway.post(f"/v1beta/models/{FLASH}:generateContent?{query}", CONTENTS, key)
+    assert (answer.status, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert "in the query" in answer.json()["error"]["message"]
+    assert len(provider.requests) == before
+
+
+def test_who_pays_and_which_fields_come_is_not_the_client_s_to_say(
+    gateway: Gateway, provider: Upstream, key: str
+) -> None:
+    headers = {"X-Goog-FieldMask": "candidates", "X-Goog-User-Project": "theirs", "X-HTTP-Method-Override": "DELETE"}
+    answer = gateway.post(f"/v1beta/models/{FLASH}:generateContent?userProject=theirs", CONTENTS, key, headers)
+    assert answer.status == 200
+    sent = provider.requests[-1].partition(b"\r\n\r\n")[0].lower()
+    for name in (b"fieldmask", b"project", b"override", b"theirs"):
+        assert name not in sent
+    is_priced_whole(last(gateway))

@@ -17,7 +17,7 @@ import msgspec
 
 from farthing.errors import InvalidRequest, ModelNotFound
 from farthing.types.models import ListedModel, ModelRef
-from farthing.types.providers import WireFormat
+from farthing.types.providers import KnownProvider, WireFormat
 
 MAX_RESOLVED: Final = 4_096
 """Answers kept: ten times the models that a busy gateway was seen to be asked for; about 1 MB."""
@@ -60,8 +60,8 @@ class CatalogProvider(msgspec.Struct, frozen=True, kw_only=True):
 class Catalog:
     """Resolves names and lists them; the order of `providers` is the order of the list.
 
-    `knows(price_key, model)` and `names(price_key)` are the price list's; `not_configured` tells of further makers of
-    models which variable their key is read from. An alias is a `ModelRef`, or the text
+    `knows(price_key, model)` and `names(price_key)` are the price list's; `not_configured` are further makers of
+    models. An alias is a `ModelRef`, or the text
     `provider:model` or `provider/model` that names a configured provider; the settings were checked for that.
     """
 
@@ -72,11 +72,11 @@ class Catalog:
         providers: Sequence[CatalogProvider],
         knows: Callable[[str | None, str], bool],
         names: Callable[[str | None], Iterable[str]],
-        not_configured: Mapping[str, str] | None = None,
+        not_configured: Sequence[KnownProvider] = (),
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._knows = knows
-        self._not_configured = not_configured or {}
+        self._not_configured = not_configured
         self._names = names
         self._given = {provider.name: frozenset(provider.models) for provider in providers}
         self._learned: dict[str, dict[str, None]] = {}
@@ -108,6 +108,10 @@ class Catalog:
         if learned == self._learned.get(provider):
             return
         self._learned[provider] = learned
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what names were found to mean: the price list has changed."""
         self._resolved.clear()
         self._listing = None
 
@@ -179,11 +183,13 @@ class Catalog:
     def _not_found(self, asked: str) -> ModelNotFound:
         short = asked if len(asked) <= MAX_QUOTED_CHARS else f"{asked[:MAX_QUOTED_CHARS]}..."
         start = _SEPARATOR.split(asked, maxsplit=1)[0]
-        for kind, variable in self._not_configured.items():
-            if start == kind or self._knows(kind, asked):
+        for maker in self._not_configured:
+            kind = maker.kind
+            if start == kind or (not asked.startswith(maker.foreign) and self._knows(maker.price_key, asked)):
                 return ModelNotFound(
                     f"'{short}' is a model of {kind}, which is not configured",
-                    hint=f'the operator sets {variable}, or runs "farthing providers add {kind}", and starts again',
+                    hint=f"the operator sets {maker.credential_env},"
+                    f' or runs "farthing providers add {kind}", and starts again',
                 )
         if not self._providers:
             return ModelNotFound(

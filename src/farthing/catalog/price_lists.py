@@ -63,6 +63,11 @@ class PriceLists(msgspec.Struct, frozen=True):
     prices: Snapshot
     openrouter: Snapshot | None = None
 
+    @property
+    def sources(self) -> tuple[Snapshot, ...]:
+        """Both, or the one that there is."""
+        return (self.prices,) if self.openrouter is None else (self.openrouter, self.prices)
+
 
 def open_price_lists(folder: Path) -> PriceLists:
     """Return the lists that this home uses; those that come with Farthing where it has none.
@@ -77,6 +82,15 @@ def open_price_lists(folder: Path) -> PriceLists:
         bundled_snapshot() if used.prices is None else _open(folder, used.prices),
         None if used.openrouter is None else _open(folder, used.openrouter),
     )
+
+
+def stamp_of(folder: Path) -> tuple[int, int, int] | None:
+    """Return what tells one state of the lists in use from the next; `None` where a home has none of its own."""
+    try:
+        found = (folder / "state.json").stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def opened(kept: KeptList, data: bytes) -> Snapshot:
@@ -108,7 +122,7 @@ def packed(kind: ListKind, compiled: "CompiledList", *, source: str, day: str) -
 
 
 def use(folder: Path, kind: ListKind, kept: KeptList, data: bytes) -> None:
-    """Keep a list and use it from the next start on; the file is whole on disk before anything refers to it.
+    """Keep a list and use it from now on; the file is whole on disk before anything refers to it.
 
     Raises:
         PriceListUnusable: it cannot be written, and nothing was changed.

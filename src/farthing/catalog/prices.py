@@ -10,7 +10,7 @@ from pathlib import Path
 
 from farthing.catalog.corrections import corrected
 from farthing.catalog.name_patterns import fits
-from farthing.catalog.price_lists import open_price_lists
+from farthing.catalog.price_lists import PriceLists, open_price_lists
 from farthing.catalog.snapshot import (
     ANTHROPIC,
     PricedModel,
@@ -95,6 +95,11 @@ class PriceBook:
     def providers(self) -> tuple[str, ...]:
         """Return the list's names of providers."""
         return self._snapshot.index.providers
+
+    def take(self, lists: PriceLists) -> None:
+        """Use other lists from now on; what was priced keeps the price that it was given."""
+        self._snapshot, self._openrouter = lists.prices, lists.openrouter
+        self._found.clear()
 
     def _look_up(
         self,

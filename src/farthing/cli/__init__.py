@@ -12,7 +12,7 @@ from typing import Any, NoReturn, cast
 import click
 
 from farthing import __version__
-from farthing.cli.context import HOME_KEY
+from farthing.cli.context import HOME_KEY, say
 from farthing.errors import FarthingError
 
 _COMMANDS = {
@@ -64,9 +64,9 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except FarthingError as error:
-            click.echo(f"farthing: {error.message}", err=True)
+            say(f"farthing: {error.message}")
             if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
+                say(f"hint: {error.hint}")
             ctx.exit(1)
 
 

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from farthing.cli.context import current_home, current_settings
+from farthing.cli.context import current_settings, existing_home, say
 
 
 @click.group()
@@ -13,14 +13,27 @@ def admin() -> None:
 
 
 @admin.command()
-def link() -> None:
-    """Print a new admin link; it ends the old one's life, and logs out who came by it."""
-    from farthing.auth.keys import load_pepper  # noqa: PLC0415 (--help must not pay for it)
-    from farthing.server.admin.token import new_admin_token  # noqa: PLC0415
+@click.option("--port", type=click.IntRange(1, 65_535), help="Where it listens, where that cannot be found out.")
+def link(port: int | None) -> None:
+    """Print a new admin link; it ends the old one's life, and logs out who came by it.
 
-    home = current_home()
-    home.create()
-    server = current_settings(home).server
+    The link leads to the gateway that serves this home now, else to where the settings say that it will listen.
+    """
+    from farthing.auth.keys import load_pepper  # noqa: PLC0415 (--help must not pay for it)
+    from farthing.config.reach import reachable_host, url_of  # noqa: PLC0415
+    from farthing.config.running import read_running  # noqa: PLC0415
+    from farthing.server.admin.token import ENVIRONMENT, new_admin_token  # noqa: PLC0415
+
+    home = existing_home()
+    running = read_running(home)
+    if port is None and running is not None:
+        url = running.url
+    else:
+        server = current_settings(home).server
+        url = server.public_url or url_of(reachable_host(server.host), port or server.port)
     token = new_admin_token(home, load_pepper(home.pepper, os.urandom), os.urandom)
-    url = server.public_url or f"http://{server.host}:{server.port}"
     click.echo(f"{url}/admin/login?token={token.reveal()}")
+    if running is None:
+        say('No gateway serves this home now: the link works once "farthing serve" runs.')
+    if os.environ.get(ENVIRONMENT):
+        say(f"warning: {ENVIRONMENT} is set; a gateway that was started with it takes that token and not this link.")

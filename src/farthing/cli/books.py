@@ -2,7 +2,7 @@
 
 The journal is ahead of the store: beside a living server by a batch, after `kill -9` by whatever was not posted. So
 before anything is read, a home that nobody serves has its journals posted, and one that is served is waited for. A home
-without a ledger reads as an empty one, and is not made.
+without a ledger reads as an empty one; one that is not there is told, and not made.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import msgspec
 
 from farthing.auth import KeyRing, load_pepper
 from farthing.catalog.prices import price_book
-from farthing.cli.context import current_settings, say
+from farthing.cli.context import current_settings, no_home, say
 from farthing.clock import SystemClock
 from farthing.config.lock import HomeLock
 from farthing.config.paths import Home
@@ -45,8 +45,10 @@ def read_books(home: Home, question: Callable[[Books], Awaitable[T]]) -> T:
 
     Raises:
         StoreError: the ledger cannot be used.
-        ConfigError: a crash left attempts to be priced, and the settings that price them are wrong.
+        ConfigError: there is no such home; or a crash left attempts to be priced, and the settings are wrong.
     """
+    if not home.path.exists():
+        raise no_home(home)
 
     async def read() -> T:
         async with _open_books(home) as books:
@@ -61,6 +63,8 @@ def with_keys(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
     Raises:
         StoreError: the store or the pepper cannot be used.
     """
+    if not home.path.exists():
+        say(f"made the home {home.path}")
 
     async def run() -> T:
         home.create()
@@ -77,8 +81,11 @@ def read_store(home: Home, question: Callable[[Store], Awaitable[T]]) -> T:
     """Return the answer to a question for which the journal does not matter.
 
     Raises:
+        ConfigError: there is no such home.
         StoreError: the store cannot be used.
     """
+    if not home.path.exists():
+        raise no_home(home)
 
     async def read() -> T:
         if not home.database.exists():

@@ -7,19 +7,23 @@ treats before asking has hidden what was wrong.
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from farthing.catalog.prices import price_book
+from farthing.cli.cautions import unknown_models, unused_addresses
 from farthing.cli.providers import missing_credential
+from farthing.config.credentials import credential_warning
 from farthing.config.local_ollama import Knock, local_address
 from farthing.config.lock import holder
 from farthing.config.paths import DIRECTORY_MODE, FILE_MODE, Home
-from farthing.config.schema import ServerSettings, Settings
-from farthing.errors import StoreError
+from farthing.config.running import Running
+from farthing.config.schema import ProviderSettings, ServerSettings, Settings
+from farthing.errors import PriceListUnusable, StoreError
 from farthing.ledger.journal_reader import segments
 from farthing.storage.sqlite.inspection import inspect_database
 from farthing.types.providers import KnownProvider
@@ -69,21 +73,39 @@ def _kept(home: Home) -> list[Path]:
     return [path for path in named if path.exists()]
 
 
-def check_providers(settings: Settings) -> Iterator[Found]:
-    """Yield each provider with its credential, or what it lacks."""
-    usable = 0
-    for name, provider in settings.providers.items():
-        missing = missing_credential(provider)
-        what = f"provider {name}"
-        if missing is None:
-            usable += 1
-            yield Found("ok", what, f"{provider.base_url} with {_source(str(provider.credential))}")
-        else:
-            yield Found("warning", what, missing, f'set it, or "farthing providers remove {name}"')
-    if not usable:
-        hint = 'set a key such as OPENAI_API_KEY, or "farthing providers add NAME"'
+def check_providers(settings: Settings, running: Running | None) -> Iterator[Found]:
+    """Yield each provider with its credential, or what it lacks: here, and in the gateway that runs."""
+    for provider in settings.providers.values():
+        yield _look_at_provider(provider, running)
+    theirs = running.providers if running is not None else ()
+    for other in theirs:
+        if other.name not in settings.providers and other.name not in settings.local:
+            told = f"the running gateway has it: {other.base_url} with {_source(other.credential)}"
+            yield Found("ok", f"provider {other.name}", f"{told}, which this terminal does not show")
+    usable = any(missing_credential(provider) is None for provider in settings.providers.values())
+    if not usable and not any(other.ready for other in theirs):
+        hint = 'set a key such as OPENAI_API_KEY where the gateway is started, or "farthing providers add NAME"'
         only = ", but for an Ollama that is found at the start" if settings.local else ""
         yield Found("warning" if settings.local else "problem", "providers", f"none can be called{only}", hint)
+
+
+def _look_at_provider(provider: ProviderSettings, running: Running | None) -> Found:
+    what, told = f"provider {provider.name}", f"{provider.base_url} with {_source(str(provider.credential))}"
+    there = running.provider(provider.name) if running is not None else None
+    ready = there is not None and there.ready and there.credential == str(provider.credential)
+    missing = missing_credential(provider)
+    wrong = credential_warning(provider.credential, os.environ)
+    if missing is not None and ready:
+        return Found("ok", what, f"{told}; the running gateway has that, this terminal does not")
+    if missing is not None:
+        hint = f'set it where the gateway is started, or "farthing providers remove {provider.name}"'
+        return Found("warning", what, missing, hint)
+    if wrong is not None:
+        return Found("warning", what, f"{provider.base_url}: {wrong}")
+    if running is not None and not ready:
+        told += f"; the running gateway (pid {running.pid}) does not have that"
+        return Found("warning", what, told, "if it is meant to, start it again where the credential is set")
+    return Found("ok", what, told)
 
 
 def _source(credential: str) -> str:
@@ -96,7 +118,7 @@ def check_environment(
     """Yield keys that are set and that nobody uses."""
     used = {provider.credential.name for provider in settings.providers.values() if provider.credential.kind == "env"}
     for kind, row in sorted(known.items()):
-        variable = row.credential_env
+        variable = row.variable(environment)
         if variable and variable not in used and environment.get(variable, "").strip():
             more = "" if row.base_url is not None else " --base-url URL"
             told = f"{variable} is set, and no provider uses it"
@@ -120,29 +142,50 @@ def check_ollama(settings: Settings, environment: Mapping[str, str]) -> Iterator
         yield Found("warning", "ollama", f"answers at {address}, and is not used", hint)
 
 
-def check_port(home: Home, server: ServerSettings) -> Iterator[Found]:
-    """Yield whether our port is free, or who has it."""
-    where = f"{server.host}:{server.port}"
+def check_models(home: Home, settings: Settings) -> Iterator[Found]:
+    """Yield the aliases whose model nobody knows, and price lists that cannot be read."""
+    try:
+        prices = price_book(settings.prices, home.prices)
+    except PriceListUnusable as error:
+        yield Found("problem", "prices", error.message, error.hint)
+        return
+    for caution in unknown_models(settings, prices):
+        yield Found("warning", "models", caution, 'correct it in settings.yaml; "farthing prices show" finds names')
+
+
+def check_addresses(settings: Settings, environment: Mapping[str, str], ports: Collection[int]) -> Iterator[Found]:
+    """Yield variables that tell a client where to call, and that we do not follow."""
+    for caution in unused_addresses(settings, environment, ports):
+        yield Found("warning", "environment", caution)
+
+
+def check_port(home: Home, server: ServerSettings, running: Running | None, port: int | None = None) -> Iterator[Found]:
+    """Yield whether our port is free, or who has it; `port` is asked about instead of the settings' own."""
     pid = holder(home.lock)
-    if server.port == 0:
+    if running is not None and port in (None, running.port):
+        yield Found("ok", "port", f"{running.host}:{running.port} is served by Farthing (pid {pid})")
+        return
+    port = server.port if port is None else port
+    where = f"{server.host}:{port}"
+    if port == 0:
         yield Found("ok", "port", f"any free one at {server.host}")
         return
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((server.host, server.port))
+            probe.bind((server.host, port))
     except OSError as error:
-        owner = listener_pid(server.port)
-        if pid is not None and owner in (pid, None):
+        owner = listener_pid(port)
+        if pid is not None and running is None and owner in (pid, None):
             yield Found("ok", "port", f"{where} is served by Farthing (pid {pid})")
         else:
             by = f" by pid {owner}" if owner is not None else ""
             told = f"{where} cannot be taken: {error.strerror or error}{by}"
             yield Found("problem", "port", told, "stop that program, or choose another server.port or --port")
         return
-    serving = f"; Farthing (pid {pid}) serves this home at another one" if pid is not None else ""
-    yield Found("ok", "port", f"{where} is free{serving}")
+    at = f"; Farthing (pid {pid}) serves this home at port {running.port}" if running is not None else ""
+    yield Found("ok", "port", f"{where} is free{at}")
 
 
 def listener_pid(port: int, proc: Path = Path("/proc")) -> int | None:

@@ -1,5 +1,7 @@
 """`farthing config check`: reads the settings as `serve` would, and starts nothing."""
 
+import os
+
 import click
 
 from farthing.cli.context import current_home, current_settings, say
@@ -14,14 +16,28 @@ def config() -> None:
 @config.command()
 def check() -> None:
     """Read settings.yaml and show which providers and names it gives; every mistake with its line."""
+    from farthing.catalog.prices import price_book  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.cautions import unknown_models, unused_addresses  # noqa: PLC0415
+    from farthing.cli.providers import differences  # noqa: PLC0415
+    from farthing.config.running import read_running  # noqa: PLC0415
+
     home = current_home()
     settings = current_settings(home)
-    for warning in settings.warnings:
+    prices = price_book(settings.prices, home.prices)
+    running = read_running(home)
+    ports = {settings.server.port, *((running.port,) if running is not None else ())}
+    for warning in (
+        *settings.warnings,
+        *unused_addresses(settings, os.environ, ports),
+        *unknown_models(settings, prices),
+    ):
         say(f"warning: {warning}")
     file = str(home.settings) if home.settings.exists() else f"no {home.settings}; defaults hold"
     say(f"settings: {file}")
     if not settings.providers:
         say("warning: no provider; name one under providers:, or set a key such as OPENAI_API_KEY.")
+        for line in differences({}, running):
+            say(line)
         return
     print_table(
         [

@@ -1,6 +1,17 @@
-"""What every command starts from: the home that was asked for, and the settings in it."""
+"""What every command starts from: the home that was asked for, the settings in it, and how people are talked to.
+
+Messages everywhere name commands as `"farthing costs"`. Whoever started from a checkout has no `farthing` on the PATH,
+and whoever gave `--home` means that home in the next command too; so what is printed is put into the form that works
+where it is read.
+"""
 
 import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +19,7 @@ import click
 if TYPE_CHECKING:
     from farthing.config.paths import Home
     from farthing.config.schema import Settings
+    from farthing.errors import ConfigError
 
 HOME_KEY = "farthing.home"
 """Where `--home` is remembered in click's `Context.meta`, which a command shares with those above it."""
@@ -24,6 +36,28 @@ def current_home() -> "Home":
     return find_home(click.get_current_context().meta.get(HOME_KEY), os.environ)
 
 
+def existing_home() -> "Home":
+    """Return the home of this command line, for commands that make no sense without one.
+
+    Raises:
+        ConfigError: there is no such place, or nothing is there.
+    """
+    home = current_home()
+    if not home.path.exists():
+        raise no_home(home)
+    return home
+
+
+def no_home(home: "Home") -> "ConfigError":
+    """Return the error for a home that is not there: an empty table would look like an empty ledger."""
+    from farthing.errors import ConfigError  # noqa: PLC0415  (--help must not pay for it)
+
+    return ConfigError(
+        f"There is no home at {str(home.path)!r}.",
+        hint='the first "farthing serve" makes it; if yours is elsewhere, name it with --home or FARTHING_HOME.',
+    )
+
+
 def current_settings(home: "Home") -> "Settings":
     """Return the settings of a home, checked.
 
@@ -38,4 +72,34 @@ def current_settings(home: "Home") -> "Settings":
 
 def say(message: str) -> None:
     """Talk to the person: on stderr, so that data on stdout can be piped."""
-    click.echo(message, err=True)
+    click.echo(as_typed(message), err=True)
+
+
+def as_typed(message: str) -> str:
+    """Return a message with each command in quotes as it must be typed here: by its path, and with this home."""
+    context = click.get_current_context(silent=True)
+    home = context.meta.get(HOME_KEY) if context is not None else None
+    command = program() + (f" --home {shlex.quote(home)}" if home else "")
+    return message if command == "farthing" else _COMMAND.sub(command.replace("\\", r"\\") + " ", message)
+
+
+def program() -> str:
+    """Return how `farthing` is called from where the person stands."""
+    return _program(Path(sys.executable).parent, os.environ, Path.cwd())
+
+
+_COMMAND = re.compile(r"""(?<=["'])farthing (?=[a-z])""")
+
+
+def _program(folder: Path, environment: Mapping[str, str], here: Path) -> str:
+    found = shutil.which("farthing", path=environment.get("PATH", ""))
+    ours = shutil.which("farthing", path=str(folder))
+    if ours is None:
+        return "farthing" if found is not None else f"{shlex.quote(sys.executable)} -m farthing"
+    if found is not None and Path(found).samefile(ours):
+        return "farthing"
+    path = Path(ours)
+    if path.is_relative_to(here):
+        path = path.relative_to(here)
+        return shlex.quote(str(path) if len(path.parts) > 1 else f".{os.sep}{path}")
+    return shlex.quote(str(path))

@@ -5,37 +5,36 @@ from typing import TYPE_CHECKING
 
 import click
 
-from farthing.cli.context import current_home, current_settings, say
-from farthing.cli.tables import print_json, printable
+from farthing.cli.context import as_typed, current_home, current_settings, say
+from farthing.cli.tables import folded, print_json, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from farthing.cli.checks import Found
     from farthing.config.paths import Home
+    from farthing.config.running import Running
+    from farthing.config.schema import Settings
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("PROBLEM", "red")}
+_MARK_WIDTH = max(len(mark) for mark, _ in _MARKS.values())
 
 
 @click.command()
+@click.option("--port", type=click.IntRange(1, 65_535), help="The port that is to be free, instead of server.port.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+def doctor(ctx: click.Context, port: int | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Look at home, settings, providers, port, database, disk and clock; say what to do. Ends with 1 on a problem.
 
-    Nothing is changed, and no provider is called: "farthing providers test" does that.
+    Nothing is changed, and no provider is called: "farthing providers test" does that. Keys are looked for in the
+    environment of this terminal; where a gateway runs, what it has found in its own is told too.
     """
-    found = list(_look(current_home()))
+    found = list(_look(current_home(), port))
     if as_json:
         print_json([{field: getattr(one, field) for field in one.__struct_fields__} for one in found])
     else:
-        width = max(len(one.what) for one in found)
-        for one in found:
-            mark, colour = _MARKS[one.level]
-            first, *rest = one.message.splitlines()
-            click.echo(f"{click.style(f'{mark:<7}', fg=colour)}  {printable(one.what):<{width}}  {printable(first)}")
-            for line in (*rest, *((f"-> {one.hint}",) if one.hint else ())):
-                click.echo(f"{'':<7}  {'':<{width}}  {printable(line)}")
+        _print(found)
     problems = sum(one.level == "problem" for one in found)
     warnings = sum(one.level == "warning" for one in found)
     say(_summary(problems, warnings))
@@ -43,14 +42,29 @@ def doctor(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's
         ctx.exit(1)
 
 
-def _look(home: "Home") -> "Iterator[Found]":
+def _print(found: "Sequence[Found]") -> None:
+    width = max(len(one.what) for one in found)
+    indent = _MARK_WIDTH + width + 4
+    for one in found:
+        mark, colour = _MARKS[one.level]
+        lines = [line for told in one.message.splitlines() for line in folded(printable(told), indent=indent)]
+        if one.hint:
+            first, *rest = folded(printable(as_typed(one.hint)), indent=indent + 3)
+            lines += [f"-> {first}", *(f"   {line}" for line in rest)]
+        first, *rest = lines
+        click.echo(f"{click.style(f'{mark:<{_MARK_WIDTH}}', fg=colour)}  {printable(one.what):<{width}}  {first}")
+        for line in rest:
+            click.echo(f"{'':<{indent}}{line}")
+
+
+def _look(home: "Home", port: int | None) -> "Iterator[Found]":
     from farthing.cli import checks  # noqa: PLC0415  (--help must not pay for it)
     from farthing.clock import SystemClock  # noqa: PLC0415
+    from farthing.config.running import read_running  # noqa: PLC0415
     from farthing.config.schema import ServerSettings  # noqa: PLC0415
     from farthing.errors import ConfigError  # noqa: PLC0415
-    from farthing.providers.registry import known_providers  # noqa: PLC0415
 
-    server = ServerSettings()
+    server, running = ServerSettings(), read_running(home)
     yield from checks.check_home(home)
     try:
         settings = current_settings(home)
@@ -60,19 +74,31 @@ def _look(home: "Home") -> "Iterator[Found]":
         server = settings.server
         told = str(home.settings) if home.settings.exists() else f"no {home.settings}; defaults hold"
         yield checks.Found("ok", "settings", told)
-        # What is missing with a provider is told with the provider, and not again as what the settings warn of.
-        for warning in settings.warnings:
-            if "the environment variable" not in warning:
-                yield checks.Found("warning", "settings", warning)
-        yield from checks.check_providers(settings)
-        yield from checks.check_environment(settings, known_providers(), os.environ)
-        yield from checks.check_ollama(settings, os.environ)
-    yield from checks.check_port(home, server)
+        yield from _look_at_settings(home, settings, running)
+    yield from checks.check_port(home, server, running, port)
     yield from checks.check_database(home)
     yield from checks.check_journal(home)
     yield from checks.check_room(home)
     yield from checks.check_clock(home, SystemClock().now_us())
     yield from checks.check_open_files(server)
+
+
+def _look_at_settings(home: "Home", settings: "Settings", running: "Running | None") -> "Iterator[Found]":
+    from farthing.cli import checks  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.config.credentials import credential_warning  # noqa: PLC0415
+    from farthing.providers.registry import known_providers  # noqa: PLC0415
+
+    # What is wrong with a credential is told with its provider, and not again as what the settings warn of.
+    told = [credential_warning(provider.credential, os.environ) for provider in settings.providers.values()]
+    for warning in settings.warnings:
+        if not any(again is not None and warning.endswith(again) for again in told):
+            yield checks.Found("warning", "settings", warning)
+    yield from checks.check_models(home, settings)
+    yield from checks.check_providers(settings, running)
+    yield from checks.check_environment(settings, known_providers(), os.environ)
+    ports = {settings.server.port, *((running.port,) if running is not None else ())}
+    yield from checks.check_addresses(settings, os.environ, ports)
+    yield from checks.check_ollama(settings, os.environ)
 
 
 def _summary(problems: int, warnings: int) -> str:

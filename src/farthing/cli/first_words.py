@@ -1,71 +1,173 @@
-"""What the first start tells: a client key, the admin link, and a snippet for each kind of client. Said once.
+"""What a start tells: whom it calls, and the first time a client key, the admin link, and how clients are pointed here.
 
-Later starts find the keys in the store and say nothing: neither the key nor the token can be shown again.
+The key and the link are said once: later starts find them in the store, and neither can be shown again. What is printed
+is meant to be copied: addresses are those that clients reach, commands are spelled as they work where the gateway was
+started. Lines end within 80 columns, but for those that hold a key behind an address.
 """
 
+import os
+import shlex
+import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from farthing.cli.context import program
+from farthing.config.paths import find_home
+from farthing.providers.registry import known_providers
 from farthing.server.admin.token import has_admin_token, new_admin_token
+from farthing.types.providers import WireFormat
 
 if TYPE_CHECKING:
     from farthing.app import Farthing
-    from farthing.config.schema import ServerSettings
+    from farthing.config.paths import Home
+    from farthing.config.schema import ProviderSettings
+
+_WELL_KNOWN = ("openai", "anthropic", "gemini", "openrouter")
+"""Whose key most people have; the other variables would fill the screen."""
+
+_WIDTH = 80
 
 _SNIPPETS = """
 Your client key, shown this once:
 
-    {key}
+{key}
 
 Point a client at it:
 
-    # OpenAI SDKs, aider, LangChain and everything that speaks OpenAI
-    export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}
+# OpenAI SDKs, aider, LangChain and everything that speaks OpenAI
+export OPENAI_BASE_URL={url}/v1
+export OPENAI_API_KEY={key}
 
-    # Anthropic SDKs, Claude Code
-    export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key}
+# Anthropic SDKs, Claude Code
+export ANTHROPIC_BASE_URL={url}
+export ANTHROPIC_AUTH_TOKEN={key}
 
-    # Ollama's own clients, for the models of an Ollama
-    export OLLAMA_HOST={url}/k/{key}
+# Google Gen AI SDKs, Gemini CLI
+export GOOGLE_GEMINI_BASE_URL={url}
+export GEMINI_API_KEY={key}
+{ollama}
+# anything that cannot send a header
+{url}/k/{key}/v1
 
-    # anything that cannot send a header
-    {url}/k/{key}/v1
-
-    # try it
-    curl {url}/v1/chat/completions -H "Authorization: Bearer {key}" \\
-      -H "Content-Type: application/json" \\
-      -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Say hello"}}]}}'
+# try it
+{attempt}
 
 The admin's page, by this link only:
 
-    {url}/admin/login?token={token}
+{link}
 
-Then: farthing costs, farthing calls, farthing keys create NAME.
+Then, in another terminal:
+
+{farthing} costs
+{farthing} calls
+{farthing} keys create NAME
 """
+_OLLAMA = """
+# Ollama's own clients
+export OLLAMA_HOST={url}/k/{key}
+"""
+_ATTEMPTS: Mapping[WireFormat, str] = {
+    "openai_chat": """\
+curl {url}/v1/chat/completions \\
+  -H "Authorization: Bearer {key}" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"model": "{model}",
+       "messages": [{{"role": "user", "content": "Say hello"}}]}}'""",
+    "anthropic_messages": """\
+curl {url}/v1/messages \\
+  -H "x-api-key: {key}" \\
+  -H "anthropic-version: 2023-06-01" -H "Content-Type: application/json" \\
+  -d '{{"model": "{model}", "max_tokens": 100,
+       "messages": [{{"role": "user", "content": "Say hello"}}]}}'""",
+    "gemini": """\
+curl {url}/v1beta/models/{model}:generateContent \\
+  -H "x-goog-api-key: {key}" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"contents": [{{"role": "user", "parts": [{{"text": "Say hello"}}]}}]}}'""",
+}
+_CHEAP = {
+    "openai": "gpt-5-mini",
+    "anthropic": "claude-haiku-4-5",
+    "gemini": "gemini-2.5-flash",
+    "openrouter": "openai/gpt-5-mini",
+    "groq": "openai/gpt-oss-20b",
+    "mistral": "mistral-small-latest",
+    "deepseek": "deepseek-chat",
+}
+"""A model for the first try, by the provider's kind; the first that is there is taken."""
 
 
-async def first_words(farthing: "Farthing", server: "ServerSettings") -> list[str]:
+async def first_words(farthing: "Farthing", url: str) -> list[str]:
     """Make what a new home needs, and return the lines to print; empty for a home that has it."""
-    url = server.public_url or f"http://{f'[{server.host}]' if ':' in server.host else server.host}:{server.port}"
     if not await farthing.store.keys():
         _, secret = await farthing.keys.create()
-        key = secret.reveal()
-        token = new_admin_token(farthing.home, farthing.pepper, farthing.random_bytes).reveal()
-        return _SNIPPETS.format(key=key, url=url, token=token, model=_example_model(farthing)).splitlines()
+        return _snippets(farthing, url, secret.reveal())
     if not has_admin_token(farthing.home):
-        token = new_admin_token(farthing.home, farthing.pepper, farthing.random_bytes).reveal()
-        return [f"The admin's page: {url}/admin/login?token={token}"]
+        return [f"The admin's page: {_new_link(farthing, url)}"]
     return []
 
 
-def _example_model(farthing: "Farthing") -> str:
-    """Return a model that this installation can reach; cheap ones first."""
-    for alias in farthing.settings.models:
-        return alias
-    for provider, model in (
-        ("openai", "gpt-5-mini"),
-        ("groq", "openai/gpt-oss-20b"),
-        ("mistral", "mistral-small-latest"),
-    ):
-        if provider in farthing.providers:
-            return f"{provider}:{model}"
-    return "ollama:MODEL" if "ollama" in farthing.providers else "PROVIDER:MODEL"
+def whom_it_calls(
+    providers: Mapping[str, "ProviderSettings"], environment: Mapping[str, str], *, is_new: bool
+) -> list[str]:
+    """Return which providers there are, each with its key; for a new home also which well-known keys are missing."""
+    lines = []
+    if providers:
+        told = ", ".join(f"{name} ({_way(provider, environment)})" for name, provider in providers.items())
+        lines += textwrap.wrap(f"providers: {told}", _WIDTH, subsequent_indent="  ", break_long_words=False)
+    if is_new:
+        known = known_providers()
+        unset = [kind for kind, row in known.items() if row.credential_env and kind not in providers]
+        first = [str(known[kind].credential_env) for kind in _WELL_KNOWN if kind in unset]
+        more = len(unset) - len(first)
+        told = ", ".join([*first, f"and {more} more (docs/settings.md)"] if more else first)
+        lines += textwrap.wrap(f"keys not set: {told}", _WIDTH, subsequent_indent="  ", break_long_words=False)
+    return lines
+
+
+def _way(provider: "ProviderSettings", environment: Mapping[str, str]) -> str:
+    source = provider.credential
+    if source.kind == "none":
+        return provider.base_url
+    missing = source.kind == "env" and not environment.get(source.name, "").strip()
+    return f"{source.name} is not set" if missing else source.name
+
+
+def _snippets(farthing: "Farthing", url: str, key: str) -> list[str]:
+    spoken = {provider.kind for provider in farthing.settings.providers.values()}
+    model, wire = _example(farthing)
+    told = _SNIPPETS.format(
+        key=key,
+        url=url,
+        ollama=_OLLAMA.format(url=url, key=key) if "ollama" in spoken else "",
+        attempt=_ATTEMPTS[wire].format(url=url, key=key, model=model),
+        link=_new_link(farthing, url),
+        farthing=_command(farthing.home),
+    )
+    return told.splitlines()
+
+
+def _new_link(farthing: "Farthing", url: str) -> str:
+    token = new_admin_token(farthing.home, farthing.pepper, farthing.random_bytes)
+    return f"{url}/admin/login?token={token.reveal()}"
+
+
+def _command(home: "Home") -> str:
+    """Return how `farthing` is called for this home from a terminal that was not told about it."""
+    usual = find_home(None, {name: value for name, value in os.environ.items() if name != "FARTHING_HOME"})
+    return program() if usual == home else f"{program()} --home {shlex.quote(str(home.path))}"
+
+
+def _example(farthing: "Farthing") -> tuple[str, WireFormat]:
+    """Return a model that this installation can reach, and the format to ask for it in; an alias first, then cheap."""
+    settings = farthing.settings
+    for alias, ref in settings.models.items():
+        wire = settings.providers[ref.provider].wire
+        return alias, wire if wire in _ATTEMPTS else "openai_chat"
+    by_kind = {provider.kind: provider for provider in settings.providers.values()}
+    for kind, model in _CHEAP.items():
+        if kind in by_kind:
+            provider = by_kind[kind]
+            # The path of Gemini's format takes a name and no prefix.
+            return (model if provider.wire == "gemini" else f"{provider.name}:{model}"), provider.wire
+    return f"{next(iter(settings.providers), 'PROVIDER')}:MODEL", "openai_chat"

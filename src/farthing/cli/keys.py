@@ -2,7 +2,7 @@
 
 import click
 
-from farthing.cli.context import current_home, say
+from farthing.cli.context import current_home, existing_home, say
 from farthing.cli.tables import Column, moment, print_json, print_table
 from farthing.storage.protocols import KeyRecord
 
@@ -63,7 +63,7 @@ def revoke(key: str) -> None:
     """Make a key invalid, for good: a running server refuses it within a second."""
     from farthing.cli.books import with_keys  # noqa: PLC0415  (opens the database; not for --help)
 
-    record = with_keys(current_home(), lambda ring: ring.revoke(key))
+    record = with_keys(existing_home(), lambda ring: ring.revoke(key))
     say(f"Revoked the key {record.name!r} ({record.id}).")
 
 
@@ -74,7 +74,7 @@ def rename(key: str, name: str) -> None:
     """Give a key another name; what it spent before shows under the new one too."""
     from farthing.cli.books import with_keys  # noqa: PLC0415  (opens the database; not for --help)
 
-    record = with_keys(current_home(), lambda ring: ring.rename(key, name))
+    record = with_keys(existing_home(), lambda ring: ring.rename(key, name))
     say(f"The key {record.id} is now called {record.name!r}.")
 
 

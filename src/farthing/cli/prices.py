@@ -105,7 +105,7 @@ def explain(
 @click.option("--limit", type=click.IntRange(1, _MOST_SHOWN), default=40, show_default=True, help="Models to show.")
 @click.pass_context
 def refresh(ctx: click.Context, source: str | None, yes: bool, undo: bool, limit: int) -> None:  # noqa: FBT001  (flags)
-    """Read a newer price list, show what it changes, and use it from the next start on. Never happens by itself."""
+    """Read a newer price list, show what it changes, and use it from then on. Never happens by itself."""
     from farthing.catalog.price_lists import use  # noqa: PLC0415  (not for --help)
     from farthing.cli.price_tables import print_diff  # noqa: PLC0415
 
@@ -124,7 +124,7 @@ def refresh(ctx: click.Context, source: str | None, yes: bool, undo: bool, limit
         ctx.exit(1)
     home.create()
     use(home.prices, candidate.kind, candidate.kept, candidate.data)
-    say(f"{candidate.kept.id} is used from the next start on. 'farthing prices refresh --undo' goes back.")
+    say(f"{candidate.kept.id} is used from now on. 'farthing prices refresh --undo' goes back.")
 
 
 @prices.command()
@@ -332,13 +332,13 @@ def _undo(home: "Home") -> None:
     ):
         if old != new:
             before, after = (one.id if one else otherwise for one in (old, new))
-            say(f"{kind}: {after} is used from the next start on, and no longer {before}.")
+            say(f"{kind}: {after} is used from now on, and no longer {before}.")
 
 
 def _agreed() -> bool:
     import sys  # noqa: PLC0415
 
-    return sys.stdin.isatty() and click.confirm("Use this list from the next start on?", err=True)
+    return sys.stdin.isatty() and click.confirm("Use this list from now on?", err=True)
 
 
 def _now_us() -> int:

@@ -6,7 +6,7 @@ used any more. So whoever adds the first is told which ones that leaves out.
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -14,10 +14,13 @@ from farthing.cli.context import current_home, current_settings, say
 from farthing.cli.tables import Column, fits, grouped, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from farthing.config.paths import Home
+    from farthing.config.running import Running
     from farthing.config.schema import ProviderSettings, Settings
     from farthing.gateway.provider_check import ProviderCheck
+    from farthing.types.providers import KnownProvider
 
 _SHORT = {
     "openai_chat": "chat",
@@ -39,18 +42,28 @@ def providers() -> None:
 def list_providers(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """List the configured providers: address, credential, what they speak, and how often they were called today (UTC).
 
-    A provider that is named by nobody is there because its key is in the environment.
+    A provider that is named by nobody is there because its key is in the environment of this terminal; where a gateway
+    runs, what it found in its own is told below.
     """
-    found = _usable(current_settings(current_home()))
-    if not found:
+    home = current_home()
+    _tell_missing(home)
+    found = _usable(current_settings(home))
+    running = _running(home)
+    if not found and (running is None or not running.providers):
         say('No provider: "farthing providers add NAME" names one, or set a key such as OPENAI_API_KEY.')
         if not as_json:
             return
     calls = _calls_today()
-    rows = [_as_data(provider, calls.get(name, 0)) for name, provider in found.items()]
+    rows = [_as_data(provider, calls.get(name, 0), running) for name, provider in found.items()]
     if as_json:
         print_json(rows)
-        return
+    elif rows:
+        _print_list(rows)
+    for line in differences(found, running):
+        say(line)
+
+
+def _print_list(rows: "Sequence[Mapping[str, object]]") -> None:
     columns = [Column("NAME", "left"), Column("KIND", "left"), Column("CREDENTIAL", "left")]
     columns += [Column("TODAY"), Column("SPEAKS", "left"), Column("ADDRESS", "left")]
     cells = [
@@ -59,7 +72,7 @@ def list_providers(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
             str(row["kind"]),
             _credential_told(row),
             grouped(int(str(row["calls_today"]))),
-            ", ".join(_SHORT.get(name, name) for name in _formats(found[str(row["name"])])),
+            ", ".join(_SHORT.get(name, name) for name in cast("list[str]", row["speaks"])),
             str(row["base_url"]),
         ]
         for row in rows
@@ -73,6 +86,25 @@ def list_providers(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
         print_fields(list(zip(titles, cell[1:], strict=True)), indent="  ")
 
 
+def differences(found: "Mapping[str, ProviderSettings]", running: "Running | None") -> "Iterator[str]":
+    """Yield where the running gateway has other providers than this terminal shows; it read its own when it started."""
+    if running is None:
+        return
+    gateway = f"The running gateway (pid {running.pid})"
+    for theirs in running.providers:
+        if theirs.name not in found:
+            yield f"{gateway} also has {theirs.name} ({theirs.credential}), unknown here."
+    for name, ours in found.items():
+        there = running.provider(name)
+        here = missing_credential(ours) is None
+        if there is None:
+            yield f"{gateway} does not have {name}: start it again to use it."
+        elif there.ready and not here:
+            yield f"{gateway} has the credential of {name}; this terminal lacks it."
+        elif here and not there.ready:
+            yield f"{gateway} did not find the credential of {name}: start it again where it is set."
+
+
 @providers.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -82,10 +114,14 @@ def test(ctx: click.Context, name: str | None, as_json: bool) -> None:  # noqa: 
 
     That costs nothing. Some providers show their list to anybody: there it proves the address, not the credential.
     """
-    usable = _usable(current_settings(current_home()))
+    home = current_home()
+    _tell_missing(home)
+    usable, running = _usable(current_settings(home)), _running(home)
     chosen = usable if name is None else {name: _named(usable, name)}
     if not chosen:
         say('No provider: "farthing providers add NAME" names one, or set a key such as OPENAI_API_KEY.')
+        for line in differences(usable, running):
+            say(line)
     checks = asyncio.run(_check(chosen))
     if as_json:
         print_json([_check_as_data(check) for check in checks])
@@ -100,7 +136,13 @@ def test(ctx: click.Context, name: str | None, as_json: bool) -> None:  # noqa: 
         )
         for check in checks:
             if not check.ok:
-                say(f"{check.name}: {check.reason} ({_WHO[check.who]}; {check.hint})")
+                say(f"{check.name}: {check.reason} ({_WHO[check.who]})")
+                say(f"  -> {check.hint}")
+        elsewhere = [check.name for check in checks if not check.ok and _only_there(running, check.name, chosen)]
+        if elsewhere:
+            say(
+                f"The running gateway has what this terminal lacks for {', '.join(elsewhere)}: its calls may well work."
+            )
     if not all(check.ok for check in checks):
         ctx.exit(1)
 
@@ -118,13 +160,15 @@ def add(name: str, kind: str | None, base_url: str | None, credential: str | Non
 
     home, known = current_home(), known_providers()
     before = current_settings(home)
+    _check_place(name, kind, base_url, known)
     if kind is None and name not in known and base_url is not None:
         kind = "openai-compatible"
     row = known.get(kind or name)
     if credential is None and base_url is None and row is not None and row.credential_env is not None:
-        credential = f"env:{row.credential_env}"
+        credential = f"env:{row.variable(os.environ)}"
     told = {"kind": kind, "base_url": base_url, "credential": credential, "free": "true" if free else None}
     fields = {key: value for key, value in told.items() if value is not None}
+    is_new = not home.path.exists()
     home.create()
     after = add_provider(home.settings, name, fields, known=known, environment=os.environ)
     _warn_anew(before, after)
@@ -135,6 +179,8 @@ def add(name: str, kind: str | None, base_url: str | None, credential: str | Non
             f" and are left out, unless you add them too: {', '.join(sorted(left_out))}."
         )
     say(f"Added {name!r} to {home.settings}; a running server reads it when it starts again.")
+    if is_new:
+        say(f"The home {home.path} was made for it.")
     say(f'Try it: "farthing providers test {name}".')
 
 
@@ -155,6 +201,41 @@ def remove(name: str) -> None:
     say(f"Removed {name!r} from {home.settings}; a running server uses it until it starts again.")
 
 
+def _tell_missing(home: "Home") -> None:
+    """Say where there is no home: the environment's providers are shown all the same, but nobody's settings."""
+    if not home.path.exists():
+        say(f'There is no home at {str(home.path)!r} yet ("farthing serve" makes it); this is the environment alone.')
+
+
+def _check_place(name: str, kind: str | None, base_url: str | None, known: "Mapping[str, KnownProvider]") -> None:
+    """Refuse what cannot become a provider, with the option that is missing; the rest is checked with the file.
+
+    Raises:
+        ConfigError: nobody knows where it is.
+    """
+    from farthing.config.problems import nearest  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.errors import ConfigError  # noqa: PLC0415
+
+    row = known.get(kind or name)
+    if base_url is not None or (row is not None and row.base_url is not None):
+        return
+    if row is not None:
+        message = f"The kind {row.kind!r} has no address of its own; it needs --base-url."
+    elif kind is None:
+        message = f"{name!r} is none of the providers that Farthing knows{nearest(name, known)}."
+    else:
+        return  # the file's reader lists the kinds
+    told_kind = f" --kind {kind}" if kind is not None else ""
+    place = "https://NAME.openai.azure.com/openai/v1" if row is not None and row.kind == "azure" else _OWN_SERVER
+    hint = f'"farthing providers add {name}{told_kind} --base-url {place}" adds it by its address.'
+    if row is None:
+        hint += f" Known by name: {', '.join(sorted(kind for kind, one in known.items() if one.base_url))}."
+    raise ConfigError(message, hint=hint)
+
+
+_OWN_SERVER = "http://127.0.0.1:8000/v1"
+
+
 def _warn_anew(before: "Settings", after: "Settings") -> None:
     known = {warning.partition(": ")[2] for warning in before.warnings}
     for warning in after.warnings:
@@ -170,17 +251,33 @@ def _calls_today() -> dict[str, int]:
 
     now_us = SystemClock().now_us()
     midnight_us = now_us - now_us % US_PER_DAY
+    if not current_home().path.exists():
+        return {}
     report = read_books(current_home(), lambda books: costs_report(books.store, "provider", midnight_us))
     return {row.group: row.calls for row in report.rows if row.group is not None}
 
 
-def _as_data(provider: "ProviderSettings", calls_today: int) -> "dict[str, str | bool | int | list[str]]":
+def _running(home: "Home") -> "Running | None":
+    from farthing.config.running import read_running  # noqa: PLC0415  (--help must not pay for it)
+
+    return read_running(home)
+
+
+def _only_there(running: "Running | None", name: str, chosen: "Mapping[str, ProviderSettings]") -> bool:
+    """Whether the running gateway has a credential that this terminal does not have."""
+    there = running.provider(name) if running is not None else None
+    return there is not None and there.ready and missing_credential(chosen[name]) is not None
+
+
+def _as_data(provider: "ProviderSettings", calls_today: int, running: "Running | None") -> "dict[str, object]":
+    there = running.provider(provider.name) if running is not None else None
     return {
         "name": provider.name,
         "kind": provider.kind,
         "base_url": provider.base_url,
         "credential": str(provider.credential),
         "credential_present": missing_credential(provider) is None,
+        "credential_in_gateway": None if running is None else there is not None and there.ready,
         "free": provider.free,
         "speaks": _formats(provider),
         "calls_today": calls_today,
@@ -231,7 +328,8 @@ def _named(usable: "dict[str, ProviderSettings]", name: str) -> "ProviderSetting
 
 
 async def _check(chosen: "Mapping[str, ProviderSettings]") -> "list[ProviderCheck]":
-    from farthing.clock import SystemClock  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.provider_advice import advised  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.config.credentials import read_credential  # noqa: PLC0415
     from farthing.gateway.provider_check import check_provider  # noqa: PLC0415
     from farthing.providers.pool import Dialer  # noqa: PLC0415
@@ -244,7 +342,8 @@ async def _check(chosen: "Mapping[str, ProviderSettings]") -> "list[ProviderChec
         missing = missing_credential(settings)
         secret = read_credential(settings.credential, os.environ) if missing is None else None
         provider = create_provider(settings, Credential(secret=secret, missing=missing))
-        return await check_provider(provider, connect, clock)
+        found = await check_provider(provider, connect, clock)
+        return await advised(found, settings, Credential(secret=secret, missing=missing), connect, clock)
 
     return list(await asyncio.gather(*(check(provider) for provider in chosen.values())))
 

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ from farthing.cli.context import current_home, say
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable, Iterator
 
     from farthing.app import Farthing
     from farthing.config.schema import ServerSettings
@@ -52,21 +54,25 @@ def _serve(host: str | None, port: int | None) -> None:
     import msgspec  # noqa: PLC0415
 
     from farthing.app import Farthing  # noqa: PLC0415
+    from farthing.cli.cautions import unknown_models, unused_addresses  # noqa: PLC0415
     from farthing.cli.context import current_settings  # noqa: PLC0415
+    from farthing.cli.first_words import whom_it_calls  # noqa: PLC0415
     from farthing.config.first_start import write_first_settings  # noqa: PLC0415
     from farthing.config.local_ollama import Knock  # noqa: PLC0415
     from farthing.server.live import bind  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     home = current_home()
-    if write_first_settings(home.settings):
+    wrote = write_first_settings(home.settings)
+    if wrote:
         say(f"wrote {home.settings}")
     settings = current_settings(home)
+    # A first start that found its port taken has written settings and no more; the next one is the first again.
+    is_new = wrote or (bool(settings.local) and not home.database.exists())
     told = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     server = msgspec.structs.replace(settings.server, **told)
     knocks = {name: Knock(provider.base_url) for name, provider in settings.local.items()}
-    for warning in settings.warnings:
-        say(f"warning: {warning}")
+    _warn(settings.warnings if host is None else _with_told_host(settings.warnings, server))
     sock = bind(server.host, server.port)
     server = msgspec.structs.replace(server, port=sock.getsockname()[1])
     _raise_open_files()
@@ -74,25 +80,50 @@ def _serve(host: str | None, port: int | None) -> None:
     for name, provider in found.items():
         say(f'found {name} at {provider.base_url}: ask for its models by name or as "{name}:NAME"; they cost nothing')
     settings = msgspec.structs.replace(settings, providers={**settings.providers, **found})
+    for line in whom_it_calls(settings.providers, os.environ, is_new=is_new):
+        say(line)
     farthing = Farthing(settings, home, environment=os.environ)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(farthing, server, sock))
+    _warn([*unused_addresses(settings, os.environ, {server.port}), *unknown_models(settings, farthing.prices)])
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_run(farthing, server, sock))
+    finally:
+        with suppress(OSError):  # left behind it is not believed: nobody holds the lock then
+            home.running.unlink(missing_ok=True)
+
+
+def _warn(warnings: "Iterable[str]") -> None:
+    for warning in warnings:
+        say(f"warning: {warning}")
+
+
+def _with_told_host(warnings: "Iterable[str]", server: "ServerSettings") -> "Iterator[str]":
+    """Yield the settings' warnings for a host from the command line: what they say of their own does not hold."""
+    from farthing.config.addresses import is_loopback  # noqa: PLC0415
+    from farthing.config.load import exposed  # noqa: PLC0415
+
+    yield from (warning for warning in warnings if " server.host: " not in warning)
+    if not is_loopback(server.host) and not server.behind_proxy:
+        yield exposed(server.host)
 
 
 async def _run(farthing: "Farthing", server: "ServerSettings", sock: "socket.socket") -> None:
     from farthing.cli.first_words import first_words  # noqa: PLC0415
+    from farthing.config.reach import reachable_host, url_of  # noqa: PLC0415
     from farthing.server.build import build_server  # noqa: PLC0415
 
     await farthing.open()
     try:
-        words = await first_words(farthing, server)
+        url = server.public_url or url_of(reachable_host(server.host), server.port)
+        words = await first_words(farthing, url)
 
         def ready() -> None:
+            _leave_note(farthing, server, url)
             for line in words:
                 say(line)
             if not farthing.providers:
-                say("no provider is configured: set OPENAI_API_KEY or another provider's key, or edit settings.yaml")
-            click.echo(f"farthing listens on {_url(server)}")
+                say('no provider yet: set a key such as OPENAI_API_KEY, start again; or "farthing providers add NAME"')
+            click.echo(f"farthing listens on {url_of(server.host, server.port)}")
             sys.stdout.flush()
             # What exists now lives as long as the process; leaving it out of each collection saves its time.
             gc.collect()
@@ -103,6 +134,21 @@ async def _run(farthing: "Farthing", server: "ServerSettings", sock: "socket.soc
     finally:
         await farthing.close()
     say(last_words(farthing.ledger, str(farthing.home.journal)))
+
+
+def _leave_note(farthing: "Farthing", server: "ServerSettings", url: str) -> None:
+    """Tell commands in other terminals where we listen and whom we can call."""
+    from farthing.cli.providers import missing_credential  # noqa: PLC0415
+    from farthing.config.running import Running, RunningProvider, write_running  # noqa: PLC0415
+
+    providers = tuple(
+        RunningProvider(name, provider.base_url, str(provider.credential), missing_credential(provider) is None)
+        for name, provider in farthing.settings.providers.items()
+    )
+    try:
+        write_running(farthing.home, Running(os.getpid(), server.host, server.port, url, providers))
+    except OSError as error:  # calls do not depend on it
+        say(f"warning: {str(farthing.home.running)!r} cannot be written: {error.strerror or error}")
 
 
 def last_words(ledger: "Ledger", journal_folder: str) -> str:
@@ -124,11 +170,6 @@ def last_words(ledger: "Ledger", journal_folder: str) -> str:
     if ledger.refused:
         said += f'. The store refused {ledger.refused} attempts: "farthing ledger verify" shows them'
     return said
-
-
-def _url(server: "ServerSettings") -> str:
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    return f"http://{host}:{server.port}"
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":

@@ -19,6 +19,7 @@ import msgspec
 Align = Literal["left", "right", "point"]
 _GAP = "  "
 _LEAST_NAME = 6
+_LEAST_TEXT = 20
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ def print_table(
     widths = [
         max(_width(text) for text in (column.title, *(row[i] for row in cells))) for i, column in enumerate(columns)
     ]
-    room = width or _screen_width()
+    room = width or screen_width()
     if room is not None:
         others = sum(widths[1:]) + len(_GAP) * (len(widths) - 1)
         widths[0] = min(widths[0], max(room - others, _LEAST_NAME, _width(columns[0].title)))
@@ -63,7 +64,7 @@ def print_table(
 
 def fits(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int | None = None) -> bool:
     """Whether a table of these rows has room on the screen; what is not a screen has room for everything."""
-    room = width or _screen_width()
+    room = width or screen_width()
     if room is None:
         return True
     widest = [
@@ -128,8 +129,19 @@ def moment(at_us: int) -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _screen_width() -> int | None:
-    """A pipe has no width: there a name stays beside its numbers, however long."""
+def folded(text: str, *, indent: int) -> list[str]:
+    """Return the lines of a text that begins behind `indent` columns, broken between words where the screen ends."""
+    width = screen_width()
+    room = None if width is None else max(width - indent, _LEAST_TEXT)
+    if room is None or _width(text) <= room:
+        return [text]
+    import textwrap  # noqa: PLC0415  (--help must not pay for it)
+
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+
+
+def screen_width() -> int | None:
+    """Return how many columns the screen has; a pipe has none, there a name stays beside its numbers, however long."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

@@ -89,3 +89,15 @@ def _port_is_valid(parts: SplitResult) -> bool:
     except ValueError:
         return False
     return port != 0 and not parts.netloc.endswith(":")
+
+
+def port_on_this_machine(url: str) -> int | None:
+    """Return the port that a URL means, if it leads to this machine and nowhere else."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if not is_loopback(parts.hostname or ""):
+        return None
+    return port or (443 if parts.scheme == "https" else 80)

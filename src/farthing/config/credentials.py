@@ -14,6 +14,9 @@ from farthing.errors import CredentialMissing
 from farthing.types.secret import Secret
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+_OUR_KEY = "ft-"
+"""How a Farthing key begins. Whoever exported a client's snippet and starts the gateway in the same terminal hands it
+its own key."""
 _MAX_FILE_BYTES = 16_384
 """The longest credential that fits into a header block, with room; a key is about 100 bytes."""
 
@@ -44,11 +47,17 @@ def parse_credential(text: str) -> CredentialSource:
 
 
 def credential_warning(source: CredentialSource, environment: Mapping[str, str]) -> str | None:
-    """Return a sentence when the credential cannot be read now, or others can read it too."""
+    """Return a sentence when the credential cannot be read now, is one of ours, or others can read it too."""
     match source.kind:
         case "env":
-            if not environment.get(source.name, "").strip():
+            value = environment.get(source.name, "").strip()
+            if not value:
                 return f"the environment variable {source.name} is not set; calls to this provider will be refused."
+            if value.startswith(_OUR_KEY):
+                return (
+                    f"the environment variable {source.name} holds a Farthing key ({_OUR_KEY}...), which is for"
+                    " clients; set it to the provider's own key where Farthing is started."
+                )
         case "file":
             try:
                 mode = Path(source.name).stat().st_mode
@@ -56,9 +65,22 @@ def credential_warning(source: CredentialSource, environment: Mapping[str, str])
                 return f"{source.name!r} cannot be read ({error.strerror}); calls to this provider will be refused."
             if os.name == "posix" and mode & 0o077:
                 return f"{source.name!r} can be read by others; chmod 600 it."
+            if _begins_with_our_key(Path(source.name)):
+                return (
+                    f"{source.name!r} holds a Farthing key ({_OUR_KEY}...), which is for clients; put the provider's"
+                    " own key there."
+                )
         case "none":
             pass
     return None
+
+
+def _begins_with_our_key(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_FILE_BYTES).strip().startswith(_OUR_KEY.encode())
+    except OSError:
+        return False  # told when it is read in earnest, with the reason
 
 
 def read_credential(source: CredentialSource, environment: Mapping[str, str]) -> Secret | None:

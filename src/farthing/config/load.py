@@ -70,6 +70,14 @@ def load_settings(path: Path, *, known: Mapping[str, KnownProvider], environment
     )
 
 
+def exposed(host: str) -> str:
+    """Return what to know before listening on an address that other machines reach."""
+    return (
+        f"{host} is reached from the network: a Farthing key is all that protects the gateway, and keys travel there"
+        " unencrypted; put a proxy with TLS before it and set behind_proxy: true, or listen on 127.0.0.1."
+    )
+
+
 def _read_file(path: Path, problems: Problems) -> Node | None:
     try:
         with path.open("rb") as file:
@@ -124,8 +132,7 @@ def _read_server(root: Table, problems: Problems) -> ServerSettings:
         problems.warning(
             lines["host"],
             "server.host",
-            f"{server.host} is reached from other machines, and keys travel there unencrypted; put a proxy with TLS"
-            " before it and set behind_proxy: true, or listen on 127.0.0.1.",
+            exposed(server.host),
         )
     return server
 

@@ -51,6 +51,11 @@ class Home(msgspec.Struct, frozen=True):
         """Held by the process that serves this home; holds its pid."""
         return self.path / "lock"
 
+    @property
+    def running(self) -> Path:
+        """Where the gateway that serves this home says at which address, and whom it calls."""
+        return self.path / "running.json"
+
     def create(self) -> None:
         """Make the home and its journal folder where they are missing, and take others' access away.
 

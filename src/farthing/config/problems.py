@@ -55,7 +55,7 @@ def quoted(value: str) -> str:
 
 def nearest(value: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the closest known name, or nothing where none is close."""
-    found = difflib.get_close_matches(value, list(known), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(value, list(known), n=1, cutoff=0.65)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 

@@ -49,7 +49,7 @@ def read_providers(
     """Return the providers by name; without any in the file, the known ones whose credential is in the environment."""
     table = as_table(section[1], "providers", problems) if section is not None else {}
     if not table:
-        return _from_environment(known, environment)
+        return _from_environment(known, environment, problems)
     providers: dict[str, ProviderSettings] = {}
     for name, (line, node) in table.items():
         path = f"providers.{name}"
@@ -75,13 +75,28 @@ def local_providers(known: Mapping[str, KnownProvider], environment: Mapping[str
 
 
 def _from_environment(
-    known: Mapping[str, KnownProvider], environment: Mapping[str, str]
+    known: Mapping[str, KnownProvider], environment: Mapping[str, str], problems: Problems
 ) -> dict[str, ProviderSettings]:
-    return {
-        name: _with_defaults(name, kind, {"base_url": kind.base_url}, CredentialSource("env", kind.credential_env))
+    found = {
+        name: _with_defaults(name, kind, {"base_url": kind.base_url}, CredentialSource("env", variable))
         for name, kind in known.items()
-        if kind.credential_env and kind.base_url and environment.get(kind.credential_env, "").strip()
+        if (variable := kind.variable(environment)) and kind.base_url and environment.get(variable, "").strip()
     }
+    for name, provider in found.items():
+        for warning in (credential_warning(provider.credential, environment), _choice(known[name], environment)):
+            if warning:
+                problems.warning(None, f"provider {name}", warning)
+    return found
+
+
+def _choice(kind: KnownProvider, environment: Mapping[str, str]) -> str | None:
+    """Return a sentence where a kind has two variables and both are set, each to another key."""
+    first, second = kind.credential_env_first, kind.credential_env
+    if not (first and second and environment.get(second, "").strip()):
+        return None
+    if environment.get(first, "").strip() in ("", environment[second].strip()):
+        return None
+    return f"{first} and {second} are both set; {first} is used, as its own clients do."
 
 
 def _read_provider(
@@ -182,16 +197,18 @@ def _credential_of(
             return None
     elif kind is None:
         return None
-    elif kind.credential_env is None:
+    elif (variable := kind.variable(environment)) is None:
         return CredentialSource("none")
     else:
-        source = CredentialSource("env", kind.credential_env)
+        source = CredentialSource("env", variable)
+        if choice := _choice(kind, environment):
+            problems.warning(entry.line, path, choice)
         if "base_url" in entry.given and kind.base_url is not None:
             problems.warning(
                 entry.line,
                 path,
-                f"nothing is said, so the key in {kind.credential_env} is sent to the base_url given here;"
-                f" write credential: env:{kind.credential_env} if that is meant.",
+                f"nothing is said, so the key in {variable} is sent to the base_url given here;"
+                f" write credential: env:{variable} if that is meant.",
             )
     warning = credential_warning(source, environment)
     if warning:

@@ -61,6 +61,8 @@ def read_yaml(text: str, problems: Problems) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         told = " ".join(part for part in (error.context, error.problem) if part)
+        if "'\\t'" in told:  # PyYAML's own words for it begin with "while scanning for the next token"
+            told = "a tab stands where spaces must; indent with spaces"
         problems.error(mark.line + 1 if mark else 1, "", f"this is not YAML: {told}.")
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

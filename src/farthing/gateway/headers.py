@@ -41,6 +41,10 @@ _NOT_FORWARDED = {
     b"x-forwarded-proto",
     b"x-forwarded-server",
     b"x-real-ip",
+    # Google's: who pays, which fields the answer has (of one without usage nobody knows the cost), another method
+    b"x-goog-fieldmask",
+    b"x-goog-user-project",
+    b"x-http-method-override",
     # the request that we send is neither compressed nor answered compressed
     b"accept-encoding",
     b"content-encoding",

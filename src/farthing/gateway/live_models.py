@@ -9,12 +9,14 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+import msgspec
+
 from farthing.catalog.catalog import Catalog
 from farthing.errors import FarthingError
 from farthing.providers.pool import Pool, Timeouts
 from farthing.providers.protocol import Provider
 from farthing.wire.lenient import UNREADABLE
-from farthing.wire.peek import MAX_MODEL_CHARS
+from farthing.wire.peek import is_model_name
 
 log = logging.getLogger(__name__)
 
@@ -26,25 +28,67 @@ MAX_LIST_BYTES = 8 << 20
 """OpenRouter's list, the longest known, is 600 KB."""
 MAX_NAMES = 5_000
 """Ten times the longest known list."""
+MAX_PAGES = 10
+"""Of a list that comes in pages, a thousand names in each; the longest known has one such."""
 
 _TIMEOUTS = Timeouts(connect_s=ASK_S, first_byte_s=ASK_S, idle_s=ASK_S, total_s=ASK_S)
 
 
-class LiveModels:
-    """Asks the providers for their models, at most every `KEEP_S` seconds."""
+class ModelList(msgspec.Struct, frozen=True):
+    """What a provider answered: a status, the body of its last page, and the names, where they were a list."""
 
-    def __init__(self, catalog: Catalog, providers: Mapping[str, Provider], pools: Mapping[str, Pool]) -> None:
+    status: int
+    body: bytes
+    names: list[str] | None
+
+
+async def ask_for_models(provider: Provider, pool: Pool, timeouts: Timeouts) -> ModelList:
+    """Ask a provider for its list of models, page after page; raises `FarthingError` where it cannot be asked."""
+    names: list[str] = []
+    query = body = b""
+    for _ in range(MAX_PAGES):
+        head = provider.request_head("models", query, b"accept: application/json\r\n", 0)
+        answer = await pool.send(provider.origin, head, [], timeouts)
+        try:
+            body = await answer.read(MAX_LIST_BYTES)
+        finally:
+            answer.cancel()
+        if answer.status != 200:
+            return ModelList(answer.status, body, None)
+        try:
+            names += provider.model_names(body)
+            query = provider.next_page(body)
+        except UNREADABLE:
+            return ModelList(answer.status, body, None)
+        if not query or len(names) > MAX_NAMES:
+            break
+    return ModelList(200, body, names)
+
+
+class LiveModels:
+    """Asks the providers for their models, at most every `keep_s` seconds."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        providers: Mapping[str, Provider],
+        pools: Mapping[str, Pool],
+        *,
+        keep_s: float = KEEP_S,
+    ) -> None:
         self._catalog = catalog
+        self._keep_s = keep_s
         self._providers = providers
         self._pools = pools
         self._asked_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
+        self._complained: set[str] = set()  # at most one entry for each provider
 
     async def refresh(self) -> bool:
         """Ask, unless that was done lately; whether anything may have been learned. Callers at once share one round."""
         loop = asyncio.get_running_loop()
         if self._asking is None:
-            if loop.time() - self._asked_at < KEEP_S:
+            if loop.time() - self._asked_at < self._keep_s:
                 return False
             self._asked_at = loop.time()
             self._asking = loop.create_task(self._ask_all())
@@ -70,14 +114,17 @@ class LiveModels:
 
     async def _ask(self, provider: Provider) -> None:
         try:
-            head = provider.request_head("models", b"", b"accept: application/json\r\n", 0)
-            answer = await self._pools[provider.name].send(provider.origin, head, [], _TIMEOUTS)
-            try:
-                body = await answer.read(MAX_LIST_BYTES)
-            finally:
-                answer.cancel()
-            if answer.status == 200:
-                names = provider.model_names(body)
-                self._catalog.learn(provider.name, [name for name in names[:MAX_NAMES] if len(name) <= MAX_MODEL_CHARS])
-        except (FarthingError, *UNREADABLE) as error:
-            log.info("provider %s did not list its models: %s", provider.name, error)
+            async with asyncio.timeout(ASK_S):
+                listed = await ask_for_models(provider, self._pools[provider.name], _TIMEOUTS)
+        except (FarthingError, TimeoutError) as error:
+            log.info("provider %s did not list its models within %.0f s: %s", provider.name, ASK_S, error)
+            return
+        if listed.names is None:
+            log.info("provider %s answers with status %d and no list of models", provider.name, listed.status)
+            return
+        good = [name for name in listed.names if is_model_name(name)]
+        if len(good) < len(listed.names) and provider.name not in self._complained:
+            self._complained.add(provider.name)
+            bad = next(name for name in listed.names if not is_model_name(name))
+            log.warning("provider %s lists names that are none, such as %a; they are left out", provider.name, bad[:60])
+        self._catalog.learn(provider.name, good[:MAX_NAMES])

@@ -10,16 +10,14 @@ from typing import Literal
 import msgspec
 
 from farthing.clock import Clock
-from farthing.errors import CredentialMissing, FarthingError
+from farthing.errors import CredentialMissing, FarthingError, NotServed
+from farthing.gateway.live_models import ModelList, ask_for_models
 from farthing.providers.error_mapping import read_error
 from farthing.providers.pool import Connect, Pool, PoolLimits, Timeouts
 from farthing.providers.protocol import Provider
-from farthing.wire.lenient import UNREADABLE
 
 ASK_S = 10.0
 """A provider that needs longer to list its models is down for whoever waits."""
-MAX_LIST_BYTES = 8 << 20
-"""OpenRouter's list, the longest known, is 600 KB."""
 _TIMEOUTS = Timeouts(connect_s=ASK_S, first_byte_s=ASK_S, idle_s=ASK_S, total_s=ASK_S)
 
 Who = Literal["nobody", "operator", "provider"]
@@ -45,12 +43,10 @@ async def check_provider(provider: Provider, connect: Connect, clock: Clock) -> 
     began = clock.monotonic()
     try:
         async with asyncio.timeout(ASK_S):
-            head = provider.request_head("models", b"", b"accept: application/json\r\n", 0)
-            answer = await pool.send(provider.origin, head, [], _TIMEOUTS)
-            try:
-                body = await answer.read(MAX_LIST_BYTES)
-            finally:
-                answer.cancel()
+            listed = await ask_for_models(provider, pool, _TIMEOUTS)
+    except NotServed:
+        reason, hint = "it has no list of models, so it was not asked", "make a call to see whether it answers"
+        return ProviderCheck(name=provider.name, ok=False, who="operator", reason=reason, hint=hint)
     except CredentialMissing as error:
         return ProviderCheck(name=provider.name, ok=False, who="operator", reason=error.message, hint=error.hint)
     except FarthingError as error:
@@ -62,23 +58,21 @@ async def check_provider(provider: Provider, connect: Connect, clock: Clock) -> 
     finally:
         await pool.close()
     latency_ms = round((clock.monotonic() - began) * 1_000)
-    return _verdict(provider, answer.status, provider.redacted(body), latency_ms)
+    return _verdict(provider, listed, latency_ms)
 
 
-def _verdict(provider: Provider, status: int, body: bytes, latency_ms: int) -> ProviderCheck:
-    models: int | None = None
+def _verdict(provider: Provider, listed: ModelList, latency_ms: int) -> ProviderCheck:
+    status = listed.status
+    models = None if listed.names is None else len(listed.names)
     who: Who = "operator"
+    if models is not None:
+        return ProviderCheck(name=provider.name, ok=True, latency_ms=latency_ms, http_status=status, models=models)
     if status == 200:
-        try:
-            models = len(provider.model_names(body))
-        except UNREADABLE:
-            reason, hint = "it answers, but not with a list of models", "check that base_url ends where the API begins"
-        else:
-            return ProviderCheck(name=provider.name, ok=True, latency_ms=latency_ms, http_status=status, models=models)
+        reason, hint = "it answers, but not with a list of models", "check that base_url ends where the API begins"
     elif 300 <= status < 400:
         reason, hint = f"it redirects ({status}), which is not followed", "set base_url to where it redirects to"
     else:
-        error = read_error(provider.known.wire, status, body)
+        error = read_error(provider.known.wire, status, provider.redacted(listed.body))
         reason = f"{status}: {error.message}"
         if status in (401, 403):
             hint = "check the credential: it is refused"

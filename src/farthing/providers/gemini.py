@@ -4,12 +4,13 @@ Tuned models have a path of their own (`tunedModels/x`), and the list of models 
 pictures or films, which nothing here can ask.
 """
 
-from typing import Any
+from urllib.parse import quote, unquote_plus
 
 import msgspec
 
 from farthing.config.schema import ProviderSettings
-from farthing.providers.openai_compatible import OpenAICompatible
+from farthing.errors import InvalidRequest
+from farthing.providers.openai_compatible import ModelRow, OpenAICompatible, model_rows
 from farthing.providers.protocol import Credential, Operation
 from farthing.types.providers import KnownProvider
 
@@ -19,7 +20,9 @@ KNOWN = (
         wire="gemini",
         base_url="https://generativelanguage.googleapis.com",
         credential_env="GEMINI_API_KEY",
+        credential_env_first="GOOGLE_API_KEY",  # as google-genai 1.x has it, when both are set
         price_key="google",
+        maker=True,
         foreign=("claude",),  # Google sells those by another API
     ),
 )
@@ -30,23 +33,24 @@ _PATHS: dict[Operation, tuple[bytes, bytes]] = {
     "count_tokens": (b"POST", b"/models/{model}:countTokens"),
     "embed_content": (b"POST", b"/models/{model}:embedContent"),
     "batch_embed_contents": (b"POST", b"/models/{model}:batchEmbedContents"),
-    "models": (b"GET", b"/models?pageSize=1000"),  # the most that Google gives at once; 50 unless asked
+    "models": (b"GET", b"/models"),
 }
 _VERSIONS = ("/v1beta", "/v1", "/v1alpha")
 _TUNED = "tunedModels/"
 _ASKABLE = {"generateContent", "embedContent", "batchEmbedContents"}
 
 
-class _Row(msgspec.Struct):
-    name: str
-    supportedGenerationMethods: list[Any] | None = None  # noqa: N815 - Google's name
+_PAGE = b"pageSize=1000"  # the most that Google gives at once; 50 unless asked
+_ALT = ("json", "sse")
+_MASKS = ("callback", "fields")
+_OPERATORS = ("access_token", "key", "oauth_token", "userProject")
 
 
-class _List(msgspec.Struct):
-    models: list[_Row] = []
+class _Paged(msgspec.Struct, gc=False):
+    nextPageToken: str = ""  # noqa: N815 - Google's name
 
 
-_lists = msgspec.json.Decoder(_List)
+_pages = msgspec.json.Decoder(_Paged)
 
 
 class Gemini(OpenAICompatible):
@@ -55,7 +59,11 @@ class Gemini(OpenAICompatible):
     def request_head(
         self, operation: Operation, query: bytes, headers: bytes, body_bytes: int, model: str = ""
     ) -> bytes:
-        """See `Provider.request_head`."""
+        """See `Provider.request_head`; raises `InvalidRequest` for a query that would hide what the answer cost."""
+        if operation == "models":
+            query = b"%b&%b" % (_PAGE, query) if query else _PAGE
+        elif query not in (b"", b"alt=sse"):
+            query = checked_query(query)
         model = model.removeprefix("models/")
         head = super().request_head(operation, query, headers, body_bytes, model)
         if model.startswith(_TUNED):
@@ -65,12 +73,38 @@ class Gemini(OpenAICompatible):
 
     def model_names(self, body: bytes) -> list[str]:
         """See `Provider.model_names`; those that nothing here can ask are left out."""
-        return [
-            row.name.removeprefix("models/")
-            for row in _lists.decode(body).models
-            if row.supportedGenerationMethods is None
-            or any(isinstance(method, str) and method in _ASKABLE for method in row.supportedGenerationMethods)
-        ]
+        return [row.called.removeprefix("models/") for row in model_rows(body) if row.called and _askable(row)]
+
+    def next_page(self, body: bytes) -> bytes:
+        """See `Provider.next_page`."""
+        token = _pages.decode(body).nextPageToken
+        return b"pageToken=" + quote(token, safe="").encode() if token else b""
+
+
+def checked_query(query: bytes) -> bytes:
+    """Return what goes on of a client's query: without who pays, which is the operator's affair.
+
+    Raises:
+        InvalidRequest: it wraps or thins out the answer, of which then nobody could say what it used.
+    """
+    kept = []
+    for part in query.split(b"&"):
+        name, _, value = (unquote_plus(piece.decode("latin-1")) for piece in part.partition(b"="))
+        name = name.removeprefix("$")
+        if name in _MASKS:
+            raise InvalidRequest(
+                f'"{name}" in the query would hide what the answer cost', hint="leave it out; answers come whole"
+            )
+        if name == "alt" and value.partition(";")[0] not in _ALT:  # json;enum-encoding=int is Google's own clients'
+            raise InvalidRequest(f'"alt" is {value[:40]!r} in the query', hint="send alt=sse, alt=json, or nothing")
+        if name not in _OPERATORS:
+            kept.append(part)
+    return b"&".join(kept)
+
+
+def _askable(row: ModelRow) -> bool:
+    methods = row.supportedGenerationMethods
+    return not isinstance(methods, list) or any(isinstance(method, str) and method in _ASKABLE for method in methods)
 
 
 def create(settings: ProviderSettings, known: KnownProvider, credential: Credential) -> Gemini:

@@ -38,28 +38,9 @@ _OFTEN_WRITTEN = ("/v1", "/api")
 """What other programs want at the end of an Ollama's address."""
 
 
-class _Row(msgspec.Struct):
-    name: str
-
-
-class _Tags(msgspec.Struct):
-    models: list[_Row] | None  # an Ollama without models once sent null
-
-
-_tags = msgspec.json.Decoder(_Tags)
-
-
-class Ollama(OpenAICompatible):
-    """A configured Ollama."""
-
-    def model_names(self, body: bytes) -> list[str]:
-        """See `Provider.model_names`."""
-        return [row.name for row in _tags.decode(body).models or ()]
-
-
-def create(settings: ProviderSettings, known: KnownProvider, credential: Credential) -> Ollama:
+def create(settings: ProviderSettings, known: KnownProvider, credential: Credential) -> OpenAICompatible:
     """Return the provider that `settings` describe; its address may end in `/v1` or `/api`."""
     address = settings.base_url
     for end in _OFTEN_WRITTEN:
         address = address.removesuffix(end)
-    return Ollama(msgspec.structs.replace(settings, base_url=address), known, credential, paths=_PATHS)
+    return OpenAICompatible(msgspec.structs.replace(settings, base_url=address), known, credential, paths=_PATHS)

@@ -14,6 +14,7 @@ KNOWN = (
         credential_env="OPENAI_API_KEY",
         stream_usage="ask",
         price_key="openai",
+        maker=True,
     ),
 )
 

@@ -5,6 +5,7 @@ A vendor with behaviour of its own is a file; whoever merely has another address
 """
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -15,6 +16,7 @@ from farthing.providers.pool import Origin, Timeouts
 from farthing.providers.protocol import Credential, Operation
 from farthing.types.providers import KnownProvider
 from farthing.types.usage import UsageHabits
+from farthing.wire.lenient import decode
 
 KNOWN = (
     KnownProvider(
@@ -40,6 +42,7 @@ KNOWN = (
         base_url="https://api.deepseek.com",
         credential_env="DEEPSEEK_API_KEY",
         price_key="deepseek",
+        maker=True,
     ),
     KnownProvider(
         kind="mistral",
@@ -48,6 +51,7 @@ KNOWN = (
         base_url="https://api.mistral.ai/v1",
         credential_env="MISTRAL_API_KEY",
         price_key="mistral",
+        maker=True,
         habits=UsageHabits(hidden_in_total="input_audio"),
     ),
     KnownProvider(
@@ -194,15 +198,42 @@ KNOWN = (
 )
 
 
-class _Row(msgspec.Struct):
-    id: str
+class ModelRow(msgspec.Struct, gc=False):
+    """A model in a provider's list; nothing in it is believed yet."""
+
+    id: Any = None
+    name: Any = None
+    supportedGenerationMethods: Any = None  # noqa: N815 - Google's name
+
+    @property
+    def called(self) -> str:
+        """What it is asked for by; empty where the row does not say."""
+        found = self.name if self.id is None else self.id
+        return found if isinstance(found, str) else ""
 
 
-class _List(msgspec.Struct):
-    data: list[_Row]
+class _List(msgspec.Struct, gc=False):
+    data: list[ModelRow] | msgspec.UnsetType | None = msgspec.UNSET
+    models: list[ModelRow] | msgspec.UnsetType | None = msgspec.UNSET  # Google's and Ollama's
 
 
-_lists = msgspec.json.Decoder(_List | list[_Row])  # Together's list is bare
+_lists = msgspec.json.Decoder(_List | list[ModelRow])  # Together's list is bare
+
+
+def model_rows(body: bytes) -> list[ModelRow]:
+    """Return the rows of a list of models in anybody's shape; raises `UNREADABLE` errors where it is none.
+
+    llama.cpp sends its list in two shapes at once, and an Ollama without models once sent null.
+    """
+    listed: _List | list[ModelRow] | None = decode(_lists, body)
+    if isinstance(listed, _List):
+        rows = listed.models if listed.data is msgspec.UNSET else listed.data
+        if rows is not msgspec.UNSET:
+            return rows or []
+    elif listed is not None:
+        return listed
+    raise ValueError("it has no list of models")
+
 
 PATHS: dict[Operation, tuple[bytes, bytes]] = {
     "chat.completions": (b"POST", b"/chat/completions"),
@@ -288,8 +319,11 @@ class OpenAICompatible:
 
     def model_names(self, body: bytes) -> list[str]:
         """See `Provider.model_names`."""
-        listed = _lists.decode(body)
-        return [row.id for row in (listed.data if isinstance(listed, _List) else listed)]
+        return [row.called for row in model_rows(body) if row.called]
+
+    def next_page(self, body: bytes) -> bytes:  # noqa: ARG002 - here a list has one page
+        """See `Provider.next_page`."""
+        return b""
 
     def redacted(self, body: bytes) -> bytes:
         """See `Provider.redacted`."""

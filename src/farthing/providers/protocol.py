@@ -62,6 +62,10 @@ class Provider(Protocol):
         """Return the names in the provider's list of models; raises `UNREADABLE` errors where it is none."""
         ...
 
+    def next_page(self, body: bytes) -> bytes:
+        """Return the query that asks for what follows such a list; empty where that was all of it."""
+        ...
+
     def redacted(self, body: bytes) -> bytes:
         """Return an error body without our credential, should the provider repeat it."""
         ...

@@ -1,9 +1,11 @@
 """Builds the server of a house: bounds from the settings, the hot application, the pages behind it."""
 
 import ipaddress
+import socket
 from collections.abc import Callable
 
 from farthing.app import Farthing
+from farthing.config.reach import listens_everywhere, reachable_host
 from farthing.config.schema import ServerSettings
 from farthing.server.admin.page import AdminPage
 from farthing.server.admin.token import admin_digest
@@ -40,6 +42,9 @@ def build_server(farthing: Farthing, server: ServerSettings, on_ready: Callable[
 def _own_names(server: ServerSettings) -> frozenset[str]:
     """Return the host names under which the admin's page may be called: ours, and loopback's."""
     names = {"localhost", "127.0.0.1", "[::1]", server.host.lower()}
+    if listens_everywhere(server.host):  # then the link that was printed names the address that others reach
+        reachable = reachable_host(server.host).lower()
+        names |= {f"[{reachable}]" if ":" in reachable else reachable, socket.gethostname().lower()}
     if server.public_url:
         names.add(server.public_url.split("://", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0].lower())
     try:

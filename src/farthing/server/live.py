@@ -41,7 +41,7 @@ def bind(host: str, port: int) -> socket.socket:
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        hint = "set server.port in settings.yaml, or --port, to a free one"
+        hint = 'choose another one: server.port in settings.yaml, or --port (make serve ARGS="--port 3001")'
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(f"port {port} on {host} is taken by another program", hint=hint) from None
         if error.errno == errno.EACCES:

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from farthing.errors import InvalidRequest
 from farthing.types.usage import UsageHabits
+from farthing.wire.gemini_requests import renamed as renamed  # noqa: PLC0414 - the gateway asks this module for it
 from farthing.wire.gemini_usage import billed_searches, read_usage, service_tier
-from farthing.wire.json_array import ArraySplitter, element_of
+from farthing.wire.json_array import ArraySplitter, element_of, elements_of
 from farthing.wire.lenient import UNREADABLE, decode
 from farthing.wire.meter import (
     ABSENT,
@@ -26,12 +26,10 @@ from farthing.wire.meter import (
     error_text,
     present,
 )
-from farthing.wire.peek import Envelope
 from farthing.wire.sse import EventSplitter, event_data
 
 MAX_SEARCHES = 1_024
 """Distinct queries of one answer that are remembered; the most that was recorded is 3."""
-
 _USUAL = UsageHabits()
 _COUNTED = frozenset(
     {
@@ -111,17 +109,7 @@ class _Answer(msgspec.Struct, gc=False):
     embeddings: msgspec.Raw = ABSENT
 
 
-class _Names(msgspec.Struct, gc=False):
-    """Where a request may name its model."""
-
-    model: Any = None
-    generateContentRequest: msgspec.Raw = ABSENT  # noqa: N815
-    requests: list[msgspec.Raw] | None = None
-
-
-_names = msgspec.json.Decoder(_Names)
 _answers = msgspec.json.Decoder(_Answer)
-_lists = msgspec.json.Decoder(list[msgspec.Raw])
 _anything = msgspec.json.Decoder()
 
 
@@ -137,33 +125,6 @@ def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = _USUAL) -> R
             for candidate in chunk.candidates or ():
                 _tell(candidate, on_text)
     return reading
-
-
-def renamed(body: bytes, asked: str, model: str) -> dict[str, bytes]:
-    """Return the top members of a request that repeat the model's name from the path, with the provider's name for it.
-
-    Google refuses a body that names another model than the path: embeddings do in each request, and countTokens in the
-    request that it counts. The name of a model that is not `asked` is the client's own affair.
-    """
-    name = msgspec.json.encode(model if model.startswith("tunedModels/") else f"models/{model}")
-    meant = (asked, f"models/{asked}")
-    changes: dict[str, bytes] = {}
-    try:
-        outer = _names.decode(body)
-        if outer.model in meant:
-            changes["model"] = name
-        if outer.generateContentRequest is not ABSENT:
-            changes["generateContentRequest"] = _named(outer.generateContentRequest, meant, name)
-        if outer.requests:
-            changes["requests"] = b"[%b]" % b",".join([_named(raw, meant, name) for raw in outer.requests])
-    except (*UNREADABLE, InvalidRequest):
-        return {}  # nothing that names a model: the provider says what is wrong with it
-    return changes
-
-
-def _named(raw: msgspec.Raw, meant: tuple[str, str], name: bytes) -> bytes:
-    envelope = Envelope(bytes(raw))
-    return b"".join(envelope.spliced({"model": name})) if envelope.text("model") in meant else envelope.body
 
 
 def error_event(code: str, message: str) -> bytes:
@@ -417,13 +378,7 @@ def _error(code: str, message: str) -> bytes:
 
 def _elements(body: bytes) -> list[bytes]:
     """Return the one object of a body, or the elements of its array."""
-    if body.lstrip()[:1] != b"[":
-        return [body]
-    try:
-        found = decode(_lists, body)
-    except msgspec.ValidationError:
-        return []
-    return [bytes(raw) for raw in found or ()]
+    return elements_of(body) if body.lstrip()[:1] == b"[" else [body]
 
 
 def _decode(data: bytes) -> _Answer | None:

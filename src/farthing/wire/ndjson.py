@@ -5,6 +5,7 @@ white space to JSON. Only whole lines are handed on, so that what we append afte
 """
 
 from farthing.errors import ProviderMisbehaved
+from farthing.wire.sse import LARGE_BYTES, refuse_crumbs
 
 MAX_LINE_BYTES = 32 << 20
 """The largest line kept while incomplete: an image in base64 is a few MB, a context of a million tokens about 7."""
@@ -23,7 +24,7 @@ class LineSplitter:
         """Return the lines that `data` completes, each with its line feed.
 
         Raises:
-            ProviderMisbehaved: the line that has begun is over the bound.
+            ProviderMisbehaved: the line that has begun is over the bound, or there are absurdly many.
         """
         end = data.rfind(b"\n") + 1
         if not end:
@@ -35,8 +36,11 @@ class LineSplitter:
             self._pieces.clear()
             self.held_bytes = 0
         self._hold(rest)
+        if len(whole) > LARGE_BYTES:
+            refuse_crumbs(whole.count(b"\n"), len(whole))
         lines = whole.split(b"\n")
         lines.pop()
+        refuse_crumbs(len(lines), len(whole))
         return [line + b"\n" for line in lines]
 
     def rest(self) -> bytes:

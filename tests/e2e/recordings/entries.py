@@ -21,9 +21,6 @@ _SAID_BY_KIND = {
 }
 """What a kind's own paths begin with, where that is more than the format's path."""
 
-_OTHER_API = {("azure", "/models")}
-"""Bases at which a provider of that kind is not what the kind means: Azure's many models are not Azure OpenAI."""
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -67,8 +64,6 @@ def _place(exchange: Exchange) -> tuple[str, str, str] | None:
         return None
     for kind in (exchange.provider, _GENERIC):
         known = known_providers().get(kind)
-        if (kind, exchange.asked.base) in _OTHER_API:
-            continue
         if known is not None and known.speaks(exchange.asked.wire):
             return exchange.provider, kind, _base(kind, exchange.asked)
     return None

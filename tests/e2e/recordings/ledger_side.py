@@ -149,6 +149,8 @@ def reason_for_difference(exchange: Exchange, attempt: Attempt) -> str | None:
         return "a search without a price is unknown to us, and free to genai-prices"
     if exchange.provider == "perplexity" and (exchange.usage or {}).get("search_context_size"):
         return "Perplexity's fee follows how far it searched, and genai-prices has the highest only"
+    if "cache_exceeds_input" in attempt.usage.flags:
+        return "more was read from the cache than was read, which genai-prices refuses and we price and mark"
     if attempt.price_id and "+" in attempt.price_id:
         return "the list is corrected, with reason and source (catalog/data/corrections.json)"
     return None

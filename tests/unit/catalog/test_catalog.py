@@ -4,6 +4,7 @@ import pytest
 
 from farthing.catalog.catalog import MAX_LEARNED, MAX_RESOLVED, Catalog, CatalogProvider, nearest
 from farthing.errors import InvalidRequest, ModelNotFound
+from farthing.providers.registry import known_providers
 from farthing.types.models import ListedModel, ModelRef
 
 PRICED = {
@@ -210,9 +211,25 @@ def test_a_name_in_a_price_list_that_the_provider_does_not_serve_is_not_its_name
 
 def test_a_model_of_a_maker_that_is_not_configured_says_whose_it_is() -> None:
     made = Catalog(
-        aliases={}, providers=[GROQ], knows=knows, names=names, not_configured={"anthropic": "ANTHROPIC_API_KEY"}
+        aliases={}, providers=[GROQ], knows=knows, names=names, not_configured=[known_providers()["anthropic"]]
     )
     for asked in ("claude-sonnet-4-5", "anthropic:claude-new"):
         with pytest.raises(ModelNotFound, match="a model of anthropic, which is not configured") as refused:
             made.resolve(asked, "openai_chat")
         assert "ANTHROPIC_API_KEY" in str(refused.value)
+
+
+def test_google_calls_its_price_list_otherwise_than_its_provider() -> None:
+    google = known_providers()["gemini"]
+    made = Catalog(
+        aliases={},
+        providers=[GROQ],
+        knows=lambda price_key, model: price_key == "google" and model.startswith(("gemini", "claude")),
+        names=lambda _: (),
+        not_configured=[google],
+    )
+    with pytest.raises(ModelNotFound, match="is a model of gemini, which is not configured") as refused:
+        made.resolve("gemini-2.5-flash", "openai_chat")
+    assert "sets GEMINI_API_KEY" in str(refused.value)
+    with pytest.raises(ModelNotFound, match="Unknown model 'claude-x'"):
+        made.resolve("claude-x", "openai_chat")  # Google's list has it, and this address does not

@@ -1,4 +1,7 @@
+import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,3 +57,9 @@ def make_attempt() -> MakeAttempt:
         return Attempt(opening=opening, **{**ended, **fields})
 
     return make_attempt
+
+
+@pytest.fixture(autouse=True)
+def farthing_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hints spell a command as it must be typed; here it is on the PATH, so that they read `farthing`."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")

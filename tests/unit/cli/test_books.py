@@ -73,13 +73,14 @@ def answer(runner: CliRunner, *arguments: str) -> Any:
 
 
 def test_a_home_without_a_ledger_reads_as_an_empty_one_and_stays_as_it_is(tmp_path: Path) -> None:
-    home = tmp_path / "nowhere"
+    home = tmp_path / "new"
+    home.mkdir()
     runner = CliRunner(env={"FARTHING_HOME": str(home)})
     assert answer(runner, "costs", "--json")["groups"] == []
     assert answer(runner, "calls", "--json") == []
     assert answer(runner, "keys", "list", "--json") == []
     assert runner.invoke(root, ["ledger", "verify"]).exit_code == 0
-    assert not home.exists()
+    assert not (home / "farthing.db").exists()
 
 
 def test_costs_are_exact_in_every_form(runner: CliRunner, home: Home, make_attempt: Make) -> None:

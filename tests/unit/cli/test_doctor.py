@@ -101,15 +101,15 @@ def test_files_that_others_can_read_are_told_with_the_command(home: Home) -> Non
 def test_a_port_that_is_taken_is_told_with_who_has_it(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = ServerSettings(port=taken.getsockname()[1])
-        (found,) = checks.check_port(home, server)
+        (found,) = checks.check_port(home, server, None)
         assert found.level == "problem"
         assert "cannot be taken" in found.message
         if Path("/proc/net/tcp").exists():
             assert found.message.endswith(f"by pid {os.getpid()}")
         with HomeLock.acquire(home.lock):
-            (found,) = checks.check_port(home, server)
+            (found,) = checks.check_port(home, server, None)
             assert (found.level, found.message.endswith(f"is served by Farthing (pid {os.getpid()})")) == ("ok", True)
-    (found,) = checks.check_port(home, server)
+    (found,) = checks.check_port(home, server, None)
     assert found.level == "ok"
 
 

@@ -87,7 +87,7 @@ def test_who_has_no_credential_is_not_asked(runner: CliRunner, lists: Upstream) 
     told = runner.invoke(root, ["providers", "test"])
     assert told.exit_code == 1
     assert "UNSET_KEY is not set or empty" in told.stderr
-    assert "(yours to mend;" in told.stderr
+    assert "(yours to mend)\n  -> " in told.stderr
     assert lists.requests == []
     assert "env:UNSET_KEY (missing)" in runner.invoke(root, ["providers", "list"]).stdout
 
@@ -113,7 +113,7 @@ def test_on_a_narrow_screen_each_provider_has_lines_of_its_own(
     runner: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner.invoke(root, ["providers", "add", "vllm"])
-    monkeypatch.setattr("farthing.cli.tables._screen_width", lambda: 60)
+    monkeypatch.setattr("farthing.cli.tables.screen_width", lambda: 60)
     lines = runner.invoke(root, ["providers", "list"]).stdout.splitlines()
     assert lines[0] == "vllm"
     assert "  address     http://127.0.0.1:8000/v1" in lines

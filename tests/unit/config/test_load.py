@@ -333,8 +333,9 @@ providers:
 """)
     assert settings.warnings == (
         (
-            f"{file}:1: server.host: 0.0.0.0 is reached from other machines, and keys travel there unencrypted;"
-            " put a proxy with TLS before it and set behind_proxy: true, or listen on 127.0.0.1."
+            f"{file}:1: server.host: 0.0.0.0 is reached from the network: a Farthing key is all that protects the"
+            " gateway, and keys travel there unencrypted; put a proxy with TLS before it"
+            " and set behind_proxy: true, or listen on 127.0.0.1."
         ),
         (
             f"{file}:3: providers.openai.credential: nothing is said, so the key in OPENAI_API_KEY is sent to the"
@@ -412,7 +413,7 @@ providers:
         ),
         (
             "a:\n\tb: 1\n",
-            "2: this is not YAML: while scanning for the next token found character '\\t' that cannot start any token.",
+            "2: this is not YAML: a tab stands where spaces must; indent with spaces.",
         ),
         ("a: 1\nb: \x07\n", "2: this is not YAML: special characters are not allowed (character 0x7)."),
     ],

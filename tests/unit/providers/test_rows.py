@@ -6,6 +6,7 @@ import pytest
 
 from farthing.catalog.snapshot import bundled_snapshot
 from farthing.config.schema import CredentialSource, OpenRouterAttribution, ProviderSettings
+from farthing.errors import InvalidRequest, NotServed
 from farthing.providers.protocol import Credential, Operation, Provider
 from farthing.providers.registry import create_provider, known_providers
 from farthing.types.secret import Secret
@@ -86,6 +87,17 @@ def test_every_kind_that_speaks_chat_has_a_row_here_and_a_variable_of_its_own() 
     assert len(variables) == len(set(variables))
 
 
+def test_the_makers_of_models_are_those_whose_price_list_is_of_their_own_models() -> None:
+    makers = {kind: row.price_key for kind, row in known_providers().items() if row.maker}
+    assert makers == {
+        "anthropic": "anthropic",
+        "deepseek": "deepseek",
+        "gemini": "google",
+        "mistral": "mistral",
+        "openai": "openai",
+    }
+
+
 def test_every_provider_has_a_path_for_every_format_that_it_says_it_speaks() -> None:
     operations: dict[str, Operation] = {
         "openai_chat": "chat.completions",
@@ -125,6 +137,34 @@ def test_azure_in_the_old_style_has_the_deployment_in_the_path_and_a_dated_versi
     assert "api-key: sk-1\r\n" in head(azure)
     dated = configured("azure", base_url, api_version="2025-04-01-preview")
     assert head(dated, "models").startswith("GET /openai/models?api-version=2025-04-01-preview HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("base_url", ["https://x.services.ai.azure.com/models", "https://x.example/lab/models/"])
+def test_azure_with_everybodys_models_has_the_model_in_the_body_and_a_dated_version(base_url: str) -> None:
+    azure = configured("azure", base_url.rstrip("/"))
+    base = "/lab/models" if "lab" in base_url else "/models"
+    version = "api-version=2024-05-01-preview"
+    assert head(azure).startswith(f"POST {base}/chat/completions?{version} HTTP/1.1\r\n")
+    assert head(azure, "embeddings").startswith(f"POST {base}/embeddings?{version} HTTP/1.1\r\n")
+    assert "api-key: sk-1\r\n" in head(azure)
+    assert "2025-01-01" in head(configured("azure", base_url.rstrip("/"), api_version="2025-01-01"))
+    assert [wire for wire in known_providers()["azure"].also if azure.known.speaks(wire)] == ["openai_embeddings"]
+    for operation in ("models", "responses", "completions"):
+        with pytest.raises(NotServed):
+            head(azure, operation)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../../x", "a\\b", "a\nb", "a\x00b", "\x7f"])
+def test_a_deployment_that_is_no_part_of_a_path_is_refused(name: str) -> None:
+    azure = configured("azure", "https://x.openai.azure.com")
+    with pytest.raises(InvalidRequest, match="cannot stand in a path"):
+        azure.request_head("chat.completions", b"", b"", 5, name)
+    assert azure.request_head("responses", b"", b"", 5, name).startswith(b"POST /openai/responses?")
+
+
+def test_a_version_is_only_what_is_named_so() -> None:
+    told = head(configured("azure", "https://x.openai.azure.com"), query=b"my-api-version=1")
+    assert "?my-api-version=1&api-version=2024-10-21 HTTP" in told
 
 
 def test_openrouter_is_told_whose_traffic_it_is_where_the_settings_say_so() -> None:

@@ -5,7 +5,15 @@ import json
 import pytest
 
 from farthing.config.schema import CredentialSource, ProviderSettings
-from farthing.errors import CredentialMissing, InvalidKey, ModelNotFound, NotServed, Overloaded, UnpricedModel
+from farthing.errors import (
+    CredentialMissing,
+    InvalidKey,
+    InvalidRequest,
+    ModelNotFound,
+    NotServed,
+    Overloaded,
+    UnpricedModel,
+)
 from farthing.providers.gemini import KNOWN, Gemini, create
 from farthing.providers.protocol import Credential
 from farthing.server.app import _key_in, _without_credentials
@@ -23,7 +31,7 @@ FACE = GeminiFace()
         ("models/gemini-2.5-flash", "gemini-2.5-flash"),
         ("models/gemini:gemini-2.5-flash", "gemini:gemini-2.5-flash"),
         ("models/openrouter/google/gemini-2.5-flash:free", "openrouter/google/gemini-2.5-flash:free"),
-        ("models/models/gemini-2.5-flash", "models/gemini-2.5-flash"),
+        ("models/models/gemini-2.5-flash", "gemini-2.5-flash"),
         ("tunedModels/mine", "tunedModels/mine"),
     ],
 )
@@ -132,6 +140,54 @@ def provider(base_url: str) -> Gemini:
         price_key="google",
     )
     return create(settings, known, Credential(secret=Secret("AIza")))
+
+
+@pytest.mark.parametrize(
+    ("query", "goes_on"),
+    [
+        (b"alt=sse", b"alt=sse"),
+        (b"alt=json&prettyPrint=false", b"alt=json&prettyPrint=false"),
+        (b"%24alt=json%3Benum-encoding=int", b"%24alt=json%3Benum-encoding=int"),
+        (b"$alt=json;enum-encoding=int", b"$alt=json;enum-encoding=int"),
+        (b"userProject=theirs&alt=sse&%24userProject=x", b"alt=sse"),
+        (b"$key=AIza&quotaUser=u", b"quotaUser=u"),
+        (b"fieldset=1&alternative=2", b"fieldset=1&alternative=2"),
+    ],
+)
+def test_a_query_goes_on_but_for_who_pays(query: bytes, goes_on: bytes) -> None:
+    head = provider("http://localhost:1").request_head("generate_content", query, b"", 2, "m")
+    assert head.startswith(b"POST /v1beta/models/m:generateContent?%b HTTP/1.1\r\n" % goes_on)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"fields=candidates",
+        b"$fields=*",
+        b"%24fields=x",
+        b"f%69elds=x",
+        b"alt=sse&callback=f",
+        b"$callback=f",
+        b"alt=media",
+        b"alt=proto",
+        b"alt=",
+        b"alt=SSE",
+        b"alt=sse&alt=media",
+        b"$alt=proto",
+    ],
+)
+def test_what_would_hide_the_usage_is_refused(query: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="in the query"):
+        provider("http://localhost:1").request_head("generate_content", query, b"", 2, "m")
+
+
+def test_its_list_is_asked_for_a_thousand_at_a_time_and_page_after_page() -> None:
+    google = provider("http://localhost:1")
+    assert google.next_page(b'{"models":[]}') == b""
+    query = google.next_page(b'{"nextPageToken":"a b&c"}')
+    assert query == b"pageToken=a%20b%26c"
+    head = google.request_head("models", query, b"", 0)
+    assert head.startswith(b"GET /v1beta/models?pageSize=1000&pageToken=a%20b%26c HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize("base", ["", "/", "/v1beta", "/v1beta/"])

@@ -15,7 +15,7 @@ from farthing.errors import FarthingError
 from farthing.providers.protocol import Operation
 from farthing.server.faces.protocol import RenderedError, Route, error_headers
 from farthing.types.models import ListedModel
-from farthing.wire.peek import MAX_MODEL_CHARS
+from farthing.wire.peek import is_model_name
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -71,12 +71,12 @@ class GeminiFace:
         if method == "GET":
             if "/operations" in named or named.startswith("tunedModels/"):
                 return None
-            return Route(action="show_model", wire="gemini", model=named.removeprefix("models/"))
+            return Route(action="show_model", wire="gemini", model=_model_of(named))
         name, colon, action = named.rpartition(":")
-        model = name.removeprefix("models/")
+        model = _model_of(name)
         if method != "POST" or not colon or action not in _ACTIONS:
             return None
-        if not 0 < len(model) <= MAX_MODEL_CHARS or not model.isprintable():
+        if not is_model_name(model):
             return None
         operation, streamed = _ACTIONS[action]
         return Route(action=operation, wire="gemini", model=model, streamed=streamed)
@@ -98,6 +98,11 @@ class GeminiFace:
     def render_model(self, model: ListedModel) -> bytes:
         """See `Face.render_model`."""
         return msgspec.json.encode(_row(model))
+
+
+def _model_of(named: str) -> str:
+    """Return the model in a path; clients that are given a resource's name encode it whole behind another `models/`."""
+    return named.removeprefix("models/").removeprefix("models/")
 
 
 def _row(model: ListedModel) -> dict[str, str | list[str]]:

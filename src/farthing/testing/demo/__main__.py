@@ -44,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _demo(seconds: float, seed: int, *, plain: bool) -> bool:
     shown = screen(plain=plain)
-    print("Starting four fake providers and a real gateway; no account, no network, and a temporary home.", flush=True)
+    print("Starting four fake providers and a real gateway: no account, no network.", flush=True)
     async with house(seed) as built:
         await built.open(KEYS)
         print(
-            f"The gateway listens on 127.0.0.1:{built.port}. Five clients call it for {seconds:g} s; Ctrl-C ends it.",
+            f"Five clients call the gateway on 127.0.0.1:{built.port} for {seconds:g} s; Ctrl-C ends it.",
             flush=True,
         )
         await _live(built, shown, seconds, seed)

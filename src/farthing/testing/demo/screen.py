@@ -2,8 +2,8 @@
 
 import sys
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol, Self
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Protocol, Self
 
 from rich import box
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from farthing.cli.context import program
 from farthing.testing.demo.books import Comparison, without_cache_nanousd
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsRow
@@ -20,10 +21,13 @@ SHOWN = 18
 """Lines of the live table: with totals and title it fits the 24 rows that every terminal has."""
 PLAIN_WIDTH = 100
 
+ROOMY = 100
+"""Columns from which the live table has room for how long each call took."""
+
 _OUTCOMES = {
     "ok": ("ok", "green"),
-    "provider_error": ("provider error", "red"),
-    "provider_cut": ("cut by provider", "red"),
+    "provider_error": ("error", "red"),
+    "provider_cut": ("cut", "red"),
     "cancelled": ("client left", "yellow"),
     "timeout": ("timeout", "red"),
     "unreachable": ("unreachable", "red"),
@@ -96,25 +100,44 @@ class LiveTable:
     def show(self, ended: Sequence[Attempt], total: CostsRow) -> None:
         """See `Screen.show`."""
         self._latest.extend(ended)
-        table = Table(box=box.SIMPLE_HEAD, show_footer=True, title="Farthing's ledger, live", title_justify="left")
-        footers = (
-            f"{total.calls} calls",
-            "",
-            f"{total.input_tokens:,}",
-            f"{total.cache_read_input_tokens:,}",
-            f"{total.output_tokens:,}",
-            _short_usd(total.cost_nanousd),
-            "",
-            f"{total.estimated_attempts} estimated",
-        )
-        for name, footer in zip(
-            ("who", "model", "input", "cached", "output", "USD", "ms", "outcome"), footers, strict=True
-        ):
-            table.add_column(name, footer, justify="left" if name in {"who", "model", "outcome"} else "right")
-        for attempt in self._latest:
-            *cells, outcome = _cells(attempt)
-            table.add_row(*cells, Text(outcome, style=_OUTCOMES[attempt.outcome][1]))
-        self._live.update(table, refresh=True)
+        self._live.update(latest_calls(self._latest, total, self.console.width), refresh=True)
+
+
+def latest_calls(attempts: Iterable[Attempt], total: CostsRow, width: int) -> Table:
+    """Return the table of the latest calls for a terminal of that width, with the total of all as its foot."""
+    footers = (
+        f"{total.calls} calls",
+        "",
+        f"{total.input_tokens:,}",
+        f"{total.cache_read_input_tokens:,}",
+        f"{total.output_tokens:,}",
+        ("~" if total.estimated_attempts else "") + _short_usd(total.cost_nanousd),
+        "",
+        f"{total.estimated_attempts} estimated" if total.estimated_attempts else "",
+    )
+    names = ("who", "model", "input", "cached", "output", "USD", "ms", "outcome")
+    kept = [index for index, name in enumerate(names) if name != "ms" or width >= ROOMY]
+    table = _table(show_footer=True, title="Farthing's ledger, live", title_justify="left", show_edge=False)
+    for index in kept:
+        _add_column(table, names[index], footers[index], shrinks=names[index] == "model")
+    for attempt in attempts:
+        *cells, outcome = _cells(attempt)
+        row: list[str | Text] = [*cells, Text(outcome, style=_OUTCOMES[attempt.outcome][1])]
+        table.add_row(*(row[index] for index in kept))
+    return table
+
+
+def _table(**options: Any) -> Table:
+    return Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False, **options)
+
+
+def _add_column(table: Table, name: str, footer: str = "", *, shrinks: bool = False) -> None:
+    """Add a column that is never cut, least of all money; names of models give way where the terminal is narrow."""
+    justify: Literal["left", "right"] = "left" if name in _WORDS else "right"
+    table.add_column(name, footer, justify=justify, no_wrap=not shrinks, overflow="ellipsis")
+
+
+_WORDS = {"who", "model", "outcome", "project", "why"}
 
 
 def report(
@@ -122,8 +145,16 @@ def report(
 ) -> None:
     """Print the closing report: what was spent, where, whether it is right, and what to do next."""
     total = sum(attempt.cost_nanousd or 0 for attempt in attempts)
+    estimated = [attempt for attempt in attempts if attempt.cost_basis == "estimated"]
+    mark = "~" if estimated else ""
     console.rule("What was spent", align="left")
-    console.print(f"{len(attempts)} calls cost [bold]{usd_text(total)} USD[/bold]; none of it was real.")
+    console.print(f"{len(attempts)} calls cost [bold]{mark}{usd_text(total)} USD[/bold]; none of it was real.")
+    if estimated:
+        part = usd_text(sum(attempt.cost_nanousd or 0 for attempt in estimated))
+        cut = "1 call that was cut" if len(estimated) == 1 else f"{len(estimated)} calls that were cut"
+        console.print(f"~ says that estimates are in it: {part} USD, of {cut}.")
+    if compared.unknown:
+        console.print(f"{len(compared.unknown)} of unknown cost, not in it: see below.")
     without = without_cache_nanousd(attempts)
     if without > total:
         console.print(f"Without the providers' prompt caches it would have been {usd_text(without)} USD.")
@@ -133,14 +164,14 @@ def report(
         _print_estimated(console, compared)
     console.print(f'"farthing ledger verify" says: {verified.splitlines()[0] if verified else "nothing"}')
     console.rule("Next", align="left")
-    console.print("[bold]make serve[/bold]   the real thing, on 127.0.0.1:3000; it prints a key and how to use it")
-    console.print("[bold]farthing costs --by project[/bold]   then shows this table for your own calls")
+    console.print("[bold]make serve[/bold]\n  the real thing, on 127.0.0.1:3000; it prints a key and how to use it")
+    console.print(f"[bold]{program()} costs --by project[/bold]\n  then shows this table for your own calls")
 
 
 def _by_project(rows: Sequence[CostsRow]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+    table = _table()
     for name in ("project", "calls", "input", "cached", "output", "USD"):
-        table.add_column(name, justify="left" if name == "project" else "right")
+        _add_column(table, name)
     for row in rows:
         table.add_row(
             row.group or "none",
@@ -148,7 +179,7 @@ def _by_project(rows: Sequence[CostsRow]) -> Table:
             f"{row.input_tokens:,}",
             f"{row.cache_read_input_tokens:,}",
             f"{row.output_tokens:,}",
-            usd_text(row.cost_nanousd),
+            ("~" if row.estimated_attempts else "") + usd_text(row.cost_nanousd),
         )
     return table
 
@@ -177,9 +208,9 @@ def _print_exactness(console: Console, compared: Comparison) -> None:
 def _print_estimated(console: Console, compared: Comparison) -> None:
     console.rule("Streams that were cut", align="left")
     console.print("Nobody was told what these cost, so Farthing estimates from what had arrived, and marks them:")
-    table = Table(box=box.SIMPLE_HEAD)
+    table = _table()
     for name in ("who", "why", "output, ours", "theirs", "USD, ours", "theirs"):
-        table.add_column(name, justify="left" if name in {"who", "why"} else "right")
+        _add_column(table, name)
     for pair in compared.estimated[-SHOWN:]:
         table.add_row(
             pair.ours.opening.attribution.key_name,
