@@ -92,7 +92,7 @@ class Gateway:
             request.operation, request.query, request.headers.lines, sum(map(len, pieces)), ref.model
         )
         call_id = self._ids.new("call")
-        attribution = attribute(request.principal, request.headers.told, envelope)
+        attribution = attribute(request.principal, request.headers.named, envelope)
         attempt = self._attempts.begin(
             call_id=call_id,
             face=request.face,
@@ -154,7 +154,7 @@ class Gateway:
         )
 
     def _plain_body(self, request: Request) -> bytes:
-        encoding = request.headers.told.get(b"content-encoding")
+        encoding = request.headers.named.get(b"content-encoding")
         if encoding is None:
             return request.body
         body = decode_request(request.body, encoding, self._max_body_bytes)

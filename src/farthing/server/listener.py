@@ -15,20 +15,18 @@ from farthing.clock import Clock
 from farthing.errors import Overloaded
 
 if TYPE_CHECKING:
+    from farthing.server.exchange import Exchange
     from farthing.server.protocol import HttpProtocol
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[["Exchange"], Awaitable[None]]
+"""Answers one exchange; see `asgi` for what speaks ASGI."""
 
 CUT = ("the server stops",)
 """The arguments of the cancellation that `Listener.cut` sends: it tells a handler that no client left."""
-
-HOLD = "farthing.hold"
-"""The ASGI extension by which an unpacked body counts among the bytes in memory; see `RequestCycle.hold`."""
-PUSH = "farthing.push"
-"""The ASGI extension by which a stream writes without waking its task; see `RequestCycle.push`."""
 
 MAX_TURNED_AWAY = 64
 """Connections over the bound that are told so and given time to read it; what comes beyond is dropped unheard."""
@@ -55,7 +53,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 class Listener:
     """Hands out protocols to the accept loop and keeps the books on them."""
 
-    def __init__(self, app: AsgiApp, bounds: Bounds, clock: Clock) -> None:
+    def __init__(self, app: Application, bounds: Bounds, clock: Clock) -> None:
         self.app = app
         self.bounds = bounds
         self.clock = clock

@@ -53,6 +53,11 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+async def _nothing(*_: object) -> None:
+    """Stand where uvicorn wants an application; our protocol answers by itself and hands it nothing."""
+    raise AssertionError("uvicorn's own application was called")
+
+
 class LiveServer(uvicorn.Server):
     """A uvicorn server that ends as described above."""
 
@@ -64,7 +69,7 @@ class LiveServer(uvicorn.Server):
 
         super().__init__(
             uvicorn.Config(
-                listener.app,
+                _nothing,
                 http=new_protocol,  # type: ignore[arg-type]  # any callable that returns a protocol
                 ws="none",
                 lifespan="off",

@@ -48,6 +48,10 @@ class Envelope:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Whether at least one of `names` is there."""
+        return not names.isdisjoint(self._members)
+
     def text(self, name: str) -> str | None:
         """Return a member that is a string; `None` where it is absent or something else."""
         raw = self._members.get(name)

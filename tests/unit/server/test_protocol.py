@@ -10,6 +10,7 @@ import pytest
 
 from farthing.clock import SystemClock
 from farthing.server import listener as listener_module
+from farthing.server.asgi import asgi
 from farthing.server.listener import AsgiApp, Bounds, Listener, Receive, Scope, Send
 from farthing.server.protocol import HttpProtocol
 
@@ -47,7 +48,7 @@ class Forever:
 @asynccontextmanager
 async def serving(app: AsgiApp = echo, **bounds: Any) -> AsyncIterator[tuple[Listener, int]]:
     loop = asyncio.get_running_loop()
-    listener = Listener(app, Bounds(**bounds), SystemClock())
+    listener = Listener(asgi(app), Bounds(**bounds), SystemClock())
     server = await loop.create_server(lambda: HttpProtocol(listener, loop), "127.0.0.1", 0)
     try:
         yield listener, server.sockets[0].getsockname()[1]
