@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from farthing.errors import ConfigError
-from farthing.server.listener import Listener
+from farthing.server.listener import Listener, Receive, Scope, Send
 from farthing.server.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def _nothing(*_: object) -> None:
+async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
     """Stand where uvicorn wants an application; our protocol answers by itself and hands it nothing."""
     raise AssertionError("uvicorn's own application was called")
 
