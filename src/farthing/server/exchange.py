@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from farthing.server.listener import Listener
-
 if TYPE_CHECKING:
     from farthing.server.protocol import HttpProtocol
 
@@ -33,6 +31,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_begun",
         "_body",
         "_chunked",
         "_connection",
@@ -75,7 +74,7 @@ class Exchange:
         self._size = len(body)
         self._http_11 = http_11
         self._head = b""
-        self._head_only = self._chunked = self._started = self._done = self._left = False
+        self._head_only = self._chunked = self._started = self._begun = self._done = self._left = False
         self._gone: asyncio.Future[None] | None = None
 
     @property
@@ -83,11 +82,14 @@ class Exchange:
         """The connection that this came by."""
         return self._connection
 
-    async def run(self, listener: Listener) -> None:
+    async def run(self) -> None:
         """Let the application answer; whatever it does, the connection goes on or is closed in order."""
         connection = self._connection
+        listener = connection.listener
+        self._begun = True
         try:
-            await listener.app(self)
+            if not self._left:
+                await listener.app(self)
             if connection.paused:
                 await connection.drained()
         except asyncio.CancelledError:
@@ -101,8 +103,7 @@ class Exchange:
                 connection.write(STATUS_LINES[500] + b"content-length: 0\r\nconnection: close\r\n\r\n")
                 self._done = True
         finally:
-            if self.task is not None:
-                listener.tasks.discard(self.task)
+            listener.exchanges.discard(self)
             self.release()
             # An answer that is not whole: closing without its end is the only honest thing left.
             connection.served(keep_alive=self._done and self.keep_alive and not listener.draining)
@@ -185,8 +186,12 @@ class Exchange:
         self._left = True
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
-        if self.task is not None and not self._done:
-            self.task.cancel()
+        self.cancel()
+
+    def cancel(self, *why: str) -> None:
+        """Cancel the handler at work; one that has not begun would never learn of it, and let nothing go."""
+        if self.task is not None and self._begun and not self._done:
+            self.task.cancel(*why)
 
     def _head_of(self, status: int, lines: Sequence[bytes], length: int | None) -> bytes:
         assert not self._started, "an answer has one head"

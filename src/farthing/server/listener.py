@@ -59,7 +59,7 @@ class Listener:
         self.clock = clock
         self.connections: set[HttpProtocol] = set()
         self.turned_away: set[HttpProtocol] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.exchanges: set[Exchange] = set()
         self.buffered_bytes = 0
         self.draining = False
         self.date_line = b""
@@ -104,8 +104,8 @@ class Listener:
 
     def cut(self) -> None:
         """Cancel every request in flight; each handler ends its answer with an error and settles."""
-        for task in list(self.tasks):
-            task.cancel(*CUT)
+        for exchange in list(self.exchanges):
+            exchange.cancel(*CUT)
 
     def close(self) -> None:
         """Stop the sweep and drop what is still connected."""

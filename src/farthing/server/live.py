@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _CUT_WAIT_S = 2.0
 """How long streams that are cut may take to say so and settle; both are a few microseconds of work each."""
+_LOOK_S = 0.02
+"""How often is looked whether the last answer is out; stopping takes as much longer."""
 _BACKLOG = 2048
 """Connections that wait to be accepted: half of what we accept at all."""
 
@@ -99,8 +101,8 @@ class LiveServer(uvicorn.Server):
             sock.close()
         listener.drain()
         await self._until_idle(self._drain_s)
-        if listener.tasks:
-            log.warning("%d calls were still in flight after %s s and are cut", len(listener.tasks), self._drain_s)
+        if listener.exchanges:
+            log.warning("%d calls were still in flight after %s s and are cut", len(listener.exchanges), self._drain_s)
             listener.cut()
             await self._until_idle(_CUT_WAIT_S, even_if_forced=True)
         listener.close()
@@ -124,5 +126,5 @@ class LiveServer(uvicorn.Server):
     async def _until_idle(self, seconds: float, *, even_if_forced: bool = False) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while self._listener.tasks and loop.time() < until and (even_if_forced or not self.force_exit):
-            await asyncio.wait(set(self._listener.tasks), timeout=0.1)
+        while self._listener.exchanges and loop.time() < until and (even_if_forced or not self.force_exit):  # noqa: ASYNC110 - a second signal ends it, too
+            await asyncio.sleep(_LOOK_S)

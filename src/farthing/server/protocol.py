@@ -68,6 +68,8 @@ class HttpProtocol(asyncio.Protocol):
         "_transport",
         "_unbodied_bytes",
         "_url",
+        "_wanted",
+        "_worker",
         "client",
         "deadline",
         "drain_waiter",
@@ -86,6 +88,8 @@ class HttpProtocol(asyncio.Protocol):
         self.on_header = _into(self._collected)
         self._parser = httptools.HttpRequestParser(self)
         self._exchange: Exchange | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._wanted: asyncio.Future[None] | None = None
         self._queue: deque[Exchange] = deque()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -142,6 +146,7 @@ class HttpProtocol(asyncio.Protocol):
         self._pending.clear()
         if self._exchange is not None:
             self._exchange.client_left()
+        self._wake()
 
     def data_received(self, data: bytes) -> None:
         """Parse; or keep for later what is pipelined behind a request being served."""
@@ -360,10 +365,31 @@ class HttpProtocol(asyncio.Protocol):
     def _serve(self, exchange: Exchange) -> None:
         self.deadline = _FOREVER
         self._exchange = exchange
-        listener = self.listener
-        task = self._loop.create_task(exchange.run(listener))
-        exchange.task = task
-        listener.tasks.add(task)
+        self.listener.exchanges.add(exchange)
+        if self._worker is None:
+            self._worker = self._loop.create_task(self._work())
+        else:
+            self._wake()
+        exchange.task = self._worker
+
+    async def _work(self) -> None:
+        """Serve one exchange after the other until the connection is gone: a task for each would cost 2 us more."""
+        try:
+            while True:
+                if self._exchange is not None:
+                    await self._exchange.run()
+                elif self._transport is None:
+                    return
+                else:
+                    self._wanted = self._loop.create_future()
+                    await self._wanted
+        finally:
+            self._worker = self._wanted = None
+
+    def _wake(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and not wanted.done():
+            wanted.set_result(None)
 
     def served(self, *, keep_alive: bool) -> None:
         """The answer is out: take the next request, wait for one, or close."""

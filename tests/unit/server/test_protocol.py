@@ -57,7 +57,7 @@ async def serving(app: AsgiApp = echo, **bounds: Any) -> AsyncIterator[tuple[Lis
         listener.cut()
         listener.close()
         await server.wait_closed()
-        await until(lambda: not listener.tasks)
+        await until(lambda: not listener.exchanges)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -267,7 +267,7 @@ async def test_a_client_that_leaves_cancels_its_request() -> None:
         writer.close()
         async with asyncio.timeout(5):
             await handler.cancelled.wait()
-        await until(lambda: not listener.tasks and not listener.connections)
+        await until(lambda: not listener.exchanges and not listener.connections)
 
 
 async def test_a_client_that_reads_slowly_makes_the_sender_wait_and_one_that_never_reads_is_dropped() -> None:
@@ -323,7 +323,7 @@ async def test_draining_closes_idle_connections_and_lets_the_busy_finish() -> No
     async with serving(hold) as (listener, port):
         idle = asyncio.create_task(talk(port))
         busy = asyncio.create_task(talk(port, GET))
-        await until(lambda: len(listener.tasks) == 1 and len(listener.connections) == 2)
+        await until(lambda: len(listener.exchanges) == 1 and len(listener.connections) == 2)
         listener.drain()
         assert await idle == b""
         held.set()
