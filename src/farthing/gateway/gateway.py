@@ -104,18 +104,19 @@ class Gateway:
             body=body,
             streamed=streamed,
         )
-        answer = await self._send(provider, head, pieces, attempt)
-        return await reply_to(
-            answer,
-            AskedFor(
-                wire=request.wire,
-                operation=request.operation,
-                provider=provider,
-                attempt=attempt,
-                streamed=streamed,
-                strip_usage=strip_usage,
-            ),
+        asked_for = AskedFor(
+            wire=request.wire,
+            operation=request.operation,
+            provider=provider,
+            attempt=attempt,
+            streamed=streamed,
+            strip_usage=strip_usage,
         )
+        try:
+            return await reply_to(await self._send(provider, head, pieces, attempt), asked_for)
+        except FarthingError as error:
+            error.call_id = call_id
+            raise
 
     async def models(self, wire: WireFormat) -> list[ListedModel]:
         """Return the models that a client of this format may ask for."""

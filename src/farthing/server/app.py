@@ -20,7 +20,7 @@ from farthing.server.faces.gemini import GeminiFace
 from farthing.server.faces.ollama import OllamaFace
 from farthing.server.faces.openai import OpenAIFace, ResponsesFace
 from farthing.server.faces.protocol import Face, Route
-from farthing.server.listener import CUT, Application
+from farthing.server.listener import CUT, Application, Rendered
 from farthing.types.providers import WireFormat
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,16 @@ class HotApp:
             (method.encode(), path.encode()): found for (method, path), found in _ROUTES.items()
         }
 
+    def render(self, url: bytes, named: Mapping[bytes, bytes], error: FarthingError) -> Rendered:
+        """Return what tells a client of an error that came before its request was whole; see `Listener`."""
+        target, _, query = url.partition(b"?")
+        path = unquote(target.decode("ascii", "replace"))
+        if path.startswith(_KEY_PATH):
+            path = "/" + path[len(_KEY_PATH) :].partition("/")[2]
+        found = _ROUTES.get(("POST", path)) or _match("POST", path)
+        face = _AT_HOME.get(path[1:].partition("/")[0], _OPENAI) if found is None else found[0]
+        return _rendered(_face_of(named, query, face), error)
+
     async def __call__(self, exchange: Exchange) -> None:
         """Serve one request."""
         token: bytes | str | None = None
@@ -88,7 +98,7 @@ class HotApp:
                 exchange.query = _without_key(exchange.query, key)
             match route.action:
                 case "list_models" | "show_model":
-                    await self._show_models(_face_of(exchange, face), route, exchange)
+                    await self._show_models(_face_of(exchange.named, exchange.query, face), route, exchange)
                 case "fixed":
                     exchange.respond(200, _JSON, route.fixed)
                 case operation:
@@ -107,7 +117,7 @@ class HotApp:
                     )
                     await self._call(face, request, exchange)
         except FarthingError as error:
-            _send_error(_face_of(exchange, face), error, exchange)
+            _send_error(_face_of(exchange.named, exchange.query, face), error, exchange)
 
     def _find(self, exchange: Exchange, path: str, *, remember: bool) -> tuple[Face, Route] | None:
         method = exchange.method.decode("latin-1")
@@ -151,6 +161,7 @@ class HotApp:
             await self._pages(exchange)
             return
         error: FarthingError
+        more: tuple[bytes, ...] = ()
         asked = f"{exchange.method.decode('latin-1')} {path}"
         at_home = _AT_HOME.get(path[1:].partition("/")[0], _OPENAI)
         outside = [face for face in _FACES if path.startswith(face.not_served) or asked.startswith(face.not_served)]
@@ -159,10 +170,11 @@ class HotApp:
             error = NotServed(f"{asked} is outside what Farthing serves", hint="call the provider itself for it")
         elif path in _METHODS:
             error = MethodNotAllowed(f"{asked} is not a method here", hint=f"use {_METHODS[path]}")
+            more = (b"allow: " + _METHODS[path].encode(),)
         else:
             known = ", ".join(sorted(_METHODS))
             error = RouteNotFound(f"there is nothing at {path}", hint=f"known paths: {known}")
-        _send_error(_face_of(exchange, at_home), error, exchange)
+        _send_error(_face_of(exchange.named, exchange.query, at_home), error, exchange, *more)
 
 
 def _match(method: str, path: str) -> tuple[Face, Route] | None:
@@ -209,15 +221,15 @@ def _without_credentials(query: bytes) -> bytes:
     return b"&".join([part for part in parts if unquote_to_bytes(part.partition(b"=")[0]) not in _IN_QUERY])
 
 
-def _face_of(exchange: Exchange, face: Face) -> Face:
+def _face_of(named: Mapping[bytes, bytes], query: bytes, face: Face) -> Face:
     """Tell the faces apart where they share a path.
 
     Anthropic's clients always name their version, and only Gemini's put their key where those of nobody else do.
     """
     if face is _OPENAI:
-        if b"anthropic-version" in exchange.named:
+        if b"anthropic-version" in named:
             return _ANTHROPIC
-        if b"x-goog-api-key" in exchange.named or _key_in(exchange.query):
+        if b"x-goog-api-key" in named or _key_in(query):
             return _GEMINI
     return face
 
@@ -258,9 +270,18 @@ async def _send_stream(reply: Reply, exchange: Exchange) -> None:
             stream.stop()
 
 
-def _send_error(face: Face, error: FarthingError, exchange: Exchange) -> None:
+def _send_error(face: Face, error: FarthingError, exchange: Exchange, *more: bytes) -> None:
+    status, lines, body = _rendered(face, error)
+    exchange.respond(status, [*lines, *more], body)
+
+
+def _rendered(face: Face, error: FarthingError) -> Rendered:
     status, headers, body = face.render(error)
-    exchange.respond(status, [b"%b: %b" % header for header in headers], body)
+    lines = [b"%b: %b" % header for header in headers]
+    if error.call_id is not None:
+        call_id = error.call_id.encode()
+        lines += (b"x-farthing-call-id: " + call_id, b"x-request-id: " + call_id)
+    return status, lines, body
 
 
 def _stopping() -> Draining:

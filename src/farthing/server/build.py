@@ -35,7 +35,7 @@ def build_server(farthing: Farthing, server: ServerSettings, on_ready: Callable[
         max_connections=server.max_connections,
         write_timeout_s=server.write_timeout_s,
     )
-    return LiveServer(Listener(app, bounds, farthing.clock), server.drain_s, on_ready)
+    return LiveServer(Listener(app, bounds, farthing.clock, app.render), server.drain_s, on_ready)
 
 
 def _own_names(server: ServerSettings) -> frozenset[str]:

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import cast
 
 import httptools
-import msgspec
 
 from farthing.errors import (
     FarthingError,
@@ -417,11 +416,11 @@ class HttpProtocol(asyncio.Protocol):
         self._release_body()
         if self._transport is None:
             return
-        # No face is known yet, so the body is one that the OpenAI and the Anthropic clients can both read.
-        about = {"type": "invalid_request_error", "code": error.code, "message": str(error), "param": None}
-        body = msgspec.json.encode({"type": "error", "error": about})
-        head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self._transport.write(head % (STATUS_LINES[error.status] + self.listener.date_line, len(body)) + body)
+        named = {} if self._in_headers else self._named
+        status, lines, body = self.listener.render(self._url, named, error)
+        lines = [*lines, b"content-length: %d" % len(body), b"connection: close"]
+        head = STATUS_LINES[status] + self.listener.date_line
+        self._transport.write(b"%b%b\r\n\r\n%b" % (head, b"\r\n".join(lines), body))
         if self._transport.can_write_eof():
             # Closing with unread bytes in the socket resets it, and the client would never read why.
             self._transport.write_eof()
