@@ -1,4 +1,4 @@
-"""HTTP/1.1 between a client and an ASGI application, with a bound on everything a client can make us keep.
+"""HTTP/1.1 between a client and the application, with a bound on everything a client can make us keep.
 
 uvicorn's own protocol classes bound neither the header block nor the time it takes (a 4 MB header and 100,000 headers
 were answered, and unfinished headers kept open), so this one takes their place. A request is handed to the
