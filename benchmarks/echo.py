@@ -6,6 +6,7 @@ import sys
 import uvloop
 
 from farthing.clock import SystemClock
+from farthing.server.asgi import asgi
 from farthing.server.listener import Bounds, Listener, Receive, Scope, Send
 from farthing.server.live import LiveServer, bind
 
@@ -25,7 +26,7 @@ async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _serve(port: int) -> None:
-    listener = Listener(echo, Bounds(), SystemClock())
+    listener = Listener(asgi(echo), Bounds(), SystemClock())
     await LiveServer(listener, 1.0, lambda: None).serve(sockets=[bind("127.0.0.1", port)])
 
 

@@ -46,6 +46,8 @@ class FarthingError(Exception):
         self.message = message
         self.hint = hint
         self.retry_after_s = retry_after_s
+        self.call_id: str | None = None
+        """The call that failed, where it stands in the ledger."""
 
     def __str__(self) -> str:
         return f"{self.message} (hint: {self.hint})" if self.hint else self.message

@@ -105,6 +105,42 @@ def test_a_refusal_says_who_must_act(gateway: Gateway, key: str, body: bytes, st
     assert "hint:" in error["message"]
 
 
+def test_a_failed_call_names_its_line_in_the_ledger(gateway: Gateway, key: str) -> None:
+    answer = gateway.post("/v1/chat/completions", {"model": "dead:m"}, key)
+    call_id = answer.headers["x-farthing-call-id"]
+    assert answer.headers["x-request-id"] == call_id
+    assert [one.error_code for one in gateway.attempts() if one.opening.call_id == call_id] == ["provider_unreachable"]
+    assert "x-farthing-call-id" not in gateway.post("/v1/chat/completions", {"model": "nobody"}, key).headers
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "where"),
+    [
+        ("/v1/chat/completions", {}, ("error", "code")),
+        ("/v1/messages", {}, ("error", "type")),
+        ("/v1/models", {"anthropic-version": "2023-06-01"}, ("error", "type")),
+        ("/v1beta/models/gemini-x:generateContent", {}, ("error", "status")),
+        ("/k/ft-secret/api/chat", {}, ("error",)),
+        ("/nowhere", {}, ("error", "code")),
+    ],
+)
+def test_a_body_over_the_bound_is_refused_in_the_shape_of_the_face(
+    gateway: Gateway, path: str, headers: dict[str, str], where: tuple[str, ...]
+) -> None:
+    answer = request(gateway.port, "POST", path, None, {"content-length": str(1 << 30), **headers})
+    told = answer.json()
+    for name in where:
+        told = told[name]
+    assert answer.status == 413
+    assert isinstance(told, str)
+    assert "max_body_mb" in answer.body.decode()
+    assert "ft-secret" not in answer.body.decode()
+
+
+def test_a_wrong_method_is_told_with_the_right_one(gateway: Gateway) -> None:
+    assert request(gateway.port, "GET", "/v1/messages").headers["allow"] == "POST"
+
+
 def test_a_provider_without_its_credential_is_the_operators_to_mend(gateway: Gateway, key: str) -> None:
     answer = gateway.post("/v1/messages", {"model": "anthropic:c", "max_tokens": 1, "messages": []}, key)
     assert answer.status == 503

@@ -49,18 +49,20 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         ProviderError: it failed before that; the attempt is settled.
     """
     attempt = asked.attempt
-    headers, request_id = returned(answer.headers)
-    headers += (
-        (b"x-farthing-call-id", attempt.opening.call_id.encode()),
-        (b"x-farthing-provider", attempt.opening.provider.encode()),
-        (b"x-farthing-model", attempt.opening.model.encode("ascii", "replace")),
-        (b"x-request-id", attempt.opening.call_id.encode()),
+    lines, request_id = returned(answer.headers)
+    opening = attempt.opening
+    call_id = opening.call_id.encode()
+    lines += (
+        b"x-farthing-call-id: " + call_id,
+        b"x-farthing-provider: " + opening.provider.encode(),
+        b"x-farthing-model: " + opening.model.encode("ascii", "replace"),
+        b"x-request-id: " + call_id,
     )
     attempt.note_answer(answer.status, request_id)
     try:
         readable = _readable(answer)
         if answer.status >= 400:
-            return await _refused(readable, asked, answer.headers, headers)
+            return await _refused(readable, asked, answer.headers, lines)
         _refuse_redirect(answer.status, asked.provider.name)
         first, ended = await _first_bytes(readable, asked) if asked.streamed else (b"", False)
         if asked.streamed and _is_stream(asked.wire, first):
@@ -71,17 +73,17 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
             stream = MeteredStream(readable, meter, attempt, error_event)
             failed = await stream.open(first, asked.provider.hold_s, ended=ended)
             if failed is not None:
-                return _failed_inside(asked, failed, answer.headers, headers)
-            return Reply(status=answer.status, headers=headers, stream=stream)
+                return _failed_inside(asked, failed, answer.headers, lines)
+            return Reply(status=answer.status, lines=lines, stream=stream)
         body = first + await readable.read(MAX_ANSWER_BYTES)
         reading = _settle_whole(asked, body)
         if reading is not None and reading.error_message is not None and not reading.finished:
             if body.lstrip()[:6].startswith(_EVENTS):
-                return _failed_inside(asked, reading, answer.headers, headers)
+                return _failed_inside(asked, reading, answer.headers, lines)
             body = asked.provider.redacted(body)
             error = read_error(asked.wire, _status_inside(reading), body)
-            return _error_reply(asked, error, answer.headers, body, headers)
-        return Reply(status=answer.status, headers=headers, body=body)
+            return _error_reply(asked, error, answer.headers, body, lines)
+        return Reply(status=answer.status, lines=lines, body=body)
     except BaseException as error:
         # Whatever ends this, the connection is given back and no attempt stays open.
         answer.cancel()
@@ -142,33 +144,32 @@ async def _first_bytes(answer: Readable, asked: AskedFor) -> tuple[bytes, bool]:
     return first, False
 
 
-async def _refused(answer: Readable, asked: AskedFor, sent: Headers, headers: list[tuple[bytes, bytes]]) -> Reply:
+async def _refused(answer: Readable, asked: AskedFor, sent: Headers, lines: list[bytes]) -> Reply:
     body = asked.provider.redacted(await answer.read(MAX_ERROR_BYTES))
     error = read_error(asked.wire, answer.status, body)
     asked.attempt.settle_refused(error.code, error.message)
-    return _error_reply(asked, error, sent, body, headers)
+    return _error_reply(asked, error, sent, body, lines)
 
 
-def _error_reply(
-    asked: AskedFor, error: UpstreamError, sent: Headers, body: bytes, headers: list[tuple[bytes, bytes]]
-) -> Reply:
+def _error_reply(asked: AskedFor, error: UpstreamError, sent: Headers, body: bytes, lines: list[bytes]) -> Reply:
     """Hand out an error: in the provider's own bytes where its shape is the face's, with what tells a client to wait.
 
     The time that resets are counted from is the attempt's beginning: rather wait a moment longer than ask too soon.
     """
     advice = advice_to_client(error, sent, body, asked.attempt.opening.started_at_us)
     if advice:
-        names = {name for name, _ in advice}
-        headers = [*(header for header in headers if header[0] not in names), *advice]
-    return Reply(status=error.status, headers=headers, body=body, refusal=None if error.in_shape else error)
+        replaced = tuple(name + b":" for name, _ in advice)
+        lines = [line for line in lines if not line.startswith(replaced)]
+        lines += [b"%b: %b" % header for header in advice]
+    return Reply(status=error.status, lines=lines, body=body, refusal=None if error.in_shape else error)
 
 
-def _failed_inside(asked: AskedFor, reading: Reading, sent: Headers, headers: list[tuple[bytes, bytes]]) -> Reply:
+def _failed_inside(asked: AskedFor, reading: Reading, sent: Headers, lines: list[bytes]) -> Reply:
     """Hand out the error that events began with: it has no body of its own, so the face renders it."""
     told = reading.error_message or "the provider ended its stream with an error before it said anything"
     message = asked.provider.redacted(told.encode("utf-8", "replace")).decode("utf-8", "replace")
     error = UpstreamError(_status_inside(reading), reading.error_code or ProviderError.code, message, in_shape=False)
-    return _error_reply(asked, error, sent, b"", headers)
+    return _error_reply(asked, error, sent, b"", lines)
 
 
 def _status_inside(reading: Reading) -> int:

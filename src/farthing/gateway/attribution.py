@@ -32,7 +32,8 @@ _FIELDS = {
 _CLAUDE_CODE_SESSION = b"x-claude-code-session-id"
 
 
-_SAID_IN_BODY = ("user", "metadata", "prompt_cache_key")
+_SAID_IN_HEADERS = frozenset({*_FIELDS, _CLAUDE_CODE_SESSION})
+_SAID_IN_BODY = frozenset({"user", "metadata", "prompt_cache_key"})
 _MAX_PLAIN = 1024
 """Keys whose plain attribution is remembered; building one takes a microsecond."""
 
@@ -40,10 +41,10 @@ _plain: dict[Principal, Attribution] = {}
 
 
 def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envelope) -> Attribution:
-    """Return the attribution of one call; `told` are the headers that we read (`RequestHeaders.told`)."""
-    ours = {field: _clean(told[name].decode("utf-8", "replace")) for name, field in _FIELDS.items() if name in told}
-    if not ours and _CLAUDE_CODE_SESSION not in told and not any(name in envelope for name in _SAID_IN_BODY):
+    """Return the attribution of one call; `told` are the client's headers (`RequestHeaders.named`)."""
+    if _SAID_IN_HEADERS.isdisjoint(told) and not envelope.has_any(_SAID_IN_BODY):
         return _plain_attribution(principal)
+    ours = {field: _clean(told[name].decode("utf-8", "replace")) for name, field in _FIELDS.items() if name in told}
     session = _clean(told.get(_CLAUDE_CODE_SESSION, b"").decode("utf-8", "replace"))
     user = envelope.text("user")
     in_session, in_user = _from_metadata(envelope.value("metadata"))

@@ -39,7 +39,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    lines: list[bytes]
+    """The head's, each `name: value`."""
     body: bytes = b""
     stream: MeteredStream | None = None
     refusal: UpstreamError | None = None

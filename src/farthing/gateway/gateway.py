@@ -92,7 +92,7 @@ class Gateway:
             request.operation, request.query, request.headers.lines, sum(map(len, pieces)), ref.model
         )
         call_id = self._ids.new("call")
-        attribution = attribute(request.principal, request.headers.told, envelope)
+        attribution = attribute(request.principal, request.headers.named, envelope)
         attempt = self._attempts.begin(
             call_id=call_id,
             face=request.face,
@@ -104,18 +104,19 @@ class Gateway:
             body=body,
             streamed=streamed,
         )
-        answer = await self._send(provider, head, pieces, attempt)
-        return await reply_to(
-            answer,
-            AskedFor(
-                wire=request.wire,
-                operation=request.operation,
-                provider=provider,
-                attempt=attempt,
-                streamed=streamed,
-                strip_usage=strip_usage,
-            ),
+        asked_for = AskedFor(
+            wire=request.wire,
+            operation=request.operation,
+            provider=provider,
+            attempt=attempt,
+            streamed=streamed,
+            strip_usage=strip_usage,
         )
+        try:
+            return await reply_to(await self._send(provider, head, pieces, attempt), asked_for)
+        except FarthingError as error:
+            error.call_id = call_id
+            raise
 
     async def models(self, wire: WireFormat) -> list[ListedModel]:
         """Return the models that a client of this format may ask for."""
@@ -154,7 +155,7 @@ class Gateway:
         )
 
     def _plain_body(self, request: Request) -> bytes:
-        encoding = request.headers.told.get(b"content-encoding")
+        encoding = request.headers.named.get(b"content-encoding")
         if encoding is None:
             return request.body
         body = decode_request(request.body, encoding, self._max_body_bytes)

@@ -6,9 +6,9 @@ all of the provider's except hop-by-hop ones, cookies and what describes the pro
 request id come as `x-upstream-*`, because the plain names are ours.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 _NOT_FORWARDED = {
     # hop by hop (RFC 9110, 7.6.1), and what is made anew for each hop
@@ -67,15 +67,6 @@ _NOT_RETURNED = {
     b"transfer-encoding",
     b"upgrade",
 }
-_TOLD = {
-    b"authorization",
-    b"connection",
-    b"content-encoding",
-    b"x-api-key",
-    b"x-claude-code-session-id",
-    b"x-goog-api-key",
-}
-"""Headers that somebody here reads, besides our own `x-farthing-*`."""
 _OURS_UPSTREAM = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit-")
 _UPSTREAM_ID = {b"x-request-id", b"request-id"}
 _OTHER_IDS = {b"mistral-correlation-id", b"x-ds-trace-id", b"x-generation-id"}
@@ -83,35 +74,31 @@ _OTHER_IDS = {b"mistral-correlation-id", b"x-ds-trace-id", b"x-generation-id"}
 _MAX_NAMES = 1024
 """Header names whose fate is remembered; real clients and providers together use under 200."""
 
-_request_fate: dict[bytes, tuple[bytes | None, bool]] = {}
-_response_fate: dict[bytes, bytes | None] = {}
+_request_fate: dict[bytes, bytes] = {}
+"""How a header's line begins upstream; empty where it does not go on."""
+_response_fate: dict[bytes, tuple[bytes, int]] = {}
+"""How a header's line begins for the client, empty where it does not go on; and whether it tells the request's id."""
+_FIRST, _SECOND = 1, 2
 
 
 class RequestHeaders:
-    """A client's headers, looked at once: the lines that go to the provider, and those that we read (`told`)."""
+    """A client's headers: the lines that go to the provider, and the last of each by its name in lower case."""
 
-    __slots__ = ("lines", "told")
+    __slots__ = ("lines", "named")
 
-    def __init__(self, headers: Headers) -> None:
-        """Sort `headers` (names in lower case); of one that is sent twice, `told` has the last."""
-        pieces: list[bytes] = []
-        told: dict[bytes, bytes] = {}
-        for name, value in headers:
-            try:
-                start, is_told = _request_fate[name]
-            except KeyError:
-                start, is_told = _decide_request(name)
-            if start is not None:
-                pieces += (start, value, b"\r\n")
-            if is_told:
-                told[name] = value
-        hop = told.get(b"connection")
+    def __init__(self, headers: Headers, named: Mapping[bytes, bytes]) -> None:
+        self.named = named
+        hop = named.get(b"connection")
         if hop is not None and hop.lower() not in (b"keep-alive", b"close"):
-            named = {token.strip().lower() for token in hop.split(b",")}
-            kept = [(name, value) for name, value in headers if name not in named]
-            pieces = [piece for header in kept for piece in _pieces(header)]
-        self.lines = b"".join(pieces)
-        self.told = told
+            dropped = {token.strip().lower() for token in hop.split(b",")}
+            headers = [header for header in headers if header[0] not in dropped]
+        fate = _request_fate
+        try:
+            lines = [start + value for name, value in headers if (start := fate[name])]
+        except KeyError:
+            lines = [start + value for name, value in headers if (start := _decide_request(name))]
+        lines.append(b"")
+        self.lines = b"\r\n".join(lines)
 
     def hide(self, token: bytes) -> None:
         """Leave out every line that holds the client's key, whatever header it was put into."""
@@ -120,40 +107,37 @@ class RequestHeaders:
             self.lines = b"".join(line + b"\r\n" for line in kept)
 
 
-def returned(headers: Headers) -> tuple[list[tuple[bytes, bytes]], str | None]:
-    """Return the headers that go back to the client, renamed where the plain name is ours, and the request id."""
-    kept, request_id = [], None
+def returned(headers: Headers) -> tuple[list[bytes], str | None]:
+    """Return the lines that go back to the client, renamed where the plain name is ours, and the request id."""
+    lines, request_id = [], None
+    fate = _response_fate
     for name, value in headers:
         try:
-            new = _response_fate[name]
+            start, tells_id = fate[name]
         except KeyError:
-            new = _decide_response(name)
-        if new is not None:
-            kept.append((new, value))
-            if new == b"x-upstream-request-id" or (new in _OTHER_IDS and request_id is None):
+            start, tells_id = _decide_response(name)
+        if start:
+            lines.append(start + value)
+            if tells_id and (request_id is None or tells_id == _FIRST):
                 request_id = value.decode("latin-1")[:200]
-    return kept, request_id
+    return lines, request_id
 
 
-def _pieces(header: tuple[bytes, bytes]) -> tuple[bytes, ...]:
-    start, _ = _decide_request(header[0])
-    return () if start is None else (start, header[1], b"\r\n")
-
-
-def _decide_request(name: bytes) -> tuple[bytes | None, bool]:
-    ours = name.startswith(b"x-farthing-")
-    fate = (None if ours or name in _NOT_FORWARDED else name + b": ", ours or name in _TOLD)
+def _decide_request(name: bytes) -> bytes:
+    start = b"" if name in _NOT_FORWARDED or name.startswith(b"x-farthing-") else name + b": "
     if len(_request_fate) < _MAX_NAMES:
-        _request_fate[name] = fate
-    return fate
+        _request_fate[name] = start
+    return start
 
 
-def _decide_response(name: bytes) -> bytes | None:
-    new: bytes | None = name
+def _decide_response(name: bytes) -> tuple[bytes, int]:
+    new, tells_id = name, _SECOND if name in _OTHER_IDS else 0
     if name in _NOT_RETURNED or name.startswith((b"access-control-", b"x-farthing-", b"cf-")):
-        new = None
+        new = b""
     elif name in _UPSTREAM_ID or name.startswith(_OURS_UPSTREAM):
         new = b"x-upstream-" + name.removeprefix(b"x-")
+        tells_id = _FIRST if name in _UPSTREAM_ID else 0
+    fate = (new + b": " if new else b"", tells_id)
     if len(_response_fate) < _MAX_NAMES:
-        _response_fate[name] = new
-    return new
+        _response_fate[name] = fate
+    return fate

@@ -181,7 +181,8 @@ class Journal:
 
     def end(self, attempt: Attempt, begun_in: Segment) -> Segment:
         """Write an end line; short where the attempt was begun in the current segment, whole elsewhere."""
-        if begun_in is not self._current():
+        segment = self._current()
+        if begun_in is not segment:
             return self._append(b'{"ended":' + self._encode(attempt) + b"}\n")
         ending = Ending(
             attempt_id=attempt.opening.attempt_id,
@@ -200,7 +201,7 @@ class Journal:
             error_code=attempt.error_code,
             error_message=attempt.error_message,
         )
-        return self._append(b'{"end":' + self._encode(ending) + b"}\n")
+        return self._append(b'{"end":' + self._encode(ending) + b"}\n", segment)
 
     def probe(self) -> bool:
         """Try to write when writing had failed; return whether the journal is writable now."""
@@ -240,10 +241,11 @@ class Journal:
             self.segment, self._torn, self.writable = None, False, False
             self._let_go()
 
-    def _append(self, line: bytes) -> Segment:
+    def _append(self, line: bytes, segment: Segment | None = None) -> Segment:
         if len(line) > MAX_RECORD_BYTES:
             raise RecordTooLong
-        segment = self._current()
+        if segment is None:
+            segment = self._current()
         try:
             written = self._files.write(self._descriptor, line)
         except OSError as error:

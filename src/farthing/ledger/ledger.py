@@ -21,7 +21,7 @@ import msgspec
 
 from farthing.clock import Clock
 from farthing.errors import InvalidRequest, JournalUnwritable, StoreError
-from farthing.ledger.bounds import all_counts, bounded, bounded_progress, with_plain_texts
+from farthing.ledger.bounds import MAX_COST_NANOUSD, MAX_COUNT, all_counts, bounded, bounded_progress, with_plain_texts
 from farthing.ledger.journal import MAX_SEGMENT_BYTES, Files, Journal, RecordTooLong, Segment
 from farthing.ledger.journal_reader import Damage
 from farthing.ledger.recovery import PriceAtCrash, Recovered, no_price, post_ends, recover, remove
@@ -285,11 +285,11 @@ class Ledger:
             if batch:
                 _, refused = await post(self._store, [attempt for attempt, _ in batch], self._folder, self._offload)
                 self._note_refused(refused)
-                for _ in batch:  # they left the queue only now: until the store has them, the queue does
-                    attempt, segment = self._queue.popleft()
+                for _, segment in batch:
                     segment.holds -= 1
-                    if self._in_memory_only:
-                        self._in_memory_only.discard(attempt.opening.attempt_id)
+                    self._queue.popleft()  # only now: until the store has it, the queue does
+                if self._in_memory_only:
+                    self._in_memory_only.difference_update(attempt.opening.attempt_id for attempt, _ in batch)
             if len(self._queue) < FLUSH_ROWS:
                 await self._post_spilled()
         except Exception as error:  # noqa: BLE001 - whatever it is, the attempts must be tried again and not be lost
@@ -420,7 +420,10 @@ def _checked(attempt: Attempt) -> Attempt:
     assert (cost is None) == (attempt.cost_basis == "unknown"), f"{attempt_id!r} costs {cost}, {attempt.cost_basis}"
     assert cost is None or cost >= 0, f"{attempt_id!r} costs {cost}"
     assert reported is None or reported >= 0, f"{attempt_id!r} is reported to cost {reported}"
-    assert all_counts(attempt.usage) >= 0, f"{attempt_id!r} used {attempt.usage}"
+    counts = all_counts(attempt.usage)
+    assert counts >= 0, f"{attempt_id!r} used {attempt.usage}"
+    if counts <= MAX_COUNT and (cost or 0) <= MAX_COST_NANOUSD and (reported or 0) <= MAX_COST_NANOUSD:
+        return attempt
     return bounded(attempt)
 
 

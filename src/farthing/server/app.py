@@ -1,4 +1,4 @@
-"""From an HTTP request to a face and back: the hot routes, as a bare ASGI application.
+"""From an HTTP request to a face and back: the hot routes.
 
 Whatever is not hot (health, pages, unknown paths) goes to `pages`, which may use a framework. Every path has an auth
 decision here: a face's path needs a client key, and only what `pages` declares public needs none.
@@ -7,22 +7,20 @@ decision here: a face's path needs a client key, and only what `pages` declares 
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from farthing.auth.key_ring import KeyRing
 from farthing.errors import Draining, FarthingError, InvalidKey, MethodNotAllowed, NotServed, RouteNotFound
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.gateway import Gateway
 from farthing.gateway.headers import RequestHeaders
-from farthing.gateway.metered_stream import Push
+from farthing.server.exchange import Exchange
 from farthing.server.faces.anthropic import AnthropicFace
 from farthing.server.faces.gemini import GeminiFace
 from farthing.server.faces.ollama import OllamaFace
 from farthing.server.faces.openai import OpenAIFace, ResponsesFace
 from farthing.server.faces.protocol import Face, Route
-from farthing.server.listener import CUT, HOLD, PUSH, AsgiApp, Receive, Scope, Send
-from farthing.types.principal import Principal
+from farthing.server.listener import CUT, Application, Rendered
 from farthing.types.providers import WireFormat
 
 log = logging.getLogger(__name__)
@@ -46,83 +44,91 @@ _IN_QUERY = (b"key", b"access_token", b"oauth_token")
 """Where Google's clients may put a credential in a query; none of these goes on."""
 _WIRES: dict[str, WireFormat] = {"anthropic": "anthropic_messages", "gemini": "gemini"}
 """The formats of the faces that share a path which is routed as OpenAI's."""
-_JSON = (b"content-type", b"application/json")
+_JSON = (b"content-type: application/json",)
+_MAX_FOUND = 1024
+"""Paths with a model's name in them whose route is remembered: finding one costs 3 us, and a house has a few dozen."""
 
 
 class HotApp:
-    """The ASGI application in front of everything."""
+    """The application in front of everything."""
 
-    def __init__(self, *, gateway: Gateway, keys: KeyRing, pages: AsgiApp) -> None:
+    def __init__(self, *, gateway: Gateway, keys: KeyRing, pages: Application) -> None:
         self._gateway = gateway
         self._keys = keys
         self._pages = pages
+        self._found: dict[tuple[bytes, bytes], tuple[Face, Route]] = {
+            (method.encode(), path.encode()): found for (method, path), found in _ROUTES.items()
+        }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        path, token = scope["path"], None
+    def render(self, url: bytes, named: Mapping[bytes, bytes], error: FarthingError) -> Rendered:
+        """Return what tells a client of an error that came before its request was whole; see `Listener`."""
+        target, _, query = url.partition(b"?")
+        path = unquote(target.decode("ascii", "replace"))
         if path.startswith(_KEY_PATH):
-            token, slash, rest = path[len(_KEY_PATH) :].partition("/")
-            path = slash + rest
-        method = scope["method"]
-        found = _ROUTES.get((method, path)) or _match(method, path)
+            path = "/" + path[len(_KEY_PATH) :].partition("/")[2]
+        found = _ROUTES.get(("POST", path)) or _match("POST", path)
+        face = _AT_HOME.get(path[1:].partition("/")[0], _OPENAI) if found is None else found[0]
+        return _rendered(_face_of(named, query, face), error)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Serve one request."""
+        token: bytes | str | None = None
+        found = self._found.get((exchange.method, exchange.target))
         if found is None:
-            if path in ("", "/"):  # public; `ollama` knocks there first, and its address has a key in it
-                await self._pages({**scope, "path": "/"}, receive, send)
-            elif token is None and not path.startswith(_BEGINNINGS) and path not in _METHODS:
-                await self._pages(scope, receive, send)
-            else:
-                await self._no_route(scope, path, send)
-            return
+            path = unquote(exchange.target.decode("ascii", "replace"))
+            if path.startswith(_KEY_PATH):
+                token, slash, rest = path[len(_KEY_PATH) :].partition("/")
+                path = slash + rest
+            found = self._find(exchange, path, remember=token is None)
+            if found is None:
+                await self._no_route(exchange, path, keyed=token is not None)
+                return
         face, route = found
         try:
-            headers = RequestHeaders(scope["headers"])
-            token = token if token is not None else _client_token(headers.told, scope["query_string"])
+            headers = RequestHeaders(exchange.headers, exchange.named)
+            if token is None:
+                token = _client_token(exchange.named, exchange.query)
             try:
                 principal = self._keys.verify(token)
             except InvalidKey:
                 principal = await self._keys.look_again(token)
             key = token if isinstance(token, bytes) else token.encode()
             headers.hide(key)
-            if scope["query_string"]:
-                scope["query_string"] = _without_key(scope["query_string"], key)
+            if exchange.query:
+                exchange.query = _without_key(exchange.query, key)
             match route.action:
                 case "list_models" | "show_model":
-                    await self._show_models(_face_of(scope, face), route, send)
+                    await self._show_models(_face_of(exchange.named, exchange.query, face), route, exchange)
                 case "fixed":
-                    await _send_body(200, [_JSON], route.fixed, send)
-                case _:
-                    await self._call(face, route, scope, headers, principal, receive, send)
+                    exchange.respond(200, _JSON, route.fixed)
+                case operation:
+                    request = Request(
+                        face.name,
+                        route.wire,
+                        operation,
+                        route.model,
+                        route.streamed,
+                        route.streams_by_default,
+                        _without_credentials(exchange.query) if exchange.query else b"",
+                        headers,
+                        exchange.take_body(),
+                        principal,
+                        exchange.hold,
+                    )
+                    await self._call(face, request, exchange)
         except FarthingError as error:
-            await _send_error(_face_of(scope, face), error, send)
+            _send_error(_face_of(exchange.named, exchange.query, face), error, exchange)
 
-    async def _call(
-        self,
-        face: Face,
-        route: Route,
-        scope: Scope,
-        headers: RequestHeaders,
-        principal: Principal,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        assert route.action != "list_models"
-        assert route.action != "show_model"
-        assert route.action != "fixed"
-        message = await receive()
-        hold = scope["extensions"][HOLD]
-        request = Request(
-            face.name,
-            route.wire,
-            route.action,
-            route.model,
-            route.streamed,
-            route.streams_by_default,
-            _without_credentials(scope["query_string"]),
-            headers,
-            message["body"],
-            principal,
-            hold,
-        )
+    def _find(self, exchange: Exchange, path: str, *, remember: bool) -> tuple[Face, Route] | None:
+        method = exchange.method.decode("latin-1")
+        found = _ROUTES.get((method, path)) or _match(method, path)
+        if found is not None and remember:
+            if len(self._found) >= len(_ROUTES) + _MAX_FOUND:
+                self._found.clear()  # known paths are found again the longer way
+            self._found[exchange.method, exchange.target] = found
+        return found
+
+    async def _call(self, face: Face, request: Request, exchange: Exchange) -> None:
         try:
             reply = await self._gateway.call(request)
         except asyncio.CancelledError as cancelled:
@@ -130,11 +136,13 @@ class HotApp:
                 raise
             raise _stopping() from None
         if reply.stream is not None:
-            await _send_stream(reply, send, scope["extensions"][PUSH])
+            await _send_stream(reply, exchange)
+        elif reply.refusal is not None:
+            _send_refusal(face, reply, exchange)
         else:
-            await _send_whole(face, reply, send)
+            exchange.respond(reply.status, reply.lines, reply.body)
 
-    async def _show_models(self, face: Face, route: Route, send: Send) -> None:
+    async def _show_models(self, face: Face, route: Route, exchange: Exchange) -> None:
         # The shared path is routed as OpenAI's; the face that was meant knows its own format.
         wire = _WIRES.get(face.name, route.wire)
         if route.action == "show_model":
@@ -142,11 +150,19 @@ class HotApp:
             body = face.render_model(await self._gateway.model(route.model, wire))
         else:
             body = face.render_models(await self._gateway.models(wire))
-        await _send_body(200, [_JSON], body, send)
+        exchange.respond(200, _JSON, body)
 
-    async def _no_route(self, scope: Scope, path: str, send: Send) -> None:
+    async def _no_route(self, exchange: Exchange, path: str, *, keyed: bool) -> None:
+        if path in ("", "/"):  # public; `ollama` knocks there first, and its address has a key in it
+            exchange.target = b"/"
+            await self._pages(exchange)
+            return
+        if not keyed and not path.startswith(_BEGINNINGS) and path not in _METHODS:
+            await self._pages(exchange)
+            return
         error: FarthingError
-        asked = f"{scope['method']} {path}"
+        more: tuple[bytes, ...] = ()
+        asked = f"{exchange.method.decode('latin-1')} {path}"
         at_home = _AT_HOME.get(path[1:].partition("/")[0], _OPENAI)
         outside = [face for face in _FACES if path.startswith(face.not_served) or asked.startswith(face.not_served)]
         if outside:
@@ -154,10 +170,11 @@ class HotApp:
             error = NotServed(f"{asked} is outside what Farthing serves", hint="call the provider itself for it")
         elif path in _METHODS:
             error = MethodNotAllowed(f"{asked} is not a method here", hint=f"use {_METHODS[path]}")
+            more = (b"allow: " + _METHODS[path].encode(),)
         else:
             known = ", ".join(sorted(_METHODS))
             error = RouteNotFound(f"there is nothing at {path}", hint=f"known paths: {known}")
-        await _send_error(_face_of(scope, at_home), error, send)
+        _send_error(_face_of(exchange.named, exchange.query, at_home), error, exchange, *more)
 
 
 def _match(method: str, path: str) -> tuple[Face, Route] | None:
@@ -204,18 +221,15 @@ def _without_credentials(query: bytes) -> bytes:
     return b"&".join([part for part in parts if unquote_to_bytes(part.partition(b"=")[0]) not in _IN_QUERY])
 
 
-def _face_of(scope: Scope, face: Face) -> Face:
+def _face_of(named: Mapping[bytes, bytes], query: bytes, face: Face) -> Face:
     """Tell the faces apart where they share a path.
 
     Anthropic's clients always name their version, and only Gemini's put their key where those of nobody else do.
     """
     if face is _OPENAI:
-        for name, _ in scope["headers"]:
-            if name == b"anthropic-version":
-                return _ANTHROPIC
-            if name == b"x-goog-api-key":
-                return _GEMINI
-        if _key_in(scope["query_string"]):
+        if b"anthropic-version" in named:
+            return _ANTHROPIC
+        if b"x-goog-api-key" in named or _key_in(query):
             return _GEMINI
     return face
 
@@ -226,48 +240,48 @@ def _without_key(query: bytes, key: bytes) -> bytes:
     return b"&".join(part for part in parts if part.startswith(b"key=") or key not in unquote_to_bytes(part))
 
 
-async def _send_whole(face: Face, reply: Reply, send: Send) -> None:
-    body, headers = reply.body, reply.headers
-    if reply.refusal is not None:
-        refusal = reply.refusal
-        body = face.render_refusal(refusal.status, refusal.code, refusal.message)
-        headers = [header for header in headers if header[0] != b"content-type"]
-        headers.append((b"content-type", b"application/json"))
-    await _send_body(reply.status, headers, body, send)
+def _send_refusal(face: Face, reply: Reply, exchange: Exchange) -> None:
+    refusal = reply.refusal
+    assert refusal is not None
+    lines = [line for line in reply.lines if not line.startswith(b"content-type:")]
+    lines += _JSON
+    exchange.respond(reply.status, lines, face.render_refusal(refusal.status, refusal.code, refusal.message))
 
 
-async def _send_stream(reply: Reply, send: Send, push: Push) -> None:
+async def _send_stream(reply: Reply, exchange: Exchange) -> None:
     stream = reply.stream
     assert stream is not None
     try:
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-        await send({"type": "http.response.body", "body": stream.held(), "more_body": True})
+        exchange.begin(reply.status, reply.lines)
+        await exchange.send(stream.held(), more=True)
         while not stream.over:
-            data = await stream.next(push)
-            await send({"type": "http.response.body", "body": data, "more_body": not stream.over})
+            data = await stream.next(exchange.push)
+            await exchange.send(data, more=not stream.over)
     except asyncio.CancelledError as cancelled:
         if cancelled.args != CUT:
             raise
-        await send({"type": "http.response.body", "body": stream.stop(_stopping()), "more_body": False})
+        await exchange.send(stream.stop(_stopping()), more=False)
     except Exception:
         log.exception("an error nobody expected in a stream")
         broken = FarthingError("the gateway failed in the middle of this answer", hint="tell the operator")
-        await send({"type": "http.response.body", "body": stream.stop(broken), "more_body": False})
+        await exchange.send(stream.stop(broken), more=False)
     finally:
         if not stream.over:
             stream.stop()
 
 
-async def _send_error(face: Face, error: FarthingError, send: Send) -> None:
+def _send_error(face: Face, error: FarthingError, exchange: Exchange, *more: bytes) -> None:
+    status, lines, body = _rendered(face, error)
+    exchange.respond(status, [*lines, *more], body)
+
+
+def _rendered(face: Face, error: FarthingError) -> Rendered:
     status, headers, body = face.render(error)
-    await _send_body(status, headers, body, send)
-
-
-async def _send_body(status: int, headers: list[tuple[bytes, bytes]], body: bytes, send: Send) -> None:
-    start: dict[str, Any] = {"type": "http.response.start", "status": status}
-    start["headers"] = [*headers, (b"content-length", b"%d" % len(body))]
-    await send(start)
-    await send({"type": "http.response.body", "body": body})
+    lines = [b"%b: %b" % header for header in headers]
+    if error.call_id is not None:
+        call_id = error.call_id.encode()
+        lines += (b"x-farthing-call-id: " + call_id, b"x-request-id: " + call_id)
+    return status, lines, body
 
 
 def _stopping() -> Draining:

@@ -10,6 +10,7 @@ from farthing.config.schema import ServerSettings
 from farthing.server.admin.page import AdminPage
 from farthing.server.admin.token import admin_digest
 from farthing.server.app import HotApp
+from farthing.server.asgi import asgi
 from farthing.server.listener import Bounds, Listener
 from farthing.server.live import LiveServer
 from farthing.server.pages import Pages
@@ -24,7 +25,7 @@ def build_server(farthing: Farthing, server: ServerSettings, on_ready: Callable[
         clock=farthing.clock,
         hosts=_own_names(server),
     )
-    app = HotApp(gateway=farthing.gateway, keys=farthing.keys, pages=Pages(farthing.readiness, admin))
+    app = HotApp(gateway=farthing.gateway, keys=farthing.keys, pages=asgi(Pages(farthing.readiness, admin)))
     bounds = Bounds(
         max_header_bytes=server.max_header_bytes,
         max_headers=server.max_headers,
@@ -36,7 +37,7 @@ def build_server(farthing: Farthing, server: ServerSettings, on_ready: Callable[
         max_connections=server.max_connections,
         write_timeout_s=server.write_timeout_s,
     )
-    return LiveServer(Listener(app, bounds, farthing.clock), server.drain_s, on_ready)
+    return LiveServer(Listener(app, bounds, farthing.clock, app.render), server.drain_s, on_ready)
 
 
 def _own_names(server: ServerSettings) -> frozenset[str]:

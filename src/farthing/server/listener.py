@@ -5,36 +5,45 @@ would cost more than parsing it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from farthing.clock import Clock
-from farthing.errors import Overloaded
+from farthing.errors import FarthingError, Overloaded
 
 if TYPE_CHECKING:
+    from farthing.server.exchange import Exchange
     from farthing.server.protocol import HttpProtocol
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[["Exchange"], Awaitable[None]]
+"""Answers one exchange; see `asgi` for what speaks ASGI."""
+Rendered = tuple[int, list[bytes], bytes]
+"""Status, lines of the head (`name: value`) and body."""
+Render = Callable[[bytes, Mapping[bytes, bytes], FarthingError], Rendered]
+"""Tells of an error in the shape that the client knows by whom this URL and these headers are sent, as far as known."""
 
 CUT = ("the server stops",)
 """The arguments of the cancellation that `Listener.cut` sends: it tells a handler that no client left."""
-
-HOLD = "farthing.hold"
-"""The ASGI extension by which an unpacked body counts among the bytes in memory; see `RequestCycle.hold`."""
-PUSH = "farthing.push"
-"""The ASGI extension by which a stream writes without waking its task; see `RequestCycle.push`."""
 
 MAX_TURNED_AWAY = 64
 """Connections over the bound that are told so and given time to read it; what comes beyond is dropped unheard."""
 
 SWEEP_S = 0.5
 """How late a deadline may fire; header and body times are seconds, so half a second is near enough."""
+
+
+def render_plainly(_url: bytes, _named: Mapping[bytes, bytes], error: FarthingError) -> Rendered:
+    """Return a body that the OpenAI and the Anthropic clients can both read."""
+    about = {"type": "invalid_request_error", "code": error.code, "message": str(error), "param": None}
+    body = msgspec.json.encode({"type": "error", "error": about})
+    return error.status, [b"content-type: application/json"], body
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,13 +64,15 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 class Listener:
     """Hands out protocols to the accept loop and keeps the books on them."""
 
-    def __init__(self, app: AsgiApp, bounds: Bounds, clock: Clock) -> None:
+    def __init__(self, app: Application, bounds: Bounds, clock: Clock, render: Render = render_plainly) -> None:
+        """`render` tells of errors that come before there is an exchange to answer."""
         self.app = app
+        self.render = render
         self.bounds = bounds
         self.clock = clock
         self.connections: set[HttpProtocol] = set()
         self.turned_away: set[HttpProtocol] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.exchanges: set[Exchange] = set()
         self.buffered_bytes = 0
         self.draining = False
         self.date_line = b""
@@ -106,8 +117,8 @@ class Listener:
 
     def cut(self) -> None:
         """Cancel every request in flight; each handler ends its answer with an error and settles."""
-        for task in list(self.tasks):
-            task.cancel(*CUT)
+        for exchange in list(self.exchanges):
+            exchange.cancel(*CUT)
 
     def close(self) -> None:
         """Stop the sweep and drop what is still connected."""

@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from farthing.errors import ConfigError
-from farthing.server.listener import Listener
+from farthing.server.listener import Listener, Receive, Scope, Send
 from farthing.server.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
 
 _CUT_WAIT_S = 2.0
 """How long streams that are cut may take to say so and settle; both are a few microseconds of work each."""
+_LOOK_S = 0.02
+"""How often is looked whether the last answer is out; stopping takes as much longer."""
 _BACKLOG = 2048
 """Connections that wait to be accepted: half of what we accept at all."""
 
@@ -53,6 +55,11 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Stand where uvicorn wants an application; our protocol answers by itself and hands it nothing."""
+    raise AssertionError("uvicorn's own application was called")
+
+
 class LiveServer(uvicorn.Server):
     """A uvicorn server that ends as described above."""
 
@@ -64,7 +71,7 @@ class LiveServer(uvicorn.Server):
 
         super().__init__(
             uvicorn.Config(
-                listener.app,
+                _nothing,
                 http=new_protocol,  # type: ignore[arg-type]  # any callable that returns a protocol
                 ws="none",
                 lifespan="off",
@@ -94,8 +101,8 @@ class LiveServer(uvicorn.Server):
             sock.close()
         listener.drain()
         await self._until_idle(self._drain_s)
-        if listener.tasks:
-            log.warning("%d calls were still in flight after %s s and are cut", len(listener.tasks), self._drain_s)
+        if listener.exchanges:
+            log.warning("%d calls were still in flight after %s s and are cut", len(listener.exchanges), self._drain_s)
             listener.cut()
             await self._until_idle(_CUT_WAIT_S, even_if_forced=True)
         listener.close()
@@ -119,5 +126,5 @@ class LiveServer(uvicorn.Server):
     async def _until_idle(self, seconds: float, *, even_if_forced: bool = False) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while self._listener.tasks and loop.time() < until and (even_if_forced or not self.force_exit):
-            await asyncio.wait(set(self._listener.tasks), timeout=0.1)
+        while self._listener.exchanges and loop.time() < until and (even_if_forced or not self.force_exit):  # noqa: ASYNC110 - a second signal ends it, too
+            await asyncio.sleep(_LOOK_S)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 between a client and an ASGI application, with a bound on everything a client can make us keep.
+"""HTTP/1.1 between a client and the application, with a bound on everything a client can make us keep.
 
 uvicorn's own protocol classes bound neither the header block nor the time it takes (a 4 MB header and 100,000 headers
 were answered, and unfinished headers kept open), so this one takes their place. A request is handed to the
@@ -13,11 +13,10 @@ The parser reports trailers as it reports headers, and stops where an upgrade is
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import cast
-from urllib.parse import unquote
 
 import httptools
-import msgspec
 
 from farthing.errors import (
     FarthingError,
@@ -27,8 +26,8 @@ from farthing.errors import (
     RequestTimeout,
     RequestTooLarge,
 )
-from farthing.server.cycle import STATUS_LINES, RequestCycle
-from farthing.server.listener import HOLD, PUSH, Listener, Scope
+from farthing.server.exchange import STATUS_LINES, Exchange
+from farthing.server.listener import Listener
 
 _PIPELINE_BYTES = 65_536
 """Bytes of further requests kept while one is served: one header block; clients that pipeline prompts are unknown."""
@@ -38,7 +37,6 @@ _DIRECT_BYTES = 16_384
 """A body of which more than this is still to come goes round the parser: agents' prompts do, chats do not."""
 _SMALL_PIECE_BYTES = 512
 """Pieces of a body below this are kept in one buffer: an object for each would weigh more than what is in it."""
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
 _FOREVER = float("inf")
 _LINGER_S = 2.0
 """How long a refused client may go on sending into the void before it has read the refusal."""
@@ -51,8 +49,9 @@ class HttpProtocol(asyncio.Protocol):
         "_body",
         "_body_bytes",
         "_body_left",
-        "_cycle",
+        "_collected",
         "_error",
+        "_exchange",
         "_framing_bytes",
         "_header_bytes",
         "_headers",
@@ -60,33 +59,42 @@ class HttpProtocol(asyncio.Protocol):
         "_in_headers",
         "_length",
         "_loop",
+        "_named",
         "_parser",
         "_pending",
         "_pending_bytes",
         "_queue",
-        "_scheme",
-        "_server",
         "_transport",
         "_unbodied_bytes",
         "_url",
+        "_wanted",
+        "_worker",
         "client",
         "deadline",
         "drain_waiter",
         "listener",
+        "on_header",
         "paused",
+        "scheme",
+        "server",
     )
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
         self.listener = listener
         self._loop = loop
         self._transport: asyncio.Transport | None = None
+        self._collected: list[tuple[bytes, bytes]] = []
+        self.on_header = _into(self._collected)
         self._parser = httptools.HttpRequestParser(self)
-        self._cycle: RequestCycle | None = None
-        self._queue: deque[RequestCycle] = deque()
+        self._exchange: Exchange | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._wanted: asyncio.Future[None] | None = None
+        self._queue: deque[Exchange] = deque()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._error: FarthingError | None = None
         self._headers: list[tuple[bytes, bytes]] = []
+        self._named: dict[bytes, bytes] = {}
         self._header_bytes = 0
         self._in_headers = False
         self._in_body = False
@@ -97,8 +105,8 @@ class HttpProtocol(asyncio.Protocol):
         self._body_left = 0
         self._length = 0
         self._url = b""
-        self._scheme = "http"
-        self._server: tuple[str, int] | None = None
+        self.scheme = "http"
+        self.server: tuple[str, int] | None = None
         self.client: tuple[str, int] | None = None
         self.deadline = _FOREVER
         self.paused = False
@@ -111,8 +119,8 @@ class HttpProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.client = (peer[0], peer[1]) if isinstance(peer, tuple) else None
-        self._server = (here[0], here[1]) if isinstance(here, tuple) else None
-        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self.server = (here[0], here[1]) if isinstance(here, tuple) else None
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         if not self.listener.connected(self, self._loop):
             if self._transport.is_closing():
                 return  # too many are being told already
@@ -135,8 +143,9 @@ class HttpProtocol(asyncio.Protocol):
             waiting.release()
         self._queue.clear()
         self._pending.clear()
-        if self._cycle is not None:
-            self._cycle.client_left()
+        if self._exchange is not None:
+            self._exchange.client_left()
+        self._wake()
 
     def data_received(self, data: bytes) -> None:
         """Parse; or keep for later what is pipelined behind a request being served."""
@@ -144,7 +153,7 @@ class HttpProtocol(asyncio.Protocol):
             return  # refused already: what still arrives is thrown away until the client has read why
         if self._body_left:
             self._take_body(data)
-        elif self._cycle is not None:
+        elif self._exchange is not None:
             self._pending.append(data)
             self._pending_bytes += len(data)
             if self._pending_bytes > _PIPELINE_BYTES:
@@ -160,7 +169,7 @@ class HttpProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client caught up."""
         self.paused = False
-        if self._cycle is not None:
+        if self._exchange is not None:
             self.deadline = _FOREVER
         waiter, self.drain_waiter = self.drain_waiter, None
         if waiter is not None and not waiter.done():
@@ -171,23 +180,15 @@ class HttpProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A request line begins."""
         self._url = b""
-        self._headers = []
+        self._collected.clear()  # a chunked body's trailers came after the headers
         self._in_headers = True
         self._length = 0
-        if not self._queue and self._cycle is None:
+        if not self._queue and self._exchange is None:
             self.deadline = self._loop.time() + self.listener.bounds.header_timeout_s
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
         self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; how many there may be is looked at when all are here, how many bytes in `_parse`.
-
-        Trailers come here too and are dropped: nobody looked at them when the request was let in.
-        """
-        if self._in_headers:
-            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Refuse early what cannot be taken; ask for the body of a client that waits to be asked."""
@@ -195,17 +196,20 @@ class HttpProtocol(asyncio.Protocol):
         self._header_bytes = self._framing_bytes = self._unbodied_bytes = 0
         bounds = self.listener.bounds
         self.deadline = self._loop.time() + bounds.body_timeout_s
+        self._headers = self._collected.copy()
+        self._collected.clear()
         if len(self._headers) > bounds.max_headers:
             self._error = HeadersTooLarge(f"more than {bounds.max_headers} headers", hint="send fewer headers")
-        for name, value in self._headers:
-            if name == b"content-length":
-                if len(value) > 15 or int(value) > bounds.max_body_bytes:
-                    self._error = self._body_too_large(value.decode("latin-1"))
-                else:
-                    self._length = int(value)
-            elif name == b"expect" and value.lower() == b"100-continue" and self._error is None:
-                assert self._transport is not None
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._named = named = dict(self._headers)
+        length = named.get(b"content-length")
+        if length is not None:
+            if len(length) > 15 or int(length) > bounds.max_body_bytes:
+                self._error = self._body_too_large(length.decode("latin-1"))
+            else:
+                self._length = int(length)
+        if b"expect" in named and named[b"expect"].lower() == b"100-continue" and self._error is None:
+            assert self._transport is not None
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body; the request's and the server's sum are bounded."""
@@ -233,21 +237,28 @@ class HttpProtocol(asyncio.Protocol):
         parser = self._parser
         if self._body_bytes < self._length:
             return  # the parser stopped at a wish to upgrade; `_parse` takes the body
-        if not self._length and parser.should_upgrade() and any(n == b"transfer-encoding" for n, _ in self._headers):
+        if not self._length and parser.should_upgrade() and b"transfer-encoding" in self._named:
             self._error = InvalidRequest(
                 "a chunked body cannot be read behind an upgrade header", hint="send no upgrade header, or a length"
             )
             return
-        body = b"".join(self._body)
-        cycle = RequestCycle(self, body, parser.should_keep_alive(), parser.get_http_version() == "1.1")
-        cycle.scope = self._scope(parser.get_method().decode("latin-1"), cycle)
+        exchange = Exchange(
+            self,
+            parser.get_method(),
+            self._url,
+            self._headers,
+            self._named,
+            b"".join(self._body),
+            parser.should_keep_alive(),
+            parser.get_http_version() == "1.1",
+        )
         self._body, self._body_bytes, self._length, self._in_body = [], 0, 0, False
-        if self._cycle is None:
-            self._serve(cycle)
+        if self._exchange is None:
+            self._serve(exchange)
         elif len(self._queue) < _MAX_PIPELINED:
-            self._queue.append(cycle)
+            self._queue.append(exchange)
         else:
-            cycle.release()
+            exchange.release()
             self._error = InvalidRequest(f"more than {_MAX_PIPELINED} pipelined requests", hint="wait for the answers")
 
     # ---- what the listener tells us
@@ -257,15 +268,15 @@ class HttpProtocol(asyncio.Protocol):
         self.deadline = _FOREVER
         if self.paused or self._error is not None:
             self.abort()
-        elif self._cycle is None and (self._in_headers or self._in_body or self._header_bytes):
+        elif self._exchange is None and (self._in_headers or self._in_body or self._header_bytes):
             what = "The headers" if self._in_headers else "The body"
             self._refuse(RequestTimeout(f"{what} did not arrive in time", hint="send the request faster"))
-        elif self._cycle is None and self._transport is not None:
+        elif self._exchange is None and self._transport is not None:
             self._transport.close()
 
     def drain(self) -> None:
         """Close after the answer in flight, or now."""
-        if self._cycle is None and self._transport is not None:
+        if self._exchange is None and self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
@@ -295,9 +306,9 @@ class HttpProtocol(asyncio.Protocol):
         if begun is self._headers and self._in_body and not self._length:
             self._bound_framing(len(data), self._body_bytes - before)
         if self._error is not None:
-            if self._cycle is None:
+            if self._exchange is None:
                 self._refuse(self._error)
-        elif not self._in_headers and self._length - self._body_bytes > _DIRECT_BYTES and self._cycle is None:
+        elif not self._in_headers and self._length - self._body_bytes > _DIRECT_BYTES and self._exchange is None:
             self._body_left = self._length - self._body_bytes
 
     def _ignore_upgrade(self, rest: bytes) -> None:
@@ -309,7 +320,7 @@ class HttpProtocol(asyncio.Protocol):
             self._take_body(rest)
             return
         # The parser is done with HTTP and what follows may be something else: this request is the last one.
-        last = self._queue[-1] if self._queue else self._cycle
+        last = self._queue[-1] if self._queue else self._exchange
         if last is not None:
             last.keep_alive = False
 
@@ -336,7 +347,7 @@ class HttpProtocol(asyncio.Protocol):
         self.on_body(piece)
         if self._error is not None:
             self._body_left = 0
-            if self._cycle is None:
+            if self._exchange is None:
                 self._refuse(self._error)
         elif not self._body_left:
             self.on_message_complete()
@@ -350,37 +361,38 @@ class HttpProtocol(asyncio.Protocol):
             f"a body of {size} bytes is over the bound of {bound}", hint="raise server.max_body_mb or send less"
         )
 
-    def _scope(self, method: str, cycle: RequestCycle) -> Scope:
-        raw_path, _, query = self._url.partition(b"?")
-        path = raw_path.decode("ascii", "replace")
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": "1.1",
-            "method": method,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "scheme": self._scheme,
-            "headers": self._headers,
-            "client": self.client,
-            "server": self._server,
-            "state": {},
-            "extensions": {PUSH: cycle.push, HOLD: cycle.hold},
-        }
-
-    def _serve(self, cycle: RequestCycle) -> None:
+    def _serve(self, exchange: Exchange) -> None:
         self.deadline = _FOREVER
-        self._cycle = cycle
-        listener = self.listener
-        task = self._loop.create_task(cycle.run(listener))
-        cycle.task = task
-        listener.tasks.add(task)
+        self._exchange = exchange
+        self.listener.exchanges.add(exchange)
+        if self._worker is None:
+            self._worker = self._loop.create_task(self._work())
+        else:
+            self._wake()
+        exchange.task = self._worker
+
+    async def _work(self) -> None:
+        """Serve one exchange after the other until the connection is gone: a task for each would cost 2 us more."""
+        try:
+            while True:
+                if self._exchange is not None:
+                    await self._exchange.run()
+                elif self._transport is None:
+                    return
+                else:
+                    self._wanted = self._loop.create_future()
+                    await self._wanted
+        finally:
+            self._worker = self._wanted = None
+
+    def _wake(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and not wanted.done():
+            wanted.set_result(None)
 
     def served(self, *, keep_alive: bool) -> None:
         """The answer is out: take the next request, wait for one, or close."""
-        self._cycle = None
+        self._exchange = None
         self._header_bytes = 0
         transport = self._transport
         if transport is None:
@@ -404,11 +416,11 @@ class HttpProtocol(asyncio.Protocol):
         self._release_body()
         if self._transport is None:
             return
-        # No face is known yet, so the body is one that the OpenAI and the Anthropic clients can both read.
-        about = {"type": "invalid_request_error", "code": error.code, "message": str(error), "param": None}
-        body = msgspec.json.encode({"type": "error", "error": about})
-        head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self._transport.write(head % (STATUS_LINES[error.status] + self.listener.date_line, len(body)) + body)
+        named = {} if self._in_headers else self._named
+        status, lines, body = self.listener.render(self._url, named, error)
+        lines = [*lines, b"content-length: %d" % len(body), b"connection: close"]
+        head = STATUS_LINES[status] + self.listener.date_line
+        self._transport.write(b"%b%b\r\n\r\n%b" % (head, b"\r\n".join(lines), body))
         if self._transport.can_write_eof():
             # Closing with unread bytes in the socket resets it, and the client would never read why.
             self._transport.write_eof()
@@ -431,3 +443,16 @@ class HttpProtocol(asyncio.Protocol):
             if self.drain_waiter is None:
                 self.drain_waiter = self._loop.create_future()
             await self.drain_waiter
+
+
+def _into(collected: list[tuple[bytes, bytes]]) -> Callable[[bytes, bytes], None]:
+    """Return what the parser calls for each header, and for each trailer.
+
+    It knows no more than the list: a method that looks at its connection costs twice as much, a dozen times a request.
+    How many headers there may be is looked at when all are here, how many bytes in `_parse`.
+    """
+
+    def on_header(name: bytes, value: bytes, append: Callable[[tuple[bytes, bytes]], None] = collected.append) -> None:
+        append((name.lower(), value))
+
+    return on_header

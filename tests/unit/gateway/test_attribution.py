@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from farthing.gateway.attribution import MAX_CHARS, attribute
-from farthing.gateway.headers import RequestHeaders
 from farthing.types.calls import Attribution
 from farthing.types.principal import Principal
 from farthing.wire.peek import Envelope
@@ -14,7 +13,7 @@ WHO = Principal("key_1", "my-app", project="from-key", user="key-user")
 
 def told(headers: dict[str, str] | None = None, **body: Any) -> Attribution:
     pairs = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-    return attribute(WHO, RequestHeaders(pairs).told, Envelope(json.dumps({"model": "m", **body}).encode()))
+    return attribute(WHO, dict(pairs), Envelope(json.dumps({"model": "m", **body}).encode()))
 
 
 def test_without_a_word_the_key_says_who_it_is() -> None:

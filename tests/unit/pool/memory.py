@@ -15,9 +15,16 @@ class MemoryTransport(asyncio.Transport):
         self.written: list[bytes] = []
         self.reading = True
         self.gone = False
+        self.ended = False
 
     def write(self, data: Any) -> None:
         self.written.append(bytes(data))
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -50,6 +57,7 @@ class MemoryConnect:
 
     def __init__(self) -> None:
         self.transports: list[MemoryTransport] = []
+        self.connected = asyncio.Event()
 
     async def __call__(
         self, factory: Callable[[], asyncio.Protocol], origin: Origin
@@ -59,4 +67,5 @@ class MemoryConnect:
         transport = MemoryTransport(protocol, asyncio.get_running_loop())
         self.transports.append(transport)
         protocol.connection_made(transport)
+        self.connected.set()
         return transport, protocol

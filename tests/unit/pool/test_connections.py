@@ -50,14 +50,6 @@ async def test_connection_is_not_kept_where_the_provider_does_not_keep_it(answer
         assert up.connections == 2
 
 
-async def test_connection_is_not_kept_where_the_request_asked_for_its_end(pool: Pool) -> None:
-    async with upstream(always(OK)) as up:
-        head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-        answer = await pool.send(up.origin, head, (), TIMEOUTS)
-        assert await answer.read(10) == b"ok"
-        assert pool.stats.open == 0
-
-
 async def test_connection_that_the_provider_closed_while_idle_is_passed_over(pool: Pool) -> None:
     async with upstream(once(OK)) as up:
         assert await ask_whole(pool, up.origin) == b"ok"

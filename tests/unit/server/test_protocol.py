@@ -10,6 +10,7 @@ import pytest
 
 from farthing.clock import SystemClock
 from farthing.server import listener as listener_module
+from farthing.server.asgi import asgi
 from farthing.server.listener import AsgiApp, Bounds, Listener, Receive, Scope, Send
 from farthing.server.protocol import HttpProtocol
 
@@ -47,7 +48,7 @@ class Forever:
 @asynccontextmanager
 async def serving(app: AsgiApp = echo, **bounds: Any) -> AsyncIterator[tuple[Listener, int]]:
     loop = asyncio.get_running_loop()
-    listener = Listener(app, Bounds(**bounds), SystemClock())
+    listener = Listener(asgi(app), Bounds(**bounds), SystemClock())
     server = await loop.create_server(lambda: HttpProtocol(listener, loop), "127.0.0.1", 0)
     try:
         yield listener, server.sockets[0].getsockname()[1]
@@ -56,7 +57,7 @@ async def serving(app: AsgiApp = echo, **bounds: Any) -> AsyncIterator[tuple[Lis
         listener.cut()
         listener.close()
         await server.wait_closed()
-        await until(lambda: not listener.tasks)
+        await until(lambda: not listener.exchanges)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -266,7 +267,7 @@ async def test_a_client_that_leaves_cancels_its_request() -> None:
         writer.close()
         async with asyncio.timeout(5):
             await handler.cancelled.wait()
-        await until(lambda: not listener.tasks and not listener.connections)
+        await until(lambda: not listener.exchanges and not listener.connections)
 
 
 async def test_a_client_that_reads_slowly_makes_the_sender_wait_and_one_that_never_reads_is_dropped() -> None:
@@ -322,7 +323,7 @@ async def test_draining_closes_idle_connections_and_lets_the_busy_finish() -> No
     async with serving(hold) as (listener, port):
         idle = asyncio.create_task(talk(port))
         busy = asyncio.create_task(talk(port, GET))
-        await until(lambda: len(listener.tasks) == 1 and len(listener.connections) == 2)
+        await until(lambda: len(listener.exchanges) == 1 and len(listener.connections) == 2)
         listener.drain()
         assert await idle == b""
         held.set()

@@ -1,13 +1,17 @@
 """What a hostile or hurried client does to one connection, against real sockets."""
 
 import asyncio
+import socket
 import tracemalloc
 
 import msgspec
 import pytest
 
+from farthing.clock import SystemClock
 from farthing.server import listener as listener_module
-from farthing.server.listener import Listener, Receive, Scope, Send
+from farthing.server.asgi import asgi
+from farthing.server.listener import Bounds, Listener, Receive, Scope, Send
+from farthing.server.protocol import HttpProtocol
 from tests.unit.server.test_protocol import GET, LAST, Forever, echo, error_of, serving, talk, until
 
 pytestmark = pytest.mark.usefixtures("fast_sweep")
@@ -170,7 +174,7 @@ async def test_a_client_that_sends_too_much_behind_its_request_is_dropped_and_it
         writer.close()
         async with asyncio.timeout(5):
             await handler.cancelled.wait()
-        await until(lambda: not listener.connections and not listener.tasks)
+        await until(lambda: not listener.connections and not listener.exchanges)
 
 
 async def test_what_follows_a_large_body_while_it_is_served_is_answered_too() -> None:
@@ -185,7 +189,7 @@ async def test_what_follows_a_large_body_while_it_is_served_is_answered_too() ->
     small = b"POST /s HTTP/1.1\r\nhost: x\r\ncontent-length: 30000\r\n\r\n" + b"s" * 30_000
     async with serving(hold) as (listener, port):
         answered = asyncio.create_task(talk(port, post + small[:20_000], small[20_000:] + GET + LAST))
-        await until(lambda: len(listener.tasks) == 1)
+        await until(lambda: len(listener.exchanges) == 1)
         held.set()
         answer = await answered
         await until(lambda: not listener.connections)
@@ -260,10 +264,35 @@ async def test_only_answers_that_could_have_a_body_tell_its_length(method: bytes
         answer = await talk(port, LAST.replace(b"GET", method))
     assert (b"content-length: 7\r\n" in answer) is named
     assert b"transfer-encoding" not in answer
-    assert answer.endswith(b"x: y\r\nconnection: close\r\n\r\n")
+    assert b"x: y\r\n" in answer
+    assert answer.endswith(b"connection: close\r\n\r\n")
 
 
 async def test_a_body_over_the_bound_is_refused_naming_the_setting() -> None:
     async with serving(max_body_bytes=1000) as (_, port):
         answer = await talk(port, b"POST / HTTP/1.1\r\ncontent-length: 2000\r\n\r\n")
     assert "server.max_body_mb" in msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
+
+
+def test_a_client_that_left_before_its_request_was_begun_leaves_nothing_behind() -> None:
+    asked: list[str] = []
+
+    async def note(scope: Scope, _receive: Receive, _send: Send) -> None:
+        asked.append(scope["path"])
+
+    async def leave_at_once() -> tuple[int, int]:
+        loop = asyncio.get_running_loop()
+        listener = Listener(asgi(note), Bounds(), SystemClock())
+        ours, theirs = socket.socketpair()
+        transport, connection = await loop.create_connection(lambda: HttpProtocol(listener, loop), sock=ours)
+        transport.abort()  # the loss is told in the loop's next turn, ahead of the task that would have served this
+        connection.data_received(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc")
+        assert (len(listener.exchanges), listener.buffered_bytes) == (1, 3)
+        await until(lambda: not listener.exchanges)
+        listener.close()
+        theirs.close()
+        return listener.buffered_bytes, len(listener.connections)
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        assert runner.run(leave_at_once()) == (0, 0)
+    assert not asked

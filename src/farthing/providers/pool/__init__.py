@@ -10,6 +10,7 @@ from farthing.providers.pool.dial import Connect, Dialer
 from farthing.providers.pool.failures import nothing_sent
 from farthing.providers.pool.origin import Origin, PoolLimits, Timeouts
 from farthing.providers.pool.pool import Pool, PoolStats
+from farthing.providers.pool.proxies import Proxies
 
 __all__ = [
     "Answer",
@@ -19,6 +20,7 @@ __all__ = [
     "Pool",
     "PoolLimits",
     "PoolStats",
+    "Proxies",
     "Sink",
     "Timeouts",
     "nothing_sent",

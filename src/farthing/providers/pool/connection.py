@@ -51,7 +51,6 @@ class Connection(asyncio.Protocol):
         "_interim",
         "_keep",
         "_lane",
-        "_last",
         "_limits",
         "_loop",
         "_overhead_bytes",
@@ -87,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._writing_paused = False
         self._reading_paused = False
         self._bad: str | None = None
-        self._head_only = self._last = False
+        self._head_only = False
         self._headers: list[tuple[bytes, bytes]] = []
         # httptools calls the list's own append: a piece of body costs no Python frame.
         self._pieces: list[bytes] = []
@@ -125,13 +124,10 @@ class Connection(asyncio.Protocol):
         self._quiet_since = self._loop.time()
         self._in_head = True
         self._head_only = head.startswith(b"HEAD ")
-        self._last = b"\r\nconnection: close\r\n" in head
         self._overhead_bytes = self._unread_bytes = 0
-        size = len(head)
-        for part in body:
-            size += len(part)
+        size = len(head) + (len(body[0]) if len(body) == 1 else sum(map(len, body)))
         if size <= _JOIN_BYTES:
-            transport.write(b"".join((head, *body)))
+            transport.write(head + body[0] if len(body) == 1 else b"".join((head, *body)))
         elif size <= _PIECE_BYTES:
             transport.writelines((head, *body))
         else:
@@ -342,7 +338,6 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if (
             not self._keep
-            or self._last
             or self._dirty
             or self._unsent is not None
             or transport is None

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 
 from farthing.errors import ConfigError
 from farthing.providers.pool.origin import Origin
+from farthing.providers.pool.proxies import NO_PROXIES, Proxies, Proxy
+from farthing.providers.pool.tunnel import Tunnel, TunnelRefused
 
 Connect = Callable[
     [Callable[[], asyncio.Protocol], Origin], Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]]
@@ -28,10 +30,11 @@ _PROBE_AFTER_S = 60
 class Dialer:
     """The `Connect` that uses real sockets. Holds one TLS context per CA file in the settings."""
 
-    __slots__ = ("_contexts",)
+    __slots__ = ("_contexts", "_proxies")
 
-    def __init__(self) -> None:
+    def __init__(self, proxies: Proxies = NO_PROXIES) -> None:
         self._contexts: dict[str | None, ssl.SSLContext] = {}
+        self._proxies = proxies
 
     def prepare(self, origin: Origin) -> None:
         """Build the origin's TLS context if it needs one; blocks for some ms.
@@ -47,8 +50,11 @@ class Dialer:
     ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
         """Connect; raises OSError (ssl.SSLError and socket.gaierror among them) or ConfigError."""
         loop = asyncio.get_running_loop()
-        if origin.scheme == "https":
-            self.prepare(origin)
+        self.prepare(origin)
+        proxy = self._proxies.of(origin)
+        if proxy is not None:
+            transport, protocol = await self._through(proxy, factory, origin)
+        elif origin.scheme == "https":
             transport, protocol = await loop.create_connection(
                 factory,
                 origin.host,
@@ -60,6 +66,41 @@ class Dialer:
         else:
             transport, protocol = await loop.create_connection(factory, origin.host, origin.port)
         _probe_when_silent(transport)
+        return transport, protocol
+
+    async def _through(
+        self, proxy: Proxy, factory: Callable[[], asyncio.Protocol], origin: Origin
+    ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
+        """Connect through a tunnel: plain HTTP as well, so that no proxy sees what it might keep or change."""
+        loop = asyncio.get_running_loop()
+        if proxy.scheme == "https":
+            self._contexts[None] = self._contexts.get(None) or _context(None)
+        context = self._contexts[None] if proxy.scheme == "https" else None
+        try:
+            tunnel_transport, tunnel = await loop.create_connection(
+                lambda: Tunnel(proxy, origin, loop), proxy.host, proxy.port, ssl=context
+            )
+        except OSError as error:
+            raise TunnelRefused(f"the proxy {proxy} cannot be reached: {error}") from error
+        try:
+            await tunnel.stands()
+            protocol = factory()
+            if origin.scheme == "https":
+                transport = await loop.start_tls(
+                    tunnel_transport,
+                    protocol,
+                    self._contexts[origin.ca_file],
+                    server_hostname=origin.host,
+                    ssl_shutdown_timeout=_SHUTDOWN_S,
+                )
+                assert transport is not None  # only a handshake that ended early returns none, and that raises
+            else:
+                tunnel_transport.set_protocol(protocol)
+                transport = tunnel_transport
+        except BaseException:
+            tunnel_transport.abort()
+            raise
+        protocol.connection_made(transport)  # the loop tells only the first protocol of a transport
         return transport, protocol
 
 

@@ -13,6 +13,7 @@ from farthing.errors import (
     ProviderUnreachable,
 )
 from farthing.providers.pool.origin import Origin
+from farthing.providers.pool.tunnel import TunnelRefused
 
 
 class ConnectTimeout(ProviderTimeout):
@@ -27,6 +28,9 @@ def nothing_sent(error: BaseException) -> bool:
 def unreachable(origin: Origin, error: OSError | ValueError) -> ProviderUnreachable:
     """Say which step of connecting failed and what to look at."""
     match error:
+        case TunnelRefused():
+            what = str(error)
+            hint = "check HTTPS_PROXY; NO_PROXY names what is reached without it"
         case ssl.SSLCertVerificationError():
             what = f"its certificate is not trusted ({error.verify_message})"
             hint = "check the host name; for a private authority set ca_file to its PEM file"

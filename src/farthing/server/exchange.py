@@ -1,0 +1,224 @@
+"""One request and the answer to it, between a connection and whoever answers.
+
+The head of a stream waits for its first piece, so that both leave in one write. An answer that broke off closes its
+connection without the end that would make it look whole.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from farthing.server.protocol import HttpProtocol
+
+log = logging.getLogger(__name__)
+
+_BREAKERS = b"\r\n\0"
+"""What no header may hold: it ends a line, here or in a laxer reader behind us."""
+_EMPTY = frozenset({204, 304})
+"""The statuses of answers that have no body, and of which some clients would wait for one that is promised."""
+
+STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
+
+
+class Exchange:
+    """What was asked, and the way to answer: `respond`, or `begin` and then `send` until `more` is false.
+
+    `target` is the path as the client wrote it, `query` what follows its question mark; `headers` are in order, with
+    names in lower case, and `named` has the last of each name. Lines of an answer's head are `name: value`.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_body",
+        "_chunked",
+        "_connection",
+        "_done",
+        "_gone",
+        "_head",
+        "_head_only",
+        "_http_11",
+        "_left",
+        "_size",
+        "_started",
+        "headers",
+        "keep_alive",
+        "method",
+        "named",
+        "query",
+        "target",
+        "task",
+    )
+
+    def __init__(
+        self,
+        connection: "HttpProtocol",
+        method: bytes,
+        url: bytes,
+        headers: list[tuple[bytes, bytes]],
+        named: Mapping[bytes, bytes],
+        body: bytes,
+        keep_alive: bool,  # noqa: FBT001 - the parser's answer
+        http_11: bool,  # noqa: FBT001 - the parser's answer
+    ) -> None:
+        self.method = method
+        self.target, _, self.query = url.partition(b"?")
+        self.headers = headers
+        self.named = named
+        self.keep_alive = keep_alive
+        self.task: asyncio.Task[None] | None = None
+        self._connection = connection
+        self._body: bytes | None = body
+        self._size = len(body)
+        self._http_11 = http_11
+        self._head = b""
+        self._head_only = self._chunked = self._started = self._begun = self._done = self._left = False
+        self._gone: asyncio.Future[None] | None = None
+
+    @property
+    def peer(self) -> "HttpProtocol":
+        """The connection that this came by."""
+        return self._connection
+
+    async def run(self) -> None:
+        """Let the application answer; whatever it does, the connection goes on or is closed in order."""
+        connection = self._connection
+        listener = connection.listener
+        self._begun = True
+        try:
+            if not self._left:
+                await listener.app(self)
+            if connection.paused:
+                await connection.drained()
+        except asyncio.CancelledError:
+            self.keep_alive = False
+            if not self._left and not listener.draining:
+                raise
+        except Exception:
+            log.exception("an error nobody expected while answering %s", self.method.decode("latin-1"))
+            self.keep_alive = False
+            if not self._started:
+                connection.write(STATUS_LINES[500] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+                self._done = True
+        finally:
+            listener.exchanges.discard(self)
+            self.release()
+            # An answer that is not whole: closing without its end is the only honest thing left.
+            connection.served(keep_alive=self._done and self.keep_alive and not listener.draining)
+
+    # ---- what the application does
+
+    def take_body(self) -> bytes:
+        """Return the request's body, and let go of it; empty when that was done before."""
+        body, self._body = self._body, None
+        return body or b""
+
+    def respond(self, status: int, lines: Sequence[bytes], body: bytes) -> None:
+        """Answer whole, at once."""
+        self._connection.write(self._head_of(status, lines, len(body)) + (b"" if self._head_only else body))
+        self._done = True
+
+    def begin(self, status: int, lines: Sequence[bytes], length: int | None = None) -> None:
+        """Begin an answer that comes in pieces; its head leaves with the first of them."""
+        self._head = self._head_of(status, lines, length)
+
+    async def send(self, data: bytes, *, more: bool) -> None:
+        """Send a piece of an answer that was begun; wait while the client reads more slowly than we write."""
+        head, self._head = self._head, b""
+        connection = self._connection
+        if self._head_only:
+            out = head
+        elif not self._chunked:
+            out = head + data
+        elif not more:
+            out = b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data) if data else head + b"0\r\n\r\n"
+        else:
+            out = b"%b%x\r\n%b\r\n" % (head, len(data), data) if data else head
+        if out:
+            connection.write(out)
+        if not more:
+            self._done = True
+        if connection.paused:
+            await connection.drained()
+
+    def push(self, data: bytes) -> bool:
+        """Write a piece of a body whose head is out, now; False, and nothing written, where that cannot be.
+
+        The shortcut for streams beside `send`; empty data only asks.
+        """
+        connection = self._connection
+        if connection.paused or self._head or self._left or self._done or not self._chunked:
+            return False
+        if data:
+            connection.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
+
+    def hold(self, size: int) -> None:
+        """Count `size` more bytes, of a body that was unpacked, among those in memory until the answer is out.
+
+        Raises:
+            Overloaded: they are over the server's bound.
+        """
+        listener = self._connection.listener
+        self._size += size
+        listener.buffered_bytes += size
+        if (error := listener.overloaded()) is not None:
+            raise error
+
+    async def until_left(self) -> None:
+        """Wait until the client is gone."""
+        if not self._left:
+            self._gone = asyncio.get_running_loop().create_future()
+            await self._gone
+
+    # ---- what the connection does
+
+    def release(self) -> None:
+        """Give the body's bytes back to the server's bound."""
+        self._body = None
+        size, self._size = self._size, 0
+        self._connection.listener.buffered_bytes -= size
+
+    def client_left(self) -> None:
+        """Cancel the handler; it settles what was produced."""
+        self._left = True
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+        self.cancel()
+
+    def cancel(self, *why: str) -> None:
+        """Cancel the handler at work; one that has not begun would never learn of it, and let nothing go."""
+        if self.task is not None and self._begun and not self._done:
+            self.task.cancel(*why)
+
+    def _head_of(self, status: int, lines: Sequence[bytes], length: int | None) -> bytes:
+        assert not self._started, "an answer has one head"
+        self._started = True
+        listener = self._connection.listener
+        framing = b""
+        if status in _EMPTY:
+            self._head_only = True
+        elif length is not None:
+            framing = b"content-length: %d\r\n" % length
+        elif self._http_11 and self.method != b"HEAD":
+            self._chunked = True
+            framing = b"transfer-encoding: chunked\r\n"
+        elif self.method != b"HEAD":
+            self.keep_alive = False
+        if self.method == b"HEAD":
+            self._head_only = True
+        if not self.keep_alive or listener.draining:
+            self.keep_alive = False
+            framing += b"connection: close\r\n"
+        elif not self._http_11:
+            framing += b"connection: keep-alive\r\n"
+        told = b"\r\n".join(lines)
+        if len(told) - len(told.translate(None, _BREAKERS)) != 2 * len(lines) - 2 and lines:
+            # A header that brings its own line ends could write further headers, or a whole answer of its own.
+            told = b"\r\n".join([line.translate(None, _BREAKERS) for line in lines])
+        begin = STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status
+        if not lines:
+            return b"%b%b%b\r\n" % (begin, listener.date_line, framing)
+        return b"%b%b%b\r\n%b\r\n" % (begin, listener.date_line, told, framing)
