@@ -24,7 +24,7 @@ from farthing.gateway.gateway import Gateway
 from farthing.gateway.live_models import LiveModels
 from farthing.ledger import Ledger
 from farthing.ledger.recovery import PriceAtCrash
-from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits
+from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits, Proxies
 from farthing.providers.protocol import Credential, Provider
 from farthing.providers.registry import create_provider, known_providers
 from farthing.storage.offload import ThreadOffload
@@ -61,7 +61,7 @@ class Farthing:
         self.ledger = Ledger(
             self.store, home.journal, self.clock, self.offload, price_at_crash=price_at_crash(settings, self.prices)
         )
-        connect = connect or Dialer()
+        connect = connect or Dialer(Proxies(environment))
         self.providers: dict[str, Provider] = {
             name: create_provider(provider, _credential(provider.credential, environment))
             for name, provider in settings.providers.items()

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farthing.types.usage import Usage
-from farthing.wire.gemini import GenerateStreamMeter, read_answer, renamed
+from farthing.wire.gemini import GenerateStreamMeter, read_answer
+from farthing.wire.gemini_requests import renamed
 from farthing.wire.gemini_usage import read_usage
 from farthing.wire.json_array import ArraySplitter, element_of
 from farthing.wire.meter import Reading

@@ -18,7 +18,7 @@ from farthing.catalog.published import CompiledList, compile_list
 from farthing.catalog.snapshot import PricedModel, Snapshot
 from farthing.config.addresses import check_list_source
 from farthing.errors import FarthingError, PriceListUnusable
-from farthing.providers.pool import Origin, Pool, Timeouts
+from farthing.providers.pool import Dialer, Origin, Pool, Proxies, Timeouts
 from farthing.providers.protocol import Provider
 
 TIMEOUTS = Timeouts(connect_s=10, first_byte_s=20, idle_s=10, total_s=60)
@@ -82,9 +82,6 @@ async def _download(url: str) -> bytes:
     except ValueError as error:
         raise PriceListUnusable(str(error)) from None
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    https = parts.scheme == "https"
-    origin = Origin("https", host, parts.port or 443) if https else Origin("http", host, parts.port or 80)
     lines = [
         f"GET {parts.path or '/'} HTTP/1.1",
         f"host: {parts.netloc}",
@@ -92,11 +89,11 @@ async def _download(url: str) -> bytes:
         "accept: application/json, text/plain",
         "accept-encoding: identity",
     ]
-    return await _ask(origin, ("\r\n".join(lines) + "\r\n\r\n").encode("ascii"), repr(url))
+    return await _ask(Origin.at(url), ("\r\n".join(lines) + "\r\n\r\n").encode("ascii"), repr(url))
 
 
 async def _ask(origin: Origin, head: bytes, named: str) -> bytes:
-    pool = Pool()
+    pool = Pool(connect=Dialer(Proxies(os.environ)))
     try:
         answer = await pool.send(origin, head, [], TIMEOUTS)
         try:

@@ -23,8 +23,9 @@ from farthing.config.lock import holder
 from farthing.config.paths import DIRECTORY_MODE, FILE_MODE, Home
 from farthing.config.running import Running
 from farthing.config.schema import ProviderSettings, ServerSettings, Settings
-from farthing.errors import PriceListUnusable, StoreError
+from farthing.errors import ConfigError, PriceListUnusable, StoreError
 from farthing.ledger.journal_reader import segments
+from farthing.providers.pool import Origin, Proxies
 from farthing.storage.sqlite.inspection import inspect_database
 from farthing.types.providers import KnownProvider
 
@@ -123,6 +124,21 @@ def check_environment(
             more = "" if row.base_url is not None else " --base-url URL"
             told = f"{variable} is set, and no provider uses it"
             yield Found("warning", "environment", told, f'"farthing providers add {kind}{more}", or leave it')
+
+
+def check_proxies(settings: Settings, environment: Mapping[str, str]) -> Iterator[Found]:
+    """Yield which providers are reached through a proxy of the environment, and whether it can be used."""
+    try:
+        proxies = Proxies(environment)
+    except ConfigError as error:
+        yield Found("problem", "proxy", error.message, error.hint)
+        return
+    through: dict[str, list[str]] = {}
+    for provider in settings.providers.values():
+        if (proxy := proxies.of(Origin.at(provider.base_url))) is not None:
+            through.setdefault(str(proxy), []).append(provider.name)
+    for proxy_name, names in through.items():
+        yield Found("ok", "proxy", f"{', '.join(names)} through {proxy_name}")
 
 
 def check_ollama(settings: Settings, environment: Mapping[str, str]) -> Iterator[Found]:

@@ -98,6 +98,7 @@ def _look_at_settings(home: "Home", settings: "Settings", running: "Running | No
     yield from checks.check_environment(settings, known_providers(), os.environ)
     ports = {settings.server.port, *((running.port,) if running is not None else ())}
     yield from checks.check_addresses(settings, os.environ, ports)
+    yield from checks.check_proxies(settings, os.environ)
     yield from checks.check_ollama(settings, os.environ)
 
 

@@ -332,11 +332,11 @@ async def _check(chosen: "Mapping[str, ProviderSettings]") -> "list[ProviderChec
     from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.config.credentials import read_credential  # noqa: PLC0415
     from farthing.gateway.provider_check import check_provider  # noqa: PLC0415
-    from farthing.providers.pool import Dialer  # noqa: PLC0415
+    from farthing.providers.pool import Dialer, Proxies  # noqa: PLC0415
     from farthing.providers.protocol import Credential  # noqa: PLC0415
     from farthing.providers.registry import create_provider  # noqa: PLC0415
 
-    connect, clock = Dialer(), SystemClock()
+    connect, clock = Dialer(Proxies(os.environ)), SystemClock()
 
     async def check(settings: "ProviderSettings") -> "ProviderCheck":
         missing = missing_credential(settings)

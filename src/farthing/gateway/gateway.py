@@ -29,7 +29,7 @@ from farthing.providers.protocol import Provider
 from farthing.types.identity import IdSource
 from farthing.types.models import ListedModel, ModelRef
 from farthing.types.providers import WireFormat
-from farthing.wire import gemini
+from farthing.wire.gemini_requests import renamed
 from farthing.wire.peek import Envelope
 
 MAX_ANSWER_BYTES = 64 << 20
@@ -187,7 +187,7 @@ class Gateway:
         if request.model is None and named and ref.model != named:
             changes["model"] = msgspec.json.encode(ref.model)
         if request.wire == "gemini" and request.model is not None and request.model != ref.model:
-            changes |= gemini.renamed(envelope.body, request.model, ref.model)
+            changes |= renamed(envelope.body, request.model, ref.model)
         strip_usage = False
         if streamed and provider.asks_for_usage and request.wire in _USAGE_ON_REQUEST:
             options = envelope.value("stream_options") if "stream_options" in envelope else None

@@ -274,11 +274,7 @@ class OpenAICompatible:
         self.hold_s = settings.hold_s
         self.asks_for_usage = settings.stream_usage == "ask"
         address = urlsplit(settings.base_url)
-        port = address.port or (443 if address.scheme == "https" else 80)
-        host = address.hostname or ""
-        self.origin = Origin(
-            scheme="https" if address.scheme == "https" else "http", host=host, port=port, ca_file=settings.ca_file
-        )
+        self.origin = Origin.at(settings.base_url, settings.ca_file)
         self.timeouts = Timeouts(
             connect_s=settings.timeouts.connect_s,
             first_byte_s=settings.timeouts.first_byte_s,

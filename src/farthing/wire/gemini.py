@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from farthing.types.usage import UsageHabits
-from farthing.wire.gemini_requests import renamed as renamed  # noqa: PLC0414 - the gateway asks this module for it
 from farthing.wire.gemini_usage import billed_searches, read_usage, service_tier
 from farthing.wire.json_array import ArraySplitter, element_of, elements_of
 from farthing.wire.lenient import UNREADABLE, decode

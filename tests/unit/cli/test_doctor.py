@@ -160,3 +160,12 @@ def test_for_people_each_line_says_what_to_do(home: Home) -> None:
     assert "PROBLEM  settings" in told.stdout
     assert '-> "farthing config check" reads the file again' in told.stdout
     assert told.stderr.startswith("1 problem")
+
+
+def test_what_goes_through_a_proxy_is_told_and_one_that_cannot_be_used_is_a_problem(home: Home) -> None:
+    text = "providers: {openai: {credential: none}, vllm: }\n"
+    status, found = doctor(home, text, HTTPS_PROXY="http://me:pw@proxy.example:3128")
+    assert found["proxy"][0]["message"] == "openai through http://proxy.example:3128 (HTTPS_PROXY)"
+    status, found = doctor(home, text, HTTPS_PROXY="socks5://proxy.example")
+    assert (status, found["proxy"][0]["level"]) == (1, "problem")
+    assert "socks5" in found["proxy"][0]["message"]

@@ -7,7 +7,8 @@ import pytest
 
 from farthing.errors import ProviderMisbehaved
 from farthing.types.usage import Usage
-from farthing.wire.gemini import GenerateStreamMeter, error_event, read_answer, renamed
+from farthing.wire.gemini import GenerateStreamMeter, error_event, read_answer
+from farthing.wire.gemini_requests import renamed
 from farthing.wire.gemini_usage import read_usage
 from farthing.wire.json_array import ArraySplitter
 from farthing.wire.meter import Reading

@@ -1,6 +1,7 @@
 """What a pool is told: where to connect, how long to wait, and how much to hold."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,6 +17,14 @@ class Origin(msgspec.Struct, frozen=True):
     host: str
     port: int
     ca_file: str | None = None
+
+    @classmethod
+    def at(cls, address: str, ca_file: str | None = None) -> "Origin":
+        """Return where an http or https address leads; raises ValueError where its port is none."""
+        parts = urlsplit(address)
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        return cls("https" if secure else "http", parts.hostname or "", port, ca_file)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
