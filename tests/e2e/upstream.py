@@ -1,5 +1,6 @@
 """A provider that sends exactly the bytes a test tells it to, and keeps exactly the bytes it got."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ class Upstream:
         self.requests: list[bytes] = []
         self.closed_early = 0
         self._scripts = deque(scripts)
+        self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -28,7 +30,11 @@ class Upstream:
         return f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
+        """Take no more, and end what is open."""
         self._listener.close()
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -39,7 +45,7 @@ class Upstream:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection:
+        with connection, self._kept(connection):
             while True:
                 try:
                     request = read_request(connection)
@@ -51,6 +57,14 @@ class Upstream:
                 except OSError:
                     self.closed_early += 1
                     return
+
+    @contextmanager
+    def _kept(self, connection: socket.socket) -> Iterator[None]:
+        self._open.add(connection)
+        try:
+            yield
+        finally:
+            self._open.discard(connection)
 
 
 def read_request(connection: socket.socket) -> bytes:
