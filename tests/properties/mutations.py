@@ -202,3 +202,9 @@ _WAYS: tuple[Callable[[Random, bytes], bytes], ...] = (
     *(_of_events(change) for change in (_drop, _twice, _swap, _backwards)),
     *[_of_events(_spoil_json)] * 9,  # half of all: what a meter reads is inside the JSON
 )
+
+
+def is_thinned(got: bytes, sent: bytes) -> bool:
+    """Whether all that was got was sent, in that order: what follows a format's end is left out, and nothing added."""
+    rest = iter(sent)
+    return all(byte in rest for byte in got)

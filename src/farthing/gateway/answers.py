@@ -11,15 +11,17 @@ import msgspec
 from farthing.errors import FarthingError, ProviderError, ProviderMisbehaved, ProviderTimeout
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.call import Reply
+from farthing.gateway.discretion import discreet_headers, discreet_text
 from farthing.gateway.encodings import DecodedAnswer, Readable
 from farthing.gateway.formats import FORMATS, STREAMS_OF_JSON
 from farthing.gateway.headers import Headers, returned
 from farthing.gateway.metered_stream import MeteredStream
-from farthing.providers.error_mapping import UpstreamError, advice_to_client, read_error
+from farthing.providers.error_mapping import BOM, UpstreamError, advice_to_client, read_error
 from farthing.providers.pool import Answer
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Outcome
 from farthing.types.providers import WireFormat
+from farthing.wire.error_words import error_inside
 from farthing.wire.meter import Reading
 
 MAX_ANSWER_BYTES = 64 << 20
@@ -28,6 +30,7 @@ MAX_ERROR_BYTES = 1 << 20
 """The largest error body that is read; the longest recorded one has 3 KB."""
 _FREE: frozenset[Operation] = frozenset({"count_tokens", "ollama_show"})
 """Operations that cost nothing by their nature."""
+_NO_COMPLETION = "the provider's answer is no completion"
 _EVENTS = (b"data:", b"event:", b":", b"id:")
 
 
@@ -48,8 +51,9 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
     Raises:
         ProviderError: it failed before that; the attempt is settled.
     """
-    attempt = asked.attempt
-    lines, request_id = returned(answer.headers)
+    attempt, provider = asked.attempt, asked.provider
+    sent = discreet_headers(provider, answer.headers)
+    lines, request_id = returned(sent)
     opening = attempt.opening
     call_id = opening.call_id.encode()
     lines += (
@@ -60,34 +64,27 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
     )
     attempt.note_answer(answer.status, request_id)
     try:
-        readable = _readable(answer)
+        readable = _readable(answer, sent)
         if answer.status >= 400:
-            return await _refused(readable, asked, answer.headers, lines)
-        _refuse_redirect(answer.status, asked.provider.name)
+            return await _refused(readable, asked, sent, lines)
+        _refuse_redirect(answer.status, provider.name)
         first, ended = await _first_bytes(readable, asked) if asked.streamed else (b"", False)
         if asked.streamed and _is_stream(asked.wire, first):
             form = FORMATS[asked.wire]
-            meter = form.stream_meter(attempt.produced.add, asked.provider.known.habits, strip_usage=asked.strip_usage)
-            # Gemini's array of JSON is ended by an element and a bracket, which only its meter knows.
-            error_event = getattr(meter, "error_event", form.error_event)
-            stream = MeteredStream(readable, meter, attempt, error_event)
-            failed = await stream.open(first, asked.provider.hold_s, ended=ended)
+            meter = form.stream_meter(attempt.produced.add, provider.known.habits, strip_usage=asked.strip_usage)
+            stream = MeteredStream(readable, meter, attempt, provider)
+            failed = await stream.open(first, provider.hold_s, ended=ended)
             if failed is not None:
-                return _failed_inside(asked, failed, answer.headers, lines)
+                return _failed_inside(asked, failed, sent, lines)
             return Reply(status=answer.status, lines=lines, stream=stream)
         body = first + await readable.read(MAX_ANSWER_BYTES)
-        reading = _settle_whole(asked, body)
-        if reading is not None and reading.error_message is not None and not reading.finished:
-            if body.lstrip()[:6].startswith(_EVENTS):
-                return _failed_inside(asked, reading, answer.headers, lines)
-            body = asked.provider.redacted(body)
-            error = read_error(asked.wire, _status_inside(reading), body)
-            return _error_reply(asked, error, answer.headers, body, lines)
-        return Reply(status=answer.status, lines=lines, body=body)
+        return _whole(asked, answer.status, body, sent, lines)
     except BaseException as error:
         # Whatever ends this, the connection is given back and no attempt stays open.
         answer.cancel()
         settle_unfinished(attempt, error)
+        if isinstance(error, FarthingError):
+            error.message = discreet_text(provider, error.message) or ""  # it may quote the provider
         raise
 
 
@@ -117,8 +114,8 @@ def _refuse_redirect(status: int, provider: str) -> None:
         )
 
 
-def _readable(answer: Answer) -> Readable:
-    for name, value in answer.headers:
+def _readable(answer: Answer, headers: Headers) -> Readable:
+    for name, value in headers:
         if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             return DecodedAnswer(answer, value)
     return answer
@@ -130,15 +127,15 @@ def _is_stream(wire: WireFormat, first: bytes) -> bool:
 
 
 async def _first_bytes(answer: Readable, asked: AskedFor) -> tuple[bytes, bool]:
-    """Return the first bytes that tell what this is, and whether they are all; white space tells nothing."""
+    """Return the first bytes that tell what this is, and whether they are all; white space and a BOM tell nothing."""
     first = b""
     try:
         async with asyncio.timeout(asked.provider.hold_s):
-            while not first.strip():
+            while not first.strip() or BOM.startswith(first[: len(BOM)]):
                 data = await answer.next_chunk()
                 if not data:
                     return first, True
-                first += data
+                first = (first + data).removeprefix(BOM)
     except TimeoutError:
         pass  # a stream that has not begun: its head goes out
     return first, False
@@ -165,10 +162,10 @@ def _error_reply(asked: AskedFor, error: UpstreamError, sent: Headers, body: byt
 
 
 def _failed_inside(asked: AskedFor, reading: Reading, sent: Headers, lines: list[bytes]) -> Reply:
-    """Hand out the error that events began with: it has no body of its own, so the face renders it."""
+    """Hand out an error that has no body of its own, because it came as an event: the face renders it."""
     told = reading.error_message or "the provider ended its stream with an error before it said anything"
-    message = asked.provider.redacted(told.encode("utf-8", "replace")).decode("utf-8", "replace")
-    error = UpstreamError(_status_inside(reading), reading.error_code or ProviderError.code, message, in_shape=False)
+    message, code = (discreet_text(asked.provider, text) for text in (told, reading.error_code))
+    error = UpstreamError(_status_inside(reading), code or ProviderError.code, message or told, in_shape=False)
     return _error_reply(asked, error, sent, b"", lines)
 
 
@@ -181,19 +178,51 @@ def _status_inside(reading: Reading) -> int:
     return named if 400 <= named <= 599 else ProviderError.status
 
 
-def _settle_whole(asked: AskedFor, body: bytes) -> Reading | None:
-    """Settle an answer that came whole; return what it says of itself, `None` where nobody asks."""
-    attempt, form, habits = asked.attempt, FORMATS[asked.wire], asked.provider.known.habits
+def _whole(asked: AskedFor, status: int, body: bytes, sent: Headers, lines: list[bytes]) -> Reply:
+    """Settle an answer that came whole, and hand it out, or the error that it is."""
+    attempt = asked.attempt
     if asked.operation in _FREE:
-        attempt.settle_free()
-        return None
-    attempt.note_first_output()
-    if body.lstrip()[:6].startswith(_EVENTS):
-        meter = form.stream_meter(attempt.produced.add, habits, strip_usage=False)
-        meter.feed(body)
-        meter.rest()
-        reading = meter.reading()
+        reading: Reading | None = _read_free(body)
+        if reading is None:
+            attempt.settle_free()
+            return Reply(status=status, lines=lines, body=body)
     else:
-        reading = form.read_answer(body, attempt.produced.add, habits)
+        attempt.note_first_output()
+        reading, body = _read_whole(asked, body)
+    if reading.error_message is None and (
+        reading.finished or reading.pending or reading.usage is not None or attempt.produced.chars
+    ):
+        attempt.settle_whole(reading)
+        return Reply(status=status, lines=lines, body=body)
+    if reading.error_message is None:
+        reading = error_inside(body.removeprefix(BOM)) or reading
+    if reading.error_message is None:
+        attempt.settle_unanswered("provider_error", "no_completion", _NO_COMPLETION)
+        error = UpstreamError(ProviderError.status, "no_completion", _NO_COMPLETION, in_shape=False)
+        return _error_reply(asked, error, sent, b"", lines)
     attempt.settle_whole(reading)
-    return reading
+    if reading.finished:  # a response that has failed is an answer, in words of its own
+        return Reply(status=status, lines=lines, body=asked.provider.redacted(body))
+    if len(body) > MAX_ERROR_BYTES or body.lstrip()[:6].startswith(_EVENTS):
+        return _failed_inside(asked, reading, sent, lines)
+    body = asked.provider.redacted(body)
+    return _error_reply(asked, read_error(asked.wire, _status_inside(reading), body), sent, body, lines)
+
+
+def _read_whole(asked: AskedFor, body: bytes) -> tuple[Reading, bytes]:
+    """Return what an answer says of itself, and what of it goes to the client."""
+    form, habits, produced = FORMATS[asked.wire], asked.provider.known.habits, asked.attempt.produced
+    plain = body.removeprefix(BOM)
+    if plain.lstrip()[:6].startswith(_EVENTS):
+        meter = form.stream_meter(produced.add, habits, strip_usage=False)
+        body = meter.feed(plain) + meter.rest()
+        return meter.reading(), body
+    return form.read_answer(plain, produced.add, habits), body
+
+
+def _read_free(body: bytes) -> Reading | None:
+    """Return what is wrong with an answer that costs nothing; `None` where it is one."""
+    plain = body.removeprefix(BOM)
+    if not plain.lstrip().startswith(b"{"):
+        return Reading()
+    return error_inside(plain) if len(plain) <= MAX_ERROR_BYTES else None

@@ -3,21 +3,25 @@
 What is billed, by outcome. A provider that reports usage is believed. A refusal by status, or a request of which
 nothing was sent, costs nothing. A stream that broke off, or whose client left, costs its input and what it had
 produced: the provider's own count where it had given one, else our estimate. An answer that never came, to a request
-that was sent whole, is of unknown cost.
+that was sent whole, is of unknown cost, and so is a picture or sound that nobody counted.
 """
+
+import msgspec
 
 from farthing.catalog.prices import PriceBook
 from farthing.catalog.pricing import price_nanousd
 from farthing.catalog.token_estimate import LearnedRatios, ProducedText, TokenFamily, estimate_request_tokens, family_of
 from farthing.clock import Clock
 from farthing.errors import JournalUnwritable
+from farthing.gateway.discretion import discreet_reading, discreet_text
 from farthing.ledger import Ledger
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Attempt, Attribution, CostBasis, Opening, Outcome, Progress
 from farthing.types.identity import IdSource
 from farthing.types.models import ModelRef
 from farthing.types.usage import Usage
-from farthing.wire.meter import MAX_TEXT, Reading
+from farthing.wire.error_words import MAX_TEXT
+from farthing.wire.meter import Reading
 
 MAX_NAME = 200
 """Characters of a served model's name or an error's code that are kept; the longest listed name has 94."""
@@ -118,7 +122,7 @@ class LiveAttempt:
             usage=usage,
             cost_nanousd=cost,
             price_id=price_id,
-            model_served=_cut(reading.model_served),
+            model_served=_cut(discreet_text(self._provider, reading.model_served)),
         )
         try:
             self._attempts.ledger.checkpoint(progress)
@@ -131,16 +135,15 @@ class LiveAttempt:
 
     def settle_whole(self, reading: Reading) -> Attempt:
         """Settle an answer that came to its end, with or without usage in it."""
+        reading = self._believed(reading)
         outcome: Outcome = "provider_error" if reading.error_message is not None else "ok"
         usage, basis = reading.usage, "reported"
         if reading.pending:
             # What it will cost is told to whoever asks for it later, which is not us.
             return self._settle("ok", Usage(input_tokens=self.opening.input_tokens_estimate), "unknown", reading)
-        if usage is None and not reading.finished and outcome == "ok" and not self.produced.chars:
-            return self.settle_unanswered("provider_error", "no_completion", "the answer is no completion")
         if usage is None or not usage.known or not reading.usage_final:
             usage, basis = self._so_far(reading), "estimated"
-            if outcome == "provider_error" and not self.produced.chars and reading.usage is None:
+            if outcome == "provider_error" and reading.usage is None and not self._produced_anything(reading):
                 usage, basis = NOTHING, "reported"
         elif usage.input_tokens and self.opening.streamed:
             self._attempts.ratios.observe(self.opening.provider, self.opening.model, self._estimate, usage.input_tokens)
@@ -168,6 +171,7 @@ class LiveAttempt:
 
     def settle_broken(self, outcome: Outcome, reading: Reading, code: str, message: str) -> Attempt:
         """Settle a stream that did not come to its end: input, and what had been produced."""
+        reading = self._believed(reading)
         told = Reading(
             model_served=reading.model_served,
             service_tier=reading.service_tier,
@@ -185,10 +189,13 @@ class LiveAttempt:
         reported = reading.usage
         produced = self.produced.tokens(self._family)
         if reported is None:
-            return Usage(input_tokens=self.opening.input_tokens_estimate, output_tokens=produced)
+            output = None if reading.beyond_text else produced
+            return Usage(input_tokens=self.opening.input_tokens_estimate, output_tokens=output)
         # A count given at the beginning of a stream says nothing of what came after it.
-        final = reading.finished and reading.usage_final and reported.output_tokens is not None
-        output = reported.output_tokens if final else max(reported.output_tokens or 0, produced)
+        counted = reading.usage_final and reported.output_tokens is not None
+        output = reported.output_tokens if counted and reading.finished else max(reported.output_tokens or 0, produced)
+        if reading.beyond_text and not counted:
+            output = None
         given = reported.input_tokens
         return Usage(
             input_tokens=self.opening.input_tokens_estimate if given is None else given,
@@ -205,6 +212,25 @@ class LiveAttempt:
             flags=reported.flags,
         )
 
+    def _believed(self, reading: Reading) -> Reading:
+        """Return a reading without counts of 0 that stand beside an answer which is not empty.
+
+        Some servers send 0 for what they did not count (a recorded response of OpenAI has 0 for two calls of tools). An
+        input of 0 alone is believed (videos at OpenRouter cost nothing to read), and so is a legacy completion's
+        output: its text may be the prompt's echo.
+        """
+        usage = reading.usage
+        if usage is None or usage.output_tokens != 0 or not self._produced_anything(reading):
+            return reading
+        if usage.input_tokens and self.opening.operation == "completions":
+            return reading
+        flags = (*usage.flags, "zero_beside_output")
+        usage = msgspec.structs.replace(usage, input_tokens=usage.input_tokens or None, output_tokens=None, flags=flags)
+        return msgspec.structs.replace(reading, usage=usage)
+
+    def _produced_anything(self, reading: Reading) -> bool:
+        return self.produced.chars > 0 or reading.beyond_text
+
     def _price(self, usage: Usage, reading: Reading) -> tuple[int | None, str | None]:
         """Return cost and price id: the served model's price where it is known, else the asked model's."""
         provider, opening = self._provider, self.opening
@@ -220,17 +246,9 @@ class LiveAttempt:
             return None, None
         return price_nanousd(usage, sheet, service_tier=reading.service_tier), sheet.id
 
-    def redacted(self, data: bytes) -> bytes:
-        """Return what a provider said without our credential, should it repeat it."""
-        return self._provider.redacted(data)
-
-    def _redacted(self, text: str | None) -> str | None:
-        if text is None:
-            return None
-        return self.redacted(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
-
     def _settle(self, outcome: Outcome, usage: Usage, basis: str, reading: Reading) -> Attempt:
         assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
+        reading = discreet_reading(self._provider, reading)
         cost, price_id = (0, None) if usage is NOTHING else self._price(usage, reading)
         known: CostBasis = "unknown" if cost is None else "estimated" if basis == "estimated" else "reported"
         attempt = Attempt(
@@ -247,8 +265,8 @@ class LiveAttempt:
             service_tier=_cut(reading.service_tier),
             first_output_us=self._first_output_us,
             upstream_request_id=self._request_id,
-            error_code=_cut(self._redacted(reading.error_code)),
-            error_message=_cut(self._redacted(reading.error_message), MAX_TEXT),
+            error_code=_cut(reading.error_code),
+            error_message=_cut(reading.error_message, MAX_TEXT),
         )
         try:
             self._attempts.ledger.settle(attempt)

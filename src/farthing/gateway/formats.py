@@ -1,4 +1,4 @@
-"""The wire formats that answers come in, by name: how each is read while it flows by, and how it ends in an error."""
+"""The wire formats that answers come in, by name: how each is read whole, and while it flows by."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -26,10 +26,6 @@ class Format(Protocol):
 
     def stream_meter(self, on_text: OnText, habits: UsageHabits, *, strip_usage: bool) -> StreamMeter:
         """Return what reads a stream; with `strip_usage` it keeps back the usage that only we had asked for."""
-        ...
-
-    def error_event(self, code: str, message: str) -> bytes:
-        """Return what tells a client that its stream ended badly."""
         ...
 
 

@@ -14,7 +14,9 @@ import msgspec
 from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderTimeout
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.encodings import Readable
+from farthing.providers.protocol import Provider
 from farthing.types.calls import Outcome
+from farthing.wire.error_words import error_inside
 from farthing.wire.meter import Reading, StreamMeter
 
 CHECKPOINT_S = 1.0
@@ -22,8 +24,6 @@ CHECKPOINT_S = 1.0
 
 Push = Callable[[bytes], bool]
 """Writes to the client at once and returns True; or returns False, having written nothing. Empty bytes only ask."""
-
-ErrorEvent = Callable[[str, str], bytes]
 
 
 class MeteredStream:
@@ -33,11 +33,11 @@ class MeteredStream:
         "_answer",
         "_attempt",
         "_checkpoint_at",
-        "_error_event",
         "_failure",
         "_held",
         "_loop",
         "_meter",
+        "_provider",
         "_push",
         "over",
     )
@@ -47,17 +47,17 @@ class MeteredStream:
         answer: Readable,
         meter: StreamMeter,
         attempt: LiveAttempt,
-        error_event: ErrorEvent,
+        provider: Provider,
     ) -> None:
         self._answer = answer
         self._attempt = attempt
-        self._error_event = error_event
         self._failure: ProviderError | None = None
         self._held = b""
         self._push: Push | None = None
         self._loop = asyncio.get_running_loop()
         self._checkpoint_at = self._loop.time() + CHECKPOINT_S
         self._meter = meter
+        self._provider = provider
         self.over = False
 
     async def open(self, first: bytes, hold_s: float, *, ended: bool) -> Reading | None:
@@ -71,14 +71,14 @@ class MeteredStream:
         """
         held: list[bytes] = [self._take(first)] if first else []
         if ended:
-            held.append(self._meter.rest())
+            held.append(self._rest())
         try:
             if not ended and not self._speaks():
                 async with asyncio.timeout(hold_s):
                     while not ended and not self._speaks():
                         data = await self._answer.next_chunk()
                         ended = not data
-                        held.append(self._take(data) if data else self._meter.rest())
+                        held.append(self._take(data) if data else self._rest())
         except TimeoutError:
             pass  # held long enough: what there is goes out, and falling back is over
         except ProviderError as error:
@@ -88,6 +88,12 @@ class MeteredStream:
             self.stop()
             raise
         if ended and not self._speaks():
+            told = error_inside(b"".join(held))
+            if told is not None:
+                self._attempt.settle_whole(told)
+                self._finish()
+                self._answer.cancel()
+                return told
             cut = ProviderCut("the stream ended before it said anything", hint="try again")
             self._settle_broken(cut)
             raise cut
@@ -135,7 +141,7 @@ class MeteredStream:
         told = error or FarthingError("the client left before the end of the stream")
         code = error.code if error is not None else "client_left"
         self._attempt.settle_broken("cancelled", self._meter.reading(), code, told.message)
-        return self._error_event(code, str(told))
+        return self._meter.error_event(code, str(told))
 
     def _pushed(self, data: bytes) -> bool:
         """Take what has just arrived, outside of any task; False where the client is not ready for it."""
@@ -160,10 +166,15 @@ class MeteredStream:
 
     def _failed_unheard(self) -> bool:
         """Whether the provider sent an error before a word of its answer."""
-        return self._meter.failed and not self._attempt.produced.chars
+        return self._meter.failed and not self._meter.has_output
 
     def _speaks(self) -> bool:
-        return self._meter.has_output or self._meter.terminal
+        meter = self._meter
+        return meter.has_output or meter.has_finish or meter.terminal or meter.failed
+
+    def _rest(self) -> bytes:
+        rest = self._meter.rest()
+        return self._provider.redacted(rest) if self._meter.suspect else rest
 
     def _take(self, data: bytes) -> bytes:
         meter, attempt = self._meter, self._attempt
@@ -176,12 +187,12 @@ class MeteredStream:
                 self._settle_whole()
         elif self._loop.time() >= self._checkpoint_at:
             self._checkpoint_at = self._loop.time() + CHECKPOINT_S
-            attempt.checkpoint(meter.reading())
-        return attempt.redacted(out) if meter.failed else out
+            attempt.checkpoint(self._meter.reading())
+        return self._provider.redacted(out) if meter.suspect else out
 
     def _end(self) -> bytes:
         """The provider ended its answer in order: whole, failed as it said itself, or cut all the same."""
-        rest = self._meter.rest()
+        rest = self._rest()
         self._finish()
         if self._attempt.settled is None:
             if not self._meter.reading().finished and not self._meter.failed:
@@ -207,7 +218,7 @@ class MeteredStream:
         if self._attempt.settled is not None:
             return b""
         self._settle_broken(error)
-        return self._error_event(error.code, str(error))
+        return self._meter.error_event(error.code, str(error))
 
     def _settle_broken(self, error: ProviderError) -> None:
         self._answer.cancel()

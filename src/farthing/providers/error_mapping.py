@@ -17,13 +17,14 @@ from typing import Any
 import msgspec
 
 from farthing.types.providers import WireFormat
+from farthing.wire.error_words import alone, words_of
 from farthing.wire.lenient import UNREADABLE
 
+BOM = b"\xef\xbb\xbf"
+"""The mark that some servers put before their JSON, and no parser of JSON takes."""
 MAX_MESSAGE_CHARS = 2_000
 """Longer messages are cut in logs and in our own rendering; the longest recorded one has 1,100 characters."""
 _MAX_CODE_CHARS = 200
-_MAX_DEPTH = 5
-"""How deep in an error its message may stand; the deepest recorded one is two levels down."""
 MAX_WAIT_S = 86_400
 """No client is told to wait for longer than a day; the longest limit that is known is renewed at midnight."""
 _NEVER_AGAIN = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -46,15 +47,16 @@ class UpstreamError(msgspec.Struct, frozen=True):
 
 def read_error(wire: WireFormat, status: int, body: bytes) -> UpstreamError:
     """Read the body of an answer whose status is 400 or more. Never raises."""
+    body = body.removeprefix(BOM)
     try:
         error = msgspec.json.decode(body)
     except UNREADABLE:
         return UpstreamError(status, f"http_{status}", _plain(status, body), in_shape=False)
-    error = _alone(error)
+    listed, error = isinstance(error, list), alone(error)
     inner = error.get("error") if isinstance(error, dict) else None
-    message = _message(inner if inner is not None else error)
+    message = words_of(inner if inner is not None else error)
     code = _code(inner) or _code(error) or f"http_{status}"
-    in_shape = isinstance(inner, dict) and isinstance(inner.get("message"), str)
+    in_shape = isinstance(inner, dict) and isinstance(inner.get("message"), str) and (not listed or wire == "gemini")
     if wire == "anthropic_messages":
         in_shape = in_shape and error.get("type") == "error"
     elif wire == "ollama":
@@ -87,7 +89,7 @@ def _wait_s(told: Mapping[bytes, str], body: bytes, now_us: int) -> Decimal | No
     if _NUMBER.fullmatch(milliseconds := told.get(b"retry-after-ms", "")):
         return Decimal(milliseconds) / 1_000
     try:
-        decoded = _alone(msgspec.json.decode(body))
+        decoded = alone(msgspec.json.decode(body.removeprefix(BOM)))
     except UNREADABLE:
         decoded = None
     inner = decoded.get("error") if isinstance(decoded, dict) else None
@@ -136,25 +138,6 @@ def _duration_s(value: Any) -> Decimal | None:
         return None
     hours, minutes, seconds, milliseconds = (Decimal(part or 0) for part in found.groups())
     return hours * 3_600 + minutes * 60 + seconds + milliseconds / 1_000
-
-
-def _alone(error: Any) -> Any:
-    """Return the error that Gemini puts into an array of one where the answer would have been a stream."""
-    return error[0] if isinstance(error, list) and len(error) == 1 else error
-
-
-def _message(error: Any, depth: int = 0) -> str:
-    if isinstance(error, str):
-        return error
-    if depth > _MAX_DEPTH:
-        return ""
-    if isinstance(error, dict):
-        for name in ("message", "detail", "error", "msg", "errors"):
-            if error.get(name):
-                return _message(error[name], depth + 1)
-    if isinstance(error, list):
-        return "; ".join(_message(part, depth + 1) for part in error)
-    return "" if error is None else msgspec.json.encode(error).decode()
 
 
 def _code(error: Any) -> str | None:

@@ -4,6 +4,7 @@ A vendor with behaviour of its own is a file; whoever merely has another address
 `stream_usage` is `ask` where recordings show that the question is taken, `always` where the answer comes unasked.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -282,6 +283,7 @@ class OpenAICompatible:
             total_s=settings.timeouts.total_s,
         )
         self._missing = credential.missing
+        self._escaped_secret: re.Pattern[bytes] | None = None
         self._secret = b"" if credential.secret is None else credential.secret.reveal().encode()
         always = b"host: %b\r\naccept-encoding: identity\r\n" % address.netloc.encode()
         if credential.secret is not None:
@@ -322,8 +324,18 @@ class OpenAICompatible:
         return b""
 
     def redacted(self, body: bytes) -> bytes:
-        """See `Provider.redacted`."""
-        return body.replace(self._secret, b"***") if self._secret else body
+        """See `Provider.redacted`; also where it is written with JSON's escapes, or in JSON inside of JSON."""
+        if not self._secret:
+            return body
+        body = body.replace(self._secret, b"***")
+        if b"\\" in body:
+            if self._escaped_secret is None:
+                escapes = [
+                    rb"(?:\\{0,8}%b|\\{1,8}u(?i:00%02x))" % (re.escape(bytes((one,))), one) for one in self._secret
+                ]
+                self._escaped_secret = re.compile(b"".join(escapes))
+            body = self._escaped_secret.sub(b"***", body)
+        return body
 
 
 def create(settings: ProviderSettings, known: KnownProvider, credential: Credential) -> OpenAICompatible:

@@ -14,7 +14,8 @@ UsageFlag = Literal[
     "cache_exceeds_input",  # the cache classes add up to more than the input they are parts of
     "cache_classes_overlap",  # the same tokens are reported as read and as written
     "reasoning_exceeds_output",  # more reasoning than output
-    "negative_count",  # a count below zero was taken as zero
+    "negative_count",  # a count below zero was left out
+    "zero_beside_output",  # a count of 0 beside an answer that is not empty was not believed
     "malformed_count",  # a count that is no number was left out
     "total_disagrees",  # the reported total is not what its parts add up to
     "server_tools_unpriced",  # the provider's own tools ran whose fees we do not know; the cost leaves those out

@@ -21,15 +21,12 @@ MAX_COUNT = 1 << 30
 must fit into the store's 64 bits."""
 
 
-MAX_TEXT = 2_000
-"""Characters of a provider's words that are kept; the longest recorded error has 1,100."""
-
-
 class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an answer said about itself. `usage` is `None` where it gave none.
 
     `usage_final` is false where more was produced after the last count of it: the beginning of a stream says nothing of
     its end. `error_status` is the status that the error inside an answer gives itself, where it gives one.
+    `beyond_text` says that a picture or sound was made, from which no tokens can be estimated.
     """
 
     usage: Usage | None = None
@@ -39,21 +36,32 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reported_cost_nanousd: int | None = None
     finished: bool = False
     pending: bool = False
+    beyond_text: bool = False
     error_code: str | None = None
     error_message: str | None = None
     error_status: int | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether it says how much was read and written; that nothing was written is only believed of an empty one."""
+        return self.usage is not None and self.usage.known and bool(self.usage.output_tokens)
 
 
 class StreamMeter(Protocol):
     """Reads a stream while it flows by.
 
-    `has_output`: the first content, thinking or tool delta, or a finish, has passed. `terminal`: the format's own last
-    event has passed, so that usage will not change any more. `failed`: the provider sent an error inside the stream.
+    `has_output`: something that the model made has passed, be it text, a thought, a call or a picture. `has_finish`: it
+    was said that something has finished; where there was output, a meter need not look. `terminal`: the format's own
+    last event has passed; usage will not change any more, and of what follows nothing is handed on that says anything.
+    `failed`: the provider sent an error inside the stream. `suspect`: it did, or sent what cannot be read, which may be
+    an error.
     """
 
     has_output: bool
+    has_finish: bool
     terminal: bool
     failed: bool
+    suspect: bool
 
     def feed(self, data: bytes) -> bytes:
         """Take what arrived; return what the client gets: whole events, less what only we had asked for."""
@@ -65,6 +73,10 @@ class StreamMeter(Protocol):
 
     def reading(self) -> Reading:
         """Return what is known so far."""
+        ...
+
+    def error_event(self, code: str, message: str) -> bytes:
+        """Return what tells the client, here and now, that its stream ended badly."""
         ...
 
 
@@ -94,7 +106,7 @@ class Counts:
             return None
         if value < 0:
             self.flag("negative_count")
-            return 0
+            return None
         return value
 
     def part(self, source: Any, name: str) -> int:
@@ -119,6 +131,13 @@ def present(raw: msgspec.Raw) -> bytes | None:
     return None if data == b"null" else data
 
 
+def present_error(raw: msgspec.Raw) -> bytes | None:
+    """Return an error's bytes; `None` where it is absent, null, or empty, as some write where there was none."""
+    data = present(raw)
+    return None if data in _NO_ERROR else data
+
+
+_NO_ERROR = frozenset({b'""', b"false", b"0", b"{}", b"[]"})
 _exact = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -137,26 +156,9 @@ def cost_nanousd(value: Any) -> int | None:
     return nanousd_from_usd(Decimal(value))
 
 
-def error_text(error: Any) -> tuple[str, str]:
-    """Return code and message of a provider's error, whatever its shape."""
-    if isinstance(error, dict):
-        code = error.get("code") or error.get("type") or error.get("status") or "error"
-        message = error.get("message") or error.get("detail") or error.get("error") or error.get("errors") or ""
-        return str(code)[:MAX_TEXT], (message if isinstance(message, str) else str(message))[:MAX_TEXT]
-    return "error", str(error)[:MAX_TEXT]
-
-
-def error_status(error: Any) -> int | None:
-    """Return the HTTP status, 400 to 599, that an error names as its own; `None` where it names none."""
-    if not isinstance(error, dict):
-        return None
-    for name in ("status_code", "code", "status"):  # Groq's code is a word, and its status has a name of its own
-        value = error.get(name)
-        if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
-            value = int(value)
-        if isinstance(value, int) and 400 <= value <= 599:
-            return value
-    return None
+def what_remains(rest: int, sent: Any) -> int | None:
+    """Return the count that is left of a total; `None` where nothing is, and what was `sent` for it is no count."""
+    return max(0, rest) if rest > 0 or sent is None else None
 
 
 def check_parts(counts: Counts, input_tokens: int | None, read: int, written: int) -> None:

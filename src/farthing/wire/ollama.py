@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 
 from farthing.types.usage import Usage, UsageHabits
+from farthing.wire.error_words import error_inside, error_status, error_text
 from farthing.wire.lenient import UNREADABLE, decode
-from farthing.wire.meter import ABSENT, Counts, OnText, Reading, decode_exact, error_text, present
+from farthing.wire.meter import ABSENT, Counts, OnText, Reading, decode_exact, present, present_error
 from farthing.wire.ndjson import LineSplitter
 
 _USUAL = UsageHabits()
+_NO_VECTORS = 2  # the length of `[]`
 _ONLY_LOADED = frozenset({"load", "unload"})
 """Reasons to be done of a request that had nothing to be read: it moved a model into memory, or out of it."""
-_NO_ERROR = frozenset({b'""', b"false", b"0", b"{}", b"[]"})
-"""Errors that are none: Ollama's own client looks whether there is something in it."""
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -82,6 +82,9 @@ def read_usage(answer: Any) -> Usage | None:
             return None
     if output_tokens is None and _is_embedding(answer):
         output_tokens = 0
+        if input_tokens == 0 and answer.get("embeddings"):
+            counts.flag("zero_beside_output")
+            input_tokens = None
     return Usage(input_tokens=input_tokens, output_tokens=output_tokens, flags=tuple(counts.flags))
 
 
@@ -97,13 +100,15 @@ def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = _USUAL) -> R
     answer = _decode(body)
     if answer is None:
         meter = OllamaStreamMeter(on_text, habits)
-        meter.feed(body)
-        meter.rest()
+        lines = LineSplitter()
+        for line in (*lines.feed(body), lines.rest()):
+            meter.read(line)  # also what follows the last one, because all of it goes to the client
         return meter.reading()
     books = _Books()
     books.note(answer)
-    reading = books.reading(finished=answer.done or books.embedded)
-    if reading.usage is None or not reading.usage.known:
+    finished = (answer.done or books.embedded) and books.error is None
+    reading = books.reading(finished=finished)
+    if not reading.counted:
         _tell(answer, on_text)
     return reading
 
@@ -129,14 +134,12 @@ class _Books:
         if line.model:
             self.model = line.model
         if line.error is not ABSENT:
-            error = present(line.error)
-            if error is not None and error not in _NO_ERROR:
-                self.error = error
+            self.error = present_error(line.error) or self.error
         if line.done_reason:
             self._counts["done_reason"] = line.done_reason
         if present(line.embeddings) is not None or present(line.embedding) is not None:
             self.embedded = True
-            self._counts["embeddings"] = True
+            self._counts["embeddings"] = len(line.embeddings) > _NO_VECTORS or len(line.embedding) > _NO_VECTORS
         counted = False
         for name, raw in (("prompt_eval_count", line.prompt_eval_count), ("eval_count", line.eval_count)):
             count = present(raw)
@@ -148,7 +151,12 @@ class _Books:
         return counted
 
     def reading(self, *, finished: bool, usage_final: bool = True) -> Reading:
-        code, message = error_text(decode_exact(self.error)) if self.error is not None else (None, None)
+        if self.error is None:
+            return Reading(
+                usage=read_usage(self._counts), usage_final=usage_final, model_served=self.model, finished=finished
+            )
+        error = decode_exact(self.error)
+        code, message = error_text(error)
         return Reading(
             usage=read_usage(self._counts),
             usage_final=usage_final,
@@ -156,58 +164,92 @@ class _Books:
             finished=finished,
             error_code=code,
             error_message=message,
+            error_status=error_status(error),
         )
 
 
 class OllamaStreamMeter:
     """Reads the lines of a stream while they flow by; see `StreamMeter`."""
 
-    __slots__ = ("_books", "_on_text", "_said_since_usage", "_splitter", "failed", "has_output", "terminal")
+    __slots__ = (
+        "_books",
+        "_instead",
+        "_on_text",
+        "_said_since_usage",
+        "_splitter",
+        "failed",
+        "has_finish",
+        "has_output",
+        "suspect",
+        "terminal",
+    )
 
     def __init__(self, on_text: OnText, habits: UsageHabits = _USUAL, *, strip_usage: bool = False) -> None:  # noqa: ARG002 - nothing is ever asked for here that the client did not ask for
         self.has_output = False
+        self.has_finish = False
         self.terminal = False
         self.failed = False
+        self.suspect = False
         self._on_text = on_text
         self._books = _Books()
+        self._instead = b""
         self._said_since_usage = False
         self._splitter = LineSplitter()
 
     def feed(self, data: bytes) -> bytes:
         """See `StreamMeter.feed`."""
-        if not self._splitter.held_bytes and data.find(b"\n") == len(data) - 1:  # one whole line, as nearly always
-            self._read(data)
-            return data
-        lines = self._splitter.feed(data)
-        for line in lines:
-            self._read(line)
-        return b"".join(lines)
+        if not self._splitter.held_bytes and data.find(b"\n") == len(data) - 1 and not self.terminal:
+            return data if self.read(data) else self._in_its_place()  # one whole line, as nearly always
+        return b"".join([line if self._passes(line) else self._in_its_place() for line in self._splitter.feed(data)])
 
     def rest(self) -> bytes:
         """See `StreamMeter.rest`; a plain JSON answer in place of a stream is one line without a line feed."""
         rest = self._splitter.rest()
-        self._read(rest)
-        return rest
+        return rest if self._passes(rest) else self._in_its_place()
 
     def reading(self) -> Reading:
         """See `StreamMeter.reading`."""
         finished = self.terminal or self._books.embedded
         return self._books.reading(finished=finished, usage_final=not self._said_since_usage)
 
-    def _read(self, data: bytes) -> None:
+    def error_event(self, code: str, message: str) -> bytes:
+        """See `StreamMeter.error_event`."""
+        return error_event(code, message)
+
+    def _passes(self, line: bytes) -> bool:
+        """Read a line; after the last one nothing goes on to the client that says anything."""
+        return not line.strip() if self.terminal else self.read(line)
+
+    def _in_its_place(self) -> bytes:
+        """Return what the client gets instead of the line that it does not get."""
+        instead, self._instead = self._instead, b""
+        return instead
+
+    def read(self, data: bytes) -> bool:
+        """Take one line; whether the client gets it."""
         try:
             line = _lines.decode(data)
         except UNREADABLE:
             slowly = _decode(data)
             if slowly is None:
-                return
+                return self._read_oddity(data)
             line = slowly
-        if _tell(line, self._on_text):
+        said = _tell(line, self._on_text)
+        if said:
             self.has_output = self._said_since_usage = True
-        if line.done or line.error is not ABSENT or len(line.eval_count) or len(line.prompt_eval_count):
+        absent = ABSENT
+        if (
+            line.done
+            or line.eval_count is not absent
+            or line.error is not absent
+            or line.prompt_eval_count is not absent
+        ):
             self._close(line)
         elif line.model:
             self._books.model = line.model
+        elif not said and line.message is None:
+            return self._read_oddity(data)
+        return True
 
     def _close(self, line: _Line) -> None:
         """Take a line that says more than a piece of text."""
@@ -215,9 +257,20 @@ class OllamaStreamMeter:
         if books.note(line):
             self._said_since_usage = False
         if books.error is not None:
-            self.failed = self.has_output = True
+            self.failed = self.suspect = True
         if line.done:
-            self.terminal = self.has_output = True
+            self.terminal = self.has_finish = True
+
+    def _read_oddity(self, data: bytes) -> bool:
+        """Take what is no line of an answer; whether the client gets it: of an error it gets the format's own."""
+        told = error_inside(data)
+        if told is None:
+            self.suspect = self.suspect or bool(data.strip())
+            return True
+        self._books.error = data
+        self.failed = self.suspect = True
+        self._instead = error_event("", told.error_message or "the provider sent an error without words")
+        return False
 
 
 def _tell(line: _Line, on_text: OnText) -> bool:
@@ -231,7 +284,7 @@ def _tell(line: _Line, on_text: OnText) -> bool:
         if message.thinking:
             said = True
             on_text(message.thinking)
-        if len(message.tool_calls) > _NO_CALLS:
+        if message.tool_calls is not ABSENT and len(message.tool_calls) > _NO_CALLS:
             said = True
             on_text(_plain(message.tool_calls))
     if line.response:
@@ -240,7 +293,7 @@ def _tell(line: _Line, on_text: OnText) -> bool:
     if line.thinking:
         said = True
         on_text(line.thinking)
-    if len(line.tool_calls) > _NO_CALLS:
+    if line.tool_calls is not ABSENT and len(line.tool_calls) > _NO_CALLS:
         said = True
         on_text(_plain(line.tool_calls))
     return said

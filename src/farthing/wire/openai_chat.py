@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 
 from farthing.types.usage import UsageHabits
+from farthing.wire import openai_choices
+from farthing.wire.error_words import error_inside
 from farthing.wire.lenient import UNREADABLE, decode
-from farthing.wire.meter import ABSENT, OnText, Reading, decode_exact, present
+from farthing.wire.meter import ABSENT, OnText, Reading, decode_exact, present, present_error
 from farthing.wire.openai_choices import Books, ChoicesMeter
 from farthing.wire.openai_usage import USUAL, plain_usage
-from farthing.wire.sse import event_data
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -33,6 +34,8 @@ class _Message(msgspec.Struct, gc=False):
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
     function_call: _Function | None = None
+    audio: msgspec.Raw = ABSENT
+    images: msgspec.Raw = ABSENT  # OpenRouter's
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -88,13 +91,15 @@ def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = USUAL) -> Re
     except UNREADABLE:
         return _read_closely(body, on_text, habits)
     usage = plain_usage(facts.usage, habits)
-    if usage is None or present(facts.error) is not None or len(facts.choices) < _LEAST_CHOICES:
+    if usage is None or not usage.output_tokens or len(facts.choices) < _LEAST_CHOICES:
+        return _read_closely(body, on_text, habits)
+    if len(facts.error) not in _NOTHING:
         return _read_closely(body, on_text, habits)
     return Reading(usage=usage, model_served=facts.model, service_tier=facts.service_tier, finished=True)
 
 
 _LEAST_CHOICES = 3  # `[]` has none
-_NO_USAGE = (0, 4)  # the lengths of an absent usage, and of `null`
+_NOTHING = (0, 4)  # the lengths of what is absent, and of `null`
 
 
 def _read_closely(body: bytes, on_text: OnText, habits: UsageHabits) -> Reading:
@@ -103,27 +108,14 @@ def _read_closely(body: bytes, on_text: OnText, habits: UsageHabits) -> Reading:
     if answer is None:
         return Reading(finished=False)
     _note(books, answer)
-    if not answer.choices and books.usage is None and books.error is None:
-        books.error = _error_without_its_name(body)
-    reading = books.reading(finished=bool(answer.choices))
-    if reading.usage is None:
-        for choice in answer.choices or ():
+    choices = answer.choices or ()
+    beyond_text = any(choice.message is not None and _is_beyond_text(choice.message) for choice in choices)
+    reading = books.reading(finished=bool(choices) and books.error is None, beyond_text=beyond_text)
+    if not reading.counted:
+        for choice in choices:
             if choice.message is not None:
                 _tell(choice.message, on_text)
     return reading
-
-
-def _error_without_its_name(body: bytes) -> bytes | None:
-    """Return a body that is no completion and speaks as errors do (`detail`, `message`, Cloudflare's `errors`)."""
-    loose = decode_exact(body)
-    said = isinstance(loose, dict) and any(loose.get(name) for name in ("detail", "errors", "message"))
-    return body if said else None
-
-
-def error_event(code: str, message: str) -> bytes:
-    """Return the event that tells a client that its stream ended badly."""
-    error = {"error": {"message": message, "type": "provider_error", "param": None, "code": code}}
-    return b"data: %b\n\n" % msgspec.json.encode(error)
 
 
 def _note(books: Books, answer: _Answer) -> bool:
@@ -135,7 +127,7 @@ def _note(books: Books, answer: _Answer) -> bool:
     if answer.usage is ABSENT and answer.x_groq is ABSENT and answer.error is ABSENT:
         return False
     counted = books.note_usage(answer.usage)
-    groq, error = present(answer.x_groq), present(answer.error)
+    groq, error = present(answer.x_groq), present_error(answer.error)
     if groq is not None and books.usage is None:
         nested = decode_exact(groq)
         if isinstance(nested, dict) and nested.get("usage"):
@@ -157,6 +149,7 @@ class ChatStreamMeter(ChoicesMeter):
             data.startswith(b"data: {")
             and data.find(b"\n") == len(data) - 2
             and not self._splitter.held
+            and not self.terminal
             and self._read_plainly(data)
         ):
             return data
@@ -169,7 +162,9 @@ class ChatStreamMeter(ChoicesMeter):
         except UNREADABLE:
             return False
         choices = chunk.choices
-        if not choices or len(choices) != 1 or len(chunk.usage) not in _NO_USAGE or chunk.x_groq is not ABSENT:
+        if not choices or len(choices) != 1 or chunk.x_groq is not ABSENT:
+            return False
+        if chunk.usage is not ABSENT and len(chunk.usage) not in _NOTHING:
             return False
         choice = choices[0]
         delta = choice.delta
@@ -182,6 +177,8 @@ class ChatStreamMeter(ChoicesMeter):
             return False
         if not text or not isinstance(text, str) or delta.tool_calls or delta.function_call or delta.refusal:
             return False
+        if delta.audio is not ABSENT or delta.images is not ABSENT:
+            return False
         self._on_text(text)
         books = self._books
         if chunk.model:
@@ -192,40 +189,49 @@ class ChatStreamMeter(ChoicesMeter):
         self._begun.add(choice.index)
         return True
 
-    def read(self, event: bytes) -> bool:
-        """See `ChoicesMeter.read`."""
-        data = event_data(event)
-        if not data:
-            return True
-        if data == b"[DONE]":
-            self.terminal = True
-            return True
+    def read_data(self, data: bytes) -> bool | None:
+        """See `ChoicesMeter.read_data`."""
         chunk = _decode(data)
         if chunk is None:
-            return True
+            return None
         books = self._books
         counted = _note(books, chunk)
+        if chunk.choices is None and not counted and books.error is None and error_inside(data) is not None:
+            books.error = self._fail_oddly(data)
+            return False
         if books.error is not None:
-            self.failed = self.has_output = True
+            self._fail()
         if counted:
             self._said_since_usage = False
         if not chunk.choices:
+            self._accounted = self._accounted or counted
             ours = self._strip_usage and counted and chunk.choices is not None
-            return not ours or present(chunk.error) is not None
+            return not ours or present_error(chunk.error) is not None
         for choice in chunk.choices:
             if choice.usage is not ABSENT and present(chunk.usage) is None:
                 counted = books.note_usage(choice.usage) or counted
                 self._said_since_usage = self._said_since_usage and not counted
             message = choice.delta or choice.message
-            if message is not None and _tell(message, self._on_text):
+            if message is not None and self._tell(message):
                 self.has_output = True
                 self._begun.add(choice.index)
                 self._said_since_usage = not counted
             if choice.finish_reason:  # some servers send "" with every chunk
-                self.has_output = True
-                self._finished.add(choice.index)
-                self.failed = self.failed or choice.finish_reason == "error"
+                self._finish(choice.index, choice.finish_reason)
         return True
+
+    def _tell(self, message: _Message) -> bool:
+        said = _tell(message, self._on_text)
+        if _is_beyond_text(message):
+            self._beyond_text = said = True
+        return said
+
+
+def _is_beyond_text(message: _Message) -> bool:
+    """Whether there is sound or a picture in it; an `audio` that only says when it expires has none."""
+    if message.images is not ABSENT and len(message.images) > len(b"null"):
+        return True
+    return message.audio is not ABSENT and b'"data"' in bytes(message.audio)
 
 
 def _tell(message: _Message, on_text: OnText) -> bool:
@@ -244,7 +250,17 @@ def _tell(message: _Message, on_text: OnText) -> bool:
         if function is not None:
             said = True
             on_text((function.name or "") + (function.arguments or ""))
+    transcript = _transcript(message.audio) if message.audio is not ABSENT else ""
+    if transcript:
+        said = True
+        on_text(transcript)
     return said
+
+
+def _transcript(audio: msgspec.Raw) -> str:
+    told = decode_exact(bytes(audio))
+    transcript = told.get("transcript") if isinstance(told, dict) else None
+    return transcript if isinstance(transcript, str) else ""
 
 
 def _decode(data: bytes) -> _Answer | None:
@@ -284,3 +300,4 @@ def _raw(value: Any) -> msgspec.Raw:
 
 
 stream_meter = ChatStreamMeter
+error_event = openai_choices.error_event

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from farthing.types.usage import UsageHabits
-from farthing.wire import openai_chat
-from farthing.wire.lenient import decode
-from farthing.wire.meter import ABSENT, OnText, Reading, present
+from farthing.wire import openai_choices
+from farthing.wire.error_words import error_inside
+from farthing.wire.lenient import UNREADABLE, decode
+from farthing.wire.meter import ABSENT, OnText, Reading, present_error
 from farthing.wire.openai_choices import Books, ChoicesMeter
-from farthing.wire.openai_usage import USUAL
-from farthing.wire.sse import event_data
+from farthing.wire.openai_usage import USUAL, plain_usage
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -34,6 +34,23 @@ class _Answer(msgspec.Struct, gc=False):
     error: msgspec.Raw = ABSENT
 
 
+class _PlainChoice(msgspec.Struct, gc=False):
+    text: str
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class _PlainChunk(msgspec.Struct, gc=False):
+    """A piece of text as it should be."""
+
+    choices: list[_PlainChoice]
+    model: str | None = None
+    service_tier: str | None = None
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+_plain_chunks = msgspec.json.Decoder(_PlainChunk)
 _answers = msgspec.json.Decoder(_Answer)
 _choices = msgspec.json.Decoder(list[_Choice])
 
@@ -43,15 +60,29 @@ def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = USUAL) -> Re
     answer = _decode(body)
     if answer is None:
         return Reading(finished=False)
+    if len(answer.choices) > _LEAST_CHOICES and len(answer.error) in _NOTHING:
+        usage = plain_usage(answer.usage, habits)
+        if usage is not None and usage.output_tokens:
+            model, tier = answer.model, answer.service_tier
+            return Reading(
+                usage=usage,
+                model_served=model if isinstance(model, str) else None,
+                service_tier=tier if isinstance(tier, str) else None,
+                finished=True,
+            )
     books = Books(habits)
     _note(books, answer)
     choices = _choices_of(answer)
-    reading = books.reading(finished=bool(choices))
-    if reading.usage is None:
+    reading = books.reading(finished=bool(choices) and books.error is None)
+    if not reading.counted:
         for choice in choices or ():
             if choice.text and isinstance(choice.text, str):
                 on_text(choice.text)
     return reading
+
+
+_LEAST_CHOICES = 3  # `[]` has none
+_NOTHING = (0, 4)  # the lengths of what is absent, and of `null`
 
 
 def _note(books: Books, answer: _Answer) -> bool:
@@ -60,7 +91,7 @@ def _note(books: Books, answer: _Answer) -> bool:
         books.model = answer.model
     if answer.service_tier and isinstance(answer.service_tier, str):
         books.service_tier = answer.service_tier
-    error = present(answer.error)
+    error = present_error(answer.error)
     if error is not None:
         books.error = error
     return books.note_usage(answer.usage)
@@ -72,24 +103,51 @@ class CompletionsStreamMeter(ChoicesMeter):
     __slots__ = ()
 
     def read(self, event: bytes) -> bool:
-        """See `ChoicesMeter.read`."""
-        data = event_data(event)
-        if not data:
+        """See `EventMeter.read`; an event that is a piece of text and nothing else, as nearly all are, is read fast."""
+        if event[:7] == b"data: {" and self._read_plainly(event):
             return True
-        if data == b"[DONE]":
-            self.terminal = True
-            return True
+        return super().read(event)
+
+    def _read_plainly(self, event: bytes) -> bool:
+        """Take such an event; False, and nothing taken, where it is another."""
+        try:
+            chunk = _plain_chunks.decode(event[6:])
+        except UNREADABLE:
+            return False
+        if len(chunk.choices) != 1 or chunk.error is not ABSENT:
+            return False
+        if chunk.usage is not ABSENT and len(chunk.usage) not in _NOTHING:
+            return False
+        choice = chunk.choices[0]
+        if not choice.text or choice.finish_reason:
+            return False
+        books = self._books
+        if chunk.model:
+            books.model = chunk.model
+        if chunk.service_tier:
+            books.service_tier = chunk.service_tier
+        self.has_output = self._said_since_usage = True
+        self._begun.add(choice.index)
+        self._on_text(choice.text)
+        return True
+
+    def read_data(self, data: bytes) -> bool | None:
+        """See `ChoicesMeter.read_data`."""
         chunk = _decode(data)
         if chunk is None:
-            return True
+            return None
         counted = _note(self._books, chunk)
-        failed = present(chunk.error) is not None
+        if chunk.choices is ABSENT and not counted and self._books.error is None and error_inside(data) is not None:
+            self._books.error = self._fail_oddly(data)
+            return False
+        failed = self._books.error is not None
         if failed:
-            self.failed = self.has_output = True
+            self._fail()
         if counted:
             self._said_since_usage = False
         choices = _choices_of(chunk)
         if not choices:
+            self._accounted = self._accounted or counted
             return failed or not (self._strip_usage and counted and choices is not None)
         for choice in choices:
             index = choice.index if isinstance(choice.index, int) else 0
@@ -99,9 +157,7 @@ class CompletionsStreamMeter(ChoicesMeter):
                 self._said_since_usage = not counted
                 self._on_text(choice.text)
             if choice.finish_reason:
-                self.has_output = True
-                self._finished.add(index)
-                self.failed = self.failed or choice.finish_reason == "error"
+                self._finish(index, choice.finish_reason)
         return True
 
 
@@ -121,4 +177,4 @@ def _choices_of(answer: _Answer) -> list[_Choice] | None:
 
 
 stream_meter = CompletionsStreamMeter
-error_event = openai_chat.error_event
+error_event = openai_choices.error_event

@@ -13,7 +13,7 @@ import msgspec
 from farthing.types.money import round_half_even
 from farthing.types.usage import Usage, UsageHabits
 from farthing.wire.lenient import UNREADABLE
-from farthing.wire.meter import ABSENT, MAX_COUNT, Counts, check_parts, cost_nanousd
+from farthing.wire.meter import ABSENT, MAX_COUNT, Counts, check_parts, cost_nanousd, what_remains
 
 USUAL = UsageHabits()
 """What the format means: everything is inside its total."""
@@ -197,7 +197,7 @@ def _totals(usage: dict[str, Any], counts: Counts) -> tuple[int | None, int | No
     output_tokens = counts.total(usage, "completion_tokens")
     total = counts.total(usage, "total_tokens")
     if total is not None and input_tokens is not None and output_tokens is None:
-        output_tokens = max(0, total - input_tokens)
+        output_tokens = what_remains(total - input_tokens, usage.get("completion_tokens"))
     return input_tokens, output_tokens, total
 
 

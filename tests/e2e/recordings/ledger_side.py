@@ -43,10 +43,12 @@ def check_ledger(gateway: Gateway, played: list[Played]) -> Findings:
     findings = Findings()
     for one in played:
         attempt = attempts.get(one.call_id)
-        if attempt is not None:
-            _check_line(one, attempt, findings)
-        elif one.exchange.recorded:  # an empty answer becomes an error of ours, which names no call
+        if attempt is None:
             findings.problems.append(f"{one.exchange.slug}: not in the ledger")
+        elif one.exchange.recorded:
+            _check_line(one, attempt, findings)
+        elif attempt.outcome != "provider_cut":
+            findings.problems.append(f"{one.exchange.slug}: an empty stream ended as {attempt.outcome}")
     return findings
 
 

@@ -18,8 +18,10 @@ def expected_usage(exchange: Exchange) -> Table | None:
     """Return what an answer reported, in our names."""
     asked, usage = exchange.asked, exchange.usage
     assert asked is not None
-    if not usage:
+    if not usage or not (set(usage) - {"total_tokens"} or usage["total_tokens"]):
         return None
+    if {usage.get(name) for name in ("input_tokens", "output_tokens", "total_tokens")} == {0}:
+        return None  # 0 of everything, beside two calls of tools: an answer that nobody counted
     match asked.wire:
         case "anthropic_messages":
             return _anthropic(usage, [row.get("usage", row) for row in exchange.usage_events])

@@ -234,7 +234,7 @@ def test_an_unspecified_finish_is_none(reason: Any) -> None:
 def test_a_blocked_prompt_is_a_finished_answer() -> None:
     body = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": PROMPT}
     meter, _ = metered(sse_of(body))
-    assert meter.has_output
+    assert meter.has_finish
     for reading in (meter.reading(), whole(body)):
         assert reading.finished
         assert reading.error_code is None
@@ -331,7 +331,6 @@ def test_an_error_in_a_stream_fails_it() -> None:
         {"candidates": [{"groundingMetadata": 7, "index": 1.5}]},
         {"modelVersion": 5, "promptFeedback": "no"},
         {"usageMetadata": [1]},
-        {"error": [1]},
     ],
 )
 def test_a_field_of_an_odd_type_does_not_hide_the_rest(odd: dict[str, Any]) -> None:
@@ -339,6 +338,15 @@ def test_a_field_of_an_odd_type_does_not_hide_the_rest(odd: dict[str, Any]) -> N
     usage = meter.reading().usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (75, 414)
+
+
+def test_after_an_error_nothing_more_is_handed_on() -> None:
+    error, more = {"usageMetadata": USAGE, "error": [1]}, chunk({"text": "more"}, finish="STOP")
+    texts: list[str] = []
+    meter = GenerateStreamMeter(texts.append)
+    assert meter.feed(sse_of(error, more)) + meter.feed(b": kept\r\n\r\n") == sse_of(error) + b": kept\r\n\r\n"
+    assert (meter.failed, texts) == (True, [])
+    assert meter.reading().usage == usage_of(**USAGE)
 
 
 def test_half_a_surrogate_pair_does_not_hide_usage() -> None:

@@ -57,7 +57,7 @@ def test_nothing_but_text_or_a_finish_is_output() -> None:
     meter, _, _ = metered(b": ping\n\n" + said("") + event(choices=[], prompt_filter_results=[]))
     assert not meter.has_output
     assert metered(said("a"))[0].has_output
-    assert metered(said("", finish="stop"))[0].has_output
+    assert metered(said("", finish="stop"))[0].has_finish
 
 
 def test_every_choice_that_began_must_finish() -> None:
