@@ -15,7 +15,7 @@ DEV_STAMP  := $(shell (cat requirements/core.txt requirements/dev.txt requiremen
 
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo check test cover bench lock clean python-ok
+.PHONY: help setup serve demo check test cover soak bench lock clean python-ok
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -72,6 +72,9 @@ cover: dev  ## Every test, with a report on branch coverage
 	@$(BIN)/python -m coverage run -m pytest $(ARGS)
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report
+
+soak: dev  ## Make 200,000 calls with faults on both sides; nothing may grow (ARGS="--calls 5000000")
+	@$(BIN)/python benchmarks/soak.py $(ARGS)
 
 bench: dev  ## Measure; the table is printed (ARGS="--record" keeps it)
 	@$(BIN)/python benchmarks/run.py $(ARGS)

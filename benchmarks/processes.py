@@ -95,8 +95,8 @@ def wait_until_answers(port: int, path: str, pause_s: float = 0.005) -> None:
 
 
 @contextmanager
-def upstream() -> Iterator[int]:
-    """Run the C upstream; yields its port."""
+def upstream(more: Path | None = None) -> Iterator[int]:
+    """Run the C upstream, which answers what is in the folder `more` as well; yields its port."""
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder) / "upstream"
         compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
@@ -104,6 +104,8 @@ def upstream() -> Iterator[int]:
             raise SystemExit("bench: no C compiler for the upstream. On Debian: apt install gcc libc6-dev")
         subprocess.run([compiler, "-O2", "-o", str(binary), str(HERE / "upstream.c")], check=True)
         write_answers(Path(folder))
+        for answer in more.iterdir() if more is not None else ():
+            shutil.copy(answer, folder)
         with running([str(binary), "0", folder], OTHER_CORE) as process:
             assert process.stdout is not None
             yield int(process.stdout.readline())
@@ -112,11 +114,12 @@ def upstream() -> Iterator[int]:
 class GatewayProcess:
     """A running gateway and a key for it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, key: str, start_s: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, key: str, start_s: float, home: Path) -> None:
         self.process = process
         self.port = port
         self.key = key
         self.start_s = start_s
+        self.home = home
 
 
 @contextmanager
@@ -148,7 +151,7 @@ def gateway(upstream_port: int) -> Iterator[GatewayProcess]:
         with running([*farthing, "serve", "--port", str(port)], GATEWAY_CORE, environment) as process:
             wait_until_answers(port, "/ready")
             start_s = time.monotonic() - began
-            yield GatewayProcess(process, port, key, start_s)
+            yield GatewayProcess(process, port, key, start_s, home)
 
 
 @contextmanager

@@ -10,6 +10,9 @@
  *
  * An x-bench-answer header names another answer than these: FOLDER/NAME.body, or FOLDER/NAME.events, whose first line is
  * the content type and whose events stand between lines of "%%".
+ *
+ * An x-bench-faults header makes every tenth answer a broken one: a reset before or within it, a 500, no HTTP, silence
+ * and then a reset, each as often as the others.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -39,7 +42,7 @@ struct connection {
     char head[HEAD];
     int used;          /* bytes of the head so far */
     long body_left;    /* bytes of the body to come; -1 while in the head */
-    int streamed, delayed, next_event;
+    int streamed, delayed, faulty, next_event;
     struct answer *answer;
 };
 
@@ -215,7 +218,50 @@ static int left_ms(struct ring *ring, int timeout) {
     return timeout < 0 || ms < timeout ? ms : timeout;
 }
 
+static void reset(int fd) {
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    shutdown(fd, SHUT_RDWR); /* reading then tells the loop, which forgets it */
+}
+
+/* Break this answer if it is its turn; the numbers are the same in every run. */
+static int broken(int fd, struct connection *c) {
+    static uint64_t state = 88172645463325252u;
+    static const char *failed = "HTTP/1.1 500 Oops\r\ncontent-type: application/json\r\ncontent-length: 34\r\n\r\n"
+                                "{\"error\":{\"message\":\"overloaded\"}}";
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    if (!c->faulty || state % 10)
+        return 0;
+    struct answer *a = c->answer;
+    switch (state / 10 % 5) {
+    case 0:
+        break;
+    case 1:
+        if (c->streamed && a->event_count) {
+            (void)!write(fd, a->head, a->head_length);
+            (void)!write(fd, a->events[0], a->event_length[0]);
+        } else {
+            (void)!write(fd, a->whole, a->whole_length / 2);
+        }
+        break;
+    case 2:
+        (void)!write(fd, failed, strlen(failed));
+        c->used = 0;
+        c->body_left = -1;
+        return 1;
+    case 3:
+        (void)!write(fd, "SSH-2.0-OpenSSH_9.2\r\n", 21);
+        break;
+    default:
+        (void)!write(fd, a->whole, 20);
+    }
+    reset(fd);
+    return 1;
+}
+
 static void request_complete(int fd, struct connection *c) {
+    if (broken(fd, c))
+        return;
     if (!c->delayed) {
         answer(fd, c);
         return;
@@ -250,6 +296,7 @@ static void take(int fd, struct connection *c, char *data, long size) {
         char *length = strcasestr(c->head, "\r\ncontent-length:");
         long body = length && length < end ? atol(length + 17) : 0;
         c->delayed = memmem(c->head, end - c->head, "/d50/", 5) != NULL;
+        c->faulty = strcasestr(c->head, "\r\nx-bench-faults:") != NULL;
         c->streamed = strcasestr(c->head, "\r\nx-bench-stream:") != NULL;
         char *name = strcasestr(c->head, "\r\nx-bench-answer: ");
         c->answer = name && name < end ? answer_named(name + 18, strcspn(name + 18, "\r"), 0) : NULL;
