@@ -35,6 +35,8 @@ SECONDS = max(1.0, 4.0 * SCALE)
 ROUNDS = 5
 FORMAT_ROUNDS = 3
 GUARD_ROOM = 1.15
+GUARD_TRIES = 3
+"""A neighbour's minute on a shared machine can pass for a slower gateway once, and hardly three times in a row."""
 EVENTS = 53
 SCANS = 3_000
 
@@ -253,15 +255,21 @@ def main() -> int:
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--guard", action="store_true")
     options = parser.parse_args()
-    with upstream() as port:
-        figures = measure(port)
     where = machine()
-    print(render(figures, where))
+    tries = GUARD_TRIES if options.guard else 1
+    while True:
+        tries -= 1
+        with upstream() as port:
+            figures = measure(port)
+        print(render(figures, where))
+        status = guard(figures) if options.guard else 0
+        if not status or not tries:
+            break
     if options.record:
         with HISTORY.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"machine": where, "figures": {k: round(v, 4) for k, v in figures.items()}}) + "\n")
         write_readme(figures, where)
-    return guard(figures) if options.guard else 0
+    return status
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A provider that repeats our credential tells it to nobody, wherever it puts it."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from itertools import product
@@ -76,6 +77,17 @@ def test_headers(providers: OddProviders) -> None:
 def test_what_we_say_of_a_header(providers: OddProviders) -> None:
     given = providers.ask("chat", whole(b"{}", content_encoding=OURS))
     assert given.status == 502
+    check(given.body)
+
+
+def test_what_we_say_of_an_answer_that_is_no_http(providers: OddProviders) -> None:
+    def script(connection: socket.socket, _request: bytes) -> None:
+        connection.sendall(f"HTTP/1.1 200 OK\r\ntransfer-encoding: {OURS}\r\n\r\n".encode())
+        connection.close()
+
+    given = providers.ask("chat", script)
+    assert given.status == 502
+    assert b"***" in given.body
     check(given.body)
 
 
