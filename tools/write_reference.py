@@ -17,7 +17,16 @@ import msgspec
 
 from farthing.cli import root
 from farthing.config import schema
-from farthing.config.schema import OpenRouterAttribution, ProviderSettings, ServerSettings, Settings, Timeouts
+from farthing.config.changes import AT_START_ONLY
+from farthing.config.save import KEEP_BACKUPS
+from farthing.config.schema import (
+    LogSettings,
+    OpenRouterAttribution,
+    ProviderSettings,
+    ServerSettings,
+    Settings,
+    Timeouts,
+)
 from farthing.errors import ConfigError
 from farthing.providers.registry import known_providers
 
@@ -33,10 +42,29 @@ def settings_page() -> str:
         _MADE,
         "Written with comments at the first start into the home; `farthing config check` reads it and says what is",
         "wrong, line by line. Durations are seconds, money is USD.\n",
+        "## Changing it\n",
+        "Edit the file, or let a command do it: `farthing config set server.max_body_mb 64`, `farthing config unset",
+        "PATH`, `farthing providers add NAME`. A command reads the result as `serve` would before it saves it, leaves",
+        f"every other byte as it was, and keeps the last {KEEP_BACKUPS} texts beside the file (`settings.yaml.bak`,",
+        "`.bak.2` and on). `farthing config show --origin` says what holds and where each value comes from.\n",
+        "A running gateway looks at the file twice a second, and reads it at once on SIGHUP. What it says holds from",
+        "the next call on; a call in flight ends with the provider, the price and the credential it began with. A",
+        "file that is wrong changes nothing: the log, `farthing doctor` and `farthing config check` say why. The same",
+        "goes for a file that is gone. Providers whose address stays keep their connections.\n",
+        "- Credentials in files are read again with the settings, so after changing one send SIGHUP. A variable of the",
+        "  environment cannot be changed under a running process; that needs a restart.",
+        f"- {_listed([f'`server.{name}`' for name in AT_START_ONLY])} hold from the start to the end of a process.",
+        "- SIGHUP because its terminal was closed ends a gateway that was started there without `nohup`, in order.\n",
+        "`version` is the version of the file's schema. A newer Farthing reads an older file, and at its start writes",
+        "it anew once, comments kept; the old one stays as `settings.yaml.version-N.bak`. An older Farthing refuses a",
+        "newer file and names that one. Editors that speak the YAML language server's protocol find the JSON Schema",
+        "through the file's first line; `farthing config schema` prints it.\n",
         "## The file\n",
         _table(Settings, {"providers": "see below", "models": "alias: `provider:model`", "prices": "see below"}),
         "\n## server\n",
         _table(ServerSettings, {}),
+        "\n## log\n",
+        _table(LogSettings, {}),
         "\n## providers\n",
         "Each has a name of your choice; a known provider under its own name needs only a credential. While none is",
         "named, every known one whose key is in the environment is used.\n",
@@ -62,6 +90,10 @@ def settings_page() -> str:
         "```",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def commands_page() -> str:

@@ -1,12 +1,14 @@
 """Puts the house together: builds every part from the settings, opens and closes them.
 
-The only file that names concrete backends. Time, randomness and connections are handed in, so that a simulator can
-build the same house with its own.
+The only file that names concrete backends. Time, randomness, connections, threads, store and journal files are handed
+in where somebody has his own, so that a simulator can build the same house.
 """
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
 
 from farthing.auth.key_ring import KeyRing
 from farthing.auth.keys import load_pepper
@@ -17,21 +19,28 @@ from farthing.catalog.pricing import price_nanousd
 from farthing.clock import Clock, SystemClock
 from farthing.config.credentials import read_credential
 from farthing.config.paths import Home
-from farthing.config.schema import CredentialSource, Settings
+from farthing.config.schema import CredentialSource, ProviderSettings, Settings
 from farthing.errors import CredentialMissing
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.gateway import Gateway
+from farthing.gateway.lineup import Lineup
 from farthing.gateway.live_models import LiveModels
 from farthing.ledger import Ledger
+from farthing.ledger.journal import Files
 from farthing.ledger.recovery import PriceAtCrash
 from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits, Proxies
 from farthing.providers.protocol import Credential, Provider
 from farthing.providers.registry import create_provider, known_providers
 from farthing.storage.offload import ThreadOffload
+from farthing.storage.protocols import Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.types.calls import Opening
 from farthing.types.identity import IdSource, RandomBytes
+from farthing.types.offload import Offload
 from farthing.types.usage import Usage
+
+_LOOK_S = 0.5
+"""How often a pool that a reload took away is asked whether its last call has ended; it takes no new ones."""
 
 
 class Farthing:
@@ -46,6 +55,9 @@ class Farthing:
         clock: Clock | None = None,
         random_bytes: RandomBytes = os.urandom,
         connect: Connect | None = None,
+        offload: Offload | None = None,
+        store: Store | None = None,
+        journal_files: Files | None = None,
     ) -> None:
         self.settings = settings
         self.home = home
@@ -53,57 +65,90 @@ class Farthing:
         self.random_bytes = random_bytes
         self.ids = IdSource(self.clock, random_bytes)
         self.pepper = load_pepper(home.pepper, random_bytes)
-        self.offload = ThreadOffload()
-        self.store = SqliteStore(home.database, self.offload)
+        self.offload: Offload = offload or ThreadOffload()
+        self.store: Store = store or SqliteStore(home.database, self.offload)
         self._price_follower = PriceFollower(home.prices, self.offload)
         self.prices = price_book(settings.prices, home.prices)
         self.keys = KeyRing(self.store, self.pepper, ids=self.ids, clock=self.clock, random_bytes=random_bytes)
         self.ledger = Ledger(
-            self.store, home.journal, self.clock, self.offload, price_at_crash=price_at_crash(settings, self.prices)
+            self.store,
+            home.journal,
+            self.clock,
+            self.offload,
+            price_at_crash=price_at_crash(settings, self.prices),
+            files=journal_files,
         )
-        connect = connect or Dialer(Proxies(environment))
-        self.providers: dict[str, Provider] = {
-            name: create_provider(provider, _credential(provider.credential, environment))
-            for name, provider in settings.providers.items()
-        }
-        # A pool of its own for each: one provider's jam must not take another's connections.
-        self.pools = {
-            name: Pool(connect=connect, limits=PoolLimits(max_connections=provider.max_connections))
-            for name, provider in settings.providers.items()
-        }
-        self.catalog = _catalog(settings, self.prices)
-        self._live_models = LiveModels(self.catalog, self.providers, self.pools)
+        self._environment = environment
+        self._connect = connect or Dialer(Proxies(environment))
         self._following: list[asyncio.Task[None]] = []
-        self.gateway = Gateway(
-            catalog=self.catalog,
-            providers=self.providers,
-            pools=self.pools,
-            attempts=Attempts(self.ledger, self.prices, self.ids, self.clock),
-            live_models=self._live_models,
-            ids=self.ids,
-            refuse_unpriced=settings.unpriced == "refuse",
-            max_body_bytes=settings.server.max_body_mb << 20,
-        )
+        self._following_prices: asyncio.Task[None] | None = None
+        self._draining: dict[asyncio.Task[None], Pool] = {}
+        self.gateway = Gateway(self._lineup(settings, self.prices), self.ids)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The providers that calls go to now."""
+        return self.gateway.lineup.providers
+
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        """Their connections."""
+        return self.gateway.lineup.pools
+
+    @property
+    def catalog(self) -> Catalog:
+        """What names mean now."""
+        return self.gateway.lineup.catalog
 
     async def open(self) -> None:
         """Open the store, complete what an earlier process left in the journal, and load the keys."""
         await self.store.open()
         await self.ledger.start()
         await self.keys.refresh()
-        self._following = [
-            asyncio.create_task(self.keys.follow()),
-            asyncio.create_task(self._price_follower.follow(self.prices, self.catalog.forget)),
-        ]
+        self._following = [asyncio.create_task(self.keys.follow())]
+        self._follow_prices()
+
+    async def reload(self, settings: Settings) -> None:
+        """Serve by other settings from the next call on; a call in flight ends with what it began with.
+
+        Credentials are read again. A provider whose address is the same keeps its connections; the connections of one
+        that is gone are closed when the last call over them has ended. What the server itself bounds is not changed
+        here. Called by one task at a time.
+
+        Raises:
+            ConfigError: the settings cannot be used; nothing was changed.
+            PriceListUnusable: the price list in the home cannot; nothing was changed.
+        """
+        prices, follower = self.prices, self._price_follower
+        if settings.prices != self.settings.prices:
+            follower = PriceFollower(self.home.prices, self.offload)
+            prices = await self.offload.run(partial(price_book, settings.prices, self.home.prices))
+        old = self.gateway.lineup
+        lineup = self._lineup(settings, prices, old)
+        # From here on nothing can fail and nothing is awaited.
+        self.gateway.lineup, self.settings, self.prices = lineup, settings, prices
+        if follower is not self._price_follower:
+            self._price_follower = follower
+            self._follow_prices()
+        for name, pool in old.pools.items():
+            if lineup.pools.get(name) is not pool:
+                # As many as providers are changed while their answers last; `total_s` ends each of those.
+                task = asyncio.create_task(_close_when_idle(pool))
+                self._draining[task] = pool
+                task.add_done_callback(self._draining.pop)
 
     async def close(self) -> None:
         """Finish: no call is in flight any more when this is called."""
-        await self._live_models.close()
-        for pool in self.pools.values():
+        await self.gateway.lineup.live_models.close()
+        for pool in (*self.pools.values(), *self._draining.values()):
             await pool.close()
-        for task in self._following:
+        ending = [*self._following, *self._draining]
+        if self._following_prices is not None:
+            ending.append(self._following_prices)
+        for task in ending:
             task.cancel()
-        if self._following:
-            await asyncio.wait(self._following)
+        if ending:
+            await asyncio.wait(ending)
         await self.ledger.close()
         await self.store.close()
         await self.offload.close()
@@ -112,8 +157,68 @@ class Farthing:
         """Say what must hold before calls are taken, and whether it does."""
         return {"journal_writable": self.ledger.journal_writable, "store_reachable": self.ledger.store_ok}
 
+    def _follow_prices(self) -> None:
+        if self._following_prices is not None:
+            self._following_prices.cancel()
+        self._following_prices = asyncio.create_task(self._price_follower.follow(self.prices, self._forget))
 
-def _catalog(settings: Settings, prices: PriceBook) -> Catalog:
+    def _forget(self) -> None:
+        self.catalog.forget()  # the catalogue of that moment: a reload makes another
+
+    def _lineup(self, settings: Settings, prices: PriceBook, old: Lineup | None = None) -> Lineup:
+        """Return what calls are served by, with the connections and the knowledge of `old` that still hold."""
+        providers: dict[str, Provider] = {}
+        pools: dict[str, Pool] = {}
+        catalog = _catalog(settings, prices)
+        for name, provider in settings.providers.items():
+            providers[name] = create_provider(provider, _credential(provider.credential, self._environment))
+            before = self.settings.providers.get(name)
+            if old is not None and before is not None and _reached_alike(before, provider):
+                pools[name] = old.pools[name]
+                if isinstance(old.catalog, _Remembering):
+                    catalog.learn(name, old.catalog.heard.get(name, ()))
+            else:  # a pool of its own for each: one provider's jam must not take another's connections
+                limits = PoolLimits(max_connections=provider.max_connections)
+                pools[name] = Pool(connect=self._connect, limits=limits)
+        attempts = Attempts(self.ledger, prices, self.ids, self.clock)
+        if old is not None:
+            attempts.ratios = old.attempts.ratios
+        return Lineup(
+            catalog=catalog,
+            providers=providers,
+            pools=pools,
+            attempts=attempts,
+            live_models=LiveModels(catalog, providers, pools),
+            refuse_unpriced=settings.unpriced == "refuse",
+            max_body_bytes=settings.server.max_body_mb << 20,
+        )
+
+
+class _Remembering(Catalog):
+    """A catalogue that can hand on what the providers listed, so that a reload does not have to ask them again."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.heard: dict[str, tuple[str, ...]] = {}
+
+    def learn(self, provider: str, names: Iterable[str]) -> None:
+        """See `Catalog.learn`."""
+        self.heard[provider] = tuple(names)  # as many as the settings have providers
+        super().learn(provider, self.heard[provider])
+
+
+def _reached_alike(before: ProviderSettings, now: ProviderSettings) -> bool:
+    """Whether connections made for the one serve the other."""
+    return (before.base_url, before.ca_file, before.max_connections) == (now.base_url, now.ca_file, now.max_connections)
+
+
+async def _close_when_idle(pool: Pool) -> None:
+    while pool.stats.in_use or pool.stats.waiting:  # noqa: ASYNC110 - a signal from the pool would cost every call
+        await asyncio.sleep(_LOOK_S)
+    await pool.close()
+
+
+def _catalog(settings: Settings, prices: PriceBook) -> _Remembering:
     named: dict[str, list[str]] = {name: [] for name in settings.providers}
     for override in settings.prices:
         provider, _, model = override.pattern.partition(":")
@@ -133,7 +238,7 @@ def _catalog(settings: Settings, prices: PriceBook) -> Catalog:
         for name, provider in settings.providers.items()
     ]
     configured = {provider.kind for provider in settings.providers.values()}
-    return Catalog(
+    return _Remembering(
         aliases=settings.models,
         providers=providers,
         knows=prices.knows,

@@ -213,6 +213,17 @@ async def test_attempts_come_in_pages(store: Store) -> None:
     assert [a.opening.attempt_id for a in await store.attempts_after("att_000002", 2)] == ["att_000003"]
 
 
+async def test_totals_are_made_again_from_the_attempts(store: Store) -> None:
+    await store.append([attempt(1), full_attempt(2), attempt(3, started_at_us=NOON_US + DAY_US)])
+    before = await store.daily_totals()
+    assert await store.rebuild_totals() == (before, before)
+    assert await store.daily_totals() == before == await store.daily_totals_recomputed()
+
+
+async def test_no_totals_are_made_of_nothing(store: Store) -> None:
+    assert await store.rebuild_totals() == ([], [])
+
+
 async def test_a_sound_store_has_no_damage(store: Store) -> None:
     await store.append([attempt(1)])
     assert await store.damage() == []

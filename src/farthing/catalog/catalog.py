@@ -189,7 +189,7 @@ class Catalog:
                 return ModelNotFound(
                     f"'{short}' is a model of {kind}, which is not configured",
                     hint=f"the operator sets {maker.credential_env},"
-                    f' or runs "farthing providers add {kind}", and starts again',
+                    f' and starts again, or runs "farthing providers add {kind}"',
                 )
         if not self._providers:
             return ModelNotFound(

@@ -7,13 +7,17 @@ hint, and ends the process with 1 (2 is for a command line that makes no sense).
 
 import sys
 from importlib import import_module
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
 from farthing import __version__
 from farthing.cli.context import HOME_KEY, say
+from farthing.cli.examples import epilog
 from farthing.errors import FarthingError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _COMMANDS = {
     "serve": ("farthing.cli.serve:serve", "Start the gateway."),
@@ -22,10 +26,14 @@ _COMMANDS = {
     "calls": ("farthing.cli.calls:calls", "The latest calls; 'calls show ID' explains one."),
     "providers": ("farthing.cli.providers:providers", "Whom Farthing calls: list, test, add, remove."),
     "keys": ("farthing.cli.keys:keys", "Keys that clients use: create, list, revoke, rename."),
-    "ledger": ("farthing.cli.ledger:ledger", "Prove that the books agree."),
+    "ledger": ("farthing.cli.ledger:ledger", "Prove that the books agree; make the totals again."),
+    "backup": ("farthing.cli.backup:backup", "Copy everything that is kept into one file, also while it is in use."),
+    "restore": ("farthing.cli.backup:restore", "Put back what a backup holds."),
     "admin": ("farthing.cli.admin:admin", "A new link to the admin's page."),
     "doctor": ("farthing.cli.doctor:doctor", "What is found, what is missing, what to do."),
     "config": ("farthing.cli.config:config", "Read the settings and say what is wrong with them."),
+    "logs": ("farthing.cli.logs:logs", "From which level on the running gateway writes log lines."),
+    "completion": ("farthing.cli.completion:completion", "Make bash, zsh or fish complete these commands."),
 }
 
 
@@ -51,6 +59,7 @@ class LazyGroup(click.Group):
         module, _, name = _COMMANDS[cmd_name][0].partition(":")
         command = cast("click.Command", getattr(import_module(module), name))
         _add_home(command)
+        _add_examples(command, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -58,6 +67,15 @@ class LazyGroup(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Return the names that begin so, without importing any."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 (--help must not pay for it)
+
+        named = [
+            CompletionItem(name, help=text) for name, (_, text) in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; our own errors become a message, a hint and status 1."""
@@ -95,6 +113,15 @@ def _add_home(command: click.Command) -> None:
             _add_home(below)
 
 
+def _add_examples(command: click.Command, name: str) -> None:
+    """Let a command's help end with examples, unless it brings its own."""
+    if command.epilog is None:
+        command.epilog = epilog(name)
+    if isinstance(command, click.Group):
+        for below_name, below in command.commands.items():
+            _add_examples(below, f"{name} {below_name}")
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message=f"farthing %(version)s (Python {sys.version.split()[0]})")
 def root() -> None:
@@ -106,3 +133,4 @@ def root() -> None:
 
 
 root.params.append(_home_option())
+root.epilog = epilog("farthing")

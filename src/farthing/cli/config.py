@@ -1,16 +1,28 @@
-"""`farthing config check`: reads the settings as `serve` would, and starts nothing."""
+"""`farthing config`: what the settings say, what is wrong with them, and changing one; `check` starts nothing."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
+from farthing.cli.config_change import set_value, unset
+from farthing.cli.config_show import schema, show
 from farthing.cli.context import current_home, current_settings, say
 from farthing.cli.tables import Column, print_table
+
+if TYPE_CHECKING:
+    from farthing.config.running import Running
 
 
 @click.group(name="config")
 def config() -> None:
-    """Read the settings and say what is wrong with them."""
+    """Read the settings, say what is wrong with them, and change one."""
+
+
+config.add_command(show)
+config.add_command(set_value)
+config.add_command(unset)
+config.add_command(schema)
 
 
 @config.command()
@@ -20,11 +32,17 @@ def check() -> None:
     from farthing.cli.cautions import unknown_models, unused_addresses  # noqa: PLC0415
     from farthing.cli.providers import differences  # noqa: PLC0415
     from farthing.config.running import read_running  # noqa: PLC0415
+    from farthing.errors import ConfigError  # noqa: PLC0415
 
     home = current_home()
-    settings = current_settings(home)
-    prices = price_book(settings.prices, home.prices)
     running = read_running(home)
+    try:
+        settings = current_settings(home)
+    except ConfigError:
+        if running is not None:
+            say(f"The running gateway (pid {running.pid}) goes on with the settings that it had.")
+        raise
+    prices = price_book(settings.prices, home.prices)
     ports = {settings.server.port, *((running.port,) if running is not None else ())}
     for warning in (
         *settings.warnings,
@@ -34,6 +52,7 @@ def check() -> None:
         say(f"warning: {warning}")
     file = str(home.settings) if home.settings.exists() else f"no {home.settings}; defaults hold"
     say(f"settings: {file}")
+    _tell_running(running)
     if not settings.providers:
         say("warning: no provider; name one under providers:, or set a key such as OPENAI_API_KEY.")
         for line in differences({}, running):
@@ -57,6 +76,17 @@ def check() -> None:
         f"Good: {_counted(len(settings.providers), 'provider')}, {_counted(len(settings.models), 'alias', 'aliases')},"
         f" {_counted(len(settings.prices), 'price')} of your own."
     )
+
+
+def _tell_running(running: "Running | None") -> None:
+    """Say what a running gateway did not take up of the file when it looked last."""
+    if running is None:
+        return
+    gateway = f"the running gateway (pid {running.pid})"
+    if running.settings.problem is not None:
+        say(f"warning: {gateway} did not take the file up as it was when it looked: {running.settings.problem}")
+    for waiting in running.settings.needs_restart:
+        say(f"warning: {gateway}: {waiting}")
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:

@@ -59,6 +59,7 @@ def _print(found: "Sequence[Found]") -> None:
 
 def _look(home: "Home", port: int | None) -> "Iterator[Found]":
     from farthing.cli import checks  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.config_checks import check_taken_up  # noqa: PLC0415
     from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.config.running import read_running  # noqa: PLC0415
     from farthing.config.schema import ServerSettings  # noqa: PLC0415
@@ -75,6 +76,7 @@ def _look(home: "Home", port: int | None) -> "Iterator[Found]":
         told = str(home.settings) if home.settings.exists() else f"no {home.settings}; defaults hold"
         yield checks.Found("ok", "settings", told)
         yield from _look_at_settings(home, settings, running)
+    yield from check_taken_up(running)
     yield from checks.check_port(home, server, running, port)
     yield from checks.check_database(home)
     yield from checks.check_journal(home)

@@ -1,4 +1,4 @@
-"""`farthing ledger verify`: proof that attempts, totals and journals agree."""
+"""`farthing ledger`: proof that attempts, totals and journals agree, and the totals made again where they do not."""
 
 from collections.abc import Awaitable
 
@@ -11,7 +11,7 @@ from farthing.types.ledger import Finding
 
 @click.group()
 def ledger() -> None:
-    """Prove that the books agree."""
+    """Prove that the books agree, or make the totals again."""
 
 
 @ledger.command()
@@ -44,3 +44,28 @@ def verify(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's
     more = " or more" if len(found) >= MAX_FINDINGS else ""
     say(f"The books do not agree: {len(found)}{more} findings.")
     ctx.exit(1)
+
+
+@ledger.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def rebuild(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """Make the daily totals again from the attempts, in one transaction, and show what differed.
+
+    A gateway may be at work meanwhile. The attempts are what was billed; they are never changed.
+    """
+    from farthing.cli.books import Books, read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.ledger.rebuild import Rebuilt  # noqa: PLC0415
+    from farthing.ledger.rebuild import rebuild as rebuild_totals  # noqa: PLC0415
+
+    def again(books: Books) -> Awaitable[Rebuilt]:
+        return rebuild_totals(books.store)
+
+    done = read_books(current_home(), again)
+    if as_json:
+        differed = [{"subject": one.subject, "message": one.message} for one in done.differed]
+        print_json({"totals": done.totals, "differed": differed})
+    else:
+        for one in done.differed:
+            click.echo(printable(f"{one.subject}: {one.message}"))
+    told = f"{len(done.differed)} had been something else" if done.differed else "they were right before"
+    say(f"{done.totals} totals were made again from the attempts; {told}.")

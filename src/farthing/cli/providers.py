@@ -178,7 +178,7 @@ def add(name: str, kind: str | None, base_url: str | None, credential: str | Non
             "warning: from now on only what the file names is used; these were found by their key in the environment"
             f" and are left out, unless you add them too: {', '.join(sorted(left_out))}."
         )
-    say(f"Added {name!r} to {home.settings}; a running server reads it when it starts again.")
+    say(f"Added {name!r} to {home.settings}; a running server takes it up within two seconds.")
     if is_new:
         say(f"The home {home.path} was made for it.")
     say(f'Try it: "farthing providers test {name}".')
@@ -198,7 +198,7 @@ def remove(name: str) -> None:
     if found or name in after.providers:
         now = ", ".join(sorted(after.providers))
         say(f"warning: the file names no provider any more, so every one whose key is set is used: {now}.")
-    say(f"Removed {name!r} from {home.settings}; a running server uses it until it starts again.")
+    say(f"Removed {name!r} from {home.settings}; a running server lets go of it within two seconds.")
 
 
 def _tell_missing(home: "Home") -> None:

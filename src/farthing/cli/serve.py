@@ -18,10 +18,12 @@ from farthing.cli.context import current_home, say
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from farthing.app import Farthing
+    from farthing.config.paths import Home
     from farthing.config.schema import ServerSettings
+    from farthing.config.watch import Stamp, Taken
     from farthing.ledger import Ledger
 
 _OPEN_FILES = 65_536
@@ -49,28 +51,33 @@ def serve(host: str | None, port: int | None) -> None:
 
 
 def _serve(host: str | None, port: int | None) -> None:
-    import logging  # noqa: PLC0415 (--help must not pay for it)
 
     import msgspec  # noqa: PLC0415
 
     from farthing.app import Farthing  # noqa: PLC0415
     from farthing.cli.cautions import unknown_models, unused_addresses  # noqa: PLC0415
+    from farthing.cli.config_follow import with_told  # noqa: PLC0415
     from farthing.cli.context import current_settings  # noqa: PLC0415
     from farthing.cli.first_words import whom_it_calls  # noqa: PLC0415
+    from farthing.cli.start_up import prepare_process  # noqa: PLC0415
     from farthing.config.first_start import write_first_settings  # noqa: PLC0415
     from farthing.config.local_ollama import Knock  # noqa: PLC0415
+    from farthing.config.watch import stamp_of  # noqa: PLC0415
     from farthing.server.live import bind  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     home = current_home()
     wrote = write_first_settings(home.settings)
     if wrote:
         say(f"wrote {home.settings}")
+    seen = stamp_of(home.settings)
     settings = current_settings(home)
+    if _brought_up_to_date(home):
+        seen = stamp_of(home.settings)
+        settings = current_settings(home)
+    prepare_process(settings.log)
     # A first start that found its port taken has written settings and no more; the next one is the first again.
     is_new = wrote or (bool(settings.local) and not home.database.exists())
-    told = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    server = msgspec.structs.replace(settings.server, **told)
+    server, told = with_told(settings.server, host, port)
     knocks = {name: Knock(provider.base_url) for name, provider in settings.local.items()}
     _warn(settings.warnings if host is None else _with_told_host(settings.warnings, server))
     sock = bind(server.host, server.port)
@@ -86,10 +93,28 @@ def _serve(host: str | None, port: int | None) -> None:
     _warn([*unused_addresses(settings, os.environ, {server.port}), *unknown_models(settings, farthing.prices)])
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_run(farthing, server, sock))
+            runner.run(_run(farthing, server, sock, seen, told))
     finally:
         with suppress(OSError):  # left behind it is not believed: nobody holds the lock then
             home.running.unlink(missing_ok=True)
+
+
+def _brought_up_to_date(home: "Home") -> bool:
+    """Rewrite settings of an older version, once; who cannot write them is served by what they mean all the same."""
+    from farthing.config.edit import SettingsFile  # noqa: PLC0415 (--help must not pay for it)
+    from farthing.config.save import version_backup  # noqa: PLC0415
+    from farthing.errors import ConfigError  # noqa: PLC0415
+    from farthing.providers.registry import known_providers  # noqa: PLC0415
+
+    try:
+        migrated = SettingsFile(home.settings, known=known_providers(), environment=os.environ).migrate()
+    except ConfigError as error:
+        say(f"warning: {error.message}")
+        return False
+    if migrated.done:
+        kept = version_backup(home.settings, migrated.version)
+        say(f"brought {home.settings} up to date ({'; '.join(migrated.done)}); the old one is {kept}")
+    return bool(migrated.done)
 
 
 def _warn(warnings: "Iterable[str]") -> None:
@@ -107,9 +132,17 @@ def _with_told_host(warnings: "Iterable[str]", server: "ServerSettings") -> "Ite
         yield exposed(server.host)
 
 
-async def _run(farthing: "Farthing", server: "ServerSettings", sock: "socket.socket") -> None:
+async def _run(
+    farthing: "Farthing",
+    server: "ServerSettings",
+    sock: "socket.socket",
+    seen: "Stamp | None",
+    told: "Mapping[str, str]",
+) -> None:
+    from farthing.cli.config_follow import following_settings  # noqa: PLC0415
     from farthing.cli.first_words import first_words  # noqa: PLC0415
     from farthing.config.reach import reachable_host, url_of  # noqa: PLC0415
+    from farthing.config.watch import Taken  # noqa: PLC0415
     from farthing.server.build import build_server  # noqa: PLC0415
 
     await farthing.open()
@@ -117,8 +150,11 @@ async def _run(farthing: "Farthing", server: "ServerSettings", sock: "socket.soc
         url = server.public_url or url_of(reachable_host(server.host), server.port)
         words = await first_words(farthing, url)
 
+        def leave_note(taken: Taken) -> None:
+            _leave_note(farthing, server, url, taken, told)
+
         def ready() -> None:
-            _leave_note(farthing, server, url)
+            leave_note(Taken())
             for line in words:
                 say(line)
             if not farthing.providers:
@@ -130,23 +166,29 @@ async def _run(farthing: "Farthing", server: "ServerSettings", sock: "socket.soc
             gc.freeze()
             gc.set_threshold(*_GC_THRESHOLDS)
 
-        await build_server(farthing, server, on_ready=ready).serve(sockets=[sock])
+        live = build_server(farthing, server, on_ready=ready)
+        fields = [path.removeprefix("server.") for path in told]
+        async with following_settings(farthing, live, seen=seen, told=fields, tell=leave_note):
+            await live.serve(sockets=[sock])
     finally:
         await farthing.close()
     say(last_words(farthing.ledger, str(farthing.home.journal)))
 
 
-def _leave_note(farthing: "Farthing", server: "ServerSettings", url: str) -> None:
-    """Tell commands in other terminals where we listen and whom we can call."""
+def _leave_note(
+    farthing: "Farthing", server: "ServerSettings", url: str, taken: "Taken", told: "Mapping[str, str]"
+) -> None:
+    """Tell commands in other terminals where we listen, whom we can call, and what we made of the settings."""
     from farthing.cli.providers import missing_credential  # noqa: PLC0415
-    from farthing.config.running import Running, RunningProvider, write_running  # noqa: PLC0415
+    from farthing.config.running import Running, RunningProvider, RunningSettings, write_running  # noqa: PLC0415
 
     providers = tuple(
         RunningProvider(name, provider.base_url, str(provider.credential), missing_credential(provider) is None)
         for name, provider in farthing.settings.providers.items()
     )
+    looked = RunningSettings(farthing.clock.now_us(), taken.problem, taken.needs_restart, dict(told))
     try:
-        write_running(farthing.home, Running(os.getpid(), server.host, server.port, url, providers))
+        write_running(farthing.home, Running(os.getpid(), server.host, server.port, url, providers, looked))
     except OSError as error:  # calls do not depend on it
         say(f"warning: {str(farthing.home.running)!r} cannot be written: {error.strerror or error}")
 

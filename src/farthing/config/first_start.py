@@ -4,12 +4,15 @@ What is written holds every default as a comment, so it means the same as no fil
 lines back and compares them with the schema, so that they cannot drift apart.
 """
 
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from farthing.config.paths import FILE_MODE
 from farthing.errors import ConfigError
+from farthing.types.providers import KnownProvider
 
 
 def write_first_settings(path: Path) -> bool:
@@ -23,17 +26,7 @@ def write_first_settings(path: Path) -> bool:
     if path.exists():
         return False
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".settings-", dir=path.parent)
-        draft = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(FIRST_SETTINGS)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.chmod(FILE_MODE)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        _write(path, FIRST_SETTINGS)
     except OSError as error:
         raise ConfigError(
             f"{str(path)!r} cannot be written: {error.strerror}.", hint="choose another home with --home."
@@ -41,9 +34,43 @@ def write_first_settings(path: Path) -> bool:
     return True
 
 
+def write_schema(settings: Path, known: Mapping[str, KnownProvider]) -> bool:
+    """Write the JSON Schema beside the settings, where their first line names it for editors; whether it was another.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    from farthing.config.json_schema import settings_schema  # noqa: PLC0415 (most starts have written it before)
+
+    path, text = settings.with_name(SCHEMA_NAME), json.dumps(settings_schema(known), indent=1) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    _write(path, text)
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=".settings-", dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(FILE_MODE)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+SCHEMA_NAME = "settings.schema.json"
+"""What editors read; the first line of settings.yaml names it."""
+
 FIRST_SETTINGS = """\
-# Farthing's settings. Yours to edit: Farthing writes this file once and never changes it by itself.
-# "farthing config check" reads it and starts nothing; "farthing serve" reads it when it starts.
+# yaml-language-server: $schema=settings.schema.json
+# Farthing's settings. Yours to edit; Farthing changes this file only when a command of yours does.
+# A running gateway takes up a change within two seconds, or says what is wrong with it and keeps what it had.
+# "farthing config check" reads it and starts nothing; "farthing config set PATH VALUE" changes one setting.
 # A line that begins with "#" is a comment; settings in comments show their defaults or examples.
 
 version: 1
@@ -66,6 +93,12 @@ server:
   # keep_alive_s: 75
   # drain_s: 30                   # how long a stop waits for answers in flight
   # max_connections: 4096
+
+# What is written to standard error while Farthing serves.
+log:
+  # format: text                  # or json: one object a line
+  # level: warning                # debug, info, warning or error
+  # access: false                 # true: a line for each try upstream, without any text of it
 
 # Whom Farthing calls. While nothing is named here, every known provider whose key is in the environment is used:
 # OPENAI_API_KEY, ANTHROPIC_API_KEY, and so on; and an Ollama that answers on this machine when Farthing starts.

@@ -5,48 +5,55 @@ an alias stands for a model of a configured provider, once, never for another al
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from farthing.config.addresses import check_list_source, checked_url, is_host, is_loopback
+from farthing.config.migrate import MIGRATIONS, Migration, migrated, newest_version, version_of
 from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems, listed, nearest, quoted
 from farthing.config.provider_entries import local_providers, read_providers
-from farthing.config.schema import ServerSettings, Settings
+from farthing.config.schema import LogSettings, ServerSettings, Settings
 from farthing.config.sections import as_table, as_text, read_section
-from farthing.config.yaml_tree import MAX_BYTES, Node, Table, read_yaml
+from farthing.config.yaml_tree import MAX_BYTES, Table, read_yaml
 from farthing.errors import ConfigError
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
 from farthing.types.providers import KnownProvider
 
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
-_VERSION = 1
 
 
-def load_settings(path: Path, *, known: Mapping[str, KnownProvider], environment: Mapping[str, str]) -> Settings:
+def load_settings(
+    path: Path,
+    *,
+    known: Mapping[str, KnownProvider],
+    environment: Mapping[str, str],
+    migrations: Sequence[Migration] = MIGRATIONS,
+    shown_as: Path | None = None,
+) -> Settings:
     """Return what the file at `path` says; a file that is not there says nothing, and defaults hold.
 
-    Without a provider in the file, every known one whose credential is in the environment is configured.
+    Without a provider in the file, every known one whose credential is in the environment is configured. A file of an
+    older version is read as what `migrations` make of it. `shown_as` is the file's name in messages, for a draft.
 
     Raises:
         ConfigError: with one line for each mistake: file, line, path, value and what is allowed.
     """
-    problems = Problems(str(path))
-    root = _read_file(path, problems)
-    if not isinstance(root, Table):
-        if root is not None:
-            problems.error(root.line, "", "the file must be a mapping that begins with version: 1.")
-        root = Table(1, {})
-    rooms = ("version", "server", "providers", "models", "prices")
+    problems = Problems(str(shown_as or path))
+    root = read_tree(path, problems, migrations)
+    rooms = ("version", "server", "log", "providers", "models", "prices")
     given = read_section(root, Settings, "", problems, fields=("prices_source", "unpriced", "find_local"), also=rooms)
-    _check_version(root, problems)
     if "prices_source" in given:
         try:
             check_list_source(given["prices_source"])
         except ValueError as error:
             problems.error(root.entries["prices_source"][0], "prices_source", str(error))
     server = _read_server(root, problems)
+    log = _read_plain(root, "log", LogSettings, problems)
     providers = read_providers(root.entries.get("providers"), known, environment, problems)
     # A provider that is named and wrong is told once, not again by everything that refers to it.
     section = root.entries["providers"][1] if "providers" in root.entries else None
@@ -60,7 +67,9 @@ def load_settings(path: Path, *, known: Mapping[str, KnownProvider], environment
         prices = read_prices(root.entries["prices"][1], named, known, problems)
     problems.raise_if_any()
     return Settings(
+        version=newest_version(migrations),
         server=server,
+        log=LogSettings(**log),
         providers=providers,
         local=local,
         models=models,
@@ -78,7 +87,37 @@ def exposed(host: str) -> str:
     )
 
 
-def _read_file(path: Path, problems: Problems) -> Node | None:
+def read_tree(path: Path, problems: Problems, migrations: Sequence[Migration] = MIGRATIONS) -> Table:
+    """Return the file as a tree, in the newest version; what is wrong with it as a whole is noted.
+
+    Raises:
+        ConfigError: there is no tree: the file cannot be read, is no YAML, or is of a version that we do not know.
+    """
+    text = read_bounded(path, problems)
+    root = read_yaml(text, problems) if text is not None else None
+    if root is None:
+        problems.raise_if_any()  # no tree: whatever else could be said would only repeat this
+        return Table(1, {})
+    version = version_of(root, path, problems, migrations)
+    if version is None or version < newest_version(migrations):
+        problems.raise_if_any()  # in another version settings may be called otherwise, so nothing more can be said
+    if text is not None and version is not None and version < newest_version(migrations):
+        problems.version = newest_version(migrations)
+        root = read_yaml(migrated(text, version, migrations).text, problems)
+    if not isinstance(root, Table):
+        if root is not None:
+            problems.error(root.line, "", f"the file must be a mapping that begins with version: {version}.")
+        problems.raise_if_any()
+        return Table(1, {})
+    return root
+
+
+def read_bounded(path: Path, problems: Problems) -> str | None:
+    """Return what the file says, without a byte order mark; `None` where there is none.
+
+    Raises:
+        ConfigError: it cannot be read, is too large, or is not UTF-8.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -91,27 +130,19 @@ def _read_file(path: Path, problems: Problems) -> Node | None:
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"{str(path)!r} is larger than {MAX_BYTES >> 20} MB; is it the settings file?")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         problems.error(line, "", f"byte {raw[error.start]:#04x} is not UTF-8; save the file as UTF-8.")
         problems.raise_if_any()
         raise
-    root = read_yaml(text, problems)
-    if root is None:
-        problems.raise_if_any()  # no tree: whatever else could be said would only repeat this
-    return root
 
 
-def _check_version(root: Table, problems: Problems) -> None:
-    if "version" not in root.entries:
-        return
-    node = root.entries["version"][1]
-    text = as_text(node, "version", problems)
-    if text is not None and text != str(_VERSION):
-        newer = text.isdigit() and int(text) > _VERSION
-        why = "was written for a newer Farthing; update it, or" if newer else "is not a version;"
-        problems.error(node.line, "version", f"{quoted(text)} {why} write {_VERSION}.")
+def _read_plain(root: Table, name: str, struct: type[msgspec.Struct], problems: Problems) -> dict[str, Any]:
+    """Return what a section says that has nothing to check but its fields."""
+    if name not in root.entries:
+        return {}
+    return read_section(root.entries[name][1], struct, name, problems)
 
 
 def _read_server(root: Table, problems: Problems) -> ServerSettings:

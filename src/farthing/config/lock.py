@@ -75,7 +75,7 @@ class HomeLock:
                 f"The lock {str(path)!r} cannot be opened: {error.strerror}.",
                 hint="check who owns the home, or choose another with --home.",
             ) from error
-        if not _lock_in_time(descriptor, patience_s):
+        if not lock_in_time(descriptor, patience_s):
             pid, held_for = _read_note(descriptor)
             os.close(descriptor)
             raise HomeLocked(
@@ -116,7 +116,8 @@ def holder(path: Path) -> int | None:
         os.close(descriptor)
 
 
-def _lock_in_time(descriptor: int, patience_s: float) -> bool:
+def lock_in_time(descriptor: int, patience_s: float) -> bool:
+    """Lock an open file for ourselves, if need be after waiting; whether that was done. Closing it lets go."""
     clock = SystemClock()
     until = clock.monotonic() + patience_s
     while not _lock_past_probes(descriptor):

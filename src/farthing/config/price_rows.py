@@ -11,11 +11,11 @@ from farthing.config.yaml_tree import Listing, Node, Scalar, Table
 from farthing.types.money import UnitPrice
 from farthing.types.prices import PriceOverride
 
-_PER_MILLION = (
+PER_MILLION = (
     *("input", "output", "cache_read", "cache_write_5m", "cache_write_1h"),
     *("input_audio", "output_audio", "input_image", "output_image", "reasoning"),
 )
-_PER_ONE = ("request", "web_search")
+PER_ONE = ("request", "web_search")
 _AMOUNT = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,30})?", re.ASCII)
 _HIGHEST_USD = 1_000_000
 """A dollar per token; two thousand times the dearest model, so whoever writes more has mixed up the unit."""
@@ -61,12 +61,12 @@ def _read_row(node: Node, path: str, problems: Problems) -> PriceOverride | None
     for key, (line, value) in node.entries.items():
         if key == "model":
             pattern = as_text(value, f"{path}.model", problems)
-        elif key in _PER_MILLION or key in _PER_ONE:
-            price = _read_price(value, 1_000_000 if key in _PER_MILLION else 1, f"{path}.{key}", problems)
+        elif key in PER_MILLION or key in PER_ONE:
+            price = _read_price(value, 1_000_000 if key in PER_MILLION else 1, f"{path}.{key}", problems)
             if price is not None:
                 amounts[key] = price
         else:
-            unknown_key(key, line, path, ("model", *_PER_MILLION, *_PER_ONE), problems)
+            unknown_key(key, line, path, ("model", *PER_MILLION, *PER_ONE), problems)
     missing = [key for key in ("model", "input", "output") if key not in node.entries]
     if missing:
         problems.error(node.line, path, f"a price needs model, input and output; missing: {listed(missing)}.")

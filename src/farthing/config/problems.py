@@ -17,6 +17,8 @@ class Problems:
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.version: int | None = None
+        """The version that the file was brought to before it was read; the lines are that one's then."""
         self._errors: list[tuple[int, str]] = []
         self._warnings: list[str] = []
 
@@ -45,6 +47,8 @@ class Problems:
         lines = [text for _, text in sorted(self._errors, key=lambda found: found[0])]
         if len(lines) > _SHOWN:
             lines[_SHOWN:] = [f"{self.file}: and {len(lines) - _SHOWN} more"]
+        if self.version is not None:
+            lines.append(f"(The file is of an older version; the lines are those after the change to {self.version}.)")
         raise ConfigError("\n".join(lines), hint='"farthing config check" reads the file again and starts nothing.')
 
 

@@ -28,6 +28,16 @@ class RunningProvider(msgspec.Struct, frozen=True):
     ready: bool
 
 
+class RunningSettings(msgspec.Struct, frozen=True):
+    """What a gateway made of its settings file when it looked last; `told` is what its command line decides instead."""
+
+    looked_at_us: int = 0
+    problem: str | None = None
+    """Why it kept what it had before; `None` while the file holds."""
+    needs_restart: tuple[str, ...] = ()
+    told: dict[str, str] = {}
+
+
 class Running(msgspec.Struct, frozen=True):
     """The gateway that serves a home now; `url` is how clients reach it."""
 
@@ -36,6 +46,7 @@ class Running(msgspec.Struct, frozen=True):
     port: int
     url: str
     providers: tuple[RunningProvider, ...]
+    settings: RunningSettings = RunningSettings()
 
     def provider(self, name: str) -> RunningProvider | None:
         """Return what the gateway has under that name."""

@@ -51,6 +51,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Sixteen times the streams of our largest test; about 100 MB when all are busy."""
 
 
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written to standard error while the gateway serves, and how."""
+
+    format: Literal["text", "json"] = "text"
+    """Lines for people, or one JSON object a line for programs."""
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+    """What is less grave is not written; `farthing logs level` changes it for a while."""
+    access: bool = False
+    """Whether there is a line for each try upstream: model, tokens, cost, durations; never a text."""
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """How long a provider may take, seconds."""
 
@@ -118,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int = 1
     server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelRef]
     prices: tuple[PriceOverride, ...] = ()

@@ -110,7 +110,7 @@ class LiveAttempt:
     def note_first_output(self) -> None:
         """Remember when the first real output arrived."""
         if self._first_output_us is None:
-            self._first_output_us = self._attempts.clock.now_us() - self.opening.started_at_us
+            self._first_output_us = max(0, self._attempts.clock.now_us() - self.opening.started_at_us)
 
     def checkpoint(self, reading: Reading) -> None:
         """Write to the journal what a stream has produced so far."""
@@ -250,7 +250,7 @@ class LiveAttempt:
         assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
         reading = discreet_reading(self._provider, reading)
         cost, price_id = (0, None) if usage is NOTHING else self._price(usage, reading)
-        known: CostBasis = "unknown" if cost is None else "estimated" if basis == "estimated" else "reported"
+        known: CostBasis = "unknown" if cost is None else "reported" if basis == "reported" else "estimated"
         attempt = Attempt(
             opening=self.opening,
             ended_at_us=self._attempts.clock.now_us(),

@@ -5,11 +5,8 @@ client's bytes with at most two splices, and meter what comes back. Client and p
 nothing is decoded that need not be.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 
-from farthing.catalog.catalog import Catalog
 from farthing.errors import (
     FarthingError,
     InvalidRequest,
@@ -22,9 +19,10 @@ from farthing.gateway.answers import AskedFor, outcome_of, reply_to, settle_unfi
 from farthing.gateway.attempts import Attempts, LiveAttempt
 from farthing.gateway.attribution import attribute
 from farthing.gateway.call import Reply, Request
+from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import decode_request
-from farthing.gateway.live_models import LiveModels
-from farthing.providers.pool import Answer, Pool, nothing_sent
+from farthing.gateway.lineup import Lineup
+from farthing.providers.pool import Answer, nothing_sent
 from farthing.providers.protocol import Provider
 from farthing.types.identity import IdSource
 from farthing.types.models import ListedModel, ModelRef
@@ -48,26 +46,10 @@ _USAGE_ON_REQUEST: frozenset[WireFormat] = frozenset({"openai_chat", "openai_com
 class Gateway:
     """Serves calls; one per process."""
 
-    def __init__(
-        self,
-        *,
-        catalog: Catalog,
-        providers: Mapping[str, Provider],
-        pools: Mapping[str, Pool],
-        attempts: Attempts,
-        live_models: LiveModels,
-        ids: IdSource,
-        refuse_unpriced: bool,
-        max_body_bytes: int,
-    ) -> None:
-        self._catalog = catalog
-        self._providers = providers
-        self._pools = pools
-        self._attempts = attempts
-        self._live_models = live_models
+    def __init__(self, lineup: Lineup, ids: IdSource) -> None:
+        self.lineup = lineup
+        """Replaced whole by a reload; see `Lineup`."""
         self._ids = ids
-        self._refuse_unpriced = refuse_unpriced
-        self._max_body_bytes = max_body_bytes
 
     async def call(self, request: Request) -> Reply:
         """Serve one call.
@@ -82,8 +64,11 @@ class Gateway:
             asked, ref = UNNAMED, self._only_provider(request.wire)
         else:
             ref = await self._resolve(asked, request.wire)
-        provider = self._providers[ref.provider]
-        self._refuse_what_cannot_be(request, provider, ref)
+        # Nothing is awaited from here until the pool counts the request, so a pool that a reload takes away is seen to
+        # be in use by every call that was going to use it.
+        lineup = self.lineup
+        provider = lineup.providers[ref.provider]
+        _refuse_what_cannot_be(lineup, request, provider, ref)
         streamed = request.streamed
         if streamed is None:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
@@ -93,7 +78,7 @@ class Gateway:
         )
         call_id = self._ids.new("call")
         attribution = attribute(request.principal, request.headers.named, envelope)
-        attempt = self._attempts.begin(
+        attempt = lineup.attempts.begin(
             call_id=call_id,
             face=request.face,
             operation=request.operation,
@@ -113,15 +98,17 @@ class Gateway:
             strip_usage=strip_usage,
         )
         try:
-            return await reply_to(await self._send(provider, head, pieces, attempt), asked_for)
+            return await reply_to(await _send(lineup, provider, head, pieces, attempt), asked_for)
         except FarthingError as error:
             error.call_id = call_id
+            error.message = discreet_text(provider, error.message) or error.message  # it may quote what was sent
             raise
 
     async def models(self, wire: WireFormat) -> list[ListedModel]:
         """Return the models that a client of this format may ask for."""
-        await self._live_models.refresh()
-        return [model for model in self._catalog.listing() if self._providers[model.ref.provider].known.speaks(wire)]
+        await self.lineup.live_models.refresh()
+        lineup = self.lineup
+        return [model for model in lineup.catalog.listing() if lineup.providers[model.ref.provider].known.speaks(wire)]
 
     async def model(self, asked: str, wire: WireFormat) -> ListedModel:
         """Return the model that a client of this format means by a name; raises `ModelNotFound`."""
@@ -132,19 +119,22 @@ class Gateway:
     async def _resolve(self, asked: str, wire: WireFormat) -> ModelRef:
         # A local server's models are known to nobody but itself; one that the price list gives to a provider of another
         # format may be its as well.
+        lineup = self.lineup
         try:
-            found = self._catalog.resolve(asked, wire)
+            found = lineup.catalog.resolve(asked, wire)
         except ModelNotFound:
-            if not await self._live_models.refresh():
+            if not await lineup.live_models.refresh():
                 raise
-            return self._catalog.resolve(asked, wire)
-        if self._providers[found.provider].known.speaks(wire) or not await self._live_models.refresh():
-            return found
-        return self._catalog.resolve(asked, wire)
+        else:
+            if lineup.providers[found.provider].known.speaks(wire) or not await lineup.live_models.refresh():
+                return found
+        if self.lineup is not lineup:  # a reload fell into the wait; it happens once a second at most
+            return await self._resolve(asked, wire)
+        return lineup.catalog.resolve(asked, wire)
 
     def _only_provider(self, wire: WireFormat) -> ModelRef:
         """Return where a request goes that names no model, as llama.cpp's clients send it: a server with one model."""
-        speaking = [name for name, provider in self._providers.items() if provider.known.speaks(wire)]
+        speaking = [name for name, provider in self.lineup.providers.items() if provider.known.speaks(wire)]
         if len(speaking) == 1:
             return ModelRef(speaking[0], UNNAMED)
         which = (
@@ -158,25 +148,9 @@ class Gateway:
         encoding = request.headers.named.get(b"content-encoding")
         if encoding is None:
             return request.body
-        body = decode_request(request.body, encoding, self._max_body_bytes)
+        body = decode_request(request.body, encoding, self.lineup.max_body_bytes)
         request.hold(len(body))
         return body
-
-    def _refuse_what_cannot_be(self, request: Request, provider: Provider, ref: ModelRef) -> None:
-        if not provider.known.speaks(request.wire):
-            raise NotServed(
-                f"'{ref}' speaks {provider.known.wire} and this path {request.wire}; translation is not built yet",
-                hint="ask a model of a provider that speaks the client's own format",
-            )
-        if self._refuse_unpriced and not provider.free and not self._priced(provider, ref):
-            raise UnpricedModel(
-                f"no price is known for '{ref}' and the settings say unpriced: refuse",
-                hint=f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}',
-            )
-
-    def _priced(self, provider: Provider, ref: ModelRef) -> bool:
-        now = self._attempts.clock.now_us()
-        return self._attempts.prices.find(provider.name, provider.known.price_key, ref.model, now) is not None
 
     def _splice(
         self, envelope: Envelope, request: Request, ref: ModelRef, provider: Provider, *, streamed: bool
@@ -197,19 +171,38 @@ class Gateway:
                 changes["stream_options"] = msgspec.json.encode(wanted)
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
 
-    async def _send(self, provider: Provider, head: bytes, pieces: list[bytes], attempt: LiveAttempt) -> Answer:
-        try:
-            return await self._pools[provider.name].send(provider.origin, head, pieces, provider.timeouts)
-        except ProviderError as error:
-            if nothing_sent(error):
-                attempt.settle_unsent(error.code, error.message)
-            else:
-                attempt.settle_unanswered(outcome_of(error), error.code, error.message)
-            raise
-        except FarthingError as error:
+
+def _refuse_what_cannot_be(lineup: Lineup, request: Request, provider: Provider, ref: ModelRef) -> None:
+    if not provider.known.speaks(request.wire):
+        raise NotServed(
+            f"'{ref}' speaks {provider.known.wire} and this path {request.wire}; translation is not built yet",
+            hint="ask a model of a provider that speaks the client's own format",
+        )
+    if lineup.refuse_unpriced and not provider.free and not _priced(lineup.attempts, provider, ref):
+        raise UnpricedModel(
+            f"no price is known for '{ref}' and the settings say unpriced: refuse",
+            hint=f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}',
+        )
+
+
+def _priced(attempts: Attempts, provider: Provider, ref: ModelRef) -> bool:
+    now = attempts.clock.now_us()
+    return attempts.prices.find(provider.name, provider.known.price_key, ref.model, now) is not None
+
+
+async def _send(lineup: Lineup, provider: Provider, head: bytes, pieces: list[bytes], attempt: LiveAttempt) -> Answer:
+    try:
+        return await lineup.pools[provider.name].send(provider.origin, head, pieces, provider.timeouts)
+    except ProviderError as error:
+        if nothing_sent(error):
             attempt.settle_unsent(error.code, error.message)
-            raise
-        except BaseException as error:
-            # Whatever ends this task, no attempt stays open: the client left, or an error nobody expected.
-            settle_unfinished(attempt, error)
-            raise
+        else:
+            attempt.settle_unanswered(outcome_of(error), error.code, error.message)
+        raise
+    except FarthingError as error:
+        attempt.settle_unsent(error.code, error.message)
+        raise
+    except BaseException as error:
+        # Whatever ends this task, no attempt stays open: the client left, or an error nobody expected.
+        settle_unfinished(attempt, error)
+        raise

@@ -12,7 +12,9 @@ Lines are JSON objects with one member:
     {"end": Ending}            an attempt whose begin line stands in the same file
     {"ended": Attempt}         an attempt begun in an earlier file: whole, so that each file speaks for itself
 
-Blank lines are what a probe left. The journal is cut into segments so that what has been posted can be deleted.
+Blank lines are what a probe left. The journal is cut into segments so that what has been posted can be deleted. While
+the store is away nothing can be, so the segments together have a bound: at it nothing more begins (503), while what is
+under way still ends in the journal.
 """
 
 import os
@@ -30,6 +32,10 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 MAX_SEGMENT_BYTES = 16 << 20
 """About 16,000 calls. Small enough to read in a fifth of a second, large enough that files are made rarely."""
+
+MAX_JOURNAL_BYTES = 4 << 30
+"""All segments together: four million calls, or eleven hours without a store at a hundred calls a second. Whoever has
+not mended the database by then learns it from calls that are refused, not from a full disk."""
 
 MAX_BEGIN_BYTES = 64 << 10
 """An opening with every attribution header there is takes 2 KB; a request whose line is longer is refused."""
@@ -147,11 +153,18 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, boot: str, *, max_segment_bytes: int = MAX_SEGMENT_BYTES, files: Files | None = None
+        self,
+        folder: Path,
+        boot: str,
+        *,
+        max_segment_bytes: int = MAX_SEGMENT_BYTES,
+        max_bytes: int = MAX_JOURNAL_BYTES,
+        files: Files | None = None,
     ) -> None:
         self._folder = folder
         self._boot = boot
         self._max_segment_bytes = max_segment_bytes
+        self._max_bytes = max_bytes
         self._files: Files = files or SystemFiles()
         self._encode = msgspec.json.Encoder().encode
         self._descriptor = -1
@@ -159,6 +172,7 @@ class Journal:
         self._torn = False
         self._closed = False
         self.writable = False  # until the first probe
+        self.full = False  # looked at where a segment begins and where some are taken away
         self.segment: Segment | None = None
         self.segments: list[Segment] = []
 
@@ -170,6 +184,8 @@ class Journal:
             RecordTooLong: it was not written, because it is longer than MAX_BEGIN_BYTES.
             UnicodeEncodeError: it was not written, because a text is no Unicode.
         """
+        if self.full:
+            raise _full(self._folder, self._max_bytes)
         line = b'{"begin":' + self._encode(opening) + b"}\n"
         if len(line) > MAX_BEGIN_BYTES:
             raise RecordTooLong
@@ -229,6 +245,7 @@ class Journal:
         finished = [one for one in self.segments if one.holds == 0 and not one.spilled and one is not self.segment]
         if finished:
             self.segments = [one for one in self.segments if one not in finished]
+            self._look_whether_full()
         return finished
 
     def is_lost(self, segment: Segment) -> bool:
@@ -255,7 +272,7 @@ class Journal:
             # A full disk takes part of a line. That part must go, or it would spoil the next line.
             self.writable = False
             self._torn = True
-            raise _unwritable(self._folder, f"only {written} of {len(line)} bytes were taken")
+            raise _unwritable(self._folder, f"only {written} of {len(line)} bytes were taken, as on a full disk")
         segment.size_bytes += written
         self.writable = True
         return segment
@@ -284,7 +301,11 @@ class Journal:
         self._descriptor, self._torn = descriptor, False
         self.segment = Segment(path, self._files.identity(descriptor))
         self.segments.append(self.segment)
+        self._look_whether_full()
         return self.segment
+
+    def _look_whether_full(self) -> None:
+        self.full = sum(segment.size_bytes for segment in self.segments) >= self._max_bytes
 
     def _make_file(self) -> tuple[Path, int]:
         for _ in range(_MAX_NAME_TRIES):
@@ -309,4 +330,13 @@ def _unwritable(folder: Path, reason: str) -> JournalUnwritable:
         f"The journal in {str(folder)!r} cannot be written: {reason}. Nothing is forwarded that could not be billed.",
         hint="make room, or check who owns the folder; the journal is tried again every second.",
         retry_after_s=1,
+    )
+
+
+def _full(folder: Path, max_bytes: int) -> JournalUnwritable:
+    return JournalUnwritable(
+        f"The journal in {str(folder)!r} has reached its bound of {max_bytes:,} bytes, because the ledger's database"
+        " takes nothing. Nothing is forwarded that could not be billed.",
+        hint='mend the database ("farthing doctor" tells what is wrong with it); calls are taken again by themselves.',
+        retry_after_s=5,
     )

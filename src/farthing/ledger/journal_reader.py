@@ -38,10 +38,11 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class InFlight(msgspec.Struct, frozen=True):
-    """An attempt that was begun and has no end in any of the files; `progress` is its last checkpoint."""
+    """An attempt that was begun and has no end in any of the files; `progress` is the last of its `checkpoints`."""
 
     opening: Opening
     progress: Progress | None
+    checkpoints: int = 0
 
 
 def segments(folder: Path) -> list[Path]:
@@ -66,7 +67,7 @@ def read(paths: Iterable[Path]) -> Iterator[Ended | Damage | InFlight]:
             elif line.checkpoint is not None:
                 seen = begun.get(line.checkpoint.attempt_id)
                 if seen is not None:
-                    begun[line.checkpoint.attempt_id] = InFlight(seen.opening, line.checkpoint)
+                    begun[line.checkpoint.attempt_id] = InFlight(seen.opening, line.checkpoint, seen.checkpoints + 1)
             elif line.ended is not None:
                 begun.pop(line.ended.opening.attempt_id, None)
                 yield Ended(path, line.ended)

@@ -21,8 +21,16 @@ import msgspec
 
 from farthing.clock import Clock
 from farthing.errors import InvalidRequest, JournalUnwritable, StoreError
+from farthing.events import News
 from farthing.ledger.bounds import MAX_COST_NANOUSD, MAX_COUNT, all_counts, bounded, bounded_progress, with_plain_texts
-from farthing.ledger.journal import MAX_SEGMENT_BYTES, Files, Journal, RecordTooLong, Segment
+from farthing.ledger.journal import (
+    MAX_JOURNAL_BYTES,
+    MAX_SEGMENT_BYTES,
+    Files,
+    Journal,
+    RecordTooLong,
+    Segment,
+)
 from farthing.ledger.journal_reader import Damage
 from farthing.ledger.recovery import PriceAtCrash, Recovered, no_price, post_ends, recover, remove
 from farthing.ledger.refused import NAME as REFUSED_NAME
@@ -74,6 +82,7 @@ class Ledger:
         price_at_crash: PriceAtCrash = no_price,
         max_queued: int = MAX_QUEUED,
         max_segment_bytes: int = MAX_SEGMENT_BYTES,
+        max_journal_bytes: int = MAX_JOURNAL_BYTES,
         files: Files | None = None,
     ) -> None:
         self._store = store
@@ -83,7 +92,9 @@ class Ledger:
         self._price_at_crash = price_at_crash
         self._max_queued = max_queued
         boot = f"{clock.now_us():016d}-{os.getpid()}"
-        self._journal = Journal(journal_folder, boot, max_segment_bytes=max_segment_bytes, files=files)
+        self._journal = Journal(
+            journal_folder, boot, max_segment_bytes=max_segment_bytes, max_bytes=max_journal_bytes, files=files
+        )
         self._in_flight: dict[str, _InFlight] = {}
         self._queue: deque[tuple[Attempt, Segment]] = deque()
         self._wake = asyncio.Event()
@@ -93,6 +104,7 @@ class Ledger:
         self._watcher: asyncio.Task[None] | None = None
         self._store_gone = False
         self._in_memory_only: set[str] = set()
+        self.call_finished: News[Attempt] = News()
         self.refused = 0
         self.store_ok = True
         self.store_error: str | None = None
@@ -101,7 +113,7 @@ class Ledger:
     @property
     def journal_writable(self) -> bool:
         """Whether calls may be forwarded."""
-        return self._journal.writable
+        return self._journal.writable and not self._journal.full
 
     @property
     def in_flight(self) -> int:
@@ -210,6 +222,7 @@ class Ledger:
             f"{opening.attempt_id!r} was begun with another opening"
         )
         del self._in_flight[opening.attempt_id]
+        self.call_finished.publish(attempt)
         if begun.latest is not begun.begun_in:
             begun.latest.holds -= 1
         try:

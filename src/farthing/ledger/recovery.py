@@ -31,7 +31,7 @@ CATCH_UP_TIMEOUT_S = 2.0
 
 _CATCH_UP_POLL_S = 0.02
 _US_PER_S = 1_000_000
-_SHORTEST_AGE_US = 100_000  # what arrived within a tenth of a second tells no rate; clocks may step back, too
+_CHECKPOINT_US = 1_000_000  # a checkpoint comes at least a second after the one before, or after the beginning
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -120,6 +120,9 @@ def crashed_attempt(found: InFlight, price_at_crash: PriceAtCrash, now_us: int) 
     A checkpoint is at most about a second old when the process dies, so a second at the rate so far is the most that
     can have been produced unseen. Without a checkpoint the stream was younger than that, or it was no stream: the input
     was read, and nothing is known to have been written.
+
+    The age is by the clock, but never less than the checkpoints say: a clock that was stepped back in the middle would
+    make a rate of ten minutes' production in no time, and a bill of it.
     """
     opening, progress = found.opening, found.progress
     if progress is None:
@@ -127,7 +130,7 @@ def crashed_attempt(found: InFlight, price_at_crash: PriceAtCrash, now_us: int) 
         ended_at_us = opening.started_at_us
     else:
         written = progress.usage.output_tokens or 0
-        age_us = max(progress.at_us - opening.started_at_us, _SHORTEST_AGE_US)
+        age_us = max(progress.at_us - opening.started_at_us, max(found.checkpoints, 1) * _CHECKPOINT_US)
         read_tokens = progress.usage.input_tokens
         usage = msgspec.structs.replace(
             progress.usage,

@@ -94,14 +94,15 @@ _CACHE_FLAGS = frozenset({"cache_exceeds_input", "cache_classes_overlap"})
 
 async def _check_totals(store: LedgerStore, *, live: bool) -> list[Finding]:
     """Compare kept totals with recomputed ones; beside a living server, only what disagrees three times running."""
-    found = _compare_totals(await store.daily_totals(), await store.daily_totals_recomputed())
+    found = compare_totals(await store.daily_totals(), await store.daily_totals_recomputed())
     for _ in range(2 if live and found else 0):  # a batch may have come in between the two questions
-        again = _compare_totals(await store.daily_totals(), await store.daily_totals_recomputed())
+        again = compare_totals(await store.daily_totals(), await store.daily_totals_recomputed())
         found = [one for one in again if any(one.subject == before.subject for before in found)]
     return found
 
 
-def _compare_totals(kept: Sequence[DailyTotal], recomputed: Sequence[DailyTotal]) -> list[Finding]:
+def compare_totals(kept: Sequence[DailyTotal], recomputed: Sequence[DailyTotal]) -> list[Finding]:
+    """Return where kept totals are not what the attempts add up to."""
     kept_by_group = {_group(total): total for total in kept}
     recomputed_by_group = {_group(total): total for total in recomputed}
     found: list[Finding] = []

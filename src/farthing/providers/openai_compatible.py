@@ -256,6 +256,11 @@ _ODD_PATHS: Mapping[str, dict[Operation, tuple[bytes, bytes]]] = {
 """Rows whose paths do not all stand behind one base address."""
 
 
+LEAST_SECRET_BYTES = 8
+"""Shorter credentials are words such as `none` or `x` that local servers are given; the shortest real key has 32
+characters. Taking an `x` out of every name and message would spoil what it should protect."""
+
+
 class OpenAICompatible:
     """A provider whose paths follow its base address and whose key is a bearer token."""
 
@@ -325,7 +330,7 @@ class OpenAICompatible:
 
     def redacted(self, body: bytes) -> bytes:
         """See `Provider.redacted`; also where it is written with JSON's escapes, or in JSON inside of JSON."""
-        if not self._secret:
+        if len(self._secret) < LEAST_SECRET_BYTES:
             return body
         body = body.replace(self._secret, b"***")
         if b"\\" in body:

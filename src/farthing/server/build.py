@@ -1,4 +1,4 @@
-"""Builds the server of a house: bounds from the settings, the hot application, the pages behind it."""
+"""Builds the server of a house: bounds from the settings, the hot application, the pages behind it, and its watch."""
 
 import ipaddress
 import socket
@@ -7,13 +7,19 @@ from collections.abc import Callable
 from farthing.app import Farthing
 from farthing.config.reach import listens_everywhere, reachable_host
 from farthing.config.schema import ServerSettings
+from farthing.monitoring.logs import PROCESS_LOGS
+from farthing.monitoring.watch import Watch
 from farthing.server.admin.page import AdminPage
 from farthing.server.admin.token import admin_digest
 from farthing.server.app import HotApp
 from farthing.server.asgi import asgi
-from farthing.server.listener import Bounds, Listener
+from farthing.server.bounds import bounds_of
+from farthing.server.figures import house_families
+from farthing.server.listener import Listener
 from farthing.server.live import LiveServer
+from farthing.server.metrics_page import MetricsPage
 from farthing.server.pages import Pages
+from farthing.storage.offload import ThreadOffload
 
 
 def build_server(farthing: Farthing, server: ServerSettings, on_ready: Callable[[], None]) -> LiveServer:
@@ -25,19 +31,38 @@ def build_server(farthing: Farthing, server: ServerSettings, on_ready: Callable[
         clock=farthing.clock,
         hosts=_own_names(server),
     )
-    app = HotApp(gateway=farthing.gateway, keys=farthing.keys, pages=asgi(Pages(farthing.readiness, admin)))
-    bounds = Bounds(
-        max_header_bytes=server.max_header_bytes,
-        max_headers=server.max_headers,
-        header_timeout_s=server.header_timeout_s,
-        body_timeout_s=server.body_timeout_s,
-        max_body_bytes=server.max_body_mb << 20,
-        max_buffered_bytes=server.max_buffered_mb << 20,
-        keep_alive_s=server.keep_alive_s,
-        max_connections=server.max_connections,
-        write_timeout_s=server.write_timeout_s,
+    watch = Watch(
+        farthing.ledger.call_finished,
+        log_settings=lambda: farthing.settings.log,
+        home=farthing.home,
+        logs=PROCESS_LOGS,
+        offload=ThreadOffload("farthing-logs"),
     )
-    return LiveServer(Listener(app, bounds, farthing.clock, app.render), server.drain_s, on_ready)
+    metrics = MetricsPage(
+        families=lambda: house_families(farthing, listener, watch),
+        token_digest=lambda: admin_digest(farthing.home, farthing.pepper),
+        pepper=farthing.pepper,
+    )
+    pages = Pages(farthing.readiness, admin, metrics)
+    app = HotApp(gateway=farthing.gateway, keys=farthing.keys, pages=asgi(pages))
+    listener = Listener(app, bounds_of(server), farthing.clock, app.render)
+    return WatchedServer(watch, listener, server.drain_s, on_ready)
+
+
+class WatchedServer(LiveServer):
+    """A server whose calls are counted and whose log lines are carried away while it serves."""
+
+    def __init__(self, watch: Watch, listener: Listener, drain_s: float, on_ready: Callable[[], None]) -> None:
+        super().__init__(listener, drain_s, on_ready)
+        self._watch = watch
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal, under watch."""
+        await self._watch.start()
+        try:
+            await super().serve(sockets)
+        finally:
+            await self._watch.close()
 
 
 def _own_names(server: ServerSettings) -> frozenset[str]:

@@ -103,7 +103,7 @@ class Exchange:
                 connection.write(STATUS_LINES[500] + b"content-length: 0\r\nconnection: close\r\n\r\n")
                 self._done = True
         finally:
-            listener.exchanges.discard(self)
+            listener.exchanges.pop(self, None)
             self.release()
             # An answer that is not whole: closing without its end is the only honest thing left.
             connection.served(keep_alive=self._done and self.keep_alive and not listener.draining)

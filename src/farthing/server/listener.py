@@ -70,9 +70,10 @@ class Listener:
         self.render = render
         self.bounds = bounds
         self.clock = clock
-        self.connections: set[HttpProtocol] = set()
-        self.turned_away: set[HttpProtocol] = set()
-        self.exchanges: set[Exchange] = set()
+        # In order of arrival: a set's order is that of addresses, and no seed could repeat it.
+        self.connections: dict[HttpProtocol, None] = {}
+        self.turned_away: dict[HttpProtocol, None] = {}
+        self.exchanges: dict[Exchange, None] = {}
         self.buffered_bytes = 0
         self.draining = False
         self.date_line = b""
@@ -83,9 +84,9 @@ class Listener:
         """Register a connection; False when there are too many and it must be turned away, or is dropped already."""
         taken = len(self.connections) < self.bounds.max_connections
         if taken:
-            self.connections.add(connection)
+            self.connections[connection] = None
         elif len(self.turned_away) < MAX_TURNED_AWAY:
-            self.turned_away.add(connection)
+            self.turned_away[connection] = None
         else:
             connection.abort()
         if self._sweep_handle is None:
@@ -95,8 +96,8 @@ class Listener:
 
     def disconnected(self, connection: "HttpProtocol") -> None:
         """Forget a connection."""
-        self.connections.discard(connection)
-        self.turned_away.discard(connection)
+        self.connections.pop(connection, None)
+        self.turned_away.pop(connection, None)
 
     def overloaded(self) -> Overloaded | None:
         """Return the refusal that is due while more bytes are in memory than the bound allows."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from farthing.errors import ConfigError
-from farthing.server.listener import Listener, Receive, Scope, Send
+from farthing.server.listener import Bounds, Listener, Receive, Scope, Send
 from farthing.server.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,11 @@ class LiveServer(uvicorn.Server):
         self._listener = listener
         self._drain_s = drain_s
         self._on_ready = on_ready
+
+    def retune(self, bounds: Bounds, drain_s: float) -> None:
+        """Hold to other bounds from now on; a request that has begun may still be measured by both."""
+        self._listener.bounds = bounds
+        self._drain_s = drain_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the sockets, then say so."""

@@ -1,4 +1,4 @@
-"""What is not a face: health, readiness, and the admin's page."""
+"""What is not a face: health, readiness, figures, and the admin's page."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import msgspec
 from farthing.errors import FarthingError, RouteNotFound
 from farthing.server.admin.page import AdminPage
 from farthing.server.faces.openai import OpenAIFace
-from farthing.server.listener import Receive, Scope, Send
+from farthing.server.listener import AsgiApp, Receive, Scope, Send
 
 ReadyCheck = Callable[[], dict[str, bool]]
 """Names what must hold before calls are taken, and whether it does."""
@@ -25,9 +25,10 @@ _JSON = (b"content-type", b"application/json")
 class Pages:
     """Public are `/health` (the process answers) and `/ready` (it can take calls); the rest asks for the admin."""
 
-    def __init__(self, ready: ReadyCheck, admin: AdminPage) -> None:
+    def __init__(self, ready: ReadyCheck, admin: AdminPage, metrics: AsgiApp) -> None:
         self._ready = ready
         self._admin = admin
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -38,12 +39,14 @@ class Pages:
             await self._not_here(path, send)
         elif path == "/health":
             await _send_json(200, {"status": "ok"}, send)
+        elif path == "/metrics":
+            await self._metrics(scope, receive, send)
         elif path == "/ready":
             checks = self._ready()
             ready = all(checks.values())
             await _send_json(200 if ready else 503, {"status": "ready" if ready else "not ready", **checks}, send)
         elif path == "/":
-            await _send_json(200, {"name": "farthing", "faces": _FACES, "admin": "/admin"}, send)
+            await _send_json(200, {"name": "farthing", "faces": _FACES, "admin": "/admin", "metrics": "/metrics"}, send)
         else:
             await self._not_here(path, send)
 

@@ -364,7 +364,7 @@ class HttpProtocol(asyncio.Protocol):
     def _serve(self, exchange: Exchange) -> None:
         self.deadline = _FOREVER
         self._exchange = exchange
-        self.listener.exchanges.add(exchange)
+        self.listener.exchanges[exchange] = None
         if self._worker is None:
             self._worker = self._loop.create_task(self._work())
         else:

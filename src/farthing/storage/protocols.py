@@ -96,6 +96,10 @@ class LedgerStore(Protocol):
         """Return the totals as the attempts add up now, in the same order."""
         ...
 
+    async def rebuild_totals(self) -> tuple[list[DailyTotal], list[DailyTotal]]:
+        """Make the daily totals anew from the attempts, in one transaction; return them as before and after."""
+        ...
+
     async def damage(self) -> list[str]:
         """Return what the store's own consistency check complains about; empty when it is sound."""
         ...

@@ -11,9 +11,10 @@ from farthing.config.first_start import FIRST_SETTINGS, write_first_settings
 from farthing.config.load import load_settings
 from farthing.config.lock import HomeLock, holder
 from farthing.config.paths import Home, find_home
-from farthing.config.schema import CredentialSource, ProviderSettings, ServerSettings, Settings, Timeouts
+from farthing.config.schema import CredentialSource, LogSettings, ProviderSettings, ServerSettings, Settings, Timeouts
 from farthing.errors import ConfigError, CredentialMissing, HomeLocked
 from farthing.types.providers import KnownProvider
+from tests.unit.config.first_settings import uncommented
 
 KNOWN = {
     kind: KnownProvider(kind=kind, wire="openai_chat", base_url=base_url, credential_env=variable)
@@ -139,19 +140,16 @@ def test_first_settings_never_replace_the_operators_file(tmp_path: Path) -> None
 
 def test_what_first_settings_show_in_comments_is_true(tmp_path: Path) -> None:
     """Every setting appears; with its comment signs taken off, the file loads and the defaults it shows hold."""
-    bare = [line.replace("# ", "", 1) if line.startswith("  # ") else line for line in FIRST_SETTINGS.splitlines()]
-    prose = ("  What is taken", "  ca_file")
-    text = "\n".join(line.replace("  #", "", 1) if line == "  #" else line for line in bare)
-    kept = [line for line in text.splitlines() if not line.lstrip().startswith(tuple(p.lstrip() for p in prose))]
     key = tmp_path / "key"
     key.write_text("x")
     key.chmod(0o600)
     path = tmp_path / "settings.yaml"
-    path.write_text("\n".join(kept).replace("/etc/farthing/anthropic.key", str(key)))
+    path.write_text(uncommented().replace("/etc/farthing/anthropic.key", str(key)))
     environment = dict.fromkeys(("OPENAI_API_KEY", "AZURE_KEY", "OPENROUTER_API_KEY"), "x")
     settings = load_settings(path, known=KNOWN, environment=environment)
     assert settings.warnings == ()
     assert settings.server == ServerSettings(public_url="https://farthing.example.com")
+    assert settings.log == LogSettings()
     assert list(settings.providers) == ["openai", "anthropic", "azure", "openrouter", "lab"]
     lab = settings.providers["lab"]
     assert lab.timeouts == Timeouts()
@@ -159,7 +157,7 @@ def test_what_first_settings_show_in_comments_is_true(tmp_path: Path) -> None:
     assert list(settings.models) == ["fast"]
     assert len(settings.prices) == 3
     set_elsewhere = {"name", "wire", "price_key", "local", "warnings"}
-    for struct in (Settings, ServerSettings, ProviderSettings, Timeouts):
+    for struct in (Settings, ServerSettings, LogSettings, ProviderSettings, Timeouts):
         for field in set(struct.__struct_fields__) - set_elsewhere:
             assert f"{field}:" in FIRST_SETTINGS, field
 

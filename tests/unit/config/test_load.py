@@ -213,7 +213,7 @@ server:
 
 def test_every_mistake_is_told_at_once_with_its_line(errors: Errors) -> None:
     assert errors("""\
-version: 2
+version: 1
 server: {host: no way, port: 70000, publc_url: x}
 providers:
   openai: {kind: opnai}
@@ -232,7 +232,6 @@ models:
 unpriced: reject
 nonsense: 1
 """) == [
-        "1: version: '2' was written for a newer Farthing; update it, or write 1.",
         "2: server.port: '70000' is not allowed; write a whole number in digits, from 0 up to 65535.",
         (
             "2: server.publc_url: is not a setting (did you mean 'public_url'?); allowed: behind_proxy, body_timeout_s,"
@@ -276,8 +275,8 @@ nonsense: 1
         "16: models.e: is empty; give it a value or leave the key out.",
         "17: unpriced: 'reject' is not allowed; one of: allow, refuse.",
         (
-            "18: nonsense: is not a setting; allowed: find_local, models, prices, prices_source, providers, server,"
-            " unpriced, version."
+            "18: nonsense: is not a setting; allowed: find_local, log, models, prices, prices_source, providers,"
+            " server, unpriced, version."
         ),
     ]
 

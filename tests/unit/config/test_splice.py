@@ -130,7 +130,7 @@ def test_what_would_make_the_settings_wrong_changes_nothing(path: Path, name: st
     assert "sk-secret" not in str(caught.value)
     assert ".settings-" not in str(caught.value)
     assert path.read_text() == STYLES["block"]
-    assert [entry.name for entry in path.parent.iterdir()] == ["settings.yaml"]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [".settings.yaml.lock", "settings.yaml"]
 
 
 def test_settings_that_are_wrong_already_are_not_touched(path: Path) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from farthing.errors import JournalUnwritable
-from farthing.ledger.journal import Ending, Journal, SystemFiles
+from farthing.ledger.journal import Ending, Journal, Segment, SystemFiles
 from farthing.ledger.journal_reader import Damage, Ended, InFlight, read, segments
 from farthing.types.calls import Attempt, Progress
 from tests.contracts.ledger_samples import NOON_US, attempt, full_attempt, opening
@@ -57,7 +57,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert list(read(segments(tmp_path))) == [
         Ended(segments(tmp_path)[0], attempt(1)),
         Ended(segments(tmp_path)[0], full_attempt(2)),
-        InFlight(opening(3), progress(3, cost_nanousd=900)),
+        InFlight(opening(3), progress(3, cost_nanousd=900), 2),
         InFlight(opening(4), None),
     ]
 
@@ -212,6 +212,28 @@ def test_a_folder_that_cannot_be_made_makes_the_journal_unwritable(tmp_path: Pat
     journal = Journal(tmp_path / "file" / "gone", "boot")
     with pytest.raises(JournalUnwritable, match="gone"):
         journal.begin(opening(1))
+
+
+def is_full(journal: Journal) -> bool:
+    return journal.full
+
+
+def test_at_its_bound_nothing_more_begins_while_what_is_under_way_ends(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "boot", max_segment_bytes=1_000, max_bytes=3_000)
+    begun: list[Segment] = []
+    while not is_full(journal):
+        begun.append(journal.begin(opening(len(begun))))
+    with pytest.raises(JournalUnwritable, match=r"bound of 3,000 bytes.*takes nothing.*farthing doctor") as refused:
+        journal.begin(opening(100))
+    assert refused.value.status == 503
+    assert sum(path.stat().st_size for path in segments(tmp_path)) < 3_000 + 1_000
+    for number, segment in enumerate(begun):
+        journal.end(attempt(number), segment)
+    assert len(ends(tmp_path)) == len(begun)
+    assert is_full(journal)
+    assert journal.finished()  # the store has taken them
+    assert not is_full(journal)
+    journal.begin(opening(200))
 
 
 def test_a_closed_journal_takes_nothing_more(tmp_path: Path) -> None:

@@ -187,6 +187,24 @@ async def test_a_store_that_is_away_loses_nothing_and_takes_no_memory(bench: Ben
     assert segments(bench.folder) == []
 
 
+async def test_a_journal_at_its_bound_refuses_calls_until_the_store_is_back(bench: Bench) -> None:
+    ledger = await bench.start(max_queued=3, max_segment_bytes=3_000, max_journal_bytes=12_000)
+    bench.store.away = True
+    begun = 0
+    while ledger.journal_writable:
+        ledger.begin(opening(begun))
+        ledger.settle(attempt(begun))
+        begun += 1
+    with pytest.raises(JournalUnwritable, match="bound of 12,000 bytes"):
+        ledger.begin(opening(400))
+    assert sum(path.stat().st_size for path in segments(bench.folder)) < 12_000 + 3_000 + 2_000
+    bench.store.away = False
+    await until(lambda: ledger.journal_writable)
+    assert await bench.store.attempts_after("", 1000) == [attempt(number) for number in range(begun)]
+    ledger.begin(opening(500))
+    ledger.settle(attempt(500))
+
+
 async def test_a_store_that_stays_away_finds_the_attempts_at_the_next_start(bench: Bench) -> None:
     ledger = await bench.start(max_queued=3)
     bench.store.away = True

@@ -50,10 +50,18 @@ def test_a_price_that_is_gone_leaves_the_checkpoints_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "output", "expected"), [(3, 10, 14), (0.1, 7, 77), (0, 7, 77), (-5, 7, 77), (1, None, 0)]
+    ("seconds", "output", "expected"), [(3, 10, 14), (0.1, 7, 14), (0, 7, 14), (-5, 7, 14), (1, None, 0)]
 )
 def test_the_seconds_production_follows_the_rate_so_far(seconds: float, output: int | None, expected: int) -> None:
     assert crashed_attempt(after(seconds, output), priced, LATER_US).usage.output_tokens == expected
+
+
+@pytest.mark.parametrize("step_s", [-7_200, -30, 0, 7_200])
+def test_a_clock_that_was_stepped_invents_no_production(step_s: int) -> None:
+    found = msgspec.structs.replace(after(60 + step_s, 3_000), checkpoints=60)
+    billed = crashed_attempt(found, priced, LATER_US + step_s * 1_000_000).usage.output_tokens
+    assert billed is not None
+    assert 3_000 < billed <= 3_050
 
 
 async def test_recovery_posts_ends_and_crashes_once_and_removes_the_files(tmp_path: Path) -> None:

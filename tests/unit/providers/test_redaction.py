@@ -61,3 +61,9 @@ def test_no_body_keeps_everybody_waiting(piece: bytes) -> None:
     began = time.perf_counter()
     provider().redacted(piece * ((1 << 20) // len(piece)))
     assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize("word", ["x", "sk", "none", "EMPTY"])
+def test_a_word_that_a_local_server_takes_for_a_key_spoils_no_name(word: str) -> None:
+    said = f"req_ac{word}xACs of gpt-x".encode()
+    assert provider(word).redacted(said) == said

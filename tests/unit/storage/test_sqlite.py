@@ -1,5 +1,8 @@
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,13 +10,15 @@ import apsw
 import pytest
 
 from farthing.errors import StoreError
+from farthing.ledger.rebuild import rebuild
 from farthing.storage.protocols import RowsRefused
 from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import APPLICATION_ID, Migration, open_database, shipped_migrations
+from farthing.storage.sqlite.inspection import inspect_database
 from farthing.storage.sqlite.rows import COLUMNS
 from farthing.storage.sqlite.sql import query
 from farthing.types.ledger import CostsRow, DailyTotal
-from tests.contracts.ledger_samples import InPlace, attempt
+from tests.contracts.ledger_samples import DAY_US, NOON_US, InPlace, attempt
 
 SECOND = Migration(len(shipped_migrations()) + 1, "next.sql", "ALTER TABLE keys ADD COLUMN note TEXT;")
 
@@ -99,8 +104,74 @@ async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 async def test_a_file_that_is_no_database_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "farthing.db"
     path.write_bytes(b"not a database at all, but long enough to be looked at" * 50)
-    with pytest.raises(StoreError, match=r"farthing\.db' cannot be used: file is not a database.*move the file away"):
+    with pytest.raises(
+        StoreError, match=r"farthing\.db' cannot be used: file is not a database.*farthing restore PATH --replace"
+    ):
         await SqliteStore(path, InPlace()).open()
+
+
+async def test_a_file_that_was_cut_to_nothing_is_no_new_ledger(path: Path) -> None:
+    os.truncate(path, 0)
+    with pytest.raises(StoreError, match=r"is empty: it was cut to nothing.*restore a backup.*remove the file"):
+        await SqliteStore(path, InPlace()).open()
+
+
+def test_a_new_database_has_a_header_as_soon_as_it_has_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "farthing.db"
+    open_database(path, []).close()
+    with path.open("rb") as file:
+        assert file.read(16) == b"SQLite format 3\0"
+    assert [one.name for one in tmp_path.iterdir()] == ["farthing.db"]
+    open_database(path, shipped_migrations()).close()  # a start that died before its tables were made
+
+
+def test_processes_that_make_a_database_at_once_agree_on_one(tmp_path: Path) -> None:
+    path = tmp_path / "farthing.db"
+    # Processes and not threads: closing a file gives away all the locks that its process has on it.
+    made = [subprocess.Popen([sys.executable, "-c", _OPENS, str(path)]) for _ in range(4)]
+    assert [process.wait(30) for process in made] == [0] * 4
+    assert inspect_database(path).version == len(shipped_migrations())
+    assert not list(tmp_path.glob("*.new-*"))
+
+
+_OPENS = """
+import pathlib, sys
+from farthing.storage.sqlite.database import open_database, shipped_migrations
+open_database(pathlib.Path(sys.argv[1]), shipped_migrations()).close()
+"""
+
+
+async def test_totals_that_were_spoiled_are_right_again_and_others_saw_the_old_ones_until_then(path: Path) -> None:
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    await store.append([attempt(2, started_at_us=NOON_US - DAY_US)])
+    right = await store.daily_totals()
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE daily_totals SET cost_nanousd = 1 WHERE day = '2026-11-18'")
+        other.execute("DELETE FROM daily_totals WHERE day = '2026-11-17'")
+    other.close()
+    done = await rebuild(store)
+    assert done.totals == 2
+    assert [(one.kind, one.subject.split()[0]) for one in done.differed] == [
+        ("totals", "2026-11-17"),
+        ("totals", "2026-11-18"),
+    ]
+    assert "cost_nanousd is 1, the attempts add up to 1001" in done.differed[1].message
+    assert await store.daily_totals() == right
+    await store.close()
+
+
+async def test_totals_that_cannot_be_made_again_stay_as_they_were(path: Path) -> None:
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    before = await store.daily_totals()
+    with sqlite3.connect(path) as other:
+        other.execute("ALTER TABLE attempts RENAME COLUMN key_id TO lost")
+    other.close()
+    with pytest.raises(StoreError):
+        await rebuild(store)
+    assert await store.daily_totals() == before
+    await store.close()
 
 
 async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class Lane:
 
     def __init__(self, origin: Origin, limits: PoolLimits, loop: asyncio.AbstractEventLoop) -> None:
         self.origin = origin
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # in order of arrival, which a seed can repeat
         self.idle: list[Connection] = []
         self.waiters: deque[asyncio.Future[Connection | None]] = deque()
         self.slots_taken = 0
@@ -99,7 +99,7 @@ class Lane:
 
     def gone(self, connection: Connection) -> None:
         """A transport has closed."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         if not self.connections and self.emptied is not None and not self.emptied.done():
             self.emptied.set_result(None)
 

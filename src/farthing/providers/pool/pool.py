@@ -147,7 +147,7 @@ class Pool:
             raise failures.draining(origin)
         if protocol.closed:
             raise failures.closed_at_once(origin)
-        lane.connections.add(protocol)
+        lane.connections[protocol] = None
         protocol.handed = False
         if self._timer is None:
             self._timer = loop.call_later(_SWEEP_S, self._sweep)

@@ -110,6 +110,12 @@ class MemoryStore:
         """See `LedgerStore.daily_totals_recomputed`."""
         return sorted(add_up(self._attempts.values()), key=_total_key)
 
+    async def rebuild_totals(self) -> tuple[list[DailyTotal], list[DailyTotal]]:
+        """See `LedgerStore.rebuild_totals`."""
+        before = await self.daily_totals()
+        self._totals = {_total_key(total): total for total in add_up(self._attempts.values())}
+        return before, await self.daily_totals()
+
     async def damage(self) -> list[str]:
         """Nothing here can be damaged."""
         return []

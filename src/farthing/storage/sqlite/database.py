@@ -6,6 +6,7 @@ program does not know is refused: an older program that writes into newer tables
 """
 
 import os
+import tempfile
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -21,6 +22,9 @@ FILE_MODE = 0o600
 BUSY_TIMEOUT_MS = 5_000
 """How long a statement waits for another process's write. Our own take about a millisecond; a backup of a big store
 takes seconds. The ledger tries again afterwards."""
+
+RESTORING = "restoring"
+"""A folder beside the database that holds a restore which was decided and not finished: until it is, nobody opens."""
 
 SYNCHRONOUS = "FULL"
 """A commit is on the disk when it returns; NORMAL would lose the last commits with the power (WAL only)."""
@@ -53,8 +57,12 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> apsw.Connectio
     Raises:
         StoreError: it cannot be opened, is no database of ours, or is newer than the program.
     """
+    refuse_half_restored(path)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))  # SQLite's side files take this file's mode
+        if not path.exists():
+            _make(path)
+        os.close(os.open(path, os.O_RDWR))
+        _refuse_empty(path)
         if os.name == "posix" and path.stat().st_mode & 0o077:
             path.chmod(FILE_MODE)
     except OSError as error:
@@ -62,6 +70,8 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> apsw.Connectio
             f"The ledger's database {str(path)!r} cannot be opened: {error.strerror}.",
             hint="check the folder's owner and the free space.",
         ) from error
+    except apsw.Error as error:
+        raise store_error(path, error) from error
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
@@ -95,11 +105,49 @@ def store_error(path: Path, error: Exception) -> StoreError:
         (apsw.FullError, "the disk is full: make room."),
         (apsw.ReadOnlyError, "check who owns the file and its folder."),
         (apsw.CantOpenError, "check who owns the file and its folder."),
-        (apsw.CorruptError, 'stop the server and restore a copy; "farthing ledger verify" shows what is wrong.'),
-        (apsw.NotADBError, "move the file away: it is no database."),
+        (apsw.CorruptError, _RESTORE),
+        (apsw.NotADBError, _RESTORE),
+        (apsw.IOError, "check the disk; if the file was cut, stop the server and restore a backup."),
     ]
     hint = next((text for kind, text in hints if isinstance(error, kind)), None)
     return StoreError(f"The ledger's database {str(path)!r} cannot be used: {error}.", hint=hint)
+
+
+_RESTORE = (
+    'stop the server and restore a backup ("farthing restore PATH --replace" keeps what is there aside);'
+    ' "farthing ledger verify" shows what is wrong.'
+)
+
+
+def refuse_half_restored(path: Path) -> None:
+    """Raise where a restore into this database's folder was begun and not finished."""
+    if path.with_name(RESTORING).exists():
+        raise StoreError(
+            f"A restore into {str(path.parent)!r} was interrupted.", hint='"farthing restore --finish" completes it.'
+        )
+
+
+def _make(path: Path) -> None:
+    """Give a new database its name when it has a header, so that an empty file at that name is always a lost one."""
+    descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)  # for our eyes only
+    os.close(descriptor)
+    try:
+        connection = apsw.Connection(aside, flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.close()
+        os.link(aside, path)
+    except FileExistsError:
+        pass  # another process was first; theirs counts
+    finally:
+        Path(aside).unlink()
+
+
+def _refuse_empty(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise StoreError(
+            f"The ledger's database {str(path)!r} is empty: it was cut to nothing.",
+            hint='restore a backup ("farthing restore PATH --replace"); without one, remove the file to begin anew.',
+        )
 
 
 def _check_owner(connection: apsw.Connection, path: Path) -> None:

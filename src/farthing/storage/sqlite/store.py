@@ -17,7 +17,7 @@ import msgspec
 from farthing.errors import StoreError
 from farthing.storage.protocols import KeyRecord, RowsRefused
 from farthing.storage.sqlite.database import Migration, open_database, open_reader, shipped_migrations, store_error
-from farthing.storage.sqlite.rows import attempt_of, costs_row_of, daily_total_of, row_of
+from farthing.storage.sqlite.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
@@ -122,6 +122,11 @@ class SqliteStore:
         """See `LedgerStore.daily_totals_recomputed`."""
         return [daily_total_of(row) for row in await self._all("daily_totals_recomputed", ())]
 
+    async def rebuild_totals(self) -> tuple[list[DailyTotal], list[DailyTotal]]:
+        """See `LedgerStore.rebuild_totals`."""
+        before, after = await self._write(_rebuild_totals)
+        return [daily_total_of(row) for row in before], [daily_total_of(row) for row in after]
+
     async def damage(self) -> list[str]:
         """See `LedgerStore.damage`."""
         return await self._read(_damage)
@@ -207,6 +212,23 @@ def _append(connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
             connection.execute("ROLLBACK")
         raise
     return len(new)
+
+
+def _rebuild_totals(connection: apsw.Connection) -> tuple[list[Row], list[Row]]:
+    """Other processes read the old totals until the new ones are committed; a gateway's batch waits, or comes again."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        before = connection.execute(query("daily_totals")).fetchall()
+        connection.execute(query("daily_totals_clear"))
+        last: Any = connection.execute(query("attempts_last")).get
+        _add_to_totals(connection, 0, last)
+        after = connection.execute(query("daily_totals")).fetchall()
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return before, after
 
 
 def _add_to_totals(connection: apsw.Connection, first: int, last: int) -> None:

@@ -1,0 +1,72 @@
+"""Examples for every command's help, each a line that works as it stands; a test parses them all.
+
+They stand together so that whoever writes one sees the others: the same names and figures run through them.
+"""
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "farthing": ("farthing serve", "farthing costs --by project --since 7d", "farthing doctor"),
+    "serve": ("farthing serve", "farthing serve --port 3001 --home ~/farthing-test", "farthing serve --host 0.0.0.0"),
+    "costs": (
+        "farthing costs",
+        "farthing costs --by project --since 7d",
+        "farthing costs --by day --since 2026-11-01 --csv > november.csv",
+    ),
+    "prices": ("farthing prices show openai:gpt-5-mini", "farthing prices refresh"),
+    "prices show": ("farthing prices show", "farthing prices show gpt-5-mini --json"),
+    "prices explain": (
+        "farthing prices explain call_01kagv3x7q",
+        "farthing prices explain --provider openai --model gpt-5-mini --usage input_tokens=1200,output_tokens=80",
+    ),
+    "prices refresh": (
+        "farthing prices refresh",
+        "farthing prices refresh --from prices.json --yes",
+        "farthing prices refresh --undo",
+    ),
+    "prices diff": ("farthing prices diff", "farthing prices diff --from openrouter --limit 100"),
+    "prices reprice": ("farthing prices reprice --since 7d", "farthing prices reprice --by day --as-of now --json"),
+    "calls": ("farthing calls", "farthing calls --limit 100 --json", "farthing calls show call_01kagv3x7q"),
+    "calls show": ("farthing calls show call_01kagv3x7q", "farthing calls show call_01kagv3x7q --json"),
+    "providers": ("farthing providers list", "farthing providers test"),
+    "providers list": ("farthing providers list", "farthing providers list --json"),
+    "providers test": ("farthing providers test", "farthing providers test openai"),
+    "providers add": (
+        "farthing providers add openai --credential env:OPENAI_API_KEY",
+        "farthing providers add lab --base-url http://127.0.0.1:8000/v1 --credential none --free",
+    ),
+    "providers remove": ("farthing providers remove lab",),
+    "keys": ("farthing keys create my-app --project search", "farthing keys list"),
+    "keys create": ("farthing keys create my-app", "farthing keys create ci --project search --team core --json"),
+    "keys list": ("farthing keys list", "farthing keys list --json"),
+    "keys revoke": ("farthing keys revoke my-app",),
+    "keys rename": ("farthing keys rename my-app search-service",),
+    "ledger": ("farthing ledger verify",),
+    "ledger verify": ("farthing ledger verify", "farthing ledger verify --json"),
+    "ledger rebuild": ("farthing ledger rebuild", "farthing ledger rebuild --json"),
+    "backup": ("farthing backup farthing-2026-11-21.tar",),
+    "restore": (
+        "farthing restore farthing-2026-11-21.tar --home ~/farthing-restored",
+        "farthing restore farthing-2026-11-21.tar --replace",
+    ),
+    "admin": ("farthing admin link",),
+    "admin link": ("farthing admin link", "farthing admin link --port 3001"),
+    "doctor": ("farthing doctor", "farthing doctor --json"),
+    "config": ("farthing config check",),
+    "config check": ("farthing config check", "farthing config check --home ~/farthing-test"),
+    "config show": ("farthing config show", "farthing config show --origin"),
+    "config set": ("farthing config set server.port 3001", "farthing config set log.level info"),
+    "config schema": ("farthing config schema > settings.schema.json",),
+    "logs": ("farthing logs level debug",),
+    "logs level": ("farthing logs level", "farthing logs level debug", "farthing logs level settings"),
+    "completion": (
+        "farthing completion bash > ~/.local/share/bash-completion/completions/farthing",
+        "farthing completion zsh > ~/.zfunc/_farthing",
+        "farthing completion fish > ~/.config/fish/completions/farthing.fish",
+    ),
+}
+
+
+def epilog(name: str) -> str | None:
+    """Return what stands below a command's options; `None` where there is no example."""
+    lines = EXAMPLES.get(name)
+    # \b keeps click from making a paragraph of the lines.
+    return None if lines is None else "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

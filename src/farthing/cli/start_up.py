@@ -1,0 +1,22 @@
+"""What a process that serves does to itself first: leaves no memory image behind, and takes over the logs."""
+
+from farthing.config.schema import LogSettings
+from farthing.monitoring.logs import PROCESS_LOGS
+
+
+def prepare_process(log: LogSettings) -> None:
+    """Call it before a credential is read."""
+    no_core_dumps()
+    PROCESS_LOGS.begin(log.format, log.level)
+
+
+def no_core_dumps() -> None:
+    """Forbid core dumps, to this process and those it starts: one would hold every credential in plain text.
+
+    A system that pipes dumps into a program leaves the decision to that program; systemd's keeps to the limit.
+    """
+    try:
+        import resource  # noqa: PLC0415 - Windows has none, and writes no such files unasked
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

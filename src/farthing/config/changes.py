@@ -1,0 +1,64 @@
+"""What differs between two settings, and which of it a running gateway cannot take up."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+import msgspec
+
+from farthing.config.schema import ServerSettings, Settings
+
+AT_START_ONLY = ("host", "port", "public_url")
+"""Of `server`: the socket is open, and links and the host names of the admin's page were made when it was."""
+
+
+def changes(before: Settings, after: Settings) -> tuple[str, ...]:
+    """Return what differs, a short text each, in the order of the file; the values of providers are not repeated."""
+    return tuple(_changes(before, after))
+
+
+def needs_restart(started: ServerSettings, now: ServerSettings, told: Collection[str] = ()) -> tuple[str, ...]:
+    """Return what a gateway that was started with `started` would do otherwise if it started now.
+
+    `told` are fields that the command line decides, whatever the file says.
+    """
+    return tuple(
+        f"server.{name}: {_shown(getattr(started, name))} holds, {_shown(getattr(now, name))} needs a restart"
+        for name in AT_START_ONLY
+        if name not in told and getattr(started, name) != getattr(now, name)
+    )
+
+
+def _changes(before: Settings, after: Settings) -> Iterator[str]:
+    for section in ("server", "log"):
+        yield from _of_section(section, getattr(before, section), getattr(after, section))
+    yield from _of_names("provider", before.providers, after.providers)
+    yield from _of_names("alias", before.models, after.models)
+    if before.prices != after.prices:
+        yield f"{len(after.prices)} price{'' if len(after.prices) == 1 else 's'} of your own"
+    for name in ("unpriced", "find_local", "prices_source"):
+        yield from _of_value(name, getattr(before, name), getattr(after, name))
+
+
+def _of_section(section: str, before: msgspec.Struct, after: msgspec.Struct) -> Iterator[str]:
+    for name in before.__struct_fields__:
+        yield from _of_value(f"{section}.{name}", getattr(before, name), getattr(after, name))
+
+
+def _of_value(name: str, before: object, after: object) -> Iterator[str]:
+    if before != after:
+        yield f"{name}: {_shown(before)} -> {_shown(after)}"
+
+
+def _of_names(what: str, before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:
+    for name in (*before, *(name for name in after if name not in before)):
+        if name not in after:
+            yield f"{what} {name} removed"
+        elif name not in before:
+            yield f"{what} {name} added"
+        elif before[name] != after[name]:
+            yield f"{what} {name} changed"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,133 @@
+"""settings.yaml as a JSON Schema, so that an editor completes names, shows what they mean and marks mistakes.
+
+Made from the types in `schema.py` and the docstrings under their fields, as the reference page is; there is no second
+list of settings to keep. It promises less than `farthing config check`: what follows from several settings at once,
+such as an alias for a provider that is not there, no schema can tell. What surprised us: an editor takes `no` and
+`2024-10-21` for what YAML makes of them, so a text may also be what looks like a number there.
+"""
+
+import ast
+import inspect
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from farthing.config import schema
+from farthing.config.price_rows import PER_MILLION, PER_ONE
+from farthing.config.schema import ProviderSettings, Settings
+from farthing.types.providers import KnownProvider
+
+_MADE_FROM_OTHERS = {"local", "name", "wire", "price_key", "warnings"}
+"""Fields that hold what the file does not say by that name."""
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+"""The newest one that the YAML language server reads in full."""
+
+
+def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
+    """Return the schema of the whole file, as plain data."""
+    provider = _mapping(ProviderSettings)
+    fields = provider["properties"]
+    fields["kind"] |= {"enum": sorted(known)}
+    fields["credential"] = {
+        "type": "string",
+        "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:(/|~/|[A-Za-z]:).*|none)$",
+        "description": "Where its key is read from: env:NAME, file:/path or none. Never the key itself.",
+    }
+    root = _mapping(Settings)
+    # The language server offers what stands in `properties`; any other name of one's own is taken as well.
+    one = {"$ref": "#/definitions/provider"}
+    root["properties"] |= {
+        "version": {"type": "integer", "minimum": 1, "description": "The version of this file's schema."},
+        "providers": {
+            "type": ["object", "null"],
+            "description": "Whom Farthing calls, each under a name of your choice.",
+            "properties": dict.fromkeys(sorted(known), one),
+            "additionalProperties": one,
+            "propertyNames": {"pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"},
+        },
+        "models": {
+            "type": ["object", "null"],
+            "description": "Other names for models, as provider:model.",
+            "additionalProperties": {"type": "string", "pattern": "[:/]"},
+            "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"},
+        },
+        "prices": {
+            "type": ["array", "null"],
+            "description": "Prices of your own in USD; they win over the price list.",
+            "items": _price_row(),
+        },
+    }
+    return {"$schema": _DRAFT, "title": "Farthing's settings.yaml", "definitions": {"provider": provider}, **root}
+
+
+def _price_row() -> dict[str, Any]:
+    amount = {"type": ["number", "string"], "minimum": 0}
+    rows: dict[str, Any] = {
+        "model": {"type": "string", "pattern": ".:.", "description": "provider:model; * is any text."}
+    }
+    rows |= {name: {**amount, "description": "USD per million tokens."} for name in PER_MILLION}
+    rows |= {name: {**amount, "description": "USD for each one."} for name in PER_ONE}
+    return {
+        "type": "object",
+        "properties": rows,
+        "additionalProperties": False,
+        "required": ["model", "input", "output"],
+    }
+
+
+def _mapping(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    notes = field_notes(struct)
+    hints = get_type_hints(struct, include_extras=True)
+    fields: dict[str, Any] = {}
+    for field in msgspec.structs.fields(struct):
+        if field.name not in _MADE_FROM_OTHERS:
+            fields[field.name] = _described(_of_type(hints[field.name]), field, notes.get(field.name))
+    about = inspect.getdoc(struct) or ""
+    # An empty section is an empty mapping, and YAML calls that null.
+    return {
+        "type": ["object", "null"],
+        "description": about.split("\n", maxsplit=1)[0],
+        "properties": fields,
+        "additionalProperties": False,
+    }
+
+
+def _described(found: dict[str, Any], field: msgspec.structs.FieldInfo, note: str | None) -> dict[str, Any]:
+    if note:
+        found["description"] = note
+    if field.default is not msgspec.NODEFAULT and isinstance(field.default, str | int | float):
+        found["default"] = field.default
+    return found
+
+
+def _of_type(hint: Any) -> dict[str, Any]:
+    bounds = msgspec.Meta()
+    if get_origin(hint) is Annotated:
+        hint, bounds = get_args(hint)
+    if get_origin(hint) is Literal:
+        return {"enum": list(get_args(hint))}
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return _mapping(hint)
+    if hint is bool:
+        return {"type": "boolean"}
+    if hint in (int, float):
+        limits = {"minimum": bounds.ge, "exclusiveMinimum": bounds.gt, "maximum": bounds.le}
+        told = {name: limit for name, limit in limits.items() if limit is not None}
+        return {"type": "integer" if hint is int else "number", **told}
+    return {"type": ["string", "number"]}
+
+
+def field_notes(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the docstring under each field of a settings type; none where the source is not at hand."""
+    try:
+        tree = ast.parse(inspect.getsource(schema))
+    except OSError:  # an installation without sources: the editor shows no explanations then
+        return {}
+    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == struct.__name__)
+    notes = {}
+    for field, after in zip(found.body, found.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
+            assert isinstance(after.value, ast.Constant)
+            notes[field.target.id] = " ".join(str(after.value.value).split())
+    return notes

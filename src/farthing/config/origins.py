@@ -1,0 +1,103 @@
+"""Every setting with its value and where that comes from: a line of the file, the environment, a default, an option."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from farthing.config.schema import ProviderSettings, Settings
+from farthing.config.yaml_tree import Listing, Node, Scalar, Table
+from farthing.types.providers import KnownProvider
+
+_SECTIONS = ("server", "log")
+_PLAIN = ("prices_source", "unpriced", "find_local")
+_NOT_SAID = ("name", "wire", "price_key")
+"""Fields of a provider that follow from its name and kind, and cannot be set."""
+_GROUPS = ("timeouts", "attribution")
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One setting; `value` is as it would be written in the file."""
+
+    path: str
+    value: str
+    origin: str
+
+
+class Origins:
+    """Tells where values come from; `root` is the file as a tree, `file` its name in what is told."""
+
+    def __init__(self, root: Table, file: str, known: Mapping[str, KnownProvider], told: Mapping[str, Shown]) -> None:
+        """`told` are settings that a command line decides, by their path."""
+        self._root = root
+        self._known = known
+        self._told = told
+        self._lines = {path: f"{file}:{line}" for path, line in _lines(root, "")}
+
+    def of(self, settings: Settings) -> Iterator[Shown]:
+        """Yield every setting that has a value, in the order of the reference."""
+        yield self._shown("version", settings.version)
+        for section in _SECTIONS:
+            yield from self._of_struct(section, getattr(settings, section))
+        for name, provider in settings.providers.items():
+            yield from self._of_provider(f"providers.{name}", provider)
+        for alias, ref in settings.models.items():
+            yield self._shown(f"models.{alias}", f"{ref.provider}:{ref.model}")
+        yield from self._of_prices()
+        for name in _PLAIN:
+            yield self._shown(name, getattr(settings, name))
+
+    def _of_struct(self, path: str, struct: msgspec.Struct, default: str = "default") -> Iterator[Shown]:
+        for name in struct.__struct_fields__:
+            value = getattr(struct, name)
+            if value is not None:
+                yield self._shown(f"{path}.{name}", value, default)
+
+    def _of_provider(self, path: str, provider: ProviderSettings) -> Iterator[Shown]:
+        kind = f"default of the kind {provider.kind}"
+        here = self._lines.get(path)
+        known = self._known[provider.kind]
+        if here is None:  # the file does not name it: its key is set, or it answers on this machine
+            kind = "found on this machine" if provider.credential.kind == "none" else kind
+        for name in provider.__struct_fields__:
+            value = getattr(provider, name)
+            if name in _NOT_SAID or value is None:
+                continue
+            if name in _GROUPS:
+                yield from self._of_struct(f"{path}.{name}", value)
+            elif name == "kind":
+                yield self._shown(f"{path}.kind", value, f"{here} (its name)" if here else kind)
+            elif name == "credential" and here is None and provider.credential.kind == "env":
+                yield self._shown(f"{path}.credential", value, f"environment {provider.credential.name}")
+            else:
+                of_kind = name in ("base_url", "credential", "stream_usage") or (name == "free" and known.free)
+                yield self._shown(f"{path}.{name}", value, kind if of_kind else "default")
+
+    def _of_prices(self) -> Iterator[Shown]:
+        section = self._root.entries["prices"][1] if "prices" in self._root.entries else None
+        for index, row in enumerate(section.items if isinstance(section, Listing) else ()):
+            for name, (_, node) in row.entries.items() if isinstance(row, Table) else ():
+                if isinstance(node, Scalar):
+                    yield self._shown(f"prices[{index}].{name}", node.text)
+
+    def _shown(self, path: str, value: object, default: str = "default") -> Shown:
+        if path in self._told:
+            return self._told[path]
+        return Shown(path, _written(value), self._lines.get(path, default))
+
+
+def _lines(node: Node, path: str) -> Iterator[tuple[str, int]]:
+    if isinstance(node, Table):
+        for key, (line, value) in node.entries.items():
+            below = f"{path}.{key}" if path else key
+            yield below, line
+            yield from _lines(value, below)
+    elif isinstance(node, Listing):
+        for index, item in enumerate(node.items):
+            yield f"{path}[{index}]", item.line
+            yield from _lines(item, f"{path}[{index}]")
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,27 @@
+"""Whom calls can go to now, and by which rules: one object, so that a reload replaces all of it at once.
+
+A call takes the line-up once, when its model is resolved, and ends with what it took; so a call in flight never sees
+half of the old settings and half of the new ones, and nothing is locked.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from farthing.catalog.catalog import Catalog
+from farthing.gateway.attempts import Attempts
+from farthing.gateway.live_models import LiveModels
+from farthing.providers.pool import Pool
+from farthing.providers.protocol import Provider
+
+
+class Lineup(msgspec.Struct, frozen=True, kw_only=True):
+    """What the settings decide about calls; `attempts` prices them, `live_models` teaches the catalogue."""
+
+    catalog: Catalog
+    providers: Mapping[str, Provider]
+    pools: Mapping[str, Pool]
+    live_models: LiveModels
+    attempts: Attempts
+    refuse_unpriced: bool
+    max_body_bytes: int

@@ -1,0 +1,86 @@
+"""What `/metrics` shows beside the counted calls: the state of this house, looked at when somebody asks.
+
+Everything here is a number that a part keeps anyway. What has a name from the settings (providers) may be a label;
+nothing that a client chooses is.
+"""
+
+import platform
+from collections.abc import Iterable, Iterator
+
+from farthing import __version__
+from farthing.app import Farthing
+from farthing.monitoring.exposition import Family, labels_text
+from farthing.monitoring.process import process_families
+from farthing.monitoring.watch import Watch
+from farthing.server.listener import Listener
+
+
+def house_families(farthing: Farthing, listener: Listener, watch: Watch) -> Iterator[Family]:
+    """Yield all that a scrape shows."""
+    watch.calls.deliver()  # so that whoever has an answer finds its call counted
+    yield from watch.metrics.families()
+    yield from _server(listener)
+    yield from _ledger(farthing)
+    yield from _pools(farthing)
+    yield _counter("farthing_events_dropped_total", "Events that metrics and logs have missed.", watch.calls.dropped)
+    yield _counter("farthing_log_lines_dropped_total", "Log lines nobody took in time.", watch.logs.output.dropped)
+    build = {"version": __version__, "python": platform.python_version()}
+    yield Family("farthing_build_info", "gauge", "What is running.", [("", labels_text(build), 1)])
+    yield from process_families()
+
+
+def _server(listener: Listener) -> Iterator[Family]:
+    yield _gauge("farthing_requests_in_flight", "Requests being answered.", len(listener.exchanges))
+    yield _gauge("farthing_client_connections", "Connections of clients.", len(listener.connections))
+    yield _gauge("farthing_client_connections_max", "Most that are taken.", listener.bounds.max_connections)
+    yield _gauge("farthing_buffered_bytes", "Request bodies in memory.", listener.buffered_bytes)
+    yield _gauge("farthing_buffered_bytes_max", "Most that are taken.", listener.bounds.max_buffered_bytes)
+    yield _gauge("farthing_draining", "Whether no new requests are taken.", int(listener.draining))
+
+
+def _ledger(farthing: Farthing) -> Iterator[Family]:
+    ledger = farthing.ledger
+    yield _gauge("farthing_attempts_in_flight", "Tries upstream that have begun and not ended.", ledger.in_flight)
+    yield _gauge("farthing_journal_writable", "Whether calls can be recorded.", int(ledger.journal_writable))
+    yield _gauge("farthing_store_reachable", "Whether the ledger's database takes what ends.", int(ledger.store_ok))
+    yield _gauge("farthing_ledger_queued_attempts", "Ended attempts that the database has not.", ledger.queued)
+    yield _gauge("farthing_ledger_spilled", "Whether further ones wait in the journal alone.", int(ledger.spilled))
+    yield _gauge(
+        "farthing_ledger_unjournaled_attempts",
+        "Of the queued, those that would be lost with the process.",
+        ledger.in_memory_only,
+    )
+    yield _counter("farthing_ledger_refused_attempts_total", "Attempts that the database refused.", ledger.refused)
+    yield _counter("farthing_journal_damage_total", "Places in the journal that cannot be read.", len(ledger.damage))
+
+
+def _pools(farthing: Farthing) -> Iterator[Family]:
+    stats = {name: pool.stats for name, pool in farthing.pools.items()}
+    yield Family(
+        "farthing_provider_connections",
+        "gauge",
+        "Connections to providers.",
+        [
+            ("", labels_text({"gen_ai_provider_name": name, "state": state}), count)
+            for name, one in stats.items()
+            for state, count in (("idle", one.idle), ("in_use", one.in_use))
+        ],
+    )
+    yield Family(
+        "farthing_provider_waiting",
+        "gauge",
+        "Calls that wait for a connection.",
+        [("", labels_text({"gen_ai_provider_name": name}), one.waiting) for name, one in stats.items()],
+    )
+
+
+def _gauge(name: str, about: str, value: float) -> Family:
+    return Family(name, "gauge", about, _alone(value))
+
+
+def _counter(name: str, about: str, value: float) -> Family:
+    return Family(name, "counter", about, _alone(value))
+
+
+def _alone(value: float) -> Iterable[tuple[str, str, float]]:
+    return (("", "", value),)
