@@ -6,8 +6,6 @@
 Defaults, bounds and explanations stand once, in `config/schema.py`; a test runs the check.
 """
 
-import ast
-import inspect
 import sys
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -16,8 +14,8 @@ import click
 import msgspec
 
 from farthing.cli import root
-from farthing.config import schema
 from farthing.config.changes import AT_START_ONLY
+from farthing.config.json_schema import field_notes
 from farthing.config.save import KEEP_BACKUPS
 from farthing.config.schema import (
     LogSettings,
@@ -117,7 +115,7 @@ def _help_of(command: click.Command, context: click.Context, level: int) -> list
 
 
 def _table(kind: type[msgspec.Struct], allowed: dict[str, str]) -> str:
-    notes = _notes(kind)
+    notes = field_notes(kind)
     hints = get_type_hints(kind, include_extras=True)
     rows = ["| setting | default | allowed | |", "|---|---|---|---|"]
     for field in msgspec.structs.fields(kind):
@@ -146,18 +144,6 @@ def _allowed(hint: Any) -> str:
     if choices and all(isinstance(choice, str) for choice in choices):
         return " or ".join(f"`{choice}`" for choice in choices)
     return {bool: "`true` or `false`"}.get(hint, "")
-
-
-def _notes(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the docstring under each field."""
-    tree = ast.parse(inspect.getsource(schema))
-    (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__]
-    notes = {}
-    for field, after in zip(found.body, found.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
-            assert isinstance(after.value, ast.Constant)
-            notes[field.target.id] = " ".join(str(after.value.value).split())
-    return notes
 
 
 def _kinds() -> str:
