@@ -144,7 +144,7 @@ def farthing(home: Path, *arguments: str, environment: Mapping[str, str]) -> sub
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    keep = ("PATH", "PYTHONPATH", "LANG", "COVERAGE_PROCESS_CONFIG", "SYSTEMROOT")
+    keep = ("PATH", "PYTHONPATH", "LANG", "SYSTEMROOT")
     return {name: os.environ[name] for name in keep if name in os.environ} | {"PYTHONWARNINGS": "error", **more}
 
 

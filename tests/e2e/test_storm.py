@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from farthing.types.calls import Attempt
 from tests.e2e.support import Gateway, running_gateway
 from tests.e2e.test_soak import cpu_ticks, files_once_quiet, open_files, rss_kb
@@ -43,6 +45,8 @@ prices:
   - {{model: "openai:m", input: 1, output: 2}}
   - {{model: "honest:m", input: 1, output: 2}}
 """
+
+pytestmark = pytest.mark.slow
 
 Hostile = Callable[["Target"], Awaitable[None]]
 
