@@ -30,13 +30,6 @@ from farthing.types.providers import WireFormat
 from farthing.wire.gemini_requests import renamed
 from farthing.wire.peek import Envelope
 
-MAX_ANSWER_BYTES = 64 << 20
-"""The largest answer that is not streamed; a completion of 128k tokens with log probabilities is about 20 MB."""
-MAX_ERROR_BYTES = 1 << 20
-"""The largest error body that is read; the longest recorded one has 3 KB."""
-MAX_STREAM_BYTES = 1 << 30
-"""The most that a compressed stream may unpack to."""
-
 UNNAMED = "default"
 """What the ledger calls the model of a request that names none; what served it is in the answer."""
 _USAGE_ON_REQUEST: frozenset[WireFormat] = frozenset({"openai_chat", "openai_completions"})

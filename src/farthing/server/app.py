@@ -47,6 +47,8 @@ _WIRES: dict[str, WireFormat] = {"anthropic": "anthropic_messages", "gemini": "g
 _JSON = (b"content-type: application/json",)
 _MAX_FOUND = 1024
 """Paths with a model's name in them whose route is remembered: finding one costs 3 us, and a house has a few dozen."""
+_LONGEST_FOUND = 256
+"""Bytes of a path that is remembered, before any key is looked at; the longest listed model's name has 94."""
 
 
 class HotApp:
@@ -63,9 +65,7 @@ class HotApp:
     def render(self, url: bytes, named: Mapping[bytes, bytes], error: FarthingError) -> Rendered:
         """Return what tells a client of an error that came before its request was whole; see `Listener`."""
         target, _, query = url.partition(b"?")
-        path = unquote(target.decode("ascii", "replace"))
-        if path.startswith(_KEY_PATH):
-            path = "/" + path[len(_KEY_PATH) :].partition("/")[2]
+        path, _ = _path_and_key(target)
         found = _ROUTES.get(("POST", path)) or _match("POST", path)
         face = _AT_HOME.get(path[1:].partition("/")[0], _OPENAI) if found is None else found[0]
         return _rendered(_face_of(named, query, face), error)
@@ -75,10 +75,7 @@ class HotApp:
         token: bytes | str | None = None
         found = self._found.get((exchange.method, exchange.target))
         if found is None:
-            path = unquote(exchange.target.decode("ascii", "replace"))
-            if path.startswith(_KEY_PATH):
-                token, slash, rest = path[len(_KEY_PATH) :].partition("/")
-                path = slash + rest
+            path, token = _path_and_key(exchange.target)
             found = self._find(exchange, path, remember=token is None)
             if found is None:
                 await self._no_route(exchange, path, keyed=token is not None)
@@ -122,7 +119,7 @@ class HotApp:
     def _find(self, exchange: Exchange, path: str, *, remember: bool) -> tuple[Face, Route] | None:
         method = exchange.method.decode("latin-1")
         found = _ROUTES.get((method, path)) or _match(method, path)
-        if found is not None and remember:
+        if found is not None and remember and len(exchange.target) <= _LONGEST_FOUND:
             if len(self._found) >= len(_ROUTES) + _MAX_FOUND:
                 self._found.clear()  # known paths are found again the longer way
             self._found[exchange.method, exchange.target] = found
@@ -175,6 +172,15 @@ class HotApp:
             known = ", ".join(sorted(_METHODS))
             error = RouteNotFound(f"there is nothing at {path}", hint=f"known paths: {known}")
         _send_error(_face_of(exchange.named, exchange.query, at_home), error, exchange, *more)
+
+
+def _path_and_key(target: bytes) -> tuple[str, str | None]:
+    """Return the path that is meant, and the key where the client put one in front of it."""
+    path = unquote(target.decode("ascii", "replace"))
+    if not path.startswith(_KEY_PATH):
+        return path, None
+    key, slash, rest = path[len(_KEY_PATH) :].partition("/")
+    return slash + rest, key
 
 
 def _match(method: str, path: str) -> tuple[Face, Route] | None:
