@@ -29,6 +29,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     seconds: float
 
+    def raw(self) -> bytes:
+        """Return the request's bytes."""
+        headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        head = f"POST {self.path} HTTP/1.1\r\nhost: bench\r\n{headers}content-length: {len(self.body)}\r\n\r\n"
+        return head.encode() + self.body
+
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
@@ -119,13 +125,12 @@ class _Connection(asyncio.Protocol):
 
 
 async def _ask_all(ask: Ask) -> Told:
-    headers = "".join(f"{name}: {value}\r\n" for name, value in ask.headers.items())
-    head = f"POST {ask.path} HTTP/1.1\r\nhost: bench\r\n{headers}content-length: {len(ask.body)}\r\n\r\n"
     began = time.perf_counter()
     until = began + ask.seconds
+    request = ask.raw()
     loop = asyncio.get_running_loop()
     opened = [
-        await loop.create_connection(lambda: _Connection(head.encode() + ask.body, until), "127.0.0.1", ask.port)
+        await loop.create_connection(lambda: _Connection(request, until), "127.0.0.1", ask.port)
         for _ in range(ask.connections)
     ]
     connections = [connection for _, connection in opened]

@@ -1,5 +1,6 @@
 """Starts what a benchmark needs, pins it to a core, and reads what it used: CPU time and memory, from /proc."""
 
+import mmap
 import os
 import shutil
 import socket
@@ -94,9 +95,29 @@ def wait_until_answers(port: int, path: str, pause_s: float = 0.005) -> None:
         time.sleep(pause_s)
 
 
+class Count:
+    """A number that another process shares by a file of eight bytes."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._shared = memoryview(mmap.mmap(file.fileno(), 8)).cast("Q")
+
+    def __call__(self) -> int:
+        """Return the number as it is now."""
+        return self._shared[0]
+
+
+class Upstream:
+    """A running provider: its port, and how many answers and events it has sent."""
+
+    def __init__(self, port: int, sent: Count) -> None:
+        self.port = port
+        self.sent = sent
+
+
 @contextmanager
-def upstream(more: Path | None = None) -> Iterator[int]:
-    """Run the C upstream, which answers what is in the folder `more` as well; yields its port."""
+def upstream(more: Path | None = None) -> Iterator[Upstream]:
+    """Run the C upstream, which answers what is in the folder `more` as well."""
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder) / "upstream"
         compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
@@ -108,7 +129,8 @@ def upstream(more: Path | None = None) -> Iterator[int]:
             shutil.copy(answer, folder)
         with running([str(binary), "0", folder], OTHER_CORE) as process:
             assert process.stdout is not None
-            yield int(process.stdout.readline())
+            port = int(process.stdout.readline())
+            yield Upstream(port, Count(Path(folder) / "count"))
 
 
 class GatewayProcess:
@@ -155,12 +177,15 @@ def gateway(upstream_port: int) -> Iterator[GatewayProcess]:
 
 
 @contextmanager
-def echo() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run the bare echo: the same server and Python, and nothing behind it."""
+def echo() -> Iterator[tuple[subprocess.Popen[bytes], int, Count]]:
+    """Run the bare echo, the same server and Python and nothing behind it; yields how much it answered, too."""
     port = free_port()
-    with running([sys.executable, str(HERE / "echo.py"), str(port)], GATEWAY_CORE) as process:
-        wait_until_answers(port, "/")
-        yield process, port
+    with tempfile.TemporaryDirectory() as folder:
+        count = Path(folder) / "count"
+        count.write_bytes(bytes(8))
+        with running([sys.executable, str(HERE / "echo.py"), str(port), str(count)], GATEWAY_CORE) as process:
+            wait_until_answers(port, "/")
+            yield process, port, Count(count)
 
 
 @contextmanager

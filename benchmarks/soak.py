@@ -259,7 +259,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         write_short_stream(Path(folder))
         with ExitStack() as provider:
-            port = provider.enter_context(upstream(Path(folder)))
+            port = provider.enter_context(upstream(Path(folder))).port
             with gateway(port) as served:
                 files_before = open_files(served)
                 wrong = uvloop.run(soak(served, calls))

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from benchmarks.slices import MIN_CALM
+
 HERE = Path(__file__).resolve().parent
 HISTORY = HERE / "history.jsonl"
 README = HERE / "README.md"
@@ -23,8 +25,6 @@ _ROWS: tuple[tuple[str, str, str, float | None, float | None, float | None], ...
     ("import_s", "import farthing, CPU", "s", 0.3, 0.15, 0.1),
     ("import_app_s", "import farthing.app, the whole house, CPU", "s", 0.3, 0.15, 0.1),
 )
-SPREAD = ("small_us", "event_us", "large_added_us", "scan_us")
-"""Figures of which the best and the worst round are told beside the median."""
 _BESIDE = (
     ("scan_us", "the machine itself: msgspec alone, finding the members of the 112 KB body"),
     ("echo_us", "bare echo on the same server and Python: CPU per request"),
@@ -41,27 +41,47 @@ def render(figures: Figures, where: dict[str, str]) -> str:
     lines = [
         f"Measured {where['date']} on {where['processor']}, Python {where['python']}.",
         "",
-        "| what | measured | keep | goal | moonshot | reached |",
-        "|---|---|---|---|---|---|",
+        _conditions(figures),
+        "",
+        "| what | measured | of all slices | keep | goal | moonshot | reached |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, what, unit, *targets in _ROWS:
         value = figures[name]
-        told = [f"{target:g}" if target is not None else "" for target in targets]
+        bounds = [f"{target:g}" if target is not None else "" for target in targets]
         measured = f"{_text(value)} {unit}{_spread(name, figures)}"
-        lines.append(f"| {what} | {measured} | {' | '.join(told)} | {_reached(name, value, targets)} |")
+        as_it_came = f"{_text(figures[f'{name}_all'])} {unit}" if f"{name}_all" in figures else ""
+        lines.append(
+            f"| {what} | {measured} | {as_it_came} | {' | '.join(bounds)} | {_reached(name, value, targets)} |"
+        )
     lines += ["", "Each further format, as large, c=64, in microseconds of CPU (keep: 100 and 20):", ""]
-    lines += ["| format | per request | per event |", "|---|---|---|"]
+    lines += ["| format | per request | per event | of all slices |", "|---|---|---|---|"]
     for name in _FORMATS:
         if f"{name}_us" in figures:
-            event = figures.get(f"{name}_event_us")
-            lines.append(f"| {name} | {_text(figures[f'{name}_us'])} | {'' if event is None else _text(event)} |")
-    lines += ["", "Beside it in the same run:", "", "| what | measured |", "|---|---|"]
+            costs = [_text(figures[at]) if at in figures else "" for at in (f"{name}_us", f"{name}_event_us")]
+            every = [_text(figures[at]) for at in (f"{name}_us_all", f"{name}_event_us_all") if at in figures]
+            lines.append(f"| {name} | {' | '.join(costs)} | {', '.join(every)} |")
+    lines += ["", "Beside it in the same run:", "", "| what | measured | of all slices |", "|---|---|---|"]
     lines += [
-        f"| {what} | {_text(figures[name])} us{_spread(name, figures)} |" for name, what in _BESIDE if name in figures
+        f"| {what} | {_text(figures[name])} us{_spread(name, figures)} | {_text(figures[f'{name}_all'])} us |"
+        for name, what in _BESIDE
+        if name in figures
     ]
     ratios = f"{figures['ratio_small']:.2f}, {figures['ratio_event']:.2f}"
-    lines.append(f"| ratio: gateway / echo, per request and per event | {ratios} |")
+    lines.append(f"| ratio: gateway / echo, per request and per event | {ratios} | |")
     return "\n".join(lines)
+
+
+def _conditions(figures: Figures) -> str:
+    """Say how much of the time the machine ran at its full speed, and which figures had too little of it."""
+    short = [name for name in figures if figures.get(f"{name}_calm", MIN_CALM) < MIN_CALM]
+    told = (
+        f"The fixed loop took {figures['loop_us']:.0f} us at full speed, "
+        f"which {figures['calm_share']:.0%} of the slices had; those count."
+    )
+    if short:
+        told += f" All slices count, as too few were at full speed, for {', '.join(short)}."
+    return told
 
 
 def _text(value: float) -> str:
@@ -69,7 +89,7 @@ def _text(value: float) -> str:
 
 
 def _spread(name: str, figures: Figures) -> str:
-    """Return the best and the worst round in brackets, where they are kept."""
+    """Return the best and the worst tenth of the slices in brackets, where they are kept."""
     if f"{name}_low" not in figures:
         return ""
     return f" ({_text(figures[f'{name}_low'])} to {_text(figures[f'{name}_high'])})"
@@ -101,8 +121,10 @@ def write_readme(figures: Figures, where: dict[str, str]) -> None:
                 "`make bench` measures the gateway as its users run it, with key check, journal and ledger switched",
                 "on: pinned to one core, load and a C upstream on another, over loopback with kept connections.",
                 "Absolute figures belong to a machine and a Python; compare CPU microseconds, and ratios in one run.",
-                "Medians of five rounds; in brackets the best and the worst round. On a shared machine the same work",
-                "takes up to 1.7 times as long in a bad minute: the row of the machine itself says which it was.",
+                "On a shared machine the same work takes twice as long while a neighbour uses the other thread of a",
+                "core. So a fixed loop runs between slices of 5 ms, and the slices count before and after which the",
+                "machine was at its full speed, as that loop tells it (`slices.py`); in brackets their best and worst",
+                "tenth. What all slices together give stands beside it.",
                 "",
                 render(figures, where),
                 "",

@@ -11,6 +11,8 @@
  * An x-bench-answer header names another answer than these: FOLDER/NAME.body, or FOLDER/NAME.events, whose first line is
  * the content type and whose events stand between lines of "%%".
  *
+ * FOLDER/count is a shared count of the answers and events that were sent, so that a rate can be taken in any moment.
+ *
  * An x-bench-faults header makes every tenth answer a broken one: a reset before or within it, a 500, no HTTP, silence
  * and then a reset, each as often as the others.
  */
@@ -18,6 +20,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -26,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +53,7 @@ struct connection {
 static struct connection *connections[MAX_FDS];
 static struct answer known[MAX_ANSWERS]; /* the first is the chat completion */
 static int known_count = 1;
+static uint64_t unshared, *sent = &unshared;
 
 /* Delays of one length end in the order they began, so a ring is a timer queue: one for answers, one for events. */
 struct ring {
@@ -137,6 +142,18 @@ static void take_file(const char *folder, const char *file) {
     }
 }
 
+static void share_count(const char *folder) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/count", folder);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    if (fd < 0 || ftruncate(fd, sizeof *sent))
+        return;
+    void *shared = mmap(NULL, sizeof *sent, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (shared != MAP_FAILED)
+        sent = shared;
+    close(fd);
+}
+
 static void take_folder(const char *folder) {
     DIR *found = opendir(folder);
     for (struct dirent *entry; found && (entry = readdir(found));)
@@ -182,6 +199,7 @@ static void next_event(int fd, struct connection *c) {
     int last = c->next_event == a->event_count - 1;
     (void)!write(fd, a->events[c->next_event], a->event_length[c->next_event] + (last ? 5 : 0));
     c->next_event++;
+    ++*sent;
     if (!last) {
         wait_for(&paces, fd, c, PACE_US);
     } else {
@@ -197,6 +215,7 @@ static void answer(int fd, struct connection *c) {
         next_event(fd, c);
     } else {
         (void)!write(fd, c->answer->whole, c->answer->whole_length);
+        ++*sent;
         c->used = 0;
         c->body_left = -1;
     }
@@ -314,8 +333,10 @@ int main(int argc, char **argv) {
     int port = argc > 1 ? atoi(argv[1]) : 0, one = 1;
     signal(SIGPIPE, SIG_IGN); /* a load generator leaves in the middle of a stream */
     prepare();
-    if (argc > 2)
+    if (argc > 2) {
         take_folder(argv[2]);
+        share_count(argv[2]);
+    }
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

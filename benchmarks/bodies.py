@@ -1,0 +1,45 @@
+"""The requests that are measured: a short chat, the same streamed, and what a coding agent sends."""
+
+import argparse
+import inspect
+import json
+import shutil
+import statistics
+
+SMALL = json.dumps(
+    {
+        "model": "gpt-5-mini",
+        "messages": [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "word " * 150}],
+        "temperature": 0.2,
+        "max_completion_tokens": 256,
+    }
+).encode()
+
+
+def agent_body(size: int) -> bytes:
+    """Return a coding agent's request of about `size` bytes: tools, a question, and files it has read, as real code."""
+    tools = [
+        {
+            "type": "function",
+            "function": {
+                "name": name,
+                "description": str(getattr(shutil, name).__doc__),
+                "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+            },
+        }
+        for name in ("copy", "copytree", "move", "rmtree", "which", "make_archive", "unpack_archive", "disk_usage")
+    ]
+    files = [inspect.getsource(module) for module in (argparse, shutil, statistics, json)]
+    code = "\n".join(files)[: size - 12_000]
+    reads = [code[at : at + 6_000] for at in range(0, len(code), 6_000)]
+    messages: list[dict[str, str]] = [{"role": "system", "content": "You are a careful engineer. " * 40}]
+    for number, text in enumerate(reads):
+        messages.append({"role": "assistant", "content": f"I read file {number}."})
+        messages.append({"role": "user", "content": text})
+    body: dict[str, object] = {"model": "gpt-5-mini", "messages": messages, "tools": tools, "metadata": {"pad": ""}}
+    body["metadata"] = {"pad": "x" * max(0, size - len(json.dumps(body)))}
+    return json.dumps(body).encode()
+
+
+LARGE = agent_body(112 * 1024)
+STREAMED = SMALL[:-1] + b', "stream": true, "stream_options": {"include_usage": true}}'
