@@ -26,7 +26,7 @@ from farthing.gateway.gateway import Gateway
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.live_models import LiveModels
 from farthing.ledger import Ledger
-from farthing.ledger.journal import Files
+from farthing.ledger.journal import MAX_JOURNAL_BYTES, Files
 from farthing.ledger.recovery import PriceAtCrash
 from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits, Proxies
 from farthing.providers.protocol import Credential, Provider
@@ -58,7 +58,9 @@ class Farthing:
         offload: Offload | None = None,
         store: Store | None = None,
         journal_files: Files | None = None,
+        workers: int = 1,
     ) -> None:
+        """One of several `workers` of a home leaves the journals of others alone, and has its share of their bound."""
         self.settings = settings
         self.home = home
         self.clock = clock or SystemClock()
@@ -77,6 +79,8 @@ class Farthing:
             self.offload,
             price_at_crash=price_at_crash(settings, self.prices),
             files=journal_files,
+            max_journal_bytes=MAX_JOURNAL_BYTES // workers,
+            recovers=workers == 1,
         )
         self._environment = environment
         self._connect = connect or Dialer(Proxies(environment))

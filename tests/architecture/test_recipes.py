@@ -13,6 +13,7 @@ from tests.unit.cli.test_examples import parse
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "recipes" / "systemd" / "farthing.service"
+SOCKET = UNIT.with_name("farthing.socket")
 CONTAINER = ROOT / "recipes" / "container" / "Containerfile"
 
 
@@ -39,8 +40,13 @@ def test_systemd_accepts_the_unit_and_finds_it_well_shut(tmp_path: Path) -> None
     program.chmod(0o755)
     unit = tmp_path / "farthing.service"
     unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/farthing/bin/farthing", str(program)))
+    (tmp_path / "farthing.socket").write_text(SOCKET.read_text(encoding="utf-8"))
     verified = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60, check=False
+        ["systemd-analyze", "verify", "--man=no", str(unit), str(tmp_path / "farthing.socket")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (verified.returncode, [line for line in verified.stderr.splitlines() if "farthing" in line]) == (0, [])
     rated = subprocess.run(

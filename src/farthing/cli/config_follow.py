@@ -66,7 +66,7 @@ async def following_settings(
         await watch.follow()
 
     task = asyncio.create_task(follow(), name="settings")
-    undo = _on_hangup(watch.ask, partial(_stop, live))
+    undo = on_hangup(watch.ask, live.stop)
     try:
         yield
     finally:
@@ -82,12 +82,8 @@ def with_told(server: "ServerSettings", host: str | None, port: int | None) -> "
     return msgspec.structs.replace(server, **told), {f"server.{name}": str(value) for name, value in told.items()}
 
 
-def _stop(live: "LiveServer") -> None:
-    live.should_exit = True
-
-
-def _on_hangup(ask: Callable[[], None], stop: Callable[[], None]) -> Callable[[], None]:
-    """Have SIGHUP handled; return what ends that."""
+def on_hangup(ask: Callable[[], None], stop: Callable[[], None]) -> Callable[[], None]:
+    """Have SIGHUP handled, in the running loop; return what ends that."""
     if not hasattr(signal, "SIGHUP"):
         return lambda: None  # Windows; there the file is followed all the same
     outlives_terminal = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN or not _has_terminal()

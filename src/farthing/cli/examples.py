@@ -5,7 +5,7 @@ They stand together so that whoever writes one sees the others: the same names a
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "farthing": ("farthing serve", "farthing costs --by project --since 7d", "farthing doctor"),
-    "serve": ("farthing serve", "farthing serve --port 3001 --home ~/farthing-test", "farthing serve --host 0.0.0.0"),
+    "serve": ("farthing serve", "farthing serve --port 3001 --home ~/farthing-test", "farthing serve --workers 4"),
     "costs": (
         "farthing costs",
         "farthing costs --by project --since 7d",

@@ -1,13 +1,30 @@
 """What a process that serves does to itself first: leaves no memory image behind, and takes over the logs."""
 
+import signal
+
 from farthing.config.schema import LogSettings
 from farthing.monitoring.logs import PROCESS_LOGS
+
+_HELD = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR2") if hasattr(signal, name)]
+"""Windows has neither."""
 
 
 def prepare_process(log: LogSettings) -> None:
     """Call it before a credential is read."""
     no_core_dumps()
     PROCESS_LOGS.begin(log.format, log.level)
+
+
+def hold_signals() -> None:
+    """Have SIGHUP and SIGUSR2 wait: they would end a process that has not said yet what it makes of them."""
+    if _HELD:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+
+
+def hear_signals() -> None:
+    """Take what waited, and what comes; a process that was started meanwhile has to call it too."""
+    if _HELD:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
 def no_core_dumps() -> None:

@@ -89,6 +89,12 @@ class HomeLock:
         os.write(descriptor, b"%d %b\n" % (os.getpid(), purpose.encode()))
         return cls(descriptor)
 
+    @property
+    def descriptor(self) -> int:
+        """The open file; whoever inherits it holds the home as well, until all have let go of it."""
+        assert self._descriptor is not None, "the lock is released"
+        return self._descriptor
+
     def release(self) -> None:
         """Let go; a second release changes nothing. The file stays: removing it would race with the next holder."""
         if self._descriptor is not None:

@@ -45,9 +45,9 @@ class InFlight(msgspec.Struct, frozen=True):
     checkpoints: int = 0
 
 
-def segments(folder: Path) -> list[Path]:
-    """Return the journal's files, oldest first; an empty list where there is no folder."""
-    return sorted(folder.glob(f"*{SUFFIX}"))
+def segments(folder: Path, pid: int | None = None) -> list[Path]:
+    """Return the journal's files, or those of one process, oldest first; an empty list where there is no folder."""
+    return sorted(folder.glob(f"*{SUFFIX}" if pid is None else f"*-{pid}-*{SUFFIX}"))
 
 
 def read(paths: Iterable[Path]) -> Iterator[Ended | Damage | InFlight]:

@@ -84,8 +84,11 @@ class Ledger:
         max_segment_bytes: int = MAX_SEGMENT_BYTES,
         max_journal_bytes: int = MAX_JOURNAL_BYTES,
         files: Files | None = None,
+        recovers: bool = True,
     ) -> None:
+        """Without `recovers` the journals of others are left alone: somebody else looks after them."""
         self._store = store
+        self._recovers = recovers
         self._folder = journal_folder
         self._clock = clock
         self._offload = offload
@@ -136,19 +139,23 @@ class Ledger:
         return any(segment.spilled for segment in self._journal.segments)
 
     async def start(self) -> Recovered:
-        """Post what earlier processes left, then be ready; return what was found. The caller holds the home's lock.
+        """Post what earlier processes left, then be ready; return what was found.
+
+        The caller holds the home's lock, or is one of several under the process that does.
 
         Raises:
             StoreError: the store cannot be used; start again when it can.
         """
         assert self._writer is None, "the ledger is started already"
-        recovered = await recover(
-            self._store,
-            self._folder,
-            self._offload,
-            now_us=self._clock.now_us(),
-            price_at_crash=self._price_at_crash,
-        )
+        recovered = Recovered()
+        if self._recovers:
+            recovered = await recover(
+                self._store,
+                self._folder,
+                self._offload,
+                now_us=self._clock.now_us(),
+                price_at_crash=self._price_at_crash,
+            )
         self.damage += recovered.damage
         self._note_refused(recovered.refused)
         self._loop = asyncio.get_running_loop()

@@ -56,15 +56,17 @@ async def recover(
     *,
     now_us: int,
     price_at_crash: PriceAtCrash = no_price,
+    pid: int | None = None,
 ) -> Recovered:
     """Post every end in the folder that the store has not, and every attempt without an end as `crashed`.
 
-    Only for who holds the home's lock: to a living process's attempts it would do the same.
+    Only for who holds the home's lock: to a living process's attempts it would do the same. With a `pid`, only what
+    that process left, beside others which live; only for who has seen it end, before another can have its number.
 
     Raises:
         StoreError: the store cannot be used; nothing was removed.
     """
-    paths = await offload.run(lambda: segments(folder))
+    paths = await offload.run(lambda: segments(folder, pid))
     reader = read(paths)
     ended = crashed = 0
     damage: list[Damage] = []

@@ -146,10 +146,15 @@ class LogOutput:
             while data:
                 if waits and not select.select([], [self._descriptor], [], WRITE_S)[1]:
                     break
-                data = data[os.write(self._descriptor, data[:_PIECE] if waits else data) :]
+                data = data[os.write(self._descriptor, _piece(data) if waits else data) :]
         except (OSError, ValueError):
             pass  # closed, or its reader is gone: there is nowhere to tell it
         return len(data)
+
+
+def _piece(data: bytes) -> bytes:
+    """Return what is written at once, whole lines where they are short enough: several processes may share a pipe."""
+    return data[: data.rfind(b"\n", 0, _PIECE) + 1 or _PIECE]
 
 
 class QueueingHandler(logging.Handler):

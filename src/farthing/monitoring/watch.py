@@ -38,13 +38,18 @@ class Watch:
         home: Home,
         logs: Logs,
         offload: Offload,
+        keeps_level: bool = False,
     ) -> None:
-        """`offload` is for log lines alone: a terminal that does not scroll must not stop the ledger."""
+        """`offload` is for log lines alone: a terminal that does not scroll must not stop the ledger.
+
+        With `keeps_level` the level that was asked for outlives our start: we are one of several processes.
+        """
         self.calls = calls
         self.metrics = CallMetrics()
         self.logs = logs
         self._log_settings = log_settings
         self._level_file = level_file(home)
+        self._keeps_level = keeps_level
         self._offload = offload
         self._access = AccessLog(logs.output.put)
         self._ends: list[Callable[[], None]] = []
@@ -54,7 +59,8 @@ class Watch:
         """Begin, in the running loop."""
         self._ends = [self.calls.subscribe(self.metrics.add), self.calls.subscribe(self._tell)]
         self.logs.output.attach(self._offload)
-        await self._offload.run(lambda: self._level_file.unlink(missing_ok=True))
+        if not self._keeps_level:
+            await self._offload.run(lambda: self._level_file.unlink(missing_ok=True))
         self._follower = asyncio.create_task(self._follow(), name="log-level")
 
     async def close(self) -> None:

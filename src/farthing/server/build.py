@@ -1,13 +1,17 @@
 """Builds the server of a house: bounds from the settings, the hot application, the pages behind it, and its watch."""
 
+import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 
 from farthing.app import Farthing
 from farthing.config.reach import listens_everywhere, reachable_host
 from farthing.config.schema import ServerSettings
+from farthing.monitoring.exposition import Family
 from farthing.monitoring.logs import PROCESS_LOGS
+from farthing.monitoring.siblings import Siblings
 from farthing.monitoring.watch import Watch
 from farthing.server.admin.page import AdminPage
 from farthing.server.admin.token import admin_digest
@@ -22,8 +26,10 @@ from farthing.server.pages import Pages
 from farthing.storage.offload import ThreadOffload
 
 
-def build_server(farthing: Farthing, server: ServerSettings, on_ready: Callable[[], None]) -> LiveServer:
-    """Return a server that is ready to be run."""
+def build_server(
+    farthing: Farthing, server: ServerSettings, on_ready: Callable[[], None], worker: int | None = None
+) -> LiveServer:
+    """Return a server that is ready to be run; as `worker` it is one of several that serve the home together."""
     admin = AdminPage(
         token_digest=lambda: admin_digest(farthing.home, farthing.pepper),
         pepper=farthing.pepper,
@@ -37,30 +43,66 @@ def build_server(farthing: Farthing, server: ServerSettings, on_ready: Callable[
         home=farthing.home,
         logs=PROCESS_LOGS,
         offload=ThreadOffload("farthing-logs"),
+        keeps_level=worker is not None,
     )
+    siblings = None if worker is None else Siblings(farthing.home, worker, ThreadOffload("farthing-figures"))
+
+    def families() -> Iterator[Family]:
+        return house_families(farthing, listener, watch)
+
+    async def all_families() -> Iterable[Family]:
+        return families() if siblings is None else await siblings.all(families())
+
     metrics = MetricsPage(
-        families=lambda: house_families(farthing, listener, watch),
+        families=all_families,
         token_digest=lambda: admin_digest(farthing.home, farthing.pepper),
         pepper=farthing.pepper,
     )
     pages = Pages(farthing.readiness, admin, metrics)
     app = HotApp(gateway=farthing.gateway, keys=farthing.keys, pages=asgi(pages))
     listener = Listener(app, bounds_of(server), farthing.clock, app.render)
-    return WatchedServer(watch, listener, server.drain_s, on_ready)
+    publishing = None if siblings is None else Publishing(siblings, families)
+    return WatchedServer(watch, publishing, listener, server.drain_s, on_ready)
+
+
+class Publishing:
+    """Leaves our figures for the other processes while the block runs."""
+
+    def __init__(self, siblings: Siblings, families: Callable[[], Iterable[Family]]) -> None:
+        self._siblings = siblings
+        self._families = families
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._siblings.publish(self._families), name="figures")
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        await self._siblings.close()
 
 
 class WatchedServer(LiveServer):
     """A server whose calls are counted and whose log lines are carried away while it serves."""
 
-    def __init__(self, watch: Watch, listener: Listener, drain_s: float, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        publishing: Publishing | None,
+        listener: Listener,
+        drain_s: float,
+        on_ready: Callable[[], None],
+    ) -> None:
+        """`publishing` is for where there are other processes."""
         super().__init__(listener, drain_s, on_ready)
         self._watch = watch
+        self._publishing = publishing
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal, under watch."""
         await self._watch.start()
         try:
-            await super().serve(sockets)
+            async with self._publishing or nullcontext():
+                await super().serve(sockets)
         finally:
             await self._watch.close()
 

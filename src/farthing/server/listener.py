@@ -110,8 +110,13 @@ class Listener:
             retry_after_s=1,
         )
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being answered, and nothing on its way here."""
+        return not self.exchanges and not any(connection.asking for connection in self.connections)
+
     def drain(self) -> None:
-        """Take no new requests; idle connections close now, busy ones after their answer."""
+        """Take no new connections; idle connections close now, busy ones after their answer."""
         self.draining = True
         for connection in list(self.connections):
             connection.drain()

@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 
@@ -25,8 +26,42 @@ _CUT_WAIT_S = 2.0
 """How long streams that are cut may take to say so and settle; both are a few microseconds of work each."""
 _LOOK_S = 0.02
 """How often is looked whether the last answer is out; stopping takes as much longer."""
+FIRST_INHERITED = 3
+"""The descriptor that systemd puts the first socket at."""
 _BACKLOG = 2048
 """Connections that wait to be accepted: half of what we accept at all."""
+
+
+def inherited_socket(environment: Mapping[str, str]) -> socket.socket | None:
+    """Return the listening socket that we were started with, as systemd hands it over (LISTEN_FDS, LISTEN_PID).
+
+    Raises:
+        ConfigError: there are several, or it is not one that listens.
+    """
+    if environment.get("LISTEN_PID") != str(os.getpid()) or not environment.get("LISTEN_FDS"):
+        return None  # none, or meant for the process that started us
+    hint = "give the unit one ListenStream= with the address and port, or none."
+    count = environment["LISTEN_FDS"]
+    if count != "1":
+        raise ConfigError(f"{count} sockets were handed over (LISTEN_FDS), and one is used", hint=hint)
+    try:
+        sock = socket.socket(fileno=FIRST_INHERITED)
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise ConfigError(f"the socket handed over (LISTEN_FDS) cannot be used: {error.strerror}", hint=hint) from None
+    if not listens or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        raise ConfigError("the socket handed over (LISTEN_FDS) does not listen for TCP connections", hint=hint)
+    sock.set_inheritable(False)
+    sock.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+    return sock
+
+
+def is_address_of(host: str, address: str) -> bool:
+    """Whether a host, by name or number, has that address."""
+    try:
+        return any(found[4][0] == address for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+    except OSError:
+        return False
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -86,6 +121,13 @@ class LiveServer(uvicorn.Server):
         self._listener = listener
         self._drain_s = drain_s
         self._on_ready = on_ready
+        self._keeps_sockets = False
+        self.kept: list[socket.socket] = []
+
+    def stop(self, *, keeping_sockets: bool = False) -> None:
+        """Leave in order, as a signal does; where the sockets are kept, who connects meanwhile waits in their queue."""
+        self._keeps_sockets = keeping_sockets
+        self.should_exit = True
 
     def retune(self, bounds: Bounds, drain_s: float) -> None:
         """Hold to other bounds from now on; a request that has begun may still be measured by both."""
@@ -100,6 +142,8 @@ class LiveServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, let answers end, cut what is left."""
         listener = self._listener
+        if self._keeps_sockets:
+            self.kept = [sock.dup() for sock in sockets or ()]
         for server in self.servers:
             server.close()
         for sock in sockets or ():
@@ -131,5 +175,5 @@ class LiveServer(uvicorn.Server):
     async def _until_idle(self, seconds: float, *, even_if_forced: bool = False) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while self._listener.exchanges and loop.time() < until and (even_if_forced or not self.force_exit):  # noqa: ASYNC110 - a second signal ends it, too
+        while not self._listener.idle and loop.time() < until and (even_if_forced or not self.force_exit):  # noqa: ASYNC110 - a second signal ends it, too
             await asyncio.sleep(_LOOK_S)

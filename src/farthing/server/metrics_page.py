@@ -1,4 +1,4 @@
-"""`/metrics`: the figures of this process for Prometheus, for whoever has the admin's token.
+"""`/metrics`: the figures of the gateway for Prometheus, for whoever has the admin's token.
 
 What was spent on which models is nobody else's business, and a request from this machine is not from its owner: so
 there is no open door on loopback either. The token goes into `authorization: credentials_file:` of a scrape's
@@ -6,7 +6,7 @@ configuration. It is not asked of a cookie, so no page elsewhere can make a brow
 """
 
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from farthing.errors import FarthingError, InvalidKey
 from farthing.monitoring.exposition import CONTENT_TYPE, Family, exposition
@@ -22,7 +22,7 @@ class MetricsPage:
     """Answers a scrape; 0.4 ms of the loop with the most series there can be."""
 
     def __init__(
-        self, *, families: Callable[[], Iterable[Family]], token_digest: Callable[[], bytes], pepper: bytes
+        self, *, families: Callable[[], Awaitable[Iterable[Family]]], token_digest: Callable[[], bytes], pepper: bytes
     ) -> None:
         """`token_digest` tells what the admin's token must hash to, now."""
         self._families = families
@@ -34,7 +34,7 @@ class MetricsPage:
         del receive
         status, headers, body = 200, _HEADERS, b""
         if self._may(scope):
-            body = exposition(self._families())
+            body = exposition(await self._families())
         else:
             error: FarthingError = InvalidKey(
                 "the figures need the admin's token",

@@ -40,6 +40,8 @@ _SMALL_PIECE_BYTES = 512
 _FOREVER = float("inf")
 _LINGER_S = 2.0
 """How long a refused client may go on sending into the void before it has read the refusal."""
+_LAST_REQUEST_S = 1.0
+"""How long a client that has connected just before we stop may take to begin its request: several round trips."""
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -127,9 +129,9 @@ class HttpProtocol(asyncio.Protocol):
             bound = self.listener.bounds.max_connections
             self._refuse(Overloaded(f"{bound} connections are open, which is the bound", hint="try again later"))
             return
-        if self.listener.draining:
-            self._transport.close()
         self.deadline = self._loop.time() + self.listener.bounds.header_timeout_s
+        if self.listener.draining:
+            self.drain()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
         """Tell the request being served that its client is gone."""
@@ -274,9 +276,21 @@ class HttpProtocol(asyncio.Protocol):
         elif self._exchange is None and self._transport is not None:
             self._transport.close()
 
+    @property
+    def asking(self) -> bool:
+        """Whether a request is on its way: part of it is here, or nothing yet on a connection that is new."""
+        return (
+            self._exchange is None
+            and self._error is None
+            and (not self._url or self._in_headers or self._in_body or self._header_bytes > 0)
+        )
+
     def drain(self) -> None:
-        """Close after the answer in flight, or now."""
-        if self._exchange is None and self._transport is not None:
+        """Close after the answer in flight, or now; who has connected and not asked yet may ask once, and soon."""
+        if self.asking:
+            if not self._header_bytes:
+                self.deadline = min(self.deadline, self._loop.time() + _LAST_REQUEST_S)
+        elif self._exchange is None and self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from farthing.cli.serve import last_words
+from farthing.cli.serving import last_words
 from farthing.config.lock import HomeLock, holder
 from farthing.errors import HomeLocked
 from farthing.ledger import Ledger

@@ -140,3 +140,16 @@ def test_usage_beyond_the_totals_survives_a_crash() -> None:
     progress = msgspec.structs.replace(found.progress, usage=usage)
     crashed = crashed_attempt(InFlight(found.opening, progress), priced, LATER_US)
     assert (crashed.usage.cache_read_input_tokens, crashed.usage.web_search_requests) == (40, 2)
+
+
+async def test_of_several_processes_only_the_dead_ones_journal_is_posted(tmp_path: Path) -> None:
+    store = MemoryStore()
+    for number, pid in ((1, 17), (2, 171), (3, 71)):
+        journal = Journal(tmp_path, f"{NOON_US:016d}-{pid}")
+        journal.end(attempt(number), journal.begin(opening(number)))
+        journal.begin(opening(number + 10))
+        journal.close()
+    found = await recover(store, tmp_path, InPlace(), now_us=LATER_US, pid=17)
+    assert (found.ended, found.crashed) == (1, 1)
+    assert await store.known([f"att_{number:06d}" for number in range(20)]) == {"att_000001", "att_000011"}
+    assert [path.name.split("-")[1] for path in segments(tmp_path)] == ["171", "71"]

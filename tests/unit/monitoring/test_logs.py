@@ -153,3 +153,30 @@ def test_a_closed_descriptor_harms_nobody() -> None:
     os.close(write)
     output.put(plain_line("into less"))
     assert output.dropped == 2
+
+
+async def test_lines_of_several_processes_on_one_pipe_stay_whole(pipe: tuple[io.FileIO, int]) -> None:
+    reader, descriptor = pipe
+    outputs = [LogOutput(descriptor, SetClock()) for _ in range(4)]
+    lines = 200
+
+    async def log(mark: str, output: LogOutput) -> None:
+        output.attach(ThreadOffload(f"log-{mark}"))
+        for number in range(lines):
+            output.put(plain_line(f"{mark} {number} " + mark * (number % 90)))
+        offload = output._offload
+        await output.detach()
+        assert offload is not None
+        await offload.close()
+
+    def read() -> list[bytes]:
+        data = b""
+        while data.count(b"\n") < lines * len(outputs):
+            data += reader.read(65536)
+        return data.splitlines()
+
+    reading = asyncio.get_running_loop().run_in_executor(None, read)
+    await asyncio.gather(*(log(mark, output) for mark, output in zip("abcd", outputs, strict=True)))
+    for line in await asyncio.wait_for(reading, 30):
+        mark, number, rest = line.decode().split(" ")
+        assert rest == mark * (int(number) % 90)

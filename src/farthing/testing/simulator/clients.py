@@ -34,6 +34,11 @@ class ClientEnd:
     def begin(self) -> None:
         """Connect and send."""
         loop = self._process.loop
+        if self._listener.draining:  # the port is closed
+            self._process.note(self._name, "is refused")
+            self._left = True
+            self.over.set_result(None)
+            return
         protocol = HttpProtocol(self._listener, loop)
         self.link = Link(loop, protocol, self._client.latency_s)
         self.link.far = self

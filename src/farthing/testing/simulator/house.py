@@ -164,7 +164,7 @@ class House:
 
     async def _until_idle(self, seconds: float) -> None:
         until_s = self._process.loop.time() + seconds
-        while self.listener.exchanges and self._process.loop.time() < until_s:  # noqa: ASYNC110 - as the server looks
+        while not self.listener.idle and self._process.loop.time() < until_s:  # noqa: ASYNC110 - as the server looks
             await asyncio.sleep(_LOOK_S)
 
 

@@ -1,0 +1,204 @@
+"""Runs one server on a socket that listens already: the only process of a home, or one of several."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+
+import click
+import msgspec
+
+from farthing.app import Farthing
+from farthing.cli.cautions import unknown_models, unused_addresses
+from farthing.cli.config_follow import following_settings
+from farthing.cli.context import say
+from farthing.cli.first_words import first_words
+from farthing.cli.providers import missing_credential
+from farthing.cli.start_up import hear_signals
+from farthing.config.paths import Home
+from farthing.config.reach import reachable_host, url_of
+from farthing.config.running import Running, RunningProvider, RunningSettings, write_running
+from farthing.config.schema import ServerSettings, Settings
+from farthing.config.watch import Stamp, Taken
+from farthing.ledger import Ledger
+from farthing.server.build import build_server
+
+log = logging.getLogger(__name__)
+
+_GC_THRESHOLDS = (20_000, 10, 10)
+"""A call makes about 100 tracked objects and no cycles; collecting every seventh call (700) took 4 % of the time."""
+
+_CHECK_S = 30.0
+"""How long the successor may take to say whether it can start; it needs half a second."""
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """What a start has found out: `server` is where we listen really, `told` what the command line decides of it."""
+
+    home: Home
+    settings: Settings
+    server: ServerSettings
+    sock: socket.socket
+    seen: Stamp | None
+    told: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """How clients reach us."""
+        return self.server.public_url or url_of(reachable_host(self.server.host), self.server.port)
+
+
+async def serve_alone(start: Start) -> socket.socket | None:
+    """Serve until a signal; return the listening socket where the signal asked for a successor."""
+    farthing = Farthing(start.settings, start.home, environment=os.environ)
+    words = await open_and_greet(farthing, start)
+    try:
+
+        def tell(taken: Taken) -> None:
+            leave_note(start, farthing.settings, taken, farthing.clock.now_us())
+
+        def ready() -> None:
+            tell(Taken())
+            say_ready(start, words)
+            settle_memory()
+            hear_signals()
+
+        live = build_server(farthing, start.server, on_ready=ready)
+        undo = on_restart(start.home, lambda: live.stop(keeping_sockets=True))
+        try:
+            async with following_settings(farthing, live, seen=start.seen, told=told_fields(start), tell=tell):
+                await live.serve(sockets=[start.sock])
+        finally:
+            undo()
+    finally:
+        await farthing.close()
+    say(last_words(farthing.ledger, str(start.home.journal)))
+    return live.kept[0] if live.kept else None
+
+
+async def open_and_greet(farthing: Farthing, start: Start) -> list[str]:
+    """Open the house, which completes what a crash left; return what there is to say to whoever starts it."""
+    for warning in (
+        *unused_addresses(start.settings, os.environ, {start.server.port}),
+        *unknown_models(start.settings, farthing.prices),
+    ):
+        say(f"warning: {warning}")
+    await farthing.open()
+    try:
+        return await first_words(farthing, start.url)
+    except BaseException:
+        await farthing.close()
+        raise
+
+
+def say_ready(start: Start, words: list[str]) -> None:
+    """Say what there is to say, and where we listen."""
+    for line in words:
+        say(line)
+    if not start.settings.providers:
+        say('no provider yet: set a key such as OPENAI_API_KEY, start again; or "farthing providers add NAME"')
+    click.echo(f"farthing listens on {url_of(start.server.host, start.server.port)}")
+    sys.stdout.flush()
+
+
+def settle_memory() -> None:
+    """Leave out of every later collection what exists now: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def told_fields(start: Start) -> list[str]:
+    """Return the fields of `server` that the command line decides."""
+    return [path.removeprefix("server.") for path in start.told]
+
+
+def leave_note(start: Start, settings: Settings, taken: Taken, now_us: int) -> None:
+    """Tell commands in other terminals where we listen, whom we can call, and what we made of the settings."""
+    server = start.server
+    providers = tuple(
+        RunningProvider(name, provider.base_url, str(provider.credential), missing_credential(provider) is None)
+        for name, provider in settings.providers.items()
+    )
+    looked = RunningSettings(now_us, taken.problem, taken.needs_restart, dict(start.told))
+    try:
+        write_running(start.home, Running(os.getpid(), server.host, server.port, start.url, providers, looked))
+    except OSError as error:  # calls do not depend on it
+        say(f"warning: {str(start.home.running)!r} cannot be written: {error.strerror or error}")
+
+
+def on_restart(home: Home, begin: Callable[[], None]) -> Callable[[], None]:
+    """Have SIGUSR2 handled, in the running loop; return what ends that.
+
+    `begin` is called when a process of the program as it is installed now has read the settings and found them good:
+    whoever restarts after an upgrade must not be left without a gateway.
+    """
+    if not hasattr(signal, "SIGUSR2"):
+        return lambda: None  # Windows
+    loop = asyncio.get_running_loop()
+    checking: list[asyncio.Task[None]] = []
+
+    async def check() -> None:
+        problem = await _problem_of_successor(home)
+        if problem is None:
+            begin()
+        else:
+            log.error("the restart that was asked for is not begun: %s", problem)
+
+    def asked() -> None:
+        if all(task.done() for task in checking):
+            checking[:] = [loop.create_task(check(), name="restart")]
+
+    loop.add_signal_handler(signal.SIGUSR2, asked)
+
+    def undo() -> None:
+        loop.remove_signal_handler(signal.SIGUSR2)
+        for task in checking:
+            task.cancel()
+
+    return undo
+
+
+async def _problem_of_successor(home: Home) -> str | None:
+    command = [sys.executable, "-m", "farthing", "--home", str(home.path), "config", "check"]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    except OSError as error:
+        return f"the program cannot be started: {error.strerror or error}"
+    try:
+        async with asyncio.timeout(_CHECK_S):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        return f"the program did not read its settings within {_CHECK_S:.0f} s"
+    return None if process.returncode == 0 else output.decode("utf-8", "replace").strip()
+
+
+def last_words(ledger: "Ledger", journal_folder: str) -> str:
+    """Say truthfully what a ledger that is closed now has kept, and where."""
+    if not (ledger.queued or ledger.spilled or ledger.in_flight):
+        said = "farthing stopped; everything is settled"
+    elif not (ledger.queued or ledger.spilled):
+        said = f"farthing stopped; {ledger.in_flight} attempts were cut, the next start settles them from the journal"
+    else:
+        at_least = "more than " if ledger.spilled else ""
+        said = (
+            f"farthing stopped, but {at_least}{ledger.queued} ended attempts are not in the ledger yet"
+            f" ({ledger.store_error}); they wait in {journal_folder!r} for the next start"
+        )
+    if ledger.in_memory_only:
+        said += (
+            f". {ledger.in_memory_only} of them ended while the journal could not be written: they will be estimated"
+        )
+    if ledger.refused:
+        said += f'. The store refused {ledger.refused} attempts: "farthing ledger verify" shows them'
+    return said

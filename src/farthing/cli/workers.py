@@ -1,0 +1,330 @@
+"""Several processes that serve one home: starts them, looks after them, replaces them, and completes their books.
+
+This process serves nothing itself. It holds the home's lock and the listening socket, which all of them accept from; so
+whoever connects while one is replaced waits in the socket's queue and is refused nothing. Each worker has a journal of
+its own. When one dies, this process sees it end, posts what it left, and starts another in its place.
+
+The workers hold the lock as well, through the same open file: were this process killed, no other could take the home
+for abandoned and settle calls that are still being answered. They see it end, and leave in order.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from farthing.app import Farthing, price_at_crash
+from farthing.catalog.prices import price_book
+from farthing.cli.config_file import settings_to_serve
+from farthing.cli.config_follow import on_hangup
+from farthing.cli.context import say
+from farthing.cli.serving import Start, leave_note, on_restart, open_and_greet, say_ready, told_fields
+from farthing.cli.start_up import hear_signals
+from farthing.cli.worker import READY, Order
+from farthing.clock import SystemClock
+from farthing.config.changes import needs_restart
+from farthing.config.lock import HomeLock
+from farthing.config.schema import Settings
+from farthing.config.watch import SettingsWatch, Stamp, Taken, stamp_of
+from farthing.errors import ConfigError, StoreError
+from farthing.ledger.recovery import recover
+from farthing.monitoring.siblings import forget_figures
+from farthing.monitoring.watch import level_file
+from farthing.storage.offload import ThreadOffload
+from farthing.storage.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+READY_S = 30.0
+"""How long a worker may take until it takes calls; it needs half a second."""
+FIRST_PAUSE_S, SHORT_LIFE_PAUSE_S, LAST_PAUSE_S = 0.1, 1.0, 10.0
+"""How long a place stays empty after its worker died: longer where it lived for less than the last of these, and twice
+as long after each try that fails."""
+RECOVERY_PAUSE_S = 1.0
+"""How long is waited where the store does not take what a dead worker left, before it is tried again."""
+STOP_S = 20.0
+"""What a worker may take beyond `drain_s`: cut streams, the last commits. Then it is killed, and its journal posted."""
+
+
+async def serve_together(start: Start, lock: HomeLock, workers: int) -> None:
+    """Serve with so many workers until a signal."""
+    farthing = Farthing(start.settings, start.home, environment=os.environ)
+    words = await open_and_greet(farthing, start)
+    await farthing.close()
+    forget_figures(start.home)
+    level_file(start.home).unlink(missing_ok=True)
+    house = _House(start, lock, workers)
+    try:
+        await house.serve(lambda: say_ready(start, words))
+    finally:
+        await house.close()
+    say(
+        "farthing stopped; everything is settled"
+        if house.settled
+        else "farthing stopped; the next start settles the rest"
+    )
+
+
+class _Worker:
+    """A process in a place; `retired` once it has been told to leave."""
+
+    def __init__(self, place: int, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
+        self.place = place
+        self.process = process
+        self.channel = channel
+        self.began_s = asyncio.get_running_loop().time()
+        self.retired = False
+
+    def signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    def retire(self) -> None:
+        self.retired = True
+        self.signal(signal.SIGTERM)
+
+
+class _House:
+    """The workers of a home, and what they serve by."""
+
+    def __init__(self, start: Start, lock: HomeLock, workers: int) -> None:
+        self._start = start
+        self._lock = lock
+        self._count = workers
+        self._settings = start.settings
+        self._seen: Stamp | None = start.seen
+        self._offload = ThreadOffload("farthing-settings")
+        self._clock = SystemClock()
+        self._places: dict[int, _Worker] = {}
+        self._alive: dict[asyncio.Task[None], _Worker] = {}
+        self._filling: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._stops = 0
+        self._renewing: asyncio.Task[None] | None = None
+        self.settled = True
+
+    async def serve(self, on_ready: Callable[[], None]) -> None:
+        """Start all, and look after them until a signal.
+
+        Raises:
+            ConfigError: a worker cannot start; it has said why.
+        """
+        undo = self._on_signals()
+        watch = SettingsWatch(
+            self._start.home.settings,
+            read=lambda: settings_to_serve(self._start.home, self._settings.providers),
+            take=self._take,
+            tell=self._tell,
+            offload=self._offload,
+            seen=self._seen,
+        )
+
+        def hung_up() -> None:
+            watch.ask()
+            self._signal_all(signal.SIGHUP)
+
+        undo_hangup = on_hangup(hung_up, self._stop)
+        undo_restart = on_restart(self._start.home, self._renew)
+        following = asyncio.create_task(watch.follow(), name="settings")
+        try:
+            started = await asyncio.gather(*(self._launch(place) for place in range(1, self._count + 1)))
+            if not all(started):
+                raise ConfigError("a worker did not start", hint="its own words stand above.")
+            self._tell(Taken())
+            on_ready()
+            hear_signals()
+            await self._stopping.wait()
+        finally:
+            for end in (undo, undo_hangup, undo_restart):
+                end()
+            following.cancel()
+            await asyncio.wait([following])
+
+    async def close(self) -> None:
+        """Have all end in order; what does not end in time is killed, and completed from its journal."""
+        self._stopping.set()
+        launching = [*self._filling, *([self._renewing] if self._renewing else [])]
+        if launching:
+            await asyncio.wait(launching)
+        self._start.sock.close()
+        undo = self._on_signals()
+        try:
+            for worker in self._alive.values():
+                if not worker.retired:
+                    worker.retire()
+            await self._ended(self._settings.server.drain_s + STOP_S)
+            self._signal_all(signal.SIGKILL)
+            await self._ended(READY_S)
+        finally:
+            undo()
+            await self._offload.close()
+
+    async def _ended(self, timeout_s: float) -> None:
+        if self._alive:
+            await asyncio.wait(self._alive, timeout=timeout_s)
+
+    # ---- workers
+
+    async def _launch(self, place: int) -> bool:
+        """Start a worker and give it the place when it takes calls; whether it does."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+        order = Order(
+            home=str(self._start.home.path),
+            settings=self._settings,
+            server=msgspec.structs.replace(
+                self._settings.server, host=self._start.server.host, port=self._start.server.port
+            ),
+            seen=self._seen,
+            told=self._start.told,
+            index=place,
+            workers=self._count,
+        )
+        inherited = (theirs.fileno(), self._start.sock.fileno(), self._lock.descriptor)
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "farthing.cli.worker", str(inherited[0]), str(inherited[1])),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=inherited,
+                start_new_session=True,  # Ctrl-C is for us: it would reach them twice, and twice means at once
+            )
+        worker = _Worker(place, process, ours)
+        task = asyncio.create_task(self._look_after(worker), name=f"worker-{place}")
+        self._alive[task] = worker
+        task.add_done_callback(self._alive.pop)
+        loop = asyncio.get_running_loop()
+        said = b""
+        try:
+            async with asyncio.timeout(READY_S):
+                await loop.sock_sendall(ours, order.encoded())
+                said = await loop.sock_recv(ours, 1)
+        except (OSError, TimeoutError):
+            pass  # it died, or hangs
+        if said != READY:
+            worker.retired = True
+            worker.signal(signal.SIGKILL)
+            return False
+        before, self._places[place] = self._places.get(place), worker
+        if before is not None and not before.retired:
+            before.retire()
+        if self._stopping.is_set():
+            worker.retire()
+        return True
+
+    async def _look_after(self, worker: _Worker) -> None:
+        """Wait for a worker's end, complete its books, and fill its place where it was not told to leave it."""
+        status = await worker.process.wait()
+        worker.channel.close()
+        if not worker.retired:
+            log.error("worker %d (pid %d) ended with %d", worker.place, worker.process.pid, status)
+        await self._complete(worker)
+        if not worker.retired:
+            filling = asyncio.create_task(self._fill(worker), name=f"place-{worker.place}")
+            self._filling.add(filling)
+            filling.add_done_callback(self._filling.discard)
+
+    async def _fill(self, dead: _Worker) -> None:
+        """Start another worker in the place of a dead one, as often as it takes."""
+        loop = asyncio.get_running_loop()
+        pause_s = FIRST_PAUSE_S if loop.time() - dead.began_s > LAST_PAUSE_S else SHORT_LIFE_PAUSE_S
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
+            if self._stopping.is_set() or self._places.get(dead.place) is not dead:
+                return
+            if await self._launch(dead.place):
+                log.warning("worker %d is back", dead.place)
+                return
+            pause_s = min(pause_s * 2, LAST_PAUSE_S)
+
+    async def _complete(self, worker: _Worker) -> None:
+        """Post what a worker left in its journal; where the store takes nothing, again and again until we stop."""
+        offload = ThreadOffload("farthing-recovery")
+        store = SqliteStore(self._start.home.database, offload)
+        try:
+            while True:
+                try:
+                    await store.open()
+                    prices = price_book(self._settings.prices, self._start.home.prices)
+                    found = await recover(
+                        store,
+                        self._start.home.journal,
+                        offload,
+                        now_us=self._clock.now_us(),
+                        price_at_crash=price_at_crash(self._settings, prices),
+                        pid=worker.process.pid,
+                    )
+                except (StoreError, OSError) as error:
+                    log.error("what worker %d left is not in the ledger yet: %s", worker.place, error)  # noqa: TRY400
+                    if self._stopping.is_set():
+                        self.settled = False
+                        return
+                    await asyncio.sleep(RECOVERY_PAUSE_S)
+                    continue
+                if found.ended or found.crashed:
+                    log.warning(
+                        "from the journal of worker %d: %d ends posted, %d attempts that it left in flight estimated",
+                        worker.place,
+                        found.ended,
+                        found.crashed,
+                    )
+                return
+        finally:
+            await store.close()
+            await offload.close()
+
+    def _renew(self) -> None:
+        """Replace one worker after the other; not while that is being done."""
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._replace_all(), name="renewal")
+
+    async def _replace_all(self) -> None:
+        for place in sorted(self._places):
+            if self._stopping.is_set():
+                return
+            if not await self._launch(place):
+                log.error("the restart ends here: a new worker did not start, the old ones go on")
+                return
+        log.warning("every worker was replaced; the old ones end when their last answer is out")
+
+    # ---- settings
+
+    async def _take(self, settings: Settings) -> Taken:
+        self._settings, self._seen = settings, stamp_of(self._start.home.settings)
+        return Taken(
+            needs_restart=needs_restart(self._start.settings.server, settings.server, told_fields(self._start))
+        )
+
+    def _tell(self, taken: Taken) -> None:
+        leave_note(self._start, self._settings, taken, self._clock.now_us())
+
+    # ---- signals
+
+    def _on_signals(self) -> Callable[[], None]:
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self._stop)
+
+        def undo() -> None:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+        return undo
+
+    def _stop(self) -> None:
+        self._stops += 1
+        self._stopping.set()
+        if self._stops > 1:  # at once
+            self._signal_all(signal.SIGTERM)
+
+    def _signal_all(self, number: int) -> None:
+        for worker in self._alive.values():
+            worker.signal(number)

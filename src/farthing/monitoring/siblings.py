@@ -1,0 +1,116 @@
+"""The figures of several processes that serve one home together, told by whichever of them is asked.
+
+A scrape reaches one process by chance. So each leaves its figures in a file once a second, and the one that is asked
+tells them all, each series under the label `worker`. What the others counted within the last second is missing until
+the next scrape; a process that is replaced begins its counters anew, as every restart does.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from farthing.config.paths import DIRECTORY_MODE, FILE_MODE, Home
+from farthing.errors import StoreError
+from farthing.monitoring.exposition import Family
+from farthing.types.offload import Offload
+
+log = logging.getLogger(__name__)
+
+PUBLISH_S = 1.0
+"""How old the figures of another process may be; leaving them takes 0.3 ms of the loop with the most series."""
+_MAX_BYTES = 4 << 20
+"""Three hundred series of attempts and all the rest are 100 KB; what is larger was not written by us."""
+_SUFFIX = ".figures"
+
+
+class Siblings:
+    """One process among `farthing serve --workers`; `index` counts them from 1."""
+
+    def __init__(self, home: Home, index: int, offload: Offload) -> None:
+        self._folder = figures_folder(home)
+        self._index = index
+        self._offload = offload
+
+    async def publish(self, families: Callable[[], Iterable[Family]]) -> None:
+        """Leave our figures every second, until cancelled; at the end nothing is taken away."""
+        path = self._folder / f"{self._index}{_SUFFIX}"
+        while True:
+            data = msgspec.msgpack.encode(_labelled(families(), self._index))
+            try:
+                await self._offload.run(lambda data=data: _write(path, data))  # type: ignore[misc]  # bound as default
+            except StoreError:
+                return  # the process is stopping
+            except OSError as error:
+                log.warning("%s cannot be written (%s): the figures of worker %d stand still", path, error, self._index)
+            await asyncio.sleep(PUBLISH_S)
+
+    async def close(self) -> None:
+        """Let go of the thread."""
+        await self._offload.close()
+
+    async def all(self, families: Iterable[Family]) -> list[Family]:
+        """Return our figures as they are now and those that the others left, each metric once."""
+        merged = {one.name: one for one in _labelled(families, self._index)}
+        for other in await self._offload.run(self._others):
+            mine = merged.get(other.name)
+            samples = [*(mine.samples if mine else ()), *other.samples]
+            merged[other.name] = msgspec.structs.replace(other, samples=samples)
+        return list(merged.values())
+
+    def _others(self) -> list[Family]:
+        found: list[Family] = []
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            if path.name != f"{self._index}{_SUFFIX}":
+                try:
+                    with path.open("rb") as file:
+                        found += msgspec.msgpack.decode(file.read(_MAX_BYTES), type=list[_Left])
+                except (OSError, msgspec.DecodeError):
+                    continue  # of an earlier version, or just being replaced: the next scrape has it
+        return found
+
+
+class _Left(Family, frozen=True):
+    """A family as it is read back."""
+
+    samples: list[tuple[str, str, int | float]]
+
+
+def figures_folder(home: Home) -> Path:
+    """Return where the figures of a home's processes lie."""
+    return home.path / "workers"
+
+
+def forget_figures(home: Home) -> None:
+    """Make the folder, and take away what an earlier start left in it.
+
+    Raises:
+        OSError: the home cannot be written.
+    """
+    folder = figures_folder(home)
+    folder.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    for path in folder.glob(f"*{_SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
+def _labelled(families: Iterable[Family], index: int) -> list[Family]:
+    return [
+        msgspec.structs.replace(
+            family, samples=[(suffix, _with_worker(labels, index), value) for suffix, labels, value in family.samples]
+        )
+        for family in families
+    ]
+
+
+def _with_worker(labels: str, index: int) -> str:
+    worker = f'worker="{index}"'
+    return f"{{{worker},{labels[1:]}" if labels else f"{{{worker}}}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    draft = path.with_suffix(".new")
+    draft.touch(mode=FILE_MODE)
+    draft.write_bytes(data)
+    draft.replace(path)

@@ -1,0 +1,202 @@
+"""Leaving and coming back: a hundred open streams, and restarts that nobody notices."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.serving import ANSWER, ASK, COST, DONE, STREAM, USAGE, chunk, load, said, serving, settings
+from tests.e2e.support import Answer, Gateway, clean_environment, free_port, wait_until_answers
+from tests.e2e.upstream import streamed, upstream, whole
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="Windows starts anew by ending and beginning")
+STREAMS = 100
+
+HANDED_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3, inheritable=True)
+os.environ.update(LISTEN_FDS=sys.argv[2], LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, sys.argv[3:])
+"""
+
+
+def by_what_is_asked(connection: socket.socket, request: bytes) -> None:
+    script = streamed(chunk("hel"), chunk("lo", finish_reason="stop"), USAGE, DONE)
+    (script if b'"stream":true' in request.replace(b" ", b"") else whole(ANSWER))(connection, request)
+
+
+def open_streams(gateway: Gateway, key: str, count: int) -> "tuple[list[threading.Thread], list[Answer]]":
+    answers: list[Answer] = []
+
+    def ask() -> None:
+        answers.append(gateway.post("/v1/chat/completions", STREAM, key))
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads, answers
+
+
+def until(condition: object, what: str, seconds: float = 20) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_hundred_open_streams_end_whole_before_the_gateway_does(tmp_path: Path, workers: int) -> None:
+    go_on = threading.Event()
+
+    def held(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + chunk("a")
+        )
+        go_on.wait(60)
+        connection.sendall(chunk("b", finish_reason="stop") + USAGE + DONE)
+        connection.close()
+        del request
+
+    with upstream(held) as server, serving(tmp_path / "h", settings(server), "--workers", str(workers)) as gateway:
+        key = gateway.new_key()
+        threads, answers = open_streams(gateway, key, STREAMS)
+        until(lambda: len(server.requests) == STREAMS, "every stream has begun")
+        gateway.process.send_signal(signal.SIGTERM)
+        until(lambda: not connects(gateway.port), "the port is closed")
+        assert gateway.process.poll() is None
+        assert not answers
+        go_on.set()
+        for thread in threads:
+            thread.join(30)
+        assert gateway.process.wait(30) == 0
+        assert [answer.status for answer in answers] == [200] * STREAMS
+        assert all(answer.body.endswith(DONE) for answer in answers)
+        assert gateway.costs()["total"]["nanousd"] == STREAMS * COST
+        assert {attempt.outcome for attempt in gateway.attempts()} == {"ok"}
+        gateway.verify()
+    assert "everything is settled" in said(tmp_path / "h")
+
+
+def test_of_a_hundred_streams_that_do_not_end_each_is_told_and_settled(tmp_path: Path) -> None:
+    endless = streamed(chunk("a"), end=False)
+    with upstream(endless) as server, serving(tmp_path / "h", settings(server, "server: {drain_s: 1}")) as gateway:
+        threads, answers = open_streams(gateway, gateway.new_key(), STREAMS)
+        until(lambda: len(server.requests) == STREAMS, "every stream has begun")
+        began = time.monotonic()
+        gateway.process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(30)
+        assert gateway.process.wait(30) == 0
+        assert time.monotonic() - began < 10
+        assert len(answers) == STREAMS
+        assert all(b'"error"' in answer.body and not answer.body.endswith(DONE) for answer in answers)
+        attempts = gateway.attempts()
+        assert len(attempts) == STREAMS
+        assert all(attempt.outcome != "ok" and attempt.cost_nanousd for attempt in attempts)
+        gateway.verify()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nobody_is_refused_while_it_starts_anew_under_load(tmp_path: Path, workers: int) -> None:
+    with (
+        upstream(by_what_is_asked) as server,
+        serving(tmp_path / "h", settings(server), "--workers", str(workers)) as gateway,
+    ):
+        key = gateway.new_key()
+        with load(gateway, key) as seen:
+            for number in range(1, 4):
+                before = seen["good"]
+                until(lambda before=before: seen["good"] > before + 50, f"{dict(seen)}")
+                gateway.process.send_signal(signal.SIGUSR2)
+                word = "every worker was replaced" if workers > 1 else "farthing listens on"
+                wanted = number + (workers == 1)  # the first start listens as well
+                until(lambda word=word, wanted=wanted: said(tmp_path / "h").count(word) == wanted, "it starts anew")
+        assert set(seen) == {"good"}, seen
+        assert gateway.process.poll() is None
+        gateway.verify()
+        assert gateway.costs()["total"]["nanousd"] == seen["good"] * COST
+
+
+def test_a_restart_with_settings_that_are_wrong_is_not_begun(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    with upstream(whole(ANSWER)) as server, serving(home, settings(server)) as gateway:
+        key = gateway.new_key()
+        good = (home / "settings.yaml").read_text()
+        (home / "settings.yaml").write_text(good.replace("base_url", "base_ulr"))
+        gateway.process.send_signal(signal.SIGUSR2)
+        until(lambda: "the restart that was asked for is not begun" in said(home), "it is told")
+        assert "base_ulr" in said(home)
+        assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+        assert said(home).count("farthing listens on") == 1
+
+
+def test_a_socket_that_systemd_hands_over_is_served_and_outlives_the_process(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    home.mkdir(mode=0o700)
+    with upstream(by_what_is_asked) as server, socket.create_server(("127.0.0.1", 0), backlog=512) as sock:
+        port = int(sock.getsockname()[1])
+        (home / "settings.yaml").write_text(settings(server, f"server: {{port: {free_port()}}}"))
+        environment = clean_environment(HOME=str(home), KEY="sk-real")
+
+        def start() -> Gateway:
+            command = [sys.executable, "-c", HANDED_OVER, str(sock.fileno()), "1", sys.executable]
+            command += ["-m", "farthing", "serve", "--home", str(home)]
+            with (home / "serve.log").open("ab") as log:
+                process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, pass_fds=[sock.fileno()])
+            return Gateway(home, port, process, environment)
+
+        gateway = start()
+        try:
+            wait_until_answers(port, "/ready", gateway.process)
+            key = gateway.new_key()
+            with load(gateway, key) as seen:
+                for _ in range(3):
+                    before = seen["good"]
+                    until(lambda before=before: seen["good"] > before + 50, f"{dict(seen)}")
+                    assert gateway.stop() == 0
+                    gateway = start()
+                    wait_until_answers(port, "/ready", gateway.process)
+            assert set(seen) == {"good"}, seen
+            assert gateway.costs()["total"]["nanousd"] == seen["good"] * COST
+            assert f"listens on http://127.0.0.1:{port}" in said(home)
+        finally:
+            assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "kind", "told"), [("2", "listens", "2 sockets"), ("1", "connects", "does not listen")]
+)
+def test_a_socket_that_is_no_good_is_told(tmp_path: Path, count: str, kind: str, told: str) -> None:
+    with socket.socket() as sock:
+        if kind == "listens":
+            sock.bind(("127.0.0.1", 0))
+            sock.listen()
+        command = [sys.executable, "-c", HANDED_OVER, str(sock.fileno()), count, sys.executable]
+        command += ["-m", "farthing", "serve", "--home", str(tmp_path / "h")]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=clean_environment(HOME=str(tmp_path)),
+            pass_fds=[sock.fileno()],
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "ListenStream=" in done.stderr
+    assert not list((tmp_path / "h" / "journal").iterdir())
+
+
+def connects(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,191 @@
+"""Several processes that serve one home: together they are one gateway, and the death of one is nobody's loss."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.serving import ANSWER, ASK, COST, DONE, STREAM, USAGE, chunk, load, said, serving, settings, workers_of
+from tests.e2e.support import Gateway, request
+from tests.e2e.test_restart import by_what_is_asked, until
+from tests.e2e.upstream import streamed, upstream, whole
+
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="Windows hands no sockets from process to process"),
+    pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers of a home"),
+]
+
+
+def scrape(gateway: Gateway) -> list[str]:
+    link = gateway.farthing("admin", "link").stdout
+    token = "fta-" + link.partition("fta-")[2].split()[0]
+    found = request(gateway.port, "GET", "/metrics", headers={"authorization": f"Bearer {token}"})
+    assert found.status == 200
+    return found.body.decode().splitlines()
+
+
+def test_together_they_are_one_gateway(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    with upstream(by_what_is_asked) as server, serving(home, settings(server), "--workers", "3") as gateway:
+        key = gateway.new_key()
+        assert len(workers_of(home)) == 3
+        assert len(list((home / "journal").glob("*.journal"))) == 3
+        with load(gateway, key) as seen:
+            until(lambda: seen["good"] > 300, f"{dict(seen)}")
+        assert set(seen) == {"good"}, seen
+        assert gateway.costs()["total"]["nanousd"] == seen["good"] * COST
+        gateway.verify()
+
+        def counted() -> int:
+            ours = [line for line in scrape(gateway) if line.startswith("farthing_attempts_total{")]
+            return sum(int(line.rpartition(" ")[2]) for line in ours)
+
+        until(lambda: counted() == seen["good"], "every worker's calls are counted")
+        lines = scrape(gateway)
+        names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+        assert len(names) == len(set(names))
+        for number in (1, 2, 3):
+            assert f'farthing_store_reachable{{worker="{number}"}} 1' in lines
+
+        running = json.loads((home / "running.json").read_text())
+        assert running["pid"] == gateway.process.pid
+        assert running["port"] == gateway.port
+
+        gateway.farthing("keys", "revoke", "test")
+        time.sleep(1)
+        assert {gateway.post("/v1/chat/completions", ASK, key).status for _ in range(30)} == {401}
+    assert not workers_of(home)
+    assert not list((home / "journal").glob("*.journal"))
+
+
+def test_a_change_of_the_settings_reaches_all_and_a_mistake_none(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    with upstream(whole(ANSWER)) as server, serving(home, settings(server), "--workers", "2") as gateway:
+        key = gateway.new_key()
+        good = settings(server)
+        (home / "settings.yaml").write_text(good + "models: {nick: 'openai:m'}\n")
+
+        def all_know() -> bool:
+            asked = {**ASK, "model": "nick"}
+            return {gateway.post("/v1/chat/completions", asked, key).status for _ in range(20)} == {200}
+
+        looked = json.loads((home / "running.json").read_text())["settings"]["looked_at_us"]
+        until(
+            lambda: json.loads((home / "running.json").read_text())["settings"]["looked_at_us"] > looked, "it is read"
+        )
+        until(lambda: all(all_know() for _ in range(5)), "the alias holds in every worker")
+        (home / "settings.yaml").write_text(good.replace("providers:", "provders:"))
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: "provders" in (home / "running.json").read_text(), "the mistake is told")
+        assert all_know()
+        # Who dies meanwhile comes back with what held before the mistake.
+        (first, *_) = workers_of(home)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: "is back" in said(home), "another takes its place")
+        assert len(workers_of(home)) == 2
+        assert all_know()
+
+
+def test_the_death_of_a_worker_loses_nothing_and_disturbs_no_other(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    kept = streamed(chunk("a" * 400), end=False)
+    with (
+        upstream(*[kept] * 12, by_what_is_asked) as server,
+        serving(home, settings(server), "--workers", "2") as gateway,
+    ):
+        key = gateway.new_key()
+        ended: list[str] = []
+
+        def ask() -> None:
+            try:
+                gateway.post("/v1/chat/completions", STREAM, key)
+                ended.append("told")
+            except Exception as error:  # noqa: BLE001 - that is what the dead worker's clients see
+                ended.append(type(error).__name__)
+
+        asking = [threading.Thread(target=ask, daemon=True) for _ in range(12)]
+        for one in asking:
+            one.start()
+        until(lambda: len(server.requests) == 12, "twelve streams are open")
+
+        def outcomes() -> Counter[str]:
+            return Counter(attempt.outcome for attempt in gateway.attempts())
+
+        for number, victim in enumerate(workers_of(home), 1):
+            os.kill(victim, signal.SIGKILL)  # in one of the two turns, or in both, streams die with it
+            answered = sum(gateway.post("/v1/chat/completions", ASK, key).status == 200 for _ in range(50))
+            assert answered == 50
+            until(lambda number=number: said(home).count("is back") == number, "another takes its place")
+        for one in asking:
+            one.join(30)
+        assert len(ended) == 12
+        assert "told" not in ended
+        until(lambda: outcomes()["crashed"] == 12, f"who was cut is settled: {outcomes()}")
+        assert outcomes() == {"ok": 100, "crashed": 12}
+        assert all(attempt.cost_basis == "estimated" for attempt in gateway.attempts() if attempt.outcome == "crashed")
+        gateway.verify()
+    assert said(home).count("ended with -9") == 2
+
+
+def test_when_who_started_them_is_killed_they_leave_in_order_and_hold_the_home_till_then(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    go_on = threading.Event()
+
+    def held(connection: socket.socket, _request: bytes) -> None:
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + chunk("a")
+        )
+        go_on.wait(60)
+        connection.sendall(chunk("b", finish_reason="stop") + USAGE + DONE)
+        connection.close()
+
+    with upstream(held) as server, serving(home, settings(server), "--workers", "2") as gateway:
+        key = gateway.new_key()
+        bodies: list[bytes] = []
+        threads = [
+            threading.Thread(target=lambda: bodies.append(gateway.post("/v1/chat/completions", STREAM, key).body))
+            for _ in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(server.requests) == 6, "six streams are open")
+        gateway.kill()
+        second = subprocess.run(
+            [sys.executable, "-m", "farthing", "serve", "--home", str(home), "--port", "0"],
+            capture_output=True,
+            text=True,
+            env=gateway.environment,
+            timeout=60,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert "serves the home" in second.stderr
+        go_on.set()
+        for thread in threads:
+            thread.join(30)
+        assert len(bodies) == 6
+        assert all(body.endswith(DONE) for body in bodies)
+        until(lambda: not workers_of(home), "both have left")
+        assert gateway.costs()["total"]["nanousd"] == 6 * COST
+        gateway.verify()
+
+
+def test_more_workers_than_make_sense_are_refused(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "farthing", "serve", "--home", str(tmp_path / "h"), "--workers", "65"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "65 is not in the range 1<=x<=64" in done.stderr
+    assert not (tmp_path / "h").exists()
