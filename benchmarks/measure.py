@@ -115,11 +115,11 @@ def measure(provider: Upstream) -> Figures:
         alone: dict[str, list[Slice]] = {"through": [], "direct": []}
         patience = Patience(GATEWAY_CORE, PATIENCE_S)
         for number in range(MOST_ROUNDS):
-            best = _best(subjects)
+            best = best_us(subjects)
             wanting = [one for one in subjects if number < ROUNDS or len(calm(one.slices, best)) < MIN_CALM]
             for subject in wanting:
                 patience.wait()
-                _take_round(subject)
+                take_round(subject)
             if not wanting:
                 break
             scans += _scans()
@@ -156,7 +156,7 @@ def _subjects(stack: ExitStack, served: GatewayProcess, provider: Upstream) -> l
     return subjects
 
 
-def _take_round(subject: Subject) -> None:
+def take_round(subject: Subject) -> None:
     """Load for a round, and take its slices meanwhile; its first moment only opens connections."""
     over = threading.Event()
 
@@ -177,7 +177,8 @@ def _take_round(subject: Subject) -> None:
         asking.result()
 
 
-def _best(subjects: list[Subject]) -> float:
+def best_us(subjects: list[Subject]) -> float:
+    """Return the fixed loop's best time so far."""
     return min((piece.loop_us for one in subjects for piece in one.slices), default=float("inf"))
 
 
@@ -243,7 +244,7 @@ def _fill(served: GatewayProcess) -> None:
 
 
 def _costs(subjects: list[Subject], scans: list[Slice], alone: dict[str, list[Slice]]) -> Figures:
-    best = min(_best(subjects), *(one.loop_us for one in scans))
+    best = min(best_us(subjects), *(one.loop_us for one in scans))
     figures: Figures = {"loop_us": best, "calm_share": 0.0}
     taken = {one.name: cost(one.slices, best) for one in subjects} | {"scan_us": cost(scans, best)}
     for name, found in taken.items():
@@ -259,8 +260,8 @@ def _costs(subjects: list[Subject], scans: list[Slice], alone: dict[str, list[Sl
     }
     figures["added_p50_c1_us"] = one_by_one["through"] - one_by_one["direct"]
     figures["calm_share"] = sum(found.calm for found in taken.values()) / sum(found.slices for found in taken.values())
-    figures["ratio_small"] = figures["small_us"] / figures["echo_us"]
-    figures["ratio_event"] = figures["event_us"] / figures["echo_us"]
+    figures["ratio_small"] = figures["small_us_low"] / figures["echo_us_low"]
+    figures["ratio_event"] = figures["event_us_low"] / figures["echo_us_low"]
     return figures
 
 

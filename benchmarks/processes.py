@@ -145,8 +145,8 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway(upstream_port: int) -> Iterator[GatewayProcess]:
-    """Serve with everything that is switched on: key check, journal, ledger."""
+def gateway(upstream_port: int, source: Path | None = None) -> Iterator[GatewayProcess]:
+    """Serve with everything that is switched on: key check, journal, ledger; `source` is another tree's `src`."""
     with tempfile.TemporaryDirectory() as folder:
         home, port = Path(folder) / "home", free_port()
         home.mkdir(mode=0o700)
@@ -162,6 +162,8 @@ def gateway(upstream_port: int) -> Iterator[GatewayProcess]:
         )
         farthing = [sys.executable, "-m", "farthing"]
         environment = {"BENCH_KEY": "sk-bench", "FARTHING_HOME": str(home)}
+        if source is not None:
+            environment["PYTHONPATH"] = str(source)
         made = subprocess.run(
             [*farthing, "keys", "create", "bench", "--json"],
             env={**os.environ, **environment},

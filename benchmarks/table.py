@@ -68,7 +68,7 @@ def render(figures: Figures, where: dict[str, str]) -> str:
         if name in figures
     ]
     ratios = f"{figures['ratio_small']:.2f}, {figures['ratio_event']:.2f}"
-    lines.append(f"| ratio: gateway / echo, per request and per event | {ratios} | |")
+    lines.append(f"| ratio of the best tenths: gateway / echo, per request and per event | {ratios} | |")
     return "\n".join(lines)
 
 
