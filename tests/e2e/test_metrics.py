@@ -225,3 +225,30 @@ def test_a_change_of_the_settings_changes_level_form_and_access_log_without_a_re
         assert gateway.post("/v1/chat/completions", ASK, key).status == 200
         until(lambda: any('"logger":"farthing.access"' in line for line in lines_of(gateway.home)), "there is a line")
         assert gateway.farthing("logs", "level").stdout == "debug\n"
+
+
+def test_what_we_refuse_ourselves_is_counted_and_can_be_read(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    with (
+        upstream(whole(ANSWER)) as server,
+        running_gateway(home, settings(server, "log: {level: info}"), KEY="k", FARTHING_ADMIN_TOKEN=TOKEN) as gateway,
+    ):
+        key = gateway.new_key()
+        assert gateway.post("/v1/chat/completions", ASK, "ft-wrong").status == 401
+        assert gateway.post("/v1/chat/completions", {**ASK, "model": "nobody-has-this"}, key).status == 404
+        assert gateway.post("/v1/nothing", ASK, key).status == 404
+        assert request(gateway.port, "POST", "/v1/messages", headers={"x": "y" * 70_000}).status == 431
+        found = scrape(gateway)
+        told = {
+            (dict(labels)["http_response_status_code"], dict(labels)["error_type"]): value
+            for (name, labels), value in found.samples.items()
+            if name == "farthing_errors_total"
+        }
+        assert told == {
+            ("401", "invalid_api_key"): 1,
+            ("404", "model_not_found"): 1,
+            ("404", "not_found"): 1,
+            ("431", "headers_too_large"): 1,
+        }
+        until(lambda: sum(" is answered with 4" in line for line in lines_of(home)) == 4, "a line for each")
+        assert "ft-wrong" not in "\n".join(lines_of(home))

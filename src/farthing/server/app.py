@@ -6,6 +6,7 @@ decision here: a face's path needs a client key, and only what `pages` declares 
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -58,6 +59,8 @@ class HotApp:
         self._gateway = gateway
         self._keys = keys
         self._pages = pages
+        self.errors: Counter[tuple[int, str]] = Counter()
+        """Requests answered with an error of our own, by status and code: as many as there are kinds of errors."""
         self._found: dict[tuple[bytes, bytes], tuple[Face, Route]] = {
             (method.encode(), path.encode()): found for (method, path), found in _ROUTES.items()
         }
@@ -68,7 +71,9 @@ class HotApp:
         path, _ = _path_and_key(target)
         found = _ROUTES.get(("POST", path)) or _match("POST", path)
         face = _AT_HOME.get(path[1:].partition("/")[0], _OPENAI) if found is None else found[0]
-        return _rendered(_face_of(named, query, face), error)
+        rendered = _rendered(_face_of(named, query, face), error)
+        self._note("a request that was not whole", rendered[0], error)
+        return rendered
 
     async def __call__(self, exchange: Exchange) -> None:
         """Serve one request."""
@@ -114,7 +119,16 @@ class HotApp:
                     )
                     await self._call(face, request, exchange)
         except FarthingError as error:
-            _send_error(_face_of(exchange.named, exchange.query, face), error, exchange)
+            self._send_error(_face_of(exchange.named, exchange.query, face), error, exchange)
+
+    def _send_error(self, face: Face, error: FarthingError, exchange: Exchange, *more: bytes) -> None:
+        status, lines, body = _rendered(face, error)
+        self._note(exchange.method.decode("latin-1"), status, error)
+        exchange.respond(status, [*lines, *more], body)
+
+    def _note(self, what: str, status: int, error: FarthingError) -> None:
+        self.errors[status, error.code] += 1
+        log.info("%s is answered with %d %s: %s", what, status, error.code, error.message)
 
     def _find(self, exchange: Exchange, path: str, *, remember: bool) -> tuple[Face, Route] | None:
         method = exchange.method.decode("latin-1")
@@ -171,7 +185,7 @@ class HotApp:
         else:
             known = ", ".join(sorted(_METHODS))
             error = RouteNotFound(f"there is nothing at {path}", hint=f"known paths: {known}")
-        _send_error(_face_of(exchange.named, exchange.query, at_home), error, exchange, *more)
+        self._send_error(_face_of(exchange.named, exchange.query, at_home), error, exchange, *more)
 
 
 def _path_and_key(target: bytes) -> tuple[str, str | None]:
@@ -274,11 +288,6 @@ async def _send_stream(reply: Reply, exchange: Exchange) -> None:
     finally:
         if not stream.over:
             stream.stop()
-
-
-def _send_error(face: Face, error: FarthingError, exchange: Exchange, *more: bytes) -> None:
-    status, lines, body = _rendered(face, error)
-    exchange.respond(status, [*lines, *more], body)
 
 
 def _rendered(face: Face, error: FarthingError) -> Rendered:

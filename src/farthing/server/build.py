@@ -48,7 +48,7 @@ def build_server(
     siblings = None if worker is None else Siblings(farthing.home, worker, ThreadOffload("farthing-figures"))
 
     def families() -> Iterator[Family]:
-        return house_families(farthing, listener, watch)
+        return house_families(farthing, listener, watch, app.errors)
 
     async def all_families() -> Iterable[Family]:
         return families() if siblings is None else await siblings.all(families())

@@ -5,7 +5,7 @@ nothing that a client chooses is.
 """
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from farthing import __version__
 from farthing.app import Farthing
@@ -15,11 +15,22 @@ from farthing.monitoring.watch import Watch
 from farthing.server.listener import Listener
 
 
-def house_families(farthing: Farthing, listener: Listener, watch: Watch) -> Iterator[Family]:
-    """Yield all that a scrape shows."""
+def house_families(
+    farthing: Farthing, listener: Listener, watch: Watch, errors: Mapping[tuple[int, str], int]
+) -> Iterator[Family]:
+    """Yield all that a scrape shows; `errors` counts our own answers by status and code."""
     watch.calls.deliver()  # so that whoever has an answer finds its call counted
     yield from watch.metrics.families()
     yield from _server(listener)
+    yield Family(
+        "farthing_errors_total",
+        "counter",
+        "Requests answered with an error of Farthing's own.",
+        [
+            ("", labels_text({"http_response_status_code": str(status), "error_type": code}), count)
+            for (status, code), count in errors.items()
+        ],
+    )
     yield from _ledger(farthing)
     yield from _pools(farthing)
     yield _counter("farthing_events_dropped_total", "Events that metrics and logs have missed.", watch.calls.dropped)
@@ -35,7 +46,6 @@ def _server(listener: Listener) -> Iterator[Family]:
     yield _gauge("farthing_client_connections_max", "Most that are taken.", listener.bounds.max_connections)
     yield _gauge("farthing_buffered_bytes", "Request bodies in memory.", listener.buffered_bytes)
     yield _gauge("farthing_buffered_bytes_max", "Most that are taken.", listener.bounds.max_buffered_bytes)
-    yield _gauge("farthing_draining", "Whether no new requests are taken.", int(listener.draining))
 
 
 def _ledger(farthing: Farthing) -> Iterator[Family]:

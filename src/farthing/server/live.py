@@ -149,6 +149,12 @@ class LiveServer(uvicorn.Server):
         for sock in sockets or ():
             sock.close()
         listener.drain()
+        if listener.exchanges:
+            log.warning(
+                "stopping: %d answers in flight may end for %s s; a second signal cuts them",
+                len(listener.exchanges),
+                self._drain_s,
+            )
         await self._until_idle(self._drain_s)
         if listener.exchanges:
             log.warning("%d calls were still in flight after %s s and are cut", len(listener.exchanges), self._drain_s)

@@ -40,6 +40,8 @@ _SMALL_PIECE_BYTES = 512
 _FOREVER = float("inf")
 _LINGER_S = 2.0
 """How long a refused client may go on sending into the void before it has read the refusal."""
+_LINE_BYTES = 4
+"""A header's colon, space and line end."""
 _LAST_REQUEST_S = 1.0
 """How long a client that has connected just before we stop may take to begin its request: several round trips."""
 
@@ -195,6 +197,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Refuse early what cannot be taken; ask for the body of a client that waits to be asked."""
         self._in_headers, self._in_body = False, True
+        came = self._header_bytes  # with what of the body came in the same reads
         self._header_bytes = self._framing_bytes = self._unbodied_bytes = 0
         bounds = self.listener.bounds
         self.deadline = self._loop.time() + bounds.body_timeout_s
@@ -202,6 +205,8 @@ class HttpProtocol(asyncio.Protocol):
         self._collected.clear()
         if len(self._headers) > bounds.max_headers:
             self._error = HeadersTooLarge(f"more than {bounds.max_headers} headers", hint="send fewer headers")
+        if came > bounds.max_header_bytes:
+            self._bound_headers()
         self._named = named = dict(self._headers)
         length = named.get(b"content-length")
         if length is not None:
@@ -315,8 +320,7 @@ class HttpProtocol(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._error = self._error or InvalidRequest(f"this is not HTTP/1.1: {error}", hint="check the client")
         if self._in_headers and self._header_bytes > self.listener.bounds.max_header_bytes:
-            bound = self.listener.bounds.max_header_bytes
-            self._error = self._error or HeadersTooLarge(f"more than {bound} bytes of headers", hint="send fewer")
+            self._error = self._error or self._headers_too_large()
         if begun is self._headers and self._in_body and not self._length:
             self._bound_framing(len(data), self._body_bytes - before)
         if self._error is not None:
@@ -324,6 +328,16 @@ class HttpProtocol(asyncio.Protocol):
                 self._refuse(self._error)
         elif not self._in_headers and self._length - self._body_bytes > _DIRECT_BYTES and self._exchange is None:
             self._body_left = self._length - self._body_bytes
+
+    def _bound_headers(self) -> None:
+        """Count headers that came whole: one read takes more of them than the bound may allow."""
+        lines = sum(len(name) + len(value) + _LINE_BYTES for name, value in self._headers)
+        if len(self._url) + lines > self.listener.bounds.max_header_bytes:
+            self._error = self._error or self._headers_too_large()
+
+    def _headers_too_large(self) -> FarthingError:
+        bound = self.listener.bounds.max_header_bytes
+        return HeadersTooLarge(f"more than {bound} bytes of headers", hint="send fewer")
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Answer as if no upgrade was wished for, which a server may; `rest` is what the parser left."""

@@ -167,6 +167,8 @@ async def test_an_old_client_gets_a_body_that_ends_with_the_connection() -> None
         (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 30 + b"\r\n", 431, "more than 20 headers"),
         (b"GET / HTTP/1.1\r\nx: " + b"y" * 5000, 431, "more than 4096 bytes of headers"),
         (b"GET /" + b"y" * 5000, 431, "more than 4096 bytes of headers"),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 5000 + b"\r\n\r\n", 431, "more than 4096 bytes of headers"),
+        (b"GET /" + b"y" * 5000 + b" HTTP/1.1\r\n\r\n", 431, "more than 4096 bytes of headers"),
         (b"POST / HTTP/1.1\r\ncontent-length: 2000\r\n\r\n", 413, "2000 bytes is over the bound of 1000"),
         (b"POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n", 400, "not HTTP/1.1"),
         (
