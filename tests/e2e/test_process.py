@@ -244,3 +244,14 @@ def test_a_revoked_key_stops_within_a_second(tmp_path: Path) -> None:
         until(lambda: gateway.post("/v1/chat/completions", ASK, key).status == 200, "a new key works", 1.5)
         gateway.farthing("keys", "revoke", "soon-gone")
         until(lambda: gateway.post("/v1/chat/completions", ASK, key).status == 401, "a revoked key stops", 1.5)
+
+
+def test_a_client_that_takes_us_for_its_proxy_is_answered_all_the_same(tmp_path: Path) -> None:
+    with upstream(whole(ANSWER)) as server, running_gateway(tmp_path / "h", settings(server), KEY="k") as gateway:
+        sent = {"authorization": f"Bearer {gateway.new_key()}", "content-type": "application/json"}
+        for address in (gateway.url, "https://elsewhere.example"):
+            assert request(gateway.port, "GET", f"{address}/health").status == 200
+            answer = request(gateway.port, "POST", f"{address}/v1/chat/completions", json.dumps(ASK).encode(), sent)
+            assert (answer.status, answer.body) == (200, ANSWER)
+        assert request(gateway.port, "GET", "http://only.a.host").status == 200
+        assert [line.split(b" ")[1] for line in server.requests] == [b"/v1/chat/completions"] * 2

@@ -75,11 +75,21 @@ class HotApp:
         self._note("a request that was not whole", rendered[0], error)
         return rendered
 
+    def knows(self, url: bytes, named: Mapping[bytes, bytes]) -> bool:
+        """Return whether a key that counts came with this URL and these headers; see `Listener`."""
+        target, _, query = url.partition(b"?")
+        try:
+            self._keys.verify(_path_and_key(target)[1] or _client_token(named, query))
+        except InvalidKey:
+            return False
+        return True
+
     async def __call__(self, exchange: Exchange) -> None:
         """Serve one request."""
         token: bytes | str | None = None
         found = self._found.get((exchange.method, exchange.target))
         if found is None:
+            exchange.target = _origin_form(exchange.target)
             path, token = _path_and_key(exchange.target)
             found = self._find(exchange, path, remember=token is None)
             if found is None:
@@ -186,6 +196,13 @@ class HotApp:
             known = ", ".join(sorted(_METHODS))
             error = RouteNotFound(f"there is nothing at {path}", hint=f"known paths: {known}")
         self._send_error(_face_of(exchange.named, exchange.query, at_home), error, exchange, *more)
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Return the path of a target that names us as well, as clients send it that take us for their proxy."""
+    if target.startswith((b"http://", b"https://")):
+        return b"/" + target.split(b"/", 3)[3] if target.count(b"/") > 2 else b"/"
+    return target
 
 
 def _path_and_key(target: bytes) -> tuple[str, str | None]:

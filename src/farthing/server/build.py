@@ -60,7 +60,7 @@ def build_server(
     )
     pages = Pages(farthing.readiness, admin, metrics)
     app = HotApp(gateway=farthing.gateway, keys=farthing.keys, pages=asgi(pages))
-    listener = Listener(app, bounds_of(server), farthing.clock, app.render)
+    listener = Listener(app, bounds_of(server), farthing.clock, app.render, app.knows)
     publishing = None if siblings is None else Publishing(siblings, families)
     return WatchedServer(watch, publishing, listener, server.drain_s, on_ready)
 

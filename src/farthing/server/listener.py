@@ -29,6 +29,13 @@ Rendered = tuple[int, list[bytes], bytes]
 Render = Callable[[bytes, Mapping[bytes, bytes], FarthingError], Rendered]
 """Tells of an error in the shape that the client knows by whom this URL and these headers are sent, as far as known."""
 
+Knows = Callable[[bytes, Mapping[bytes, bytes]], bool]
+"""Whether a key that is known comes with this URL and these headers."""
+
+STRANGERS_SHARE = 8
+"""Of all that may be buffered, what requests may take whose key is not known: one of the largest bodies by default, so
+that whoever has no key can never use up the room of those who have one."""
+
 CUT = ("the server stops",)
 """The arguments of the cancellation that `Listener.cut` sends: it tells a handler that no client left."""
 
@@ -64,10 +71,18 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 class Listener:
     """Hands out protocols to the accept loop and keeps the books on them."""
 
-    def __init__(self, app: Application, bounds: Bounds, clock: Clock, render: Render = render_plainly) -> None:
+    def __init__(
+        self,
+        app: Application,
+        bounds: Bounds,
+        clock: Clock,
+        render: Render = render_plainly,
+        knows: Knows = lambda _url, _named: True,
+    ) -> None:
         """`render` tells of errors that come before there is an exchange to answer."""
         self.app = app
         self.render = render
+        self.knows = knows
         self.bounds = bounds
         self.clock = clock
         # In order of arrival: a set's order is that of addresses, and no seed could repeat it.
@@ -75,6 +90,7 @@ class Listener:
         self.turned_away: dict[HttpProtocol, None] = {}
         self.exchanges: dict[Exchange, None] = {}
         self.buffered_bytes = 0
+        self.strange_bytes = 0
         self.draining = False
         self.date_line = b""
         self._sweep_handle: asyncio.TimerHandle | None = None
@@ -107,6 +123,17 @@ class Listener:
         return Overloaded(
             f"{bound} bytes of request bodies are in memory, which is the bound",
             hint="try again in a moment",
+            retry_after_s=1,
+        )
+
+    def too_strange(self) -> Overloaded | None:
+        """Return the refusal that is due while those who have shown no key have more in memory than their share."""
+        bound = self.bounds.max_buffered_bytes // STRANGERS_SHARE
+        if self.strange_bytes <= bound:
+            return None
+        return Overloaded(
+            f"{bound} bytes of unfinished requests without a known key are in memory, which is the bound",
+            hint="send a key that is known here, or try again in a moment",
             retry_after_s=1,
         )
 

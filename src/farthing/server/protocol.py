@@ -61,6 +61,7 @@ class HttpProtocol(asyncio.Protocol):
         "_headers",
         "_in_body",
         "_in_headers",
+        "_known",
         "_length",
         "_loop",
         "_named",
@@ -68,8 +69,10 @@ class HttpProtocol(asyncio.Protocol):
         "_pending",
         "_pending_bytes",
         "_queue",
+        "_strange_bytes",
         "_transport",
         "_unbodied_bytes",
+        "_unsent_bytes",
         "_url",
         "_wanted",
         "_worker",
@@ -99,6 +102,8 @@ class HttpProtocol(asyncio.Protocol):
         self._error: FarthingError | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._named: dict[bytes, bytes] = {}
+        self._known: dict[bytes, bytes] | None = None
+        self._strange_bytes = 0
         self._header_bytes = 0
         self._in_headers = False
         self._in_body = False
@@ -108,6 +113,7 @@ class HttpProtocol(asyncio.Protocol):
         self._unbodied_bytes = 0
         self._body_left = 0
         self._length = 0
+        self._unsent_bytes = 0
         self._url = b""
         self.scheme = "http"
         self.server: tuple[str, int] | None = None
@@ -168,7 +174,7 @@ class HttpProtocol(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than we write: `send` waits."""
         self.paused = True
-        self.deadline = self._loop.time() + self.listener.bounds.write_timeout_s
+        self._note_unsent()
 
     def resume_writing(self) -> None:
         """The client caught up."""
@@ -198,13 +204,16 @@ class HttpProtocol(asyncio.Protocol):
         """Refuse early what cannot be taken; ask for the body of a client that waits to be asked."""
         self._in_headers, self._in_body = False, True
         came = self._header_bytes  # with what of the body came in the same reads
+        if self._strange_bytes:
+            self._release_strange()
         self._header_bytes = self._framing_bytes = self._unbodied_bytes = 0
         bounds = self.listener.bounds
-        self.deadline = self._loop.time() + bounds.body_timeout_s
+        if self._exchange is None:  # or the answer in flight would end with the time for this body
+            self.deadline = self._loop.time() + bounds.body_timeout_s
         self._headers = self._collected.copy()
         self._collected.clear()
         if len(self._headers) > bounds.max_headers:
-            self._error = HeadersTooLarge(f"more than {bounds.max_headers} headers", hint="send fewer headers")
+            self._error = self._too_many_headers()
         if came > bounds.max_header_bytes:
             self._bound_headers()
         self._named = named = dict(self._headers)
@@ -214,6 +223,11 @@ class HttpProtocol(asyncio.Protocol):
                 self._error = self._body_too_large(length.decode("latin-1"))
             else:
                 self._length = int(length)
+        coding = named.get(b"transfer-encoding")
+        if coding is not None and (coding.lower() != b"chunked" or self._parser.get_http_version() != "1.1"):
+            self._error = InvalidRequest(
+                "this transfer-encoding is not taken", hint="send chunked by HTTP/1.1, or a length"
+            )
         if b"expect" in named and named[b"expect"].lower() == b"100-continue" and self._error is None:
             assert self._transport is not None
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -260,6 +274,8 @@ class HttpProtocol(asyncio.Protocol):
             parser.get_http_version() == "1.1",
         )
         self._body, self._body_bytes, self._length, self._in_body = [], 0, 0, False
+        if self._strange_bytes:
+            self._release_strange()
         if self._exchange is None:
             self._serve(exchange)
         elif len(self._queue) < _MAX_PIPELINED:
@@ -272,6 +288,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def expired(self) -> None:
         """The deadline passed: an idle connection closes, an unfinished request is refused."""
+        if self.paused and self._transport is not None and self._transport.get_write_buffer_size() < self._unsent_bytes:
+            self._note_unsent()  # the client reads, if slowly
+            return
         self.deadline = _FOREVER
         if self.paused or self._error is not None:
             self.abort()
@@ -319,8 +338,10 @@ class HttpProtocol(asyncio.Protocol):
             self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._error = self._error or InvalidRequest(f"this is not HTTP/1.1: {error}", hint="check the client")
-        if self._in_headers and self._header_bytes > self.listener.bounds.max_header_bytes:
-            self._error = self._error or self._headers_too_large()
+        if self._in_headers:
+            self._bound_unfinished_headers(len(data))
+        elif self._in_body and self._error is None and self._body_bytes:
+            self._hold_if_strange(self._body_bytes - self._strange_bytes)
         if begun is self._headers and self._in_body and not self._length:
             self._bound_framing(len(data), self._body_bytes - before)
         if self._error is not None:
@@ -334,6 +355,37 @@ class HttpProtocol(asyncio.Protocol):
         lines = sum(len(name) + len(value) + _LINE_BYTES for name, value in self._headers)
         if len(self._url) + lines > self.listener.bounds.max_header_bytes:
             self._error = self._error or self._headers_too_large()
+
+    def _bound_unfinished_headers(self, received: int) -> None:
+        bounds = self.listener.bounds
+        if self._header_bytes > bounds.max_header_bytes:
+            self._error = self._error or self._headers_too_large()
+        elif len(self._collected) > bounds.max_headers:
+            self._error = self._error or self._too_many_headers()
+        elif self._error is None:
+            self._hold_strange(received)
+
+    def _too_many_headers(self) -> FarthingError:
+        return HeadersTooLarge(f"more than {self.listener.bounds.max_headers} headers", hint="send fewer headers")
+
+    def _hold_if_strange(self, more: int) -> None:
+        """Count bytes of an unfinished body, unless a key that we know came with its headers."""
+        if self._known is self._named:
+            return
+        if self.listener.knows(self._url, self._named):
+            self._release_strange()
+            self._known = self._named
+        else:
+            self._hold_strange(more)
+
+    def _hold_strange(self, more: int) -> None:
+        self._strange_bytes += more
+        self.listener.strange_bytes += more
+        self._error = self._error or self.listener.too_strange()
+
+    def _release_strange(self) -> None:
+        self.listener.strange_bytes -= self._strange_bytes
+        self._strange_bytes = 0
 
     def _headers_too_large(self) -> FarthingError:
         bound = self.listener.bounds.max_header_bytes
@@ -373,6 +425,8 @@ class HttpProtocol(asyncio.Protocol):
         piece = data if len(data) <= left else data[:left]
         self._body_left = left - len(piece)
         self.on_body(piece)
+        if self._body_left and self._error is None:
+            self._hold_if_strange(len(piece))
         if self._error is not None:
             self._body_left = 0
             if self._exchange is None:
@@ -459,6 +513,13 @@ class HttpProtocol(asyncio.Protocol):
     def _release_body(self) -> None:
         self.listener.buffered_bytes -= self._body_bytes
         self._body, self._body_bytes = [], 0
+        self._release_strange()
+        self._collected.clear()
+
+    def _note_unsent(self) -> None:
+        assert self._transport is not None
+        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self.deadline = self._loop.time() + self.listener.bounds.write_timeout_s
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport; nothing happens when the client is gone."""

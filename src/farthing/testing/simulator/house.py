@@ -128,7 +128,7 @@ class House:
             journal_files=self.files,
         )
         app = HotApp(gateway=self.farthing.gateway, keys=self.farthing.keys, pages=_no_page)
-        self.listener = Listener(app, _BOUNDS, keep.clock, app.render)
+        self.listener = Listener(app, _BOUNDS, keep.clock, app.render, app.knows)
 
     async def start(self) -> None:
         """Open, and be ready for clients.
