@@ -1,16 +1,18 @@
 """Runs a gateway with arguments of one's own, under load that counts what came of each call."""
 
 import json
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.support import Gateway, clean_environment, free_port, wait_until_answers
-from tests.e2e.upstream import Upstream
+from tests.e2e.upstream import Script, Upstream, streamed, whole
 
 ANSWER = b'{"model":"m","choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":10,"completion_tokens":5}}'
 COST = 10 * 1000 + 5 * 2000
@@ -23,6 +25,24 @@ DONE = b"data: [DONE]\n\n"
 def chunk(text: str, **more: object) -> bytes:
     content = {"model": "m", "choices": [{"index": 0, "delta": {"content": text}, **more}]}
     return b"data: " + json.dumps(content).encode() + b"\n\n"
+
+
+def by_what_is_asked(connection: socket.socket, request: bytes) -> None:
+    script = streamed(chunk("hel"), chunk("lo", finish_reason="stop"), USAGE, DONE)
+    (script if b'"stream":true' in request.replace(b" ", b"") else whole(ANSWER))(connection, request)
+
+
+def held_until(go_on: threading.Event) -> Script:
+    """Begin a stream, and end it when `go_on` is set."""
+
+    def script(connection: socket.socket, _request: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+        connection.sendall(head + chunk("a"))
+        go_on.wait(60)
+        connection.sendall(chunk("b", finish_reason="stop") + USAGE + DONE)
+        connection.close()
+
+    return script
 
 
 def settings(server: Upstream, more: str = "") -> str:
@@ -100,3 +120,11 @@ def load(gateway: Gateway, key: str, callers: int = 8) -> Iterator[Counter[str]]
         over.set()
         for thread in threads:
             thread.join(60)
+
+
+def until(condition: object, what: str, seconds: float = 20) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)

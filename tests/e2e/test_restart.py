@@ -10,7 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.serving import ANSWER, ASK, COST, DONE, STREAM, USAGE, chunk, load, said, serving, settings
+from tests.e2e.serving import (
+    ANSWER,
+    ASK,
+    COST,
+    DONE,
+    STREAM,
+    by_what_is_asked,
+    chunk,
+    held_until,
+    load,
+    said,
+    serving,
+    settings,
+    until,
+)
 from tests.e2e.support import Answer, Gateway, clean_environment, free_port, wait_until_answers
 from tests.e2e.upstream import streamed, upstream, whole
 
@@ -25,11 +39,6 @@ os.execv(sys.executable, sys.argv[3:])
 """
 
 
-def by_what_is_asked(connection: socket.socket, request: bytes) -> None:
-    script = streamed(chunk("hel"), chunk("lo", finish_reason="stop"), USAGE, DONE)
-    (script if b'"stream":true' in request.replace(b" ", b"") else whole(ANSWER))(connection, request)
-
-
 def open_streams(gateway: Gateway, key: str, count: int) -> "tuple[list[threading.Thread], list[Answer]]":
     answers: list[Answer] = []
 
@@ -42,28 +51,14 @@ def open_streams(gateway: Gateway, key: str, count: int) -> "tuple[list[threadin
     return threads, answers
 
 
-def until(condition: object, what: str, seconds: float = 20) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_hundred_open_streams_end_whole_before_the_gateway_does(tmp_path: Path, workers: int) -> None:
     go_on = threading.Event()
 
-    def held(connection: socket.socket, request: bytes) -> None:
-        connection.sendall(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + chunk("a")
-        )
-        go_on.wait(60)
-        connection.sendall(chunk("b", finish_reason="stop") + USAGE + DONE)
-        connection.close()
-        del request
-
-    with upstream(held) as server, serving(tmp_path / "h", settings(server), "--workers", str(workers)) as gateway:
+    with (
+        upstream(held_until(go_on)) as server,
+        serving(tmp_path / "h", settings(server), "--workers", str(workers)) as gateway,
+    ):
         key = gateway.new_key()
         threads, answers = open_streams(gateway, key, STREAMS)
         until(lambda: len(server.requests) == STREAMS, "every stream has begun")

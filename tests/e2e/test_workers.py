@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,9 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.serving import ANSWER, ASK, COST, DONE, STREAM, USAGE, chunk, load, said, serving, settings, workers_of
+from tests.e2e.serving import (
+    ANSWER,
+    ASK,
+    COST,
+    DONE,
+    STREAM,
+    by_what_is_asked,
+    chunk,
+    held_until,
+    load,
+    said,
+    serving,
+    settings,
+    until,
+    workers_of,
+)
 from tests.e2e.support import Gateway, request
-from tests.e2e.test_restart import by_what_is_asked, until
 from tests.e2e.upstream import streamed, upstream, whole
 
 pytestmark = [
@@ -139,15 +152,7 @@ def test_when_who_started_them_is_killed_they_leave_in_order_and_hold_the_home_t
     home = tmp_path / "h"
     go_on = threading.Event()
 
-    def held(connection: socket.socket, _request: bytes) -> None:
-        connection.sendall(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + chunk("a")
-        )
-        go_on.wait(60)
-        connection.sendall(chunk("b", finish_reason="stop") + USAGE + DONE)
-        connection.close()
-
-    with upstream(held) as server, serving(home, settings(server), "--workers", "2") as gateway:
+    with upstream(held_until(go_on)) as server, serving(home, settings(server), "--workers", "2") as gateway:
         key = gateway.new_key()
         bodies: list[bytes] = []
         threads = [

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -35,6 +36,10 @@ async def guarded(bounds: Bounds) -> AsyncIterator[tuple[Listener, int]]:
         listener.close()
         await server.wait_closed()
         await until(lambda: not listener.connections)
+
+
+def has_come(listener: Listener, count: int) -> bool:
+    return listener.buffered_bytes == count
 
 
 def head(length: int, more: bytes = b"") -> bytes:
@@ -69,7 +74,7 @@ async def test_a_body_in_chunks_of_a_stranger_is_counted_once_and_given_back() -
         writer.write(b"POST /v1/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n")
         for count in range(1, 6):
             writer.write(b"2710\r\n" + b"c" * 10_000 + b"\r\n")
-            await until(lambda count=count: listener.buffered_bytes == count * 10_000)
+            await until(partial(has_come, listener, count * 10_000))
         assert 40_000 <= listener.strange_bytes <= 50_000
         writer.write(b"0\r\n\r\n")
         assert (await reader.read()).endswith(b"c" * 10_000)
