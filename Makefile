@@ -67,9 +67,13 @@ check: dev  ## Lint, format, types, import contracts
 test: dev  ## Every test (ARGS="-k name -x")
 	@$(BIN)/python -m pytest $(ARGS)
 
-cover: dev  ## Every test, with a report on branch coverage
+# What that test measures is the tracer, once each line is traced.
+UNTRACED = tests/unit/monitoring/test_metrics.py::test_to_publish_a_call_costs_less_than_half_a_microsecond
+
+cover: dev  ## Every test, counting what the gateways run that it starts; fails below 90 % of lines and branches
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest $(ARGS)
+	@$(BIN)/python -m coverage run -m pytest --deselect $(UNTRACED) $(ARGS)
+	@# A process that was killed while it wrote its figures leaves half a file: said, and passed over.
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report
 

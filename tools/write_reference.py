@@ -30,7 +30,7 @@ from farthing.providers.registry import known_providers
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _MADE = "<!-- Made by tools/write_reference.py from the code. Change it there. -->\n"
-_NOT_SET_BY_HAND = {"local", "name", "wire", "price_key", "warnings"}
+_NOT_SET_BY_HAND = {"local", "name", "wire", "price_key", "providers_named", "warnings"}
 
 
 def settings_page() -> str:
@@ -48,7 +48,10 @@ def settings_page() -> str:
         "A running gateway looks at the file twice a second, and reads it at once on SIGHUP. What it says holds from",
         "the next call on; a call in flight ends with the provider, the price and the credential it began with. A",
         "file that is wrong changes nothing: the log, `farthing doctor` and `farthing config check` say why. The same",
-        "goes for a file that is gone. Providers whose address stays keep their connections.\n",
+        "goes for a file that is gone, empty, or without the `version:` that it had. One that was cut in place, to a",
+        "beginning of what it said, may be half written: it is taken up if it stays so for ten seconds, or on SIGHUP.",
+        "What is lost with a change (a provider that was named, a price of your own, `unpriced: refuse`) is logged as",
+        "a warning. Providers whose address stays keep their connections.\n",
         "- Credentials in files are read again with the settings, so after changing one send SIGHUP. A variable of the",
         "  environment cannot be changed under a running process; that needs a restart.",
         f"- {_listed([f'`server.{name}`' for name in AT_START_ONLY])} hold from the start to the end of a process.",
@@ -58,9 +61,20 @@ def settings_page() -> str:
         "newer file and names that one. Editors that speak the YAML language server's protocol find the JSON Schema",
         "through the file's first line; `farthing config schema` prints it.\n",
         "## The file\n",
-        _table(Settings, {"providers": "see below", "models": "alias: `provider:model`", "prices": "see below"}),
+        _table(
+            Settings,
+            {
+                "version": "a version that this Farthing knows",
+                "server": "see below",
+                "log": "see below",
+                "providers": "see below",
+                "models": "alias: `provider:model`",
+                "prices": "see below",
+                "prices_source": "an https address or a path",
+            },
+        ),
         "\n## server\n",
-        _table(ServerSettings, {}),
+        _table(ServerSettings, {"host": "an address or a name", "public_url": "an http or https address"}),
         "\n## log\n",
         _table(LogSettings, {}),
         "\n## providers\n",
@@ -68,14 +82,22 @@ def settings_page() -> str:
         "named, every known one whose key is in the environment is used.\n",
         _table(
             ProviderSettings,
-            {"credential": "`env:NAME`, `file:/path` or `none`", "timeouts": "see below", "attribution": "see below"},
+            {
+                "kind": "a known kind, see below",
+                "base_url": "an http or https address",
+                "credential": "`env:NAME`, `file:/path` or `none`",
+                "ca_file": "a whole path",
+                "api_version": "such as `2024-10-21`",
+                "timeouts": "see below",
+                "attribution": "see below",
+            },
         ),
         "\n### Known kinds\n",
         _kinds(),
         "\n### timeouts\n",
         _table(Timeouts, {}),
         "\n### attribution\n",
-        _table(OpenRouterAttribution, {}),
+        _table(OpenRouterAttribution, {"title": "a text", "url": "an http or https address"}),
         "\n## prices\n",
         "Rows win over the built-in list, the first that fits counts. `model` is `provider:model`, where `*` stands",
         "for any text. Per million tokens: `input`, `output`, `cache_read`, `cache_write_5m`, `cache_write_1h`,",
@@ -117,7 +139,7 @@ def _help_of(command: click.Command, context: click.Context, level: int) -> list
 def _table(kind: type[msgspec.Struct], allowed: dict[str, str]) -> str:
     notes = field_notes(kind)
     hints = get_type_hints(kind, include_extras=True)
-    rows = ["| setting | default | allowed | |", "|---|---|---|---|"]
+    rows = ["| setting | default | allowed | what |", "|---|---|---|---|"]
     for field in msgspec.structs.fields(kind):
         if field.name in _NOT_SET_BY_HAND:
             continue
@@ -126,12 +148,15 @@ def _table(kind: type[msgspec.Struct], allowed: dict[str, str]) -> str:
     return "\n".join(rows)
 
 
+_NONE = "-"
+
+
 def _default(field: Any) -> str:
     if field.default is msgspec.NODEFAULT or isinstance(field.default, msgspec.Struct | tuple):
-        return ""
+        return _NONE
     value = field.default
     if value is None:
-        return ""
+        return _NONE
     return f"`{str(value).lower() if isinstance(value, bool) else f'{value:g}' if isinstance(value, float) else value}`"
 
 

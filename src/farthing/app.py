@@ -34,6 +34,8 @@ from farthing.providers.registry import create_provider, known_providers
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
 from farthing.storage.sqlite import SqliteStore
+from farthing.storage.sqlite.database import make_database
+from farthing.storage.sqlite.inspection import keys_in_use
 from farthing.types.calls import Opening
 from farthing.types.identity import IdSource, RandomBytes
 from farthing.types.offload import Offload
@@ -64,9 +66,13 @@ class Farthing:
         self.settings = settings
         self.home = home
         self.clock = clock or SystemClock()
+        self.began_us = self.clock.now_us()
+        self.settings_taken_up = True
         self.random_bytes = random_bytes
         self.ids = IdSource(self.clock, random_bytes)
-        self.pepper = load_pepper(home.pepper, random_bytes)
+        if store is None:
+            make_database(home.database)  # before the pepper: one without a database tells that this was lost
+        self.pepper = load_pepper(home.pepper, random_bytes, lambda: 0 if store else keys_in_use(home.database))
         self.offload: Offload = offload or ThreadOffload()
         self.store: Store = store or SqliteStore(home.database, self.offload)
         self._price_follower = PriceFollower(home.prices, self.offload)
@@ -248,6 +254,7 @@ def _catalog(settings: Settings, prices: PriceBook) -> _Remembering:
         knows=prices.knows,
         names=prices.names,
         not_configured=[kind for kind in kinds.values() if kind.maker and kind.kind not in configured],
+        named=settings.providers_named,
     )
 
 
@@ -259,15 +266,24 @@ def _credential(source: CredentialSource, environment: Mapping[str, str]) -> Cre
 
 
 def price_at_crash(settings: Settings, prices: PriceBook) -> PriceAtCrash:
-    """Return what prices an attempt whose process died before its first checkpoint."""
+    """Return what prices an attempt whose process died.
+
+    The settings may lack its provider: who looks first after a crash may have another environment, and a provider that
+    needs nothing but its key is in the settings where the key is. Then it is priced as its kind is, which has its name;
+    but never as free, because nobody knows where it was.
+    """
+    kinds = known_providers()
 
     def price(opening: Opening, usage: Usage) -> tuple[int | None, str | None]:
         provider = settings.providers.get(opening.provider) or settings.local.get(opening.provider)
-        if provider is None:
+        kind = kinds.get(opening.provider)
+        if provider is not None:
+            price_key, free = provider.price_key, provider.free
+        elif kind is not None:
+            price_key, free = kind.price_key, False
+        else:
             return None, None
-        sheet = prices.find(
-            opening.provider, provider.price_key, opening.model, opening.started_at_us, free=provider.free
-        )
+        sheet = prices.find(opening.provider, price_key, opening.model, opening.started_at_us, free=free)
         return (None, None) if sheet is None else (price_nanousd(usage, sheet), sheet.id)
 
     return price

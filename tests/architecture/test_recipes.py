@@ -33,6 +33,10 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.partition(" ")[0], line.partition(" ")[2].strip()) for line in lines]
 
 
+def test_a_reload_of_the_unit_reads_the_settings_again() -> None:
+    assert "\nExecReload=/bin/kill -HUP $MAINPID\n" in UNIT.read_text(encoding="utf-8")
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 def test_systemd_accepts_the_unit_and_finds_it_well_shut(tmp_path: Path) -> None:
     program = tmp_path / "farthing"

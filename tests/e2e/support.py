@@ -21,6 +21,9 @@ from farthing.types.calls import Attempt
 START_S = 20.0
 """How long a process may take to be ready on a machine that is busy with other tests."""
 
+TRACED = "COVERAGE_PROCESS_CONFIG" in os.environ
+"""Whether the gateways note each line that they run (`make cover`), which makes them several times slower."""
+
 
 def free_port() -> int:
     with socket.socket() as sock:
@@ -144,7 +147,7 @@ def farthing(home: Path, *arguments: str, environment: Mapping[str, str]) -> sub
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    keep = ("PATH", "PYTHONPATH", "LANG", "SYSTEMROOT")
+    keep = ("PATH", "PYTHONPATH", "LANG", "SYSTEMROOT", "COVERAGE_PROCESS_CONFIG")  # the last so that it is counted
     return {name: os.environ[name] for name in keep if name in os.environ} | {"PYTHONWARNINGS": "error", **more}
 
 

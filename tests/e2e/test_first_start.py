@@ -60,10 +60,11 @@ def started(place: Path, *arguments: str, **environment: str) -> Iterator[Start]
 
 
 def test_it_says_what_was_found_what_is_missing_and_how_each_client_is_pointed_here(tmp_path: Path) -> None:
-    with started(tmp_path, OPENAI_API_KEY="sk") as start:
+    with started(tmp_path, OPENAI_API_KEY="sk", ANTHROPIC_API_KEY="sk", GEMINI_API_KEY="sk") as start:
         said, url, key = start.said, f"http://127.0.0.1:{start.port}", start.key
-    assert "providers: openai (OPENAI_API_KEY)\n" in said
-    assert "keys not set: ANTHROPIC_API_KEY, GEMINI_API_KEY, OPENROUTER_API_KEY, and " in said
+    assert "openai (OPENAI_API_KEY)" in " ".join(said.split())
+    assert "keys not set: OPENROUTER_API_KEY, and " in said
+    assert "\nYour client key, shown this once; its name is my-app-1:\n" in said
     for line in (
         f"export OPENAI_BASE_URL={url}/v1",
         f"export OPENAI_API_KEY={key}",
@@ -75,6 +76,17 @@ def test_it_says_what_was_found_what_is_missing_and_how_each_client_is_pointed_h
         assert f"\n{line}\n" in said
     assert "OLLAMA_HOST" not in said
     assert "warning" not in said
+
+
+def test_clients_are_only_pointed_here_where_somebody_speaks_their_format(tmp_path: Path) -> None:
+    with started(tmp_path, OPENAI_API_KEY="sk") as start:
+        assert "\nexport OPENAI_BASE_URL=" in start.said
+        assert "ANTHROPIC_BASE_URL" not in start.said
+        assert "GOOGLE_GEMINI_BASE_URL" not in start.said
+    later = tmp_path / "nobody-yet"
+    later.mkdir()
+    with started(later) as start:
+        assert "\nexport ANTHROPIC_BASE_URL=" in start.said
 
 
 def test_a_later_start_says_whom_it_calls_and_no_secret(tmp_path: Path) -> None:

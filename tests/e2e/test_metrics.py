@@ -78,6 +78,21 @@ def test_whoever_has_an_answer_finds_its_call_counted(tmp_path: Path) -> None:
         assert key not in " ".join(told.label_values("gen_ai_request_model"))
 
 
+def test_it_is_counted_since_when_it_serves_and_whether_the_settings_hold(tmp_path: Path) -> None:
+    before = time.time()
+    with (
+        upstream(whole(ANSWER)) as server,
+        running_gateway(tmp_path / "home", settings(server), KEY="k", FARTHING_ADMIN_TOKEN=TOKEN) as gateway,
+    ):
+        told = scrape(gateway)
+        assert before - 1 <= told.value("process_start_time_seconds") <= time.time() + 1
+        assert told.value("farthing_settings_taken_up") == 1
+        (gateway.home / "settings.yaml").write_text("servr: 1\n")
+        until(lambda: scrape(gateway).value("farthing_settings_taken_up") == 0, "a wrong file shows in the figures")
+        (gateway.home / "settings.yaml").write_text("version: 1\nfind_local: false\n")
+        until(lambda: scrape(gateway).value("farthing_settings_taken_up") == 1, "a good one, too")
+
+
 def test_figures_are_for_whoever_has_the_admins_token_also_on_this_machine(tmp_path: Path) -> None:
     with upstream(whole(ANSWER)) as server, running_gateway(tmp_path / "home", settings(server), KEY="k") as gateway:
         key = gateway.new_key()

@@ -406,6 +406,6 @@ def test_an_ollama_is_not_looked_for_where_the_settings_say_so(server: Upstream,
 def test_reading_commands_ask_nobody(server: Upstream, tmp_path: Path) -> None:
     asked = len(server.requests)
     environment = clean_environment(HOME=str(tmp_path), OLLAMA_HOST=server.url)
-    for command in (("costs",), ("config", "check"), ("calls",)):
+    for command in (("keys", "create"), ("costs",), ("config", "check"), ("calls",)):
         farthing(tmp_path, *command, environment=environment)
     assert len(server.requests) == asked

@@ -87,7 +87,7 @@ def test_the_first_start_tells_a_key_an_admin_link_and_snippets_once(tmp_path: P
     talk = start()
     (key,) = {word.strip('",') for word in talk.split() if word.startswith("ft-")}
     assert len(key) == 3 + 43 + 6
-    for snippet in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "/k/ft-", "curl ", "/admin/login?token="):
+    for snippet in ("OPENAI_BASE_URL", "my-app-1", "/k/ft-", "curl ", "/admin/login?token="):
         assert snippet in talk
     assert "ft-" not in start()
     stored = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
@@ -115,8 +115,8 @@ def test_a_second_server_on_the_same_home_is_refused_with_the_pid(tmp_path: Path
 def test_a_taken_port_and_a_foreign_address_are_told_in_words(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for arguments, words in (
-            (["--port", str(taken.getsockname()[1])], "is taken by another program"),
-            (["--host", "203.0.113.1", "--port", "0"], "cannot listen on '203.0.113.1'"),
+            (["--port", str(taken.getsockname()[1])], 'doctor" says which program has it'),
+            (["--host", "203.0.113.1", "--port", "0"], "or --host"),
         ):
             refused = subprocess.run(
                 [sys.executable, "-m", "farthing", "serve", "--home", str(tmp_path / "home"), *arguments],

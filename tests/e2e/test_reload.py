@@ -212,7 +212,10 @@ def test_a_change_is_noticed_without_being_asked_and_a_mistake_keeps_what_was(tm
             check=False,
         )
         told = [one["message"] for one in json.loads(doctor.stdout) if one["what"] == "settings"]
-        assert any("did not take them up" in message and "'lib:m' names no provider" in message for message in told)
+        assert [("did not take them up" in message, "'lib:m' names no provider" in message) for message in told] == [
+            (False, True),
+            (True, False),
+        ]
         assert "the settings stay what they were" in (gateway.home / "serve.log").read_text()
 
         settings.path.unlink()
@@ -221,6 +224,29 @@ def test_a_change_is_noticed_without_being_asked_and_a_mistake_keeps_what_was(tm
         settings.write(good)
         settings.until(lambda running: running.settings.problem is None)
         assert "Good: 1 provider" in gateway.farthing("config", "check").stderr
+
+
+def test_providers_that_a_change_leaves_out_are_logged_and_a_client_is_told_the_way_out(tmp_path: Path) -> None:
+    with (
+        upstream(either("a")) as server,
+        running_gateway(tmp_path / "home", "find_local: false\n", OPENAI_API_KEY="sk") as gateway,
+    ):
+        settings, key = Settings(gateway), gateway.new_key()
+        assert [one.name for one in settings.running().providers] == ["openai"]
+        started = settings.running().settings.started
+        assert started is not None
+        assert started.port == gateway.port
+        settings.put(f"providers: {{lab: {lab(server)}}}\n")
+        deadline, log = time.monotonic() + WITHIN_S, ""
+        while "settings.yaml names providers now" not in log:
+            assert time.monotonic() < deadline, log
+            time.sleep(0.02)
+            log = (gateway.home / "serve.log").read_text()
+        assert 'openai; "farthing providers add NAME" names one there as well' in log
+        answer = gateway.post("/v1/chat/completions", {"model": "gpt-5-mini", "messages": []}, key)
+        assert answer.status == 404
+        assert b'runs \\"farthing providers add openai\\"' in answer.body
+        assert b"starts again" not in answer.body
 
 
 def test_a_stream_ends_with_what_it_began_with_and_its_connection_is_closed_then(tmp_path: Path) -> None:
@@ -337,8 +363,8 @@ def test_bounds_hold_at_once_and_an_address_waits_for_a_restart(tmp_path: Path) 
         # The port came from the command line, so what the file says of it changes nothing.
         shown = json.loads(gateway.farthing("config", "show", "server.port", "--json").stdout)
         (row,) = shown
-        assert row["value"] == str(gateway.port)
-        assert row["origin"].startswith("command line of the running gateway")
+        assert row["value"] == gateway.port
+        assert row["origin"] == f"command line of pid {gateway.process.pid}"
 
 
 def test_a_setting_that_is_set_by_command_is_taken_up(tmp_path: Path) -> None:

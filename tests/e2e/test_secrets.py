@@ -23,7 +23,7 @@ from urllib.parse import quote
 import pytest
 
 from farthing.auth.keys import load_pepper
-from tests.e2e.support import Answer, Gateway, request, start_gateway
+from tests.e2e.support import Answer, Gateway, clean_environment, farthing, request, start_gateway
 from tests.e2e.upstream import Upstream, upstream
 
 PROVIDER_KEYS = {
@@ -241,6 +241,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     home = tmp_path_factory.mktemp("canaries") / "home"
     home.mkdir(mode=0o700)
     (home / "lab.key").write_text(PROVIDER_KEYS["file"] + "\n", encoding="utf-8")
+    before = clean_environment(HOME=str(home))
+    farthing(home, "keys", "create", "before", environment=before)
+    link = farthing(home, "admin", "link", environment=before).stdout  # none is printed for the token that is chosen
     with upstream(provider) as server:
         gateway = start_gateway(
             home,
@@ -253,7 +256,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         try:
             house = House(gateway, gateway.new_key("canary"), gateway.new_key("revoked"))
             gateway.farthing("keys", "revoke", "revoked")
-            house.link_token = gateway.farthing("admin", "link").stdout.strip().rpartition("token=")[2]
+            house.link_token = link.strip().rpartition("token=")[2]
             ask_everything(house)
             leave_early(house, server)
             look_everywhere(house)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.odd_answers import PATHS, OddProviders, odd_providers, said, sse
-from tests.e2e.upstream import streamed, whole
+from tests.e2e.upstream import Script, streamed, whole
 
 CHAT = {"model": "m", "choices": [{"index": 0, "delta": {"content": "Hel"}}]}
 SAID = {
@@ -15,6 +15,7 @@ SAID = {
     "completions": {"model": "m", "choices": [{"index": 0, "text": "Hel"}]},
     "responses": {"type": "response.output_text.delta", "delta": "Hel"},
 }
+UNKNOWN_FATES = (408, 499, 502, 504, 520, 521, 522, 523, 524, 598, 599, 999)
 formats = pytest.mark.parametrize("wire", sorted(PATHS))
 choices = pytest.mark.parametrize("wire", sorted(SAID))
 
@@ -115,6 +116,32 @@ def test_a_body_that_is_no_answer_is_an_error_with_a_status(providers: OddProvid
             assert (attempt.cost_nanousd, attempt.error_message) == (0, message), body
         else:
             assert streams or attempt.cost_basis == "unknown", body
+
+
+def refused(status: int) -> Script:
+    return whole(b'{"error":{"message":"no"}}', f"{status} No", content_type="application/json")
+
+
+@formats
+@pytest.mark.parametrize("streams", [False, True])
+def test_what_a_machine_in_between_says_of_a_requests_fate_costs_an_unknown_amount(
+    providers: OddProviders, wire: str, streams: bool
+) -> None:
+    for status in UNKNOWN_FATES:
+        assert providers.ask(wire, refused(status), streamed=streams).status == status
+    for status, attempt in zip(UNKNOWN_FATES, providers.lasts(len(UNKNOWN_FATES)), strict=True):
+        told = (attempt.outcome, attempt.http_status, attempt.cost_nanousd, attempt.cost_basis)
+        assert told == ("provider_error", status, None, "unknown")
+
+
+@formats
+def test_what_a_provider_says_that_it_did_not_serve_costs_nothing(providers: OddProviders, wire: str) -> None:
+    statuses = (400, 401, 404, 413, 422, 429, 500, 501, 503, 525, 529)
+    for status in statuses:
+        providers.ask(wire, refused(status))
+    for status, attempt in zip(statuses, providers.lasts(len(statuses)), strict=True):
+        told = (attempt.outcome, attempt.http_status, attempt.cost_nanousd, attempt.cost_basis)
+        assert told == ("provider_error", status, 0, "reported")
 
 
 @pytest.mark.parametrize("wire", sorted(set(PATHS) - {"responses"}))

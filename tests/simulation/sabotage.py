@@ -2,13 +2,16 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
+from farthing.gateway import attempts
 from farthing.gateway.attempts import NOTHING, LiveAttempt
 from farthing.gateway.metered_stream import MeteredStream
-from farthing.ledger import Ledger
+from farthing.ledger import Ledger, recovery
+from farthing.ledger.journal_reader import InFlight
 from farthing.providers.pool import Answer
 from farthing.storage.memory import MemoryStore
 from farthing.types.calls import Attempt, Opening
@@ -113,6 +116,23 @@ def sends_before_it_writes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ledger, "begin", late)
 
 
+def believes_a_proxy_as_if_it_were_the_provider(patch: pytest.MonkeyPatch) -> None:
+    """What a machine in between says of a request whose fate it does not know is booked as 0."""
+    patch.setattr(attempts, "FATE_UNKNOWN", frozenset())
+
+
+def takes_a_crashed_answer_for_unwritten(patch: pytest.MonkeyPatch) -> None:
+    """An answer that is no stream and that a crash cut is booked as if nothing of it had been written."""
+    crashed_attempt = recovery.crashed_attempt
+
+    def as_a_stream(found: InFlight, *others: Any) -> Attempt:
+        opening = msgspec.structs.replace(found.opening, streamed=True)
+        made = crashed_attempt(msgspec.structs.replace(found, opening=opening), *others)
+        return msgspec.structs.replace(made, opening=found.opening)
+
+    patch.setattr(recovery, "crashed_attempt", as_a_stream)
+
+
 FAULTS: dict[Sabotage, int] = {
     loses_a_settle: 10,
     doubles_a_settle: 10,
@@ -123,5 +143,7 @@ FAULTS: dict[Sabotage, int] = {
     settles_after_the_answer: 40,
     posts_twice_when_an_answer_of_the_store_is_lost: 10,
     sends_before_it_writes: 10,
+    believes_a_proxy_as_if_it_were_the_provider: 40,
+    takes_a_crashed_answer_for_unwritten: 40,
 }
 """Within how many seeds each must be found."""

@@ -6,10 +6,14 @@ with 256 random bits there is nothing for a slow hash to defend.
 """
 
 import os
+import tempfile
 import zlib
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+from farthing.config.home_files import give_to_owner, way_out
+from farthing.config.paths import FILE_MODE
 from farthing.errors import StoreError
 from farthing.types.identity import RandomBytes
 
@@ -19,7 +23,6 @@ SHOWN_LENGTH = 9
 """Characters of a key that lists show: enough to tell keys apart, 36 of 256 bits."""
 
 PEPPER_BYTES = 32
-_FILE_MODE = 0o600
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BODY_DIGITS = 43  # 62**43 > 2**256
 _CHECKSUM_DIGITS = 6  # 62**6 > 2**32
@@ -58,36 +61,51 @@ class Hasher:
         return outer.digest()
 
 
-def load_pepper(path: Path, random_bytes: RandomBytes) -> bytes:
+def load_pepper(path: Path, random_bytes: RandomBytes, keys_in_use: Callable[[], int] = lambda: 0) -> bytes:
     """Return the pepper in the file at `path`, made at the first start; two first starts agree on one.
 
+    `keys_in_use` tells how many keys were made under one that is missing: a new one would lock them all out.
+
     Raises:
-        StoreError: it cannot be read or made, or is no pepper.
+        StoreError: it cannot be read or made, was lost, or is no pepper.
     """
     try:
         if not path.exists():
+            if (lost := keys_in_use()) and not path.exists():  # it may have been made since we looked
+                raise StoreError(
+                    f"The pepper {str(path)!r} is missing, and {lost} {'key was' if lost == 1 else 'keys were'} made"
+                    " under it: without it no key verifies.",
+                    hint=f"{_RESTORE_PEPPER}.",
+                )
             _make_pepper(path, random_bytes)
         if os.name == "posix" and path.stat().st_mode & 0o077:
-            path.chmod(_FILE_MODE)
+            path.chmod(FILE_MODE)
         pepper = path.read_bytes()
     except OSError as error:
         raise StoreError(
             f"The pepper {str(path)!r}, under which keys are hashed, cannot be used: {error.strerror}.",
-            hint="check the folder's owner and the free space.",
+            hint=way_out(error, path.parent),
         ) from error
     if len(pepper) != PEPPER_BYTES:
         raise StoreError(
             f"The pepper {str(path)!r} holds {len(pepper)} bytes, not {PEPPER_BYTES}.",
-            hint="restore it from a copy; without it no key verifies and every client needs a new one.",
+            hint=f"{_RESTORE_PEPPER} (move the file away first).",
         )
     return pepper
 
 
+_RESTORE_PEPPER = (
+    'put it back from a copy or a backup; without one, "farthing keys revoke --all", and then "farthing keys create"'
+    " for every client"
+)
+
+
 def _make_pepper(path: Path, random_bytes: RandomBytes) -> None:
     """Write it aside and give it its name when it is whole; who comes second finds the first one's."""
-    aside = path.with_name(f"{path.name}.new-{os.getpid()}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), _FILE_MODE)
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)  # for our eyes only
+    aside = Path(name)
     try:
+        give_to_owner(descriptor, path.parent)
         os.write(descriptor, random_bytes(PEPPER_BYTES))
         os.fsync(descriptor)
     finally:

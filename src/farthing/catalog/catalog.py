@@ -73,10 +73,13 @@ class Catalog:
         knows: Callable[[str | None, str], bool],
         names: Callable[[str | None], Iterable[str]],
         not_configured: Sequence[KnownProvider] = (),
+        named: bool = False,
     ) -> None:
+        """`named` says that the settings name the providers, so that a key in the environment alone adds none."""
         self._providers = {provider.name: provider for provider in providers}
         self._knows = knows
         self._not_configured = not_configured
+        self._named = named
         self._names = names
         self._given = {provider.name: frozenset(provider.models) for provider in providers}
         self._learned: dict[str, dict[str, None]] = {}
@@ -186,10 +189,12 @@ class Catalog:
         for maker in self._not_configured:
             kind = maker.kind
             if start == kind or (not asked.startswith(maker.foreign) and self._knows(maker.price_key, asked)):
+                add = f'runs "farthing providers add {kind}"'
                 return ModelNotFound(
                     f"'{short}' is a model of {kind}, which is not configured",
-                    hint=f"the operator sets {maker.credential_env},"
-                    f' and starts again, or runs "farthing providers add {kind}"',
+                    hint=f"the operator {add}, because settings.yaml names the providers that are used"
+                    if self._named
+                    else f"the operator sets {maker.credential_env}, and starts again, or {add}",
                 )
         if not self._providers:
             return ModelNotFound(

@@ -5,7 +5,6 @@ and those before, newest last, so that undoing is forgetting the last entry. A l
 checked against the digest that the state has of it: a running server must not find a file changed or gone later.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from farthing.catalog.snapshot import Index, Snapshot, bundled_snapshot
+from farthing.config.home_files import give_folder_to_owner, way_out, write_whole
 from farthing.errors import PriceListUnusable
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ MAX_LIST_BYTES = 16 << 20
 MAX_HISTORY = 10
 """Entries that `--undo` can go back to; a list has 0.5 MB."""
 _MAX_STATE_BYTES = 64 << 10
-_FILE_MODE = 0o600
 _ID = re.compile(r"[a-z]+-20\d\d-\d\d-\d\d-[0-9a-f]{8}", re.ASCII)
 
 
@@ -132,8 +131,10 @@ def use(folder: Path, kind: ListKind, kept: KeptList, data: bytes) -> None:
     last = history[-1] if history else Used()
     now = msgspec.structs.replace(last, **{kind: kept})
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(folder / f"{kept.id}.json", data)
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            give_folder_to_owner(folder)
+        write_whole(folder / f"{kept.id}.json", data)
         _write_state(folder, (*(history or (Used(),)), now)[-MAX_HISTORY:])
     except OSError as error:
         raise _unwritable(folder, error) from error
@@ -175,22 +176,11 @@ def _read_state(folder: Path) -> _State:
 
 
 def _write_state(folder: Path, history: tuple[Used, ...]) -> None:
-    _write(folder / "state.json", msgspec.json.format(msgspec.json.encode(_State(1, history)), indent=1) + b"\n")
+    write_whole(folder / "state.json", msgspec.json.format(msgspec.json.encode(_State(1, history)), indent=1) + b"\n")
     named = {f"{one.id}.json" for used in history for one in (used.prices, used.openrouter) if one is not None}
     for path in folder.glob("*-20??-??-??-*.json"):
         if path.name not in named:
             path.unlink(missing_ok=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Put a file in its place whole, or not at all."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _read(path: Path, most_bytes: int, name: str) -> bytes:
@@ -221,5 +211,5 @@ def _broken(name: str, what: str) -> PriceListUnusable:
 def _unwritable(folder: Path, error: OSError) -> PriceListUnusable:
     return PriceListUnusable(
         f"The price list cannot be written into {str(folder)!r}: {error.strerror or error}.",
-        hint="nothing was changed; check the folder's owner and the free space.",
+        hint=f"nothing was changed; {way_out(error, folder.parent)}",
     )

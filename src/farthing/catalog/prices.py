@@ -8,6 +8,8 @@ before the list is looked at.
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from farthing.catalog.corrections import corrected
 from farthing.catalog.name_patterns import fits
 from farthing.catalog.price_lists import PriceLists, open_price_lists
@@ -22,7 +24,7 @@ from farthing.catalog.snapshot import (
     is_free,
 )
 from farthing.types.money import UnitPrice
-from farthing.types.prices import PriceOverride, PriceSheet
+from farthing.types.prices import Band, PriceOverride, PriceSheet
 
 _MOST_NAMES = 2_048
 """Names remembered; twice the models of the largest provider. Beyond it we begin anew: 0.3 us became 10."""
@@ -35,6 +37,10 @@ OPENROUTER = "openrouter"
 _FREE = PriceSheet(
     id="free", bands=bands_of(Prices(input=(Step(0, 0),), output=(Step(0, 0),), web_search=(Step(0, 0),))), free=True
 )
+
+
+_DIGEST_DIGITS = 8
+"""Tells what one row said at different times; 32 bits for a handful of texts."""
 
 
 class PriceBook:
@@ -164,4 +170,15 @@ def _sheet_of(row: PriceOverride, *, anthropic: bool) -> PriceSheet:
         ),
         anthropic=anthropic,
     )
-    return PriceSheet(id=row.origin, bands=bands, free=is_free(bands))
+    return PriceSheet(id=_id_of(row, bands), bands=bands, free=is_free(bands))
+
+
+def _id_of(row: PriceOverride, bands: tuple[Band, ...]) -> str:
+    """Return the name of the file, the row's pattern and a digest of what is charged by it.
+
+    The line it stands on moves with every line above it, and stays when the row says something else.
+    """
+    from hashlib import sha256  # noqa: PLC0415  (3 ms that only a home with prices of its own has to spend)
+
+    digest = sha256(msgspec.json.encode(bands)).hexdigest()[:_DIGEST_DIGITS]
+    return f"{row.origin.partition(':')[0]}:{row.pattern}#{digest}"

@@ -43,6 +43,8 @@ def read_candidate(data: bytes, *, source: str, day: str, now_us: int) -> Candid
     """
     kind: ListKind = "openrouter" if data.lstrip()[:1] == b"{" else "prices"
     compiled = compile_openrouter(data) if kind == "openrouter" else compile_list(data)
+    if not compiled.models:
+        raise PriceListUnusable("The list holds no price at all.", hint=_HINT)
     kept, packed_data = packed(kind, compiled, source=source, day=day)
     if len(packed_data) > MAX_LIST_BYTES:
         raise PriceListUnusable(f"The list is over {MAX_LIST_BYTES >> 20} MB.", hint="nothing was changed.")

@@ -5,14 +5,17 @@ no more than importing click. A command raises `FarthingError` and nothing else 
 hint, and ends the process with 1 (2 is for a command line that makes no sense).
 """
 
+import errno
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
 from farthing import __version__
-from farthing.cli.context import HOME_KEY, say
+from farthing.cli.context import HOME_KEY, as_typed, say
 from farthing.cli.examples import epilog
 from farthing.errors import FarthingError
 
@@ -35,6 +38,13 @@ _COMMANDS = {
     "logs": ("farthing.cli.logs:logs", "From which level on the running gateway writes log lines."),
     "completion": ("farthing.cli.completion:completion", "Make bash, zsh or fish complete these commands."),
 }
+
+_OPTIONS = {"help": "farthing --help", "version": "farthing --version"}
+"""What other programs have as commands."""
+
+
+_OF_A_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+"""What the system says of a file that is another account's, or of a disk: nothing that a traceback would explain."""
 
 
 def main() -> NoReturn:
@@ -77,14 +87,41 @@ class LazyGroup(click.Group):
         ]
         return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for a name that is none, say which was probably meant."""
+        name = args[0]
+        if name in _COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        meant = _OPTIONS.get(name)
+        if meant is None:
+            from difflib import get_close_matches  # noqa: PLC0415 (--help must not pay for it)
+
+            near = get_close_matches(name, _COMMANDS, n=1)
+            meant = near[0] if near else None
+        told = f" Did you mean {meant!r}?" if meant else ' "farthing --help" lists them.'
+        raise click.UsageError(as_typed(f"No such command {name!r}.{told}"), ctx)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; our own errors become a message, a hint and status 1."""
+        if os.environ.get("NO_COLOR"):  # no-color.org: any text but an empty one means it
+            ctx.color = False
         try:
             return super().invoke(ctx)
         except FarthingError as error:
             say(f"farthing: {error.message}")
             if error.hint:
                 say(f"hint: {error.hint}")
+            ctx.exit(1)
+        except OSError as error:
+            if error.errno not in _OF_A_PLACE or error.filename is None:
+                raise
+            from farthing.config.home_files import way_out  # noqa: PLC0415 (--help must not pay for it)
+
+            place = Path(os.fsdecode(error.filename))
+            say(f"farthing: {str(place)!r} cannot be used: {error.strerror}.")
+            say(f"hint: {way_out(error, place.parent)}")
             ctx.exit(1)
 
 
@@ -120,6 +157,15 @@ def _add_examples(command: click.Command, name: str) -> None:
     if isinstance(command, click.Group):
         for below_name, below in command.commands.items():
             _add_examples(below, f"{name} {below_name}")
+            if below.short_help is None and below.help:
+                # click would cut the sentence where the screen ends; what is said to be short it wraps.
+                below.short_help = _first_sentence(below.help)
+
+
+def _first_sentence(text: str) -> str:
+    paragraph = " ".join(text.strip().split("\n\n")[0].split())
+    first, end, _ = paragraph.partition(". ")
+    return first + end.rstrip()
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

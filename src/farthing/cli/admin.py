@@ -4,7 +4,7 @@ import os
 
 import click
 
-from farthing.cli.context import current_settings, existing_home, say
+from farthing.cli.context import current_home, current_settings, say
 
 
 @click.group()
@@ -19,21 +19,28 @@ def link(port: int | None) -> None:
 
     The link leads to the gateway that serves this home now, else to where the settings say that it will listen.
     """
-    from farthing.auth.keys import load_pepper  # noqa: PLC0415 (--help must not pay for it)
+    from farthing.cli.books import home_pepper  # noqa: PLC0415 (--help must not pay for it)
     from farthing.config.reach import reachable_host, url_of  # noqa: PLC0415
     from farthing.config.running import read_running  # noqa: PLC0415
+    from farthing.errors import ConfigError  # noqa: PLC0415
     from farthing.server.admin.token import ENVIRONMENT, new_admin_token  # noqa: PLC0415
 
-    home = existing_home()
+    home = current_home()
+    home.recognise()
     running = read_running(home)
     if port is None and running is not None:
         url = running.url
     else:
         server = current_settings(home).server
         url = server.public_url or url_of(reachable_host(server.host), port or server.port)
-    token = new_admin_token(home, load_pepper(home.pepper, os.urandom), os.urandom)
+    if running is not None and running.admin_token_chosen:
+        raise ConfigError(
+            f"The gateway (pid {running.pid}) was started with {ENVIRONMENT}: it takes that token, and no link.",
+            hint=f"open {url}/admin/login?token=... with that token, or start it again without {ENVIRONMENT}.",
+        )
+    token = new_admin_token(home, home_pepper(home), os.urandom)
     click.echo(f"{url}/admin/login?token={token.reveal()}")
     if running is None:
         say('No gateway serves this home now: the link works once "farthing serve" runs.')
-    if os.environ.get(ENVIRONMENT):
-        say(f"warning: {ENVIRONMENT} is set; a gateway that was started with it takes that token and not this link.")
+        if os.environ.get(ENVIRONMENT):
+            say(f"warning: {ENVIRONMENT} is set; a gateway that is started with it takes that token and not this link.")

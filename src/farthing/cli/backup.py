@@ -8,9 +8,14 @@ A restore is decided by one rename: before it the home is as it was, after it th
 `farthing restore --finish`, and nothing opens the database until then. It stays inside the home, because a home is
 often a mounted volume, or a folder whose parent belongs to somebody else. The journal of the home that is replaced
 stays: it holds calls that were answered and that no backup has, and posting one twice changes nothing.
+
+What surprised us is what lies in a journal's folder: an editor's copies, a file manager's "old (copy).journal", folders.
+Whatever ends like a journal is read as one, so it is taken, under a name that an archive has; the rest is left out and
+told.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,17 +24,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from farthing.cli.context import current_home, existing_home, say
+from farthing.cli.context import current_home, say
+from farthing.cli.tables import moment
 
 if TYPE_CHECKING:
     from farthing.config.paths import Home
 
-_FILES = ("settings.yaml", "pepper", "admin")
-_PRICES, _JOURNAL = "prices", "journal"
-_DATABASE = "farthing.db"
-_SIDE_FILES = ("farthing.db-wal", "farthing.db-shm")
-"""They belong to the database that is moved aside; beside another one they would be poison."""
-_UNPACKED = ".restore-"
+SETTINGS, PRICES, JOURNAL, DATABASE = "settings.yaml", "prices", "journal", "farthing.db"
+FILES = (SETTINGS, "pepper", "admin")
+UNPACKED = ".restore-"
 
 
 @click.command()
@@ -38,37 +41,44 @@ def backup(path: Path) -> None:
     """Copy ledger, keys, settings, prices and journal into one new file, also while a gateway serves them.
 
     PATH is the file, or a folder in which one with the date in its name is made. It tells who asked for what: keep it
-    as private as the home. Credentials of providers are in it only where settings.yaml holds them.
+    as private as the home. Keys of providers are not in it, not even those in files inside the home.
     """
     from farthing import __version__  # noqa: PLC0415  (--help must not pay for these)
+    from farthing.cli.replacing import sync_folder  # noqa: PLC0415
     from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.errors import ConfigError  # noqa: PLC0415
     from farthing.storage.archive import write_archive  # noqa: PLC0415
     from farthing.storage.sqlite.copies import copy_database, usable_version  # noqa: PLC0415
-    from farthing.storage.sqlite.database import refuse_half_restored  # noqa: PLC0415
+    from farthing.storage.sqlite.database import refuse_half_restored, refuse_lost  # noqa: PLC0415
 
-    home = existing_home()
+    home = current_home()
+    home.recognise()
     refuse_half_restored(home.database)
+    refuse_lost(home.database)
     now_us = SystemClock().now_us()
     if path.is_dir():
-        path /= f"farthing-{_stamp(now_us)}.tar.gz"
+        path = _free_name(path, f"farthing-{stamp(now_us)}")
     if path.exists():
         raise ConfigError(f"{str(path)!r} is there already.", hint="choose another name, or name a folder.")
+    left_out: list[str] = []
     with _folder(path.parent, f".{path.name}-") as aside:
-        files = dict(_copied(home, aside))
+        files = dict(_copied(home, aside, left_out))
         version = None
         if home.database.exists():
-            copy_database(home.database, aside / _DATABASE)
-            version = usable_version(aside / _DATABASE)
-            files[_DATABASE] = aside / _DATABASE
+            copy_database(home.database, aside / DATABASE)
+            version = usable_version(aside / DATABASE)
+            files[DATABASE] = aside / DATABASE
         draft = aside / "archive"
         made = write_archive(draft, files, farthing=__version__, made_at_us=now_us, database_version=version)
         size = draft.stat().st_size
         draft.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     click.echo(str(path))
+    for name in left_out:
+        say(f"left out: {name}, which is no file of Farthing's or cannot be read")
     unpacked = sum(one.size_bytes for one in made.files)
-    say(f"{len(made.files)} files, {unpacked:,} bytes, {size:,} in the backup. Keep it where others cannot read it.")
+    files_told = "1 file" if len(made.files) == 1 else f"{len(made.files)} files"
+    say(f"{files_told} of {unpacked:,} bytes in a backup of {size:,} bytes. Keep it where others cannot read it.")
 
 
 @click.command()
@@ -77,7 +87,8 @@ def backup(path: Path) -> None:
 @click.option("--finish", is_flag=True, help="Complete a restore that was interrupted.")
 def restore(path: Path | None, replace: bool, finish: bool) -> None:  # noqa: FBT001  (click's flags)
     """Put back what a backup holds, having looked at all of it first. No gateway may serve the home."""
-    from farthing.config.lock import HomeLock  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.replacing import finish_restore  # noqa: PLC0415  (--help must not pay for these)
+    from farthing.config.lock import HomeLock  # noqa: PLC0415
     from farthing.storage.sqlite.database import RESTORING  # noqa: PLC0415
 
     if (path is None) != finish:
@@ -97,36 +108,10 @@ def restore(path: Path | None, replace: bool, finish: bool) -> None:  # noqa: FB
     say('restored; "farthing ledger verify" proves that the books agree')
 
 
-def finish_restore(home: "Home") -> Path | None:
-    """Put what was decided in its place; may be interrupted and begun again. Returns where the old home is kept."""
-    from farthing.storage.sqlite.database import RESTORING  # noqa: PLC0415
-
-    decided = home.path / RESTORING
-    old = home.path / f"replaced-{(decided / 'stamp').read_text(encoding='ascii')}"
-    # What has left the folder is in its place: that is how a later try knows what was done.
-    restored = [name for name in (*_FILES, _PRICES, _DATABASE) if (decided / name).exists()]
-    done = [name for name in (decided / "names").read_text(encoding="ascii").split() if name not in restored]
-    for name in (*_SIDE_FILES, *_FILES, _PRICES, _DATABASE):
-        if name in done:
-            continue
-        if name in _SIDE_FILES and _DATABASE in done:
-            continue
-        if (home.path / name).exists():
-            _keep_aside(home.path / name, old, stays=name in restored)
-        if name in restored:
-            (decided / name).replace(home.path / name)
-    for path in sorted((decided / _JOURNAL).glob("*")):
-        if not (home.journal / path.name).exists():  # the one that is there has what came after the backup, too
-            path.rename(home.journal / path.name)
-    over = home.path / f"{_UNPACKED}over"
-    decided.rename(over)
-    shutil.rmtree(over)
-    return old if old.exists() else None
-
-
 def _stage(path: Path, home: "Home", decided: Path, *, replace: bool) -> None:
     """Unpack and look at everything inside the home, then decide."""
-    from farthing.clock import SystemClock  # noqa: PLC0415  (--help must not pay for these)
+    from farthing.cli.replacing import refuse_closed, sync_folder  # noqa: PLC0415  (--help must not pay for these)
+    from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.errors import ConfigError  # noqa: PLC0415
     from farthing.storage.archive import read_archive  # noqa: PLC0415
     from farthing.storage.sqlite.copies import usable_version  # noqa: PLC0415
@@ -139,43 +124,112 @@ def _stage(path: Path, home: "Home", decided: Path, *, replace: bool) -> None:
             f"The home {str(home.path)!r} is not empty: it has {', '.join(there)}.",
             hint="choose an empty one with --home, or give --replace: what is there is kept aside.",
         )
-    for left in home.path.glob(f"{_UNPACKED}*"):  # by a restore that was killed; we hold the lock
-        shutil.rmtree(left)
-    with _folder(home.path, _UNPACKED) as aside:
+    for left in home.path.glob(f"{UNPACKED}*"):  # by a restore that was killed; we hold the lock
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    with _folder(home.path, UNPACKED) as aside:
         manifest = read_archive(path, aside)
-        if (aside / _DATABASE).exists():
-            usable_version(aside / _DATABASE)
-        names = {one.name.partition("/")[0] for one in manifest.files} - {_JOURNAL}
-        (aside / "names").write_text(" ".join(sorted(names)), encoding="ascii")
-        (aside / "stamp").write_text(_stamp(SystemClock().now_us()), encoding="ascii")
-        _sync(aside)
+        if (aside / DATABASE).exists():
+            usable_version(aside / DATABASE)
+        refuse_closed(home, {one.name.partition("/")[0] for one in manifest.files})
+        told = f"restoring the backup that Farthing {manifest.farthing} made at {moment(manifest.made_at_us)} UTC"
+        wrong = _wrong_settings(aside / SETTINGS, home)
+        (aside / "stamp").write_text(stamp(SystemClock().now_us()), encoding="ascii")
+        for one in (*aside.rglob("*"), aside):  # itself at last: until then nobody else can change a name in it
+            _give(one, home.path)
+        sync_folder(aside)
         aside.rename(decided)
-        _sync(home.path)
-    say(f"restoring what Farthing {manifest.farthing} kept at {_stamp(manifest.made_at_us)}")
+        sync_folder(home.path)
+    say(told)
+    if wrong:
+        say(f'warning: the settings in the backup are wrong; "farthing serve" will refuse them:\n{wrong}')
+
+
+def _wrong_settings(unpacked: Path, home: "Home") -> str | None:
+    """Return what is wrong with the settings of a backup.
+
+    They are restored all the same: a file that was being edited when the backup was made must not keep the ledger back.
+    """
+    from farthing.config.load import load_settings  # noqa: PLC0415  (--help must not pay for these)
+    from farthing.errors import ConfigError  # noqa: PLC0415
+    from farthing.providers.registry import known_providers  # noqa: PLC0415
+
+    if not unpacked.exists():
+        return None
+    try:
+        load_settings(unpacked, known=known_providers(), environment=os.environ, shown_as=home.settings)
+    except ConfigError as error:
+        return error.message
+    return None
 
 
 def _kept(home: "Home") -> Iterator[str]:
     """Yield what is in a home that a restore would replace; an empty journal is nothing."""
-    for name in (*_FILES, _JOURNAL, _PRICES, _DATABASE):
+    for name in (*FILES, JOURNAL, PRICES, DATABASE):
         place = home.path / name
         if place.is_file() or (place.is_dir() and any(place.iterdir())):
             yield name
 
 
-def _copied(home: "Home", aside: Path) -> Iterator[tuple[str, Path]]:
-    """Copy the home's plain files and yield them by name; a journal file that is posted meanwhile may go."""
-    for folder in (_JOURNAL, _PRICES):
-        for source in sorted((home.path / folder).glob("[A-Za-z0-9]*")):
-            (aside / folder).mkdir(mode=0o700, exist_ok=True)
-            try:
-                shutil.copyfile(source, aside / folder / source.name)
-            except FileNotFoundError:
+def _copied(home: "Home", aside: Path, left_out: list[str]) -> Iterator[tuple[str, Path]]:
+    """Copy the home's plain files and yield them by name, and note what is left out.
+
+    A journal file that is posted meanwhile may go.
+    """
+    from farthing.storage.archive import has_a_place  # noqa: PLC0415  (--help must not pay for it)
+
+    taken: set[str] = set()
+    for folder in (JOURNAL, PRICES):
+        for source in sorted((home.path / folder).glob("*")):
+            name = f"{folder}/{source.name}"
+            if folder == JOURNAL and source.suffix == ".journal" and not has_a_place(name):
+                name = _tame_name(name, taken)
+            if not has_a_place(name) or not source.is_file():
+                if not source.name.startswith(".") and os.path.lexists(source):  # a draft of ours is not worth a word
+                    left_out.append(ascii(f"{folder}/{source.name}"))
                 continue
-            yield f"{folder}/{source.name}", aside / folder / source.name
-    for name in _FILES:
+            (aside / folder).mkdir(mode=0o700, exist_ok=True)
+            if _copy(source, aside / name):
+                taken.add(name)
+                yield name, aside / name
+    for name in FILES:
         if (home.path / name).exists():
-            shutil.copyfile(home.path / name, aside / name)
-            yield name, aside / name
+            if _copy(home.path / name, aside / name):
+                yield name, aside / name
+        elif (home.path / name).is_symlink():
+            left_out.append(repr(name))
+
+
+def _tame_name(name: str, taken: set[str]) -> str:
+    """Return a name for a journal that an archive takes: what is in it counts, and its name does not."""
+    tame = re.sub(r"[^A-Za-z0-9._-]", "-", name.partition("/")[2])[-150:].lstrip("._-")
+    found, number = f"{JOURNAL}/{tame}", 1
+    while found in taken:
+        number += 1
+        found = f"{JOURNAL}/{number}-{tame}"
+    return found
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """Copy a file of the home; return whether it was still there.
+
+    Raises:
+        StoreError: it cannot be read.
+        OSError: the copy cannot be written.
+    """
+    from farthing.config.home_files import way_out  # noqa: PLC0415  (--help must not pay for these)
+    from farthing.errors import StoreError  # noqa: PLC0415
+
+    try:
+        content = source.open("rb")
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StoreError(
+            f"{str(source)!r} cannot be read: {error.strerror}. No backup was made.", hint=way_out(error, source.parent)
+        ) from error
+    with content, target.open("xb") as file:
+        shutil.copyfileobj(content, file)
+    return True
 
 
 @contextmanager
@@ -199,39 +253,24 @@ def _folder(parent: Path, prefix: str) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _keep_aside(source: Path, old: Path, *, stays: bool) -> None:
-    """Move to the old home's folder.
+def _give(path: Path, home: Path) -> None:
+    """Give what root unpacked to the home's owner."""
+    if os.name == "posix" and os.geteuid() == 0:
+        owner = home.stat()
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
-    A file that `stays` gets a second name there, until the new one takes its place: were there no database for a
-    moment, a command could take the home for a new one.
-    """
-    if source.is_dir() and not any(source.iterdir()):
-        source.rmdir()
-        return
-    old.mkdir(mode=0o700, exist_ok=True)
-    target, number = old / source.name, 1
-    while target.exists():  # an interrupted restore put one there before
-        if target.samefile(source):
-            return
+
+def _free_name(folder: Path, name: str) -> Path:
+    """Return a name that is free: two backups in one second are two."""
+    path, number = folder / f"{name}.tar.gz", 1
+    while path.exists():
         number += 1
-        target = old / f"{source.name}.{number}"
-    if stays and source.is_file():
-        os.link(source, target)
-    else:
-        source.rename(target)
+        path = folder / f"{name}-{number}.tar.gz"
+    return path
 
 
-def _sync(folder: Path) -> None:
-    """Make renames in the folder last; where folders cannot be opened, the system sees to it."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _stamp(at_us: int) -> str:
+def stamp(at_us: int) -> str:
+    """Return a moment in UTC as it stands in names of files."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
     return f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y%m%dT%H%M%SZ}"

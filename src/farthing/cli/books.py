@@ -1,8 +1,10 @@
 """Opens the ledger of a home for the commands that read it, so that no answered call is missing from what they show.
 
 The journal is ahead of the store: beside a living server by a batch, after `kill -9` by whatever was not posted. So
-before anything is read, a home that nobody serves has its journals posted, and one that is served is waited for. A home
-without a ledger reads as an empty one; one that is not there is told, and not made.
+before anything is read, a home that nobody serves has its journals posted, and one that is served is waited for.
+
+Reading never makes a database. A home that has none yet reads as an empty ledger; one that has lost it is told so, and
+so is a folder that is no home. Where the file system can only be read, what the journals hold is left out and told.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ import msgspec
 
 from farthing.auth import KeyRing, load_pepper
 from farthing.catalog.prices import price_book
-from farthing.cli.context import current_settings, no_home, say
+from farthing.cli.context import current_settings, say
 from farthing.clock import SystemClock
 from farthing.config.lock import HomeLock
 from farthing.config.paths import Home
@@ -26,6 +28,8 @@ from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
 from farthing.storage.sqlite import SqliteStore
+from farthing.storage.sqlite.database import is_read_only, make_database, refuse_lost
+from farthing.storage.sqlite.inspection import keys_in_use
 from farthing.types.identity import IdSource
 
 T = TypeVar("T")
@@ -44,11 +48,10 @@ def read_books(home: Home, question: Callable[[Books], Awaitable[T]]) -> T:
     """Return the answer to `question`, asked of an up-to-date ledger.
 
     Raises:
-        StoreError: the ledger cannot be used.
+        StoreError: the ledger cannot be used, or was lost.
         ConfigError: there is no such home; or a crash left attempts to be priced, and the settings are wrong.
     """
-    if not home.path.exists():
-        raise no_home(home)
+    home.recognise()
 
     async def read() -> T:
         async with _open_books(home) as books:
@@ -57,18 +60,60 @@ def read_books(home: Home, question: Callable[[Books], Awaitable[T]]) -> T:
     return asyncio.run(read())
 
 
-def with_keys(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
-    """Return what `work` does with the keys of a home, which is made where there is none.
+def make_key(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
+    """Return what `work` makes of the keys of a home, which is made where there is none.
 
     Raises:
-        StoreError: the store or the pepper cannot be used.
+        StoreError: the store or the pepper cannot be used, or was lost.
     """
     if not home.path.exists():
         say(f"made the home {home.path}")
+    home.create()
+    return _with_ring(home, home_pepper(home), work)
 
+
+def change_keys(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
+    """Return what `work` does with keys that are there. It works without the pepper, which only new keys need.
+
+    Raises:
+        ConfigError: there is no such home.
+        StoreError: the store cannot be used, or was lost.
+    """
+    home.recognise()
+    return _with_ring(home, b"", work)
+
+
+def home_pepper(home: Home) -> bytes:
+    """Return the pepper of a home, made where there is none yet.
+
+    Raises:
+        StoreError: it or the database was lost, or cannot be used.
+    """
+    make_database(home.database)  # before the pepper: one without a database tells that this was lost
+    return load_pepper(home.pepper, os.urandom, lambda: keys_in_use(home.database))
+
+
+def read_store(home: Home, question: Callable[[Store], Awaitable[T]]) -> T:
+    """Return the answer to a question for which the journal does not matter.
+
+    Raises:
+        ConfigError: there is no such home.
+        StoreError: the store cannot be used, or was lost.
+    """
+    home.recognise()
+
+    async def read() -> T:
+        refuse_lost(home.database)
+        if not home.database.exists():
+            return await question(MemoryStore())
+        async with _open_store(home, read_only=is_read_only(home.path)) as (store, _):
+            return await question(store)
+
+    return asyncio.run(read())
+
+
+def _with_ring(home: Home, pepper: bytes, work: Callable[[KeyRing], Awaitable[T]]) -> T:
     async def run() -> T:
-        home.create()
-        pepper = load_pepper(home.pepper, os.urandom)
         clock = SystemClock()
         async with _open_store(home) as (store, _):
             ids = IdSource(clock, os.urandom)
@@ -77,29 +122,10 @@ def with_keys(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def read_store(home: Home, question: Callable[[Store], Awaitable[T]]) -> T:
-    """Return the answer to a question for which the journal does not matter.
-
-    Raises:
-        ConfigError: there is no such home.
-        StoreError: the store cannot be used.
-    """
-    if not home.path.exists():
-        raise no_home(home)
-
-    async def read() -> T:
-        if not home.database.exists():
-            return await question(MemoryStore())
-        async with _open_store(home) as (store, _):
-            return await question(store)
-
-    return asyncio.run(read())
-
-
 @asynccontextmanager
-async def _open_store(home: Home) -> AsyncIterator[tuple[Store, ThreadOffload]]:
+async def _open_store(home: Home, *, read_only: bool = False) -> AsyncIterator[tuple[Store, ThreadOffload]]:
     offload = ThreadOffload()
-    store = SqliteStore(home.database, offload)
+    store = SqliteStore(home.database, offload, read_only=read_only)
     try:
         await store.open()
         yield store, offload
@@ -110,12 +136,19 @@ async def _open_store(home: Home) -> AsyncIterator[tuple[Store, ThreadOffload]]:
 
 @asynccontextmanager
 async def _open_books(home: Home) -> AsyncIterator[Books]:
-    if not home.database.exists() and not segments(home.journal):
+    refuse_lost(home.database)
+    if not home.database.exists():
         offload = ThreadOffload()
         try:
             yield Books(home, MemoryStore(), offload, live=False)
         finally:
             await offload.close()
+        return
+    if is_read_only(home.path):
+        if left := segments(home.journal):
+            say(f"warning: {str(home.path)!r} can only be read; what is in {len(left)} of its journals is not shown.")
+        async with _open_store(home, read_only=True) as (store, offload):
+            yield Books(home, store, offload, live=False)
         return
     async with _open_store(home) as (store, offload):
         yield Books(home, store, offload, live=await _catch_up(home, store, offload))

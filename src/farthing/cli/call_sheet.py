@@ -97,14 +97,18 @@ def _usage(attempt: Attempt) -> list[tuple[str, str | None]]:
     ]
 
 
+def unpriced(attempt: Attempt) -> bool:
+    """Whether it is a price that is missing, which the operator can give; usage nobody can make up."""
+    return attempt.cost_nanousd is None and attempt.usage.known
+
+
 def _basis(attempt: Attempt) -> str:
     """Say how the cost is known."""
     if attempt.cost_nanousd == 0 and attempt.outcome == "unreachable":
         return "because nothing reached the provider"
     if attempt.cost_nanousd == 0 and attempt.outcome == "provider_error" and (attempt.http_status or 0) >= 400:
         return f"because the provider refused the call ({attempt.http_status})"
-    usage = attempt.usage
-    if attempt.cost_nanousd is None and usage.known:
+    if unpriced(attempt):
         return "because no price is known for what it used"
     return _BASES[attempt.cost_basis]
 

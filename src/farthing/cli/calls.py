@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import click
 
+from farthing.cli.call_advice import GIVE_A_PRICE
 from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.number import Number
 from farthing.cli.records import attempt_as_data, call_as_data
 from farthing.cli.tables import Column, grouped, moment, print_json, print_table, usd
-from farthing.errors import ConfigError
+from farthing.errors import ConfigError, InvalidRequest
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CallLine
 from farthing.types.prices import Cost
@@ -17,23 +19,28 @@ _MOST = 10_000
 
 
 @click.group(invoke_without_command=True)
-@click.option("--limit", type=click.IntRange(1, _MOST), default=20, show_default=True, help="How many calls.")
+@click.option("--limit", type=Number(1, _MOST), default=20, show_default=True, help="How many calls.")
+@click.option("--unknown", is_flag=True, help=f"Only those of unknown cost, of the latest {_MOST:,}.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def calls(ctx: click.Context, limit: int, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+def calls(ctx: click.Context, limit: int, unknown: bool, as_json: bool) -> None:  # noqa: FBT001  (click's flags)
     """Show the latest calls, youngest first; 'calls show ID' explains one."""
     if ctx.invoked_subcommand is not None:
         return
     from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
     from farthing.ledger.reports import call_lines  # noqa: PLC0415
 
-    lines = read_books(current_home(), lambda books: call_lines(books.store, limit))
+    lines = read_books(current_home(), lambda books: call_lines(books.store, _MOST if unknown else limit))
+    if unknown:
+        lines = [line for line in lines if line.cost_nanousd is None][:limit]
     if as_json:
         print_json([call_as_data(line) for line in lines])
     elif lines:
         print_calls(lines)
     else:
-        say("No calls yet.")
+        say("No call of unknown cost." if unknown else "No calls yet.")
+    if unknown and any(line.input_tokens is not None for line in lines):
+        say(GIVE_A_PRICE)
 
 
 @calls.command()
@@ -42,11 +49,16 @@ def calls(ctx: click.Context, limit: int, as_json: bool) -> None:  # noqa: FBT00
 def show(call_id: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Show one call: each attempt, what was used, and how its cost comes about. The first letters of the ID will do."""
     from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
-    from farthing.cli.call_sheet import Explain, lines_as_data, print_call  # noqa: PLC0415
+    from farthing.cli.call_sheet import Explain, lines_as_data, print_call, unpriced  # noqa: PLC0415
     from farthing.cli.pricing import Pricing  # noqa: PLC0415
     from farthing.ledger.reports import call_line, find_call  # noqa: PLC0415
 
     home = current_home()
+    if not call_id.isascii():  # among them bytes of the command line that are no text, which no database takes
+        raise InvalidRequest(
+            f"No call or attempt has an id that begins with {call_id!r}.",
+            hint='"farthing calls" lists the latest ones.',
+        )
     attempts = read_books(home, lambda books: find_call(books.store, call_id))
     try:
         explain: Explain = Pricing(current_settings(home), home).explain
@@ -58,6 +70,8 @@ def show(call_id: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
         print_json({**call_as_data(call_line(attempts)), "attempts": tries})
     else:
         print_call(attempts, explain)
+        if any(unpriced(attempt) for attempt in attempts):
+            say(GIVE_A_PRICE)
 
 
 def print_calls(lines: Sequence[CallLine]) -> None:

@@ -20,13 +20,12 @@ from farthing.cli.providers import missing_credential
 from farthing.config.credentials import credential_warning
 from farthing.config.local_ollama import Knock, local_address
 from farthing.config.lock import holder
-from farthing.config.paths import DIRECTORY_MODE, FILE_MODE, Home
+from farthing.config.paths import Home
+from farthing.config.reach import url_of
 from farthing.config.running import Running
 from farthing.config.schema import ProviderSettings, ServerSettings, Settings
-from farthing.errors import ConfigError, PriceListUnusable, StoreError
-from farthing.ledger.journal_reader import segments
+from farthing.errors import ConfigError, PriceListUnusable
 from farthing.providers.pool import Origin, Proxies
-from farthing.storage.sqlite.inspection import inspect_database
 from farthing.types.providers import KnownProvider
 
 Level = Literal["ok", "warning", "problem"]
@@ -50,34 +49,13 @@ class Found(msgspec.Struct, frozen=True):
     hint: str | None = None
 
 
-def check_home(home: Home) -> Iterator[Found]:
-    """Yield whether the home is there, ours, and nobody else's to read."""
-    if not home.path.exists():
-        yield Found("ok", "home", f"{home.path} is not there yet; the first start makes it")
-        return
-    if not home.path.is_dir():
-        yield Found("problem", "home", f"{home.path} is no folder", "choose another with --home or FARTHING_HOME")
-        return
-    if not os.access(home.path, os.R_OK | os.W_OK | os.X_OK):
-        yield Found("problem", "home", f"{home.path} cannot be written", "check who owns it")
-        return
-    wide = [path for path in _kept(home) if os.name == "posix" and path.stat().st_mode & 0o077]
-    for path in wide:
-        mode = DIRECTORY_MODE if path.is_dir() else FILE_MODE
-        yield Found("warning", "home", f"{path} can be read by others", f"chmod {mode:o} {path}")
-    if not wide:
-        yield Found("ok", "home", str(home.path))
+def check_providers(settings: Settings, running: Running | None, *, looked: bool = True) -> Iterator[Found]:
+    """Yield each provider with its credential, or what it lacks: here, and in the gateway that runs.
 
-
-def _kept(home: Home) -> list[Path]:
-    named = (home.path, home.journal, home.settings, home.database, home.pepper)
-    return [path for path in named if path.exists()]
-
-
-def check_providers(settings: Settings, running: Running | None) -> Iterator[Found]:
-    """Yield each provider with its credential, or what it lacks: here, and in the gateway that runs."""
+    `looked` says whether that gateway has looked at the settings since they were changed.
+    """
     for provider in settings.providers.values():
-        yield _look_at_provider(provider, running)
+        yield _look_at_provider(provider, running, looked=looked)
     theirs = running.providers if running is not None else ()
     for other in theirs:
         if other.name not in settings.providers and other.name not in settings.local:
@@ -90,7 +68,7 @@ def check_providers(settings: Settings, running: Running | None) -> Iterator[Fou
         yield Found("warning" if settings.local else "problem", "providers", f"none can be called{only}", hint)
 
 
-def _look_at_provider(provider: ProviderSettings, running: Running | None) -> Found:
+def _look_at_provider(provider: ProviderSettings, running: Running | None, *, looked: bool) -> Found:
     what, told = f"provider {provider.name}", f"{provider.base_url} with {_source(str(provider.credential))}"
     there = running.provider(provider.name) if running is not None else None
     ready = there is not None and there.ready and there.credential == str(provider.credential)
@@ -98,11 +76,19 @@ def _look_at_provider(provider: ProviderSettings, running: Running | None) -> Fo
     wrong = credential_warning(provider.credential, os.environ)
     if missing is not None and ready:
         return Found("ok", what, f"{told}; the running gateway has that, this terminal does not")
+    of_file = provider.credential.kind == "file"
     if missing is not None:
-        hint = f'set it where the gateway is started, or "farthing providers remove {provider.name}"'
-        return Found("warning", what, missing, hint)
+        way = "set it where the gateway is started"
+        if of_file:
+            way = "put the key there, readable for the gateway's account"
+        return Found("warning", what, missing, f'{way}, or "farthing providers remove {provider.name}"')
     if wrong is not None:
         return Found("warning", what, f"{provider.base_url}: {wrong}")
+    if running is not None and not ready and not looked:
+        return Found("ok", what, f"{told}; the running gateway (pid {running.pid}) takes it up within two seconds")
+    if running is not None and not ready and of_file and there is not None:
+        told += f"; the running gateway (pid {running.pid}) could not read that"
+        return Found("warning", what, told, f"let its account read the file, then kill -HUP {running.pid}")
     if running is not None and not ready:
         told += f"; the running gateway (pid {running.pid}) does not have that"
         return Found("warning", what, told, "if it is meant to, start it again where the credential is set")
@@ -179,10 +165,10 @@ def check_port(home: Home, server: ServerSettings, running: Running | None, port
     """Yield whether our port is free, or who has it; `port` is asked about instead of the settings' own."""
     pid = holder(home.lock)
     if running is not None and port in (None, running.port):
-        yield Found("ok", "port", f"{running.host}:{running.port} is served by Farthing (pid {pid})")
+        yield Found("ok", "port", f"{_place(running.host, running.port)} is served by Farthing (pid {pid})")
         return
     port = server.port if port is None else port
-    where = f"{server.host}:{port}"
+    where = _place(server.host, port)
     if port == 0:
         yield Found("ok", "port", f"any free one at {server.host}")
         return
@@ -204,6 +190,10 @@ def check_port(home: Home, server: ServerSettings, running: Running | None, port
     yield Found("ok", "port", f"{where} is free{at}")
 
 
+def _place(host: str, port: int) -> str:
+    return url_of(host, port).removeprefix("http://")
+
+
 def listener_pid(port: int, proc: Path = Path("/proc")) -> int | None:
     """Return the process that listens on a port, where the system tells (Linux, one's own processes)."""
     inodes: set[str] = set()
@@ -222,50 +212,6 @@ def listener_pid(port: int, proc: Path = Path("/proc")) -> int | None:
         except OSError:
             continue  # another user's, or gone meanwhile
     return None
-
-
-def check_database(home: Home) -> Iterator[Found]:
-    """Yield the version and the soundness of the ledger's database; nothing is migrated."""
-    if not home.database.exists():
-        yield Found("ok", "database", "is not there yet; the first start makes it")
-        return
-    try:
-        state = inspect_database(home.database)
-    except StoreError as error:
-        yield Found("problem", "database", error.message, error.hint)
-        return
-    if not state.ours and state.version:
-        told = f"{home.database} is a database of another program"
-        yield Found("problem", "database", told, "choose another home with --home")
-    elif state.version > state.newest:
-        told = f"has version {state.version}; this program knows versions up to {state.newest}"
-        yield Found("problem", "database", told, "install the newer Farthing again")
-    elif state.damage:
-        told = f"is damaged: {'; '.join(state.damage)}"
-        yield Found("problem", "database", told, 'stop the server, restore a copy, and run "farthing ledger verify"')
-    elif state.version < state.newest:
-        yield Found(
-            "ok", "database", f"version {state.version}; the next start brings it to {state.newest}, after a copy"
-        )
-    else:
-        yield Found("ok", "database", f"version {state.version}, whole")
-
-
-def check_journal(home: Home) -> Iterator[Found]:
-    """Yield whether the journal can be written, and whether a dead server left something in it."""
-    if not home.journal.exists():
-        yield Found("ok", "journal", "is not there yet; the first start makes it")
-        return
-    if not os.access(home.journal, os.W_OK | os.X_OK):
-        told = f"{home.journal} cannot be written: every call would be refused"
-        yield Found("problem", "journal", told, "check who owns it")
-        return
-    left = len(segments(home.journal))
-    if left and holder(home.lock) is None:
-        told = f"a server that ended without order left {left} {'file' if left == 1 else 'files'}"
-        yield Found("warning", "journal", told, 'the next start settles them, as "farthing costs" does')
-    else:
-        yield Found("ok", "journal", f"{home.journal} can be written")
 
 
 def check_room(home: Home) -> Iterator[Found]:

@@ -8,7 +8,7 @@ import click
 from farthing.cli.config_change import set_value, unset
 from farthing.cli.config_show import schema, show
 from farthing.cli.context import current_home, current_settings, say
-from farthing.cli.tables import Column, print_table
+from farthing.cli.tables import Column, counted, print_table
 
 if TYPE_CHECKING:
     from farthing.config.running import Running
@@ -31,6 +31,7 @@ def check() -> None:
     from farthing.catalog.prices import price_book  # noqa: PLC0415  (--help must not pay for it)
     from farthing.cli.cautions import unknown_models, unused_addresses  # noqa: PLC0415
     from farthing.cli.providers import differences  # noqa: PLC0415
+    from farthing.config.problems import CHECK_AGAIN  # noqa: PLC0415
     from farthing.config.running import read_running  # noqa: PLC0415
     from farthing.errors import ConfigError  # noqa: PLC0415
 
@@ -38,9 +39,11 @@ def check() -> None:
     running = read_running(home)
     try:
         settings = current_settings(home)
-    except ConfigError:
+    except ConfigError as error:
         if running is not None:
             say(f"The running gateway (pid {running.pid}) goes on with the settings that it had.")
+        if error.hint == CHECK_AGAIN:  # that is what is being done
+            raise ConfigError(error.message, hint="mend that in the file; nothing was started or changed.") from error
         raise
     prices = price_book(settings.prices, home.prices)
     ports = {settings.server.port, *((running.port,) if running is not None else ())}
@@ -55,7 +58,7 @@ def check() -> None:
     _tell_running(running)
     if not settings.providers:
         say("warning: no provider; name one under providers:, or set a key such as OPENAI_API_KEY.")
-        for line in differences({}, running):
+        for line in differences({}, running, home, named=False):
             say(line)
         return
     print_table(
@@ -73,8 +76,8 @@ def check() -> None:
     for alias, model in settings.models.items():
         click.echo(f"{alias} = {model}")
     say(
-        f"Good: {_counted(len(settings.providers), 'provider')}, {_counted(len(settings.models), 'alias', 'aliases')},"
-        f" {_counted(len(settings.prices), 'price')} of your own."
+        f"Good: {counted(len(settings.providers), 'provider')}, {counted(len(settings.models), 'alias', 'aliases')},"
+        f" {counted(len(settings.prices), 'price')} of your own."
     )
 
 
@@ -87,7 +90,3 @@ def _tell_running(running: "Running | None") -> None:
         say(f"warning: {gateway} did not take the file up as it was when it looked: {running.settings.problem}")
     for waiting in running.settings.needs_restart:
         say(f"warning: {gateway}: {waiting}")
-
-
-def _counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"

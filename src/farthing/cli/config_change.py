@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from farthing.cli.complete import paths_in_the_file, setting_paths, setting_values
 from farthing.cli.context import current_home, say
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     Change = Callable[[SettingsFile], tuple[Settings, Settings]]
 
 
-@click.command(name="set")
-@click.argument("path")
-@click.argument("value")
+# A value may begin with a minus; so what is no option of ours is taken for one.
+@click.command(name="set", context_settings={"ignore_unknown_options": True})
+@click.argument("path", shell_complete=setting_paths)
+@click.argument("value", shell_complete=setting_values)
 def set_value(path: str, value: str) -> None:
     """Give the setting at PATH this VALUE in settings.yaml, after checking that it may have it.
 
@@ -38,7 +40,7 @@ def set_value(path: str, value: str) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  farthing config unset server.port\n  farthing config unset models.fast")
-@click.argument("path")
+@click.argument("path", shell_complete=paths_in_the_file)
 def unset(path: str) -> None:
     """Take the setting at PATH out of settings.yaml, so that its default holds."""
     from farthing.cli.context import existing_home  # noqa: PLC0415  (--help must not pay for it)
@@ -58,19 +60,18 @@ def _change(home: "Home", change: "Change") -> "tuple[Settings, Settings]":
 
 def _tell(home: "Home", before: "Settings", after: "Settings") -> None:
     """Say what follows from a change: new warnings, providers that are left out, what waits for a restart."""
-    from farthing.config.changes import changes, needs_restart  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.providers import tell_left_out  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.config.changes import needs_restart  # noqa: PLC0415
     from farthing.config.running import read_running  # noqa: PLC0415
 
     known = {warning.partition(": ")[2] for warning in before.warnings}
     for warning in after.warnings:
         if warning.partition(": ")[2] not in known:
             say(f"warning: {warning}")
-    left_out = [name for name in before.providers if name not in after.providers]
-    if left_out and any(change.startswith("provider") for change in changes(before, after)):
-        say(f"warning: from now on only what the file names is used; left out: {', '.join(left_out)}.")
     running = read_running(home)
+    tell_left_out(before, after, running)
     if running is None:
         return
     told = [name.removeprefix("server.") for name in running.settings.told]
-    for waiting in needs_restart(before.server, after.server, told):
+    for waiting in needs_restart(running.settings.started or before.server, after.server, told):
         say(f"The running gateway (pid {running.pid}): {waiting}.")

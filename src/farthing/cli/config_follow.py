@@ -6,6 +6,7 @@ unless it was started to outlive it (nohup).
 """
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Collection
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from farthing.cli.config_file import settings_to_serve
-from farthing.config.changes import changes, needs_restart
+from farthing.config.changes import changes, losses, needs_restart
 from farthing.config.first_start import write_schema
 from farthing.config.watch import SettingsWatch, Stamp, Taken
 from farthing.providers.registry import known_providers
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from farthing.app import Farthing
     from farthing.config.schema import ServerSettings, Settings
     from farthing.server.live import LiveServer
+
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -48,17 +51,24 @@ async def following_settings(
     started = farthing.settings.server
 
     async def take(settings: "Settings") -> Taken:
-        what = changes(farthing.settings, settings)
+        before = farthing.settings
+        what = changes(before, settings)
         await farthing.reload(settings)
+        _tell_left_out(before, settings)
         live.retune(bounds_of(settings.server), settings.server.drain_s)
-        return Taken(changes=what, needs_restart=needs_restart(started, settings.server, told))
+        lost = losses(before, settings)
+        return Taken(changes=what, losses=lost, needs_restart=needs_restart(started, settings.server, told))
 
     path = farthing.home.settings
 
     def read() -> "Settings":
         return settings_to_serve(farthing.home, farthing.settings.providers)
 
-    watch = SettingsWatch(path, read=read, take=take, tell=tell, offload=offload, seen=seen)
+    def told_of(taken: Taken) -> None:
+        farthing.settings_taken_up = taken.problem is None
+        tell(taken)
+
+    watch = SettingsWatch(path, read=read, take=take, tell=told_of, offload=offload, seen=seen)
 
     async def follow() -> None:
         with suppress(OSError):  # for editors only; a home that cannot be written is told of elsewhere
@@ -74,6 +84,17 @@ async def following_settings(
         task.cancel()
         await asyncio.wait([task])
         await offload.close()
+
+
+def _tell_left_out(before: "Settings", after: "Settings") -> None:
+    """Log which providers are gone because the file names others now: nobody asked for that in so many words."""
+    gone = ", ".join(name for name in before.providers if name not in after.providers)
+    if gone and after.providers_named and not before.providers_named:
+        log.warning(
+            "settings.yaml names providers now, so those are not used any more that were found by their key in the"
+            ' environment, or on this machine: %s; "farthing providers add NAME" names one there as well',
+            gone,
+        )
 
 
 def with_told(server: "ServerSettings", host: str | None, port: int | None) -> "tuple[ServerSettings, dict[str, str]]":

@@ -1,11 +1,12 @@
 """`farthing config show` and `schema`: what holds, where it comes from, and what an editor needs to know."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from farthing.cli.complete import setting_paths
 from farthing.cli.context import HOME_KEY, current_home, say
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", required=False)
+@click.argument("path", required=False, shell_complete=setting_paths)
 @click.option("--origin", is_flag=True, help="Say for each value where it comes from.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -24,7 +25,7 @@ def show(ctx: click.Context, path: str | None, origin: bool, as_json: bool) -> N
 
     Credentials are shown by their place, never themselves.
     """
-    from farthing.cli.tables import Column, print_json, print_table, printable  # noqa: PLC0415  (not for --help)
+    from farthing.cli.tables import print_json, printable  # noqa: PLC0415  (not for --help)
     from farthing.config.running import read_running  # noqa: PLC0415
 
     home = current_home()
@@ -33,10 +34,9 @@ def show(ctx: click.Context, path: str | None, origin: bool, as_json: bool) -> N
     if not rows:
         raise _unknown(str(path))
     if as_json:
-        print_json([{"path": row.path, "value": row.value, "origin": row.origin} for row in rows])
+        print_json([{"path": row.path, "value": row.plain, "origin": row.origin} for row in rows])
     elif origin:
-        columns = [Column("SETTING", "left"), Column("VALUE", "left"), Column("ORIGIN", "left")]
-        print_table(columns, [(row.path, row.value, row.origin) for row in rows])
+        _print_with_origins(rows)
     elif path is not None and [row.path for row in rows] == [path]:
         click.echo(printable(rows[0].value))
     else:
@@ -60,6 +60,35 @@ def schema() -> None:
     print_json(settings_schema(known_providers()))
 
 
+def _print_with_origins(rows: "Sequence[Shown]") -> None:
+    """Print each setting with where it is from; the value stands last, because no other column can be long.
+
+    On a screen that is too narrow for three columns the origin stands at the right, below what leaves it no room.
+    """
+    from farthing.cli.tables import Column, fits, print_table, printable, screen_width  # noqa: PLC0415
+
+    columns = [Column("SETTING", "left"), Column("ORIGIN", "left"), Column("VALUE", "left")]
+    table = [(row.path, row.origin, row.value) for row in rows]
+    room = screen_width()
+    short = [row for row in table if len(row[2]) <= _LONG]
+    if room is None or fits(columns, short):
+        print_table(columns, table, width=room and _NO_LIMIT)
+        return
+    at = max(room - max(len(where) for _, where, _ in table), _LEAST)
+    for path, where, value in table:
+        told = printable(f"{path}: {value}")
+        if len(told) + 2 > at:
+            click.echo(told)
+            told = ""
+        click.echo(f"{told:<{at}}{where}")
+
+
+_NO_LIMIT = 10_000
+_LEAST = 20
+_LONG = 40
+"""An address; only that of the price list is longer, and stands at the end of its line, where that does no harm."""
+
+
 def _rows(home: "Home", running: "Running | None", option: str | None) -> "list[Shown]":
     from farthing.cli.config_file import settings_to_serve  # noqa: PLC0415  (--help must not pay for it)
     from farthing.config.load import read_tree  # noqa: PLC0415
@@ -71,11 +100,14 @@ def _rows(home: "Home", running: "Running | None", option: str | None) -> "list[
     root = read_tree(home.settings, Problems(str(home.settings)))
     told: Mapping[str, Shown] = {}
     if running is not None:
-        where = f"command line of the running gateway (pid {running.pid})"
-        told = {path: Shown(path, value, where) for path, value in running.settings.told.items()}
+        where = f"command line of pid {running.pid}"
+        told = {
+            path: Shown(path, value, where, int(value) if path == "server.port" else value)
+            for path, value in running.settings.told.items()
+        }
     from_option = "command line" if option else "environment FARTHING_HOME" if _home_variable() else "default"
     origins = Origins(root, home.settings.name, known_providers(), told)
-    return [Shown("home", str(home.path), from_option), *origins.of(settings)]
+    return [Shown("home", str(home.path), from_option, str(home.path)), *origins.of(settings)]
 
 
 def _home_variable() -> bool:

@@ -70,17 +70,50 @@ def current_settings(home: "Home") -> "Settings":
     return load_settings(home.settings, known=known_providers(), environment=os.environ)
 
 
-def say(message: str) -> None:
-    """Talk to the person: on stderr, so that data on stdout can be piped."""
-    click.echo(as_typed(message), err=True)
+def say(message: str, *, as_it_stands: bool = False) -> None:
+    """Talk to the person: on stderr, so that data on stdout can be piped.
+
+    On a screen lines are broken between words; what is there to be copied is left `as_it_stands`.
+    """
+    told = as_typed(message)
+    if not as_it_stands and sys.stderr.isatty():
+        from farthing.cli.tables import wrapped  # noqa: PLC0415  (--help must not pay for it)
+
+        width = shutil.get_terminal_size().columns
+        told = "\n".join(line for said in told.split("\n") for line in wrapped(said, width, "  "))
+    click.echo(told, err=True)
 
 
 def as_typed(message: str) -> str:
     """Return a message with each command in quotes as it must be typed here: by its path, and with this home."""
+    if not _COMMAND.search(message):
+        return message
     context = click.get_current_context(silent=True)
-    home = context.meta.get(HOME_KEY) if context is not None else None
-    command = program() + (f" --home {shlex.quote(home)}" if home else "")
+    option = context.meta.get(HOME_KEY) if context is not None else None
+    if option or os.environ.get("FARTHING_HOME"):
+        from farthing.config.paths import find_home  # noqa: PLC0415  (--help must not pay for it)
+
+        command = command_for(find_home(option, os.environ))
+    else:
+        command = program()
     return message if command == "farthing" else _COMMAND.sub(command.replace("\\", r"\\") + " ", message)
+
+
+def command_for(home: "Home") -> str:
+    """Return how `farthing` is called for a home from a terminal that was not told about it.
+
+    The environment of a service names its home, and whoever reads what the service said has another one.
+    """
+    from farthing.config.paths import find_home  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.errors import ConfigError  # noqa: PLC0415
+
+    untold = {name: value for name, value in os.environ.items() if name != "FARTHING_HOME"}
+    try:
+        if find_home(None, untold) == home:
+            return program()
+    except ConfigError:
+        pass  # an account without a home of its own has none to leave out
+    return f"{program()} --home {shlex.quote(str(home.path))}"
 
 
 def program() -> str:
@@ -99,7 +132,7 @@ def _program(folder: Path, environment: Mapping[str, str], here: Path) -> str:
     if found is not None and Path(found).samefile(ours):
         return "farthing"
     path = Path(ours)
-    if path.is_relative_to(here):
+    if path.is_relative_to(here) and here != Path(here.anchor):  # a service's "/" is no place where anybody stands
         path = path.relative_to(here)
         return shlex.quote(str(path) if len(path.parts) > 1 else f".{os.sep}{path}")
     return shlex.quote(str(path))

@@ -74,7 +74,7 @@ def remarks(total: CostsRow) -> list[str]:
     if total.unknown_cost_attempts:
         lines.append(
             f"{grouped(total.unknown_cost_attempts)} {of_all} {_is(total.unknown_cost_attempts)} of unknown cost and"
-            ' not in the sum: no price, or no usage. "farthing calls" shows which.'
+            ' not in the sum: no price, or no usage. "farthing calls --unknown" shows which.'
         )
     if total.estimated_attempts:
         lines.append(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from farthing.cli.context import as_typed, current_home, current_settings, say
-from farthing.cli.tables import folded, print_json, printable
+from farthing.cli.number import Number
+from farthing.cli.tables import counted, folded, print_json, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ _MARK_WIDTH = max(len(mark) for mark, _ in _MARKS.values())
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65_535), help="The port that is to be free, instead of server.port.")
+@click.option("--port", type=Number(1, 65_535), help="The port that is to be free, instead of server.port.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(ctx: click.Context, port: int | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
@@ -58,7 +59,7 @@ def _print(found: "Sequence[Found]") -> None:
 
 
 def _look(home: "Home", port: int | None) -> "Iterator[Found]":
-    from farthing.cli import checks  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli import checks, home_checks  # noqa: PLC0415  (--help must not pay for it)
     from farthing.cli.config_checks import check_taken_up  # noqa: PLC0415
     from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.config.running import read_running  # noqa: PLC0415
@@ -66,20 +67,26 @@ def _look(home: "Home", port: int | None) -> "Iterator[Found]":
     from farthing.errors import ConfigError  # noqa: PLC0415
 
     server, running = ServerSettings(), read_running(home)
-    yield from checks.check_home(home)
+    wrong: str | None = None
+    yield from home_checks.check_home(home)
+    if home_checks.is_closed(home):
+        return
     try:
         settings = current_settings(home)
     except ConfigError as error:
+        wrong = error.message
         yield checks.Found("problem", "settings", error.message, error.hint)
     else:
         server = settings.server
         told = str(home.settings) if home.settings.exists() else f"no {home.settings}; defaults hold"
         yield checks.Found("ok", "settings", told)
         yield from _look_at_settings(home, settings, running)
-    yield from check_taken_up(running)
+    yield from check_taken_up(running, wrong)
     yield from checks.check_port(home, server, running, port)
-    yield from checks.check_database(home)
-    yield from checks.check_journal(home)
+    yield from home_checks.check_database(home)
+    yield from home_checks.check_pepper(home)
+    yield from home_checks.check_admin(os.environ)
+    yield from home_checks.check_journal(home)
     yield from checks.check_room(home)
     yield from checks.check_clock(home, SystemClock().now_us())
     yield from checks.check_open_files(server)
@@ -88,6 +95,7 @@ def _look(home: "Home", port: int | None) -> "Iterator[Found]":
 def _look_at_settings(home: "Home", settings: "Settings", running: "Running | None") -> "Iterator[Found]":
     from farthing.cli import checks  # noqa: PLC0415  (--help must not pay for it)
     from farthing.config.credentials import credential_warning  # noqa: PLC0415
+    from farthing.config.running import has_looked  # noqa: PLC0415
     from farthing.providers.registry import known_providers  # noqa: PLC0415
 
     # What is wrong with a credential is told with its provider, and not again as what the settings warn of.
@@ -96,7 +104,8 @@ def _look_at_settings(home: "Home", settings: "Settings", running: "Running | No
         if not any(again is not None and warning.endswith(again) for again in told):
             yield checks.Found("warning", "settings", warning)
     yield from checks.check_models(home, settings)
-    yield from checks.check_providers(settings, running)
+    looked = running is None or has_looked(home, running)
+    yield from checks.check_providers(settings, running, looked=looked)
     yield from checks.check_environment(settings, known_providers(), os.environ)
     ports = {settings.server.port, *((running.port,) if running is not None else ())}
     yield from checks.check_addresses(settings, os.environ, ports)
@@ -107,9 +116,5 @@ def _look_at_settings(home: "Home", settings: "Settings", running: "Running | No
 def _summary(problems: int, warnings: int) -> str:
     if not problems and not warnings:
         return "All is well."
-    told = [
-        f"{number} {noun}{'' if number == 1 else 's'}"
-        for number, noun in ((problems, "problem"), (warnings, "warning"))
-        if number
-    ]
+    told = [counted(number, noun) for number, noun in ((problems, "problem"), (warnings, "warning")) if number]
     return f"{' and '.join(told)}; what to do stands below each."

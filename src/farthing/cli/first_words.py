@@ -6,20 +6,17 @@ started. Lines end within 80 columns, but for those that hold a key behind an ad
 """
 
 import os
-import shlex
 import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from farthing.cli.context import program
-from farthing.config.paths import find_home
+from farthing.cli.context import command_for
 from farthing.providers.registry import known_providers
-from farthing.server.admin.token import has_admin_token, new_admin_token
+from farthing.server.admin.token import ENVIRONMENT, chosen_token, has_admin_token, new_admin_token
 from farthing.types.providers import WireFormat
 
 if TYPE_CHECKING:
     from farthing.app import Farthing
-    from farthing.config.paths import Home
     from farthing.config.schema import ProviderSettings
 
 _WELL_KNOWN = ("openai", "anthropic", "gemini", "openrouter")
@@ -28,7 +25,7 @@ _WELL_KNOWN = ("openai", "anthropic", "gemini", "openrouter")
 _WIDTH = 80
 
 _SNIPPETS = """
-Your client key, shown this once:
+Your client key, shown this once; its name is {name}:
 
 {key}
 
@@ -37,15 +34,7 @@ Point a client at it:
 # OpenAI SDKs, aider, LangChain and everything that speaks OpenAI
 export OPENAI_BASE_URL={url}/v1
 export OPENAI_API_KEY={key}
-
-# Anthropic SDKs, Claude Code
-export ANTHROPIC_BASE_URL={url}
-export ANTHROPIC_AUTH_TOKEN={key}
-
-# Google Gen AI SDKs, Gemini CLI
-export GOOGLE_GEMINI_BASE_URL={url}
-export GEMINI_API_KEY={key}
-{ollama}
+{more}
 # anything that cannot send a header
 {url}/k/{key}/v1
 
@@ -62,10 +51,23 @@ Then, in another terminal:
 {farthing} calls
 {farthing} keys create NAME
 """
-_OLLAMA = """
+_FOR_FORMATS: Mapping[WireFormat, str] = {
+    "anthropic_messages": """
+# Anthropic SDKs, Claude Code
+export ANTHROPIC_BASE_URL={url}
+export ANTHROPIC_AUTH_TOKEN={key}
+""",
+    "gemini": """
+# Google Gen AI SDKs, Gemini CLI
+export GOOGLE_GEMINI_BASE_URL={url}
+export GEMINI_API_KEY={key}
+""",
+    "ollama": """
 # Ollama's own clients
 export OLLAMA_HOST={url}/k/{key}
-"""
+""",
+}
+"""For clients of other formats; only where somebody is called who speaks theirs, or nobody is yet."""
 _ATTEMPTS: Mapping[WireFormat, str] = {
     "openai_chat": """\
 curl {url}/v1/chat/completions \\
@@ -100,9 +102,9 @@ _CHEAP = {
 async def first_words(farthing: "Farthing", url: str) -> list[str]:
     """Make what a new home needs, and return the lines to print; empty for a home that has it."""
     if not await farthing.store.keys():
-        _, secret = await farthing.keys.create()
-        return _snippets(farthing, url, secret.reveal())
-    if not has_admin_token(farthing.home):
+        record, secret = await farthing.keys.create()
+        return _snippets(farthing, url, secret.reveal(), record.name)
+    if not has_admin_token(farthing.home) and chosen_token(os.environ) is None:
         return [f"The admin's page: {_new_link(farthing, url)}"]
     return []
 
@@ -133,29 +135,29 @@ def _way(provider: "ProviderSettings", environment: Mapping[str, str]) -> str:
     return f"{source.name} is not set" if missing else source.name
 
 
-def _snippets(farthing: "Farthing", url: str, key: str) -> list[str]:
-    spoken = {provider.kind for provider in farthing.settings.providers.values()}
+def _snippets(farthing: "Farthing", url: str, key: str, name: str) -> list[str]:
+    known = known_providers()
+    kinds = [known[provider.kind] for provider in farthing.settings.providers.values()]
+    spoken = {wire for kind in kinds for wire in (kind.wire, *kind.also)}
+    more = [text.format(url=url, key=key) for wire, text in _FOR_FORMATS.items() if wire in spoken or not spoken]
     model, wire = _example(farthing)
     told = _SNIPPETS.format(
         key=key,
         url=url,
-        ollama=_OLLAMA.format(url=url, key=key) if "ollama" in spoken else "",
+        name=name,
+        more="".join(more),
         attempt=_ATTEMPTS[wire].format(url=url, key=key, model=model),
         link=_new_link(farthing, url),
-        farthing=_command(farthing.home),
+        farthing=command_for(farthing.home),
     )
     return told.splitlines()
 
 
 def _new_link(farthing: "Farthing", url: str) -> str:
+    if chosen_token(os.environ) is not None:
+        return f"{url}/admin/login?token=... with the token in {ENVIRONMENT}"
     token = new_admin_token(farthing.home, farthing.pepper, farthing.random_bytes)
     return f"{url}/admin/login?token={token.reveal()}"
-
-
-def _command(home: "Home") -> str:
-    """Return how `farthing` is called for this home from a terminal that was not told about it."""
-    usual = find_home(None, {name: value for name, value in os.environ.items() if name != "FARTHING_HOME"})
-    return program() if usual == home else f"{program()} --home {shlex.quote(str(home.path))}"
 
 
 def _example(farthing: "Farthing") -> tuple[str, WireFormat]:

@@ -1,10 +1,16 @@
 """`farthing keys`: the keys that clients use. A key is shown once, when it is made; only its hash is kept."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from farthing.cli.context import current_home, existing_home, say
+from farthing.cli.complete import key_names
+from farthing.cli.context import current_home, say
 from farthing.cli.tables import Column, moment, print_json, print_table
 from farthing.storage.protocols import KeyRecord
+
+if TYPE_CHECKING:
+    from farthing.auth import KeyRing
 
 
 @click.group()
@@ -20,9 +26,9 @@ def keys() -> None:
 @click.option("--json", "as_json", is_flag=True, help='Print {"id", "name", "key"}.')
 def create(name: str | None, project: str | None, team: str | None, user: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Make a key and print it: on stdout, this once."""
-    from farthing.cli.books import with_keys  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.cli.books import make_key  # noqa: PLC0415  (opens the database; not for --help)
 
-    record, secret = with_keys(current_home(), lambda ring: ring.create(name, project=project, team=team, user=user))
+    record, secret = make_key(current_home(), lambda ring: ring.create(name, project=project, team=team, user=user))
     if as_json:
         print_json({"id": record.id, "name": record.name, "key": secret.reveal()})
         return
@@ -58,24 +64,37 @@ def list_keys(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
 
 
 @keys.command()
-@click.argument("key", metavar="ID_OR_NAME")
-def revoke(key: str) -> None:
+@click.argument("key", metavar="ID_OR_NAME", required=False, shell_complete=key_names)
+@click.option("--all", "every", is_flag=True, help="Every key: after a leak, or when the pepper was lost.")
+def revoke(key: str | None, every: bool) -> None:  # noqa: FBT001  (click's flag)
     """Make a key invalid, for good: a running server refuses it within a second."""
-    from farthing.cli.books import with_keys  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.cli.books import change_keys  # noqa: PLC0415  (opens the database; not for --help)
 
-    record = with_keys(existing_home(), lambda ring: ring.revoke(key))
-    say(f"Revoked the key {record.name!r} ({record.id}).")
+    if (key is None) != every:
+        raise click.UsageError("Name the key, or give --all alone.")
+    revoked = change_keys(current_home(), lambda ring: _revoke(ring, key))
+    for record in revoked:
+        say(f"Revoked the key {record.name!r} ({record.id}).")
+    if not revoked:
+        say("No key counted any more.")
 
 
 @keys.command()
-@click.argument("key", metavar="ID_OR_NAME")
+@click.argument("key", metavar="ID_OR_NAME", shell_complete=key_names)
 @click.argument("name", metavar="NEW_NAME")
 def rename(key: str, name: str) -> None:
     """Give a key another name; what it spent before shows under the new one too."""
-    from farthing.cli.books import with_keys  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.cli.books import change_keys  # noqa: PLC0415  (opens the database; not for --help)
 
-    record = with_keys(existing_home(), lambda ring: ring.rename(key, name))
+    record = change_keys(current_home(), lambda ring: ring.rename(key, name))
     say(f"The key {record.id} is now called {record.name!r}.")
+
+
+async def _revoke(ring: "KeyRing", key: str | None) -> list[KeyRecord]:
+    """Revoke one key, or all where none is named; return those that were."""
+    if key is not None:
+        return [await ring.revoke(key)]
+    return [await ring.revoke(record.id) for record in await ring.keys() if record.revoked_at_us is None]
 
 
 def _day(at_us: int | None) -> str:

@@ -1,32 +1,54 @@
-"""`farthing ledger`: proof that attempts, totals and journals agree, and the totals made again where they do not."""
+"""`farthing ledger`: proof that attempts, totals and journals agree; the totals made again where they do not.
 
-from collections.abc import Awaitable
+And a new ledger where the old one is lost: never made unasked, because an empty one looks like one that cost nothing.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from farthing.cli.context import current_home, current_settings, say
 from farthing.cli.tables import print_json, printable
+from farthing.types.calls import Attempt
 from farthing.types.ledger import Finding
+
+if TYPE_CHECKING:
+    from farthing.config.paths import Home
+
+_PRICES_NAMED = 5
+"""Of prices that are not known any more: enough to see which kind it is."""
 
 
 @click.group()
 def ledger() -> None:
-    """Prove that the books agree, or make the totals again."""
+    """Prove that the books agree, make the totals again, begin anew."""
 
 
 @ledger.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def verify(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
-    """Read every line again, and check costs, totals and journal against each other. Ends with 1 when they disagree."""
+    """Read every line again, and check costs, totals and journal against each other. Ends with 1 when they disagree.
+
+    A cost is checked where its price is still known as it was; how many are not is told.
+    """
     from farthing.cli.books import Books, read_books  # noqa: PLC0415  (opens the database; not for --help)
-    from farthing.cli.pricing import Pricing  # noqa: PLC0415
     from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.ledger.verify import MAX_FINDINGS  # noqa: PLC0415
     from farthing.ledger.verify import verify as verify_books  # noqa: PLC0415
 
     home = current_home()
-    reprice = Pricing(current_settings(home), home).again
+    home.recognise()
+    again = _pricing(home)
+    unchecked: Counter[str] = Counter()  # as many as there are prices
+
+    def reprice(attempt: Attempt) -> int | None:
+        cost = again(attempt)
+        if cost is None:
+            unchecked[str(attempt.price_id)] += 1
+        return cost
 
     def check(books: Books) -> Awaitable[list[Finding]]:
         now_us = SystemClock().now_us()
@@ -38,12 +60,52 @@ def verify(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's
     else:
         for one in found:
             click.echo(printable(f"{one.kind.replace('_', ' ')}: {one.subject}: {one.message}"))
+    if unchecked:
+        say(_unchecked(unchecked))
     if not found:
-        say("The books agree: every attempt is in the ledger once, and costs, totals and journal tell the same.")
+        checked = "costs, totals and journal" if not unchecked else "totals, journal and the other costs"
+        say(f"The books agree: every attempt is in the ledger once, and {checked} tell the same.")
         return
     more = " or more" if len(found) >= MAX_FINDINGS else ""
-    say(f"The books do not agree: {len(found)}{more} findings.")
+    say(f"The books do not agree: {len(found)}{more} finding{'' if len(found) == 1 else 's'}.")
     ctx.exit(1)
+
+
+def _pricing(home: "Home") -> Callable[[Attempt], int | None]:
+    """Return what prices attempts again: nothing while the settings are wrong; the rest is checked all the same."""
+    from farthing.cli.pricing import Pricing  # noqa: PLC0415  (not for --help)
+    from farthing.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        return Pricing(current_settings(home), home).again
+    except ConfigError:
+        say('warning: the settings are wrong ("farthing config check"), so costs are not checked against prices.')
+        return lambda _: None
+
+
+def _unchecked(prices: Counter[str]) -> str:
+    number, most = prices.total(), prices.most_common(_PRICES_NAMED)
+    names = ", ".join(f"{price_id} ({times})" for price_id, times in most)
+    more = f", and {len(prices) - len(most)} more" if len(prices) > len(most) else ""
+    costs = "1 cost was" if number == 1 else f"{number} costs were"
+    return f"{costs} not checked: made with prices that are not known any more: {names}{more}."
+
+
+@ledger.command()
+def new() -> None:
+    """Begin a new and empty ledger, where the database was lost or is damaged. No gateway may serve the home.
+
+    What is there is kept aside in the home, and the journal is posted to the new ledger. Settings and prices stay.
+    Keys of clients were in the database: the next start prints a new one. A backup, where there is one, is better.
+    """
+    from farthing.cli.lost import begin_anew  # noqa: PLC0415  (opens the database; not for --help)
+
+    home = current_home()
+    home.recognise()
+    kept = begin_anew(home)
+    if kept is not None:
+        say(f"what was there is in {kept}")
+    say('began a new ledger; "farthing serve" prints a new client key')
 
 
 @ledger.command()

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from farthing.cli.call_advice import GIVE_A_PRICE
 from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.number import Number
 from farthing.cli.since import Since
-from farthing.cli.tables import grouped, print_json, usd
+from farthing.cli.tables import counted, grouped, print_json, usd
 from farthing.errors import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from farthing.catalog.price_lists import PriceLists
     from farthing.catalog.refresh import Candidate
     from farthing.config.paths import Home
+    from farthing.config.schema import Settings
     from farthing.types.prices import Cost
     from farthing.types.usage import Usage
 
@@ -46,7 +49,12 @@ def show(model: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's fl
     if model is None:
         _show_lists(home, as_json=as_json)
         return
-    found = find_sheets(Pricing(current_settings(home), home), model, _now_us())
+    settings = _settings_to_read(home)
+    if settings is None:
+        from farthing.config.schema import Settings  # noqa: PLC0415
+
+        settings = Settings(providers={}, models={})
+    found = find_sheets(Pricing(settings, home), model, _now_us())
     if as_json:
         print_json([sheet_as_data(one.provider, one.model, one.sheet) for one in found])
     elif len(found) == 1:
@@ -57,7 +65,8 @@ def show(model: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's fl
         say("USD per million tokens; '>' marks prices of longer contexts. Name one model to see all of its prices.")
     if not found:
         raise InvalidRequest(
-            f"No price is known of {model!r}.", hint="'farthing prices show \"*NAME*\"' looks for a part of a name."
+            f"No price is known of {model!r}.",
+            hint=f"'farthing prices show \"*NAME*\"' looks for a part of a name. {GIVE_A_PRICE}",
         )
 
 
@@ -102,7 +111,7 @@ def explain(
 @click.option("--from", "source", metavar="SOURCE", help=_FROM)
 @click.option("--yes", is_flag=True, help="Use it without asking.")
 @click.option("--undo", is_flag=True, help="Go back to the list that was used before.")
-@click.option("--limit", type=click.IntRange(1, _MOST_SHOWN), default=40, show_default=True, help="Models to show.")
+@click.option("--limit", type=Number(1, _MOST_SHOWN), default=40, show_default=True, help="Models to show.")
 @click.pass_context
 def refresh(ctx: click.Context, source: str | None, yes: bool, undo: bool, limit: int) -> None:  # noqa: FBT001  (flags)
     """Read a newer price list, show what it changes, and use it from then on. Never happens by itself."""
@@ -129,7 +138,7 @@ def refresh(ctx: click.Context, source: str | None, yes: bool, undo: bool, limit
 
 @prices.command()
 @click.option("--from", "source", metavar="SOURCE", help=_FROM)
-@click.option("--limit", type=click.IntRange(1, _MOST_SHOWN), default=40, show_default=True, help="Models to show.")
+@click.option("--limit", type=Number(1, _MOST_SHOWN), default=40, show_default=True, help="Models to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(source: str | None, limit: int, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Show what a newer price list would change: models that come and go, old and new prices. Changes nothing."""
@@ -188,6 +197,17 @@ def reprice(since: int | None, by: str, as_of: str, as_json: bool) -> None:  # n
         say(f"{grouped(total.unpriced)} could not be priced: no price, or no usage, is known of them.")
 
 
+def _settings_to_read(home: "Home") -> "Settings | None":
+    """Return the settings; where they are wrong, say so: the list can be read without them."""
+    try:
+        return current_settings(home)
+    except ConfigError:
+        say(
+            'warning: the settings are wrong ("farthing config check"): no rows of your own, and no names of providers.'
+        )
+        return None
+
+
 def _show_lists(home: "Home", *, as_json: bool) -> None:
     from farthing.catalog.price_lists import open_price_lists  # noqa: PLC0415
     from farthing.catalog.snapshot import bundled_snapshot  # noqa: PLC0415
@@ -195,6 +215,7 @@ def _show_lists(home: "Home", *, as_json: bool) -> None:
 
     lists = open_price_lists(home.prices)
     index = lists.prices.index
+    settings = _settings_to_read(home)
     fields = [
         ("list", index.id),
         ("of", index.date),
@@ -202,7 +223,7 @@ def _show_lists(home: "Home", *, as_json: bool) -> None:
         ("providers", str(len(index.providers))),
         ("comes with Farthing", bundled_snapshot().index.id if lists.used.prices else None),
         ("openrouter", lists.openrouter.index.id if lists.openrouter else None),
-        ("rows of your own", str(len(current_settings(home).prices))),
+        ("rows of your own", str(len(settings.prices)) if settings is not None else None),
     ]
     if as_json:
         print_json({name.replace(" ", "_"): value for name, value in fields})
@@ -313,11 +334,12 @@ def _read(home: "Home", source: str | None) -> "Candidate":
 
 def _say_what_was_read(candidate: "Candidate") -> None:
     compiled = candidate.compiled
-    say(f"{candidate.kept.id}: {len(compiled.providers)} providers, {compiled.models:,} models.")
+    providers, models = counted(len(compiled.providers), "provider"), counted(compiled.models, "model")
+    say(f"{candidate.kept.id}: {providers}, {models}.")
     if compiled.rounded:
-        say(f"{len(compiled.rounded)} prices were rounded to a picodollar.")
+        say(f"Rounded to a picodollar: {counted(len(compiled.rounded), 'price')}.")
     for what, times in sorted(compiled.left_out.items()):
-        say(f"Not priced, {times} times: {what}.")
+        say(f"Not priced, {counted(times, 'time')}: {what}.")
 
 
 def _undo(home: "Home") -> None:

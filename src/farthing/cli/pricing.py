@@ -1,7 +1,9 @@
 """Prices attempts again from the settings and the price lists of today, for whoever wants to see how a cost came about.
 
 An attempt keeps the id of its price and not the price. Where the same id is still found, the sum can be shown line by
-line; where the operator has changed a row since, or a newer list has come, it cannot, and nothing is made up.
+line; where the operator has changed a row since, or a newer list has come, it cannot, and nothing is made up. The id of
+an operator's row holds a digest of what it says: so a row that only moved is found again, and one that says something
+else is never taken for it.
 """
 
 from farthing.catalog.prices import PriceBook, price_book
@@ -18,16 +20,13 @@ class Pricing:
     def __init__(self, settings: Settings, home: Home) -> None:
         self.settings = settings
         self.book: PriceBook = price_book(settings.prices, home.prices)
-        self._rows = {row.origin for row in settings.prices}
 
     def explain(self, attempt: Attempt) -> Cost | None:
         """Return the cost line by line, `None` where the price it was made with is not the one that is known now."""
         sheet = self.sheet_of(attempt)
         if sheet is None or sheet.id != attempt.price_id:
             return None
-        cost = price(attempt.usage, sheet, service_tier=attempt.service_tier)
-        # A row's id is the line it stands on, so a row that was edited in its place has its id still.
-        return None if sheet.id in self._rows and cost.nanousd != attempt.cost_nanousd else cost
+        return price(attempt.usage, sheet, service_tier=attempt.service_tier)
 
     def again(self, attempt: Attempt) -> int | None:
         """Return what the attempt costs in nanodollars, `None` where that cannot be said any more."""

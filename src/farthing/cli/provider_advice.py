@@ -30,6 +30,8 @@ async def advised(
     """Return the check, with the address in its hint where another one would have worked."""
     if check.ok or credential.missing is not None:
         return check
+    if check.http_status in (401, 403) and settings.credential.kind != "none":
+        return _operators(check, check.reason, f"check the credential, {settings.credential}: it is refused")
     parts = urlsplit(settings.base_url)
     # Some that expect TLS answer plain HTTP with 400 and a sentence about HTTPS; the others close or reset.
     suspicious = check.http_status is None or (check.http_status == 400 and "HTTPS" in (check.reason or ""))

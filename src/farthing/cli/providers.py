@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from farthing.cli.complete import provider_kinds, provider_names
 from farthing.cli.context import current_home, current_settings, say
 from farthing.cli.tables import Column, fits, grouped, print_fields, print_json, print_table
+from farthing.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,8 +49,15 @@ def list_providers(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """
     home = current_home()
     _tell_missing(home)
-    found = _usable(current_settings(home))
     running = _running(home)
+    try:
+        settings = current_settings(home)
+    except ConfigError as error:
+        if as_json or running is None:
+            raise
+        _print_theirs(running, error)
+        return
+    found = _usable(settings)
     if not found and (running is None or not running.providers):
         say('No provider: "farthing providers add NAME" names one, or set a key such as OPENAI_API_KEY.')
         if not as_json:
@@ -59,8 +68,17 @@ def list_providers(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
         print_json(rows)
     elif rows:
         _print_list(rows)
-    for line in differences(found, running):
+    for line in differences(found, running, home, named=settings.providers_named):
         say(line)
+
+
+def _print_theirs(running: "Running", error: ConfigError) -> None:
+    """Print whom the running gateway calls, where the settings say nothing that could be read."""
+    columns = [Column("NAME", "left"), Column("CREDENTIAL", "left"), Column("ADDRESS", "left")]
+    rows = [(one.name, one.credential + ("" if one.ready else " (missing)"), one.base_url) for one in running.providers]
+    print_table(columns, rows)
+    say(f"These are what the running gateway (pid {running.pid}) calls; the settings cannot be read:")
+    say(error.message)
 
 
 def _print_list(rows: "Sequence[Mapping[str, object]]") -> None:
@@ -86,27 +104,41 @@ def _print_list(rows: "Sequence[Mapping[str, object]]") -> None:
         print_fields(list(zip(titles, cell[1:], strict=True)), indent="  ")
 
 
-def differences(found: "Mapping[str, ProviderSettings]", running: "Running | None") -> "Iterator[str]":
-    """Yield where the running gateway has other providers than this terminal shows; it read its own when it started."""
+def differences(
+    found: "Mapping[str, ProviderSettings]", running: "Running | None", home: "Home", *, named: bool
+) -> "Iterator[str]":
+    """Yield where the running gateway has other providers than this terminal shows; it read its own when it started.
+
+    `named` says that those which were found here are named by the settings file, which it follows.
+    """
+    from farthing.config.running import has_looked  # noqa: PLC0415  (--help must not pay for it)
+
     if running is None:
         return
     gateway = f"The running gateway (pid {running.pid})"
+    if not has_looked(home, running):
+        yield f"{gateway} has not taken up the last change of the settings yet; it does within two seconds."
+        return
     for theirs in running.providers:
         if theirs.name not in found:
             yield f"{gateway} also has {theirs.name} ({theirs.credential}), unknown here."
     for name, ours in found.items():
         there = running.provider(name)
         here = missing_credential(ours) is None
-        if there is None:
+        if there is None and named and running.settings.problem is not None:
+            yield f'{gateway} does not have {name}: it did not take the settings up ("farthing config check").'
+        elif there is None:
             yield f"{gateway} does not have {name}: start it again to use it."
         elif there.ready and not here:
             yield f"{gateway} has the credential of {name}; this terminal lacks it."
+        elif here and not there.ready and ours.credential.kind == "file":
+            yield f"{gateway} could not read {ours.credential.name!r} for {name}; SIGHUP has it read again."
         elif here and not there.ready:
             yield f"{gateway} did not find the credential of {name}: start it again where it is set."
 
 
 @providers.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=provider_names)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def test(ctx: click.Context, name: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
@@ -116,11 +148,12 @@ def test(ctx: click.Context, name: str | None, as_json: bool) -> None:  # noqa: 
     """
     home = current_home()
     _tell_missing(home)
-    usable, running = _usable(current_settings(home)), _running(home)
+    settings = current_settings(home)
+    usable, running = _usable(settings), _running(home)
     chosen = usable if name is None else {name: _named(usable, name)}
     if not chosen:
         say('No provider: "farthing providers add NAME" names one, or set a key such as OPENAI_API_KEY.')
-        for line in differences(usable, running):
+        for line in differences(usable, running, home, named=settings.providers_named):
             say(line)
     checks = asyncio.run(_check(chosen))
     if as_json:
@@ -148,8 +181,12 @@ def test(ctx: click.Context, name: str | None, as_json: bool) -> None:  # noqa: 
 
 
 @providers.command()
-@click.argument("name")
-@click.option("--kind", help='Its kind, where NAME is none: "openai-compatible" for a server of your own.')
+@click.argument("name", shell_complete=provider_kinds)
+@click.option(
+    "--kind",
+    shell_complete=provider_kinds,
+    help='Its kind, where NAME is none: "openai-compatible" for a server of your own.',
+)
 @click.option("--base-url", metavar="URL", help="Where it is, where that is not known.")
 @click.option("--credential", metavar="SOURCE", help="env:NAME, file:/path or none; never the key itself.")
 @click.option("--free", is_flag=True, help="Its calls cost nothing: a local model, or a flat rate.")
@@ -159,7 +196,7 @@ def add(name: str, kind: str | None, base_url: str | None, credential: str | Non
     from farthing.providers.registry import known_providers  # noqa: PLC0415
 
     home, known = current_home(), known_providers()
-    before = current_settings(home)
+    before, running = current_settings(home), _running(home)
     _check_place(name, kind, base_url, known)
     if kind is None and name not in known and base_url is not None:
         kind = "openai-compatible"
@@ -172,20 +209,42 @@ def add(name: str, kind: str | None, base_url: str | None, credential: str | Non
     home.create()
     after = add_provider(home.settings, name, fields, known=known, environment=os.environ)
     _warn_anew(before, after)
-    left_out = before.providers.keys() - after.providers.keys()
-    if left_out:
-        say(
-            "warning: from now on only what the file names is used; these were found by their key in the environment"
-            f" and are left out, unless you add them too: {', '.join(sorted(left_out))}."
-        )
+    tell_left_out(before, after, running)
     say(f"Added {name!r} to {home.settings}; a running server takes it up within two seconds.")
+    _tell_where_its_key_is_read(after.providers[name], running)
     if is_new:
         say(f"The home {home.path} was made for it.")
     say(f'Try it: "farthing providers test {name}".')
 
 
+def tell_left_out(before: "Settings", after: "Settings", running: "Running | None") -> None:
+    """Say whom the file leaves out by naming somebody: as this terminal sees it, and as the running gateway does."""
+    if before.providers_named or not after.providers_named:
+        return
+    theirs = {provider.name for provider in running.providers} if running is not None else set()
+    left_out = (before.providers.keys() | theirs) - after.providers.keys()
+    if left_out:
+        say(
+            "warning: from now on only what the file names is used; these were found by their key in the environment,"
+            f" or on this machine, and are left out, unless you add them too: {', '.join(sorted(left_out))}."
+        )
+
+
+def _tell_where_its_key_is_read(provider: "ProviderSettings", running: "Running | None") -> None:
+    """Say whose environment counts: that of a gateway that runs was made when it was started."""
+    if running is None or provider.credential.kind != "env":
+        return
+    source = str(provider.credential)
+    if any(theirs.credential == source and theirs.ready for theirs in running.providers):
+        return
+    say(
+        f"The running gateway (pid {running.pid}) reads {provider.credential.name} in its own environment, not in this"
+        " terminal's; if it was not set there, start the gateway again where it is."
+    )
+
+
 @providers.command()
-@click.argument("name")
+@click.argument("name", shell_complete=provider_names)
 def remove(name: str) -> None:
     """Take a provider out of settings.yaml. The rest of the file stays as it is; what it said is kept beside it."""
     from farthing.config.splice import remove_provider  # noqa: PLC0415  (--help must not pay for it)
@@ -214,7 +273,6 @@ def _check_place(name: str, kind: str | None, base_url: str | None, known: "Mapp
         ConfigError: nobody knows where it is.
     """
     from farthing.config.problems import nearest  # noqa: PLC0415  (--help must not pay for it)
-    from farthing.errors import ConfigError  # noqa: PLC0415
 
     row = known.get(kind or name)
     if base_url is not None or (row is not None and row.base_url is not None):
@@ -251,9 +309,10 @@ def _calls_today() -> dict[str, int]:
 
     now_us = SystemClock().now_us()
     midnight_us = now_us - now_us % US_PER_DAY
-    if not current_home().path.exists():
+    home = current_home()
+    if not home.path.exists() or not home.is_ours():  # nothing was served from it yet
         return {}
-    report = read_books(current_home(), lambda books: costs_report(books.store, "provider", midnight_us))
+    report = read_books(home, lambda books: costs_report(books.store, "provider", midnight_us))
     return {row.group: row.calls for row in report.rows if row.group is not None}
 
 
@@ -317,7 +376,6 @@ def _usable(settings: "Settings") -> "dict[str, ProviderSettings]":
 
 def _named(usable: "dict[str, ProviderSettings]", name: str) -> "ProviderSettings":
     from farthing.config.problems import listed, nearest  # noqa: PLC0415  (--help must not pay for it)
-    from farthing.errors import ConfigError  # noqa: PLC0415
 
     if name not in usable:
         raise ConfigError(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from farthing.cli.context import current_home, say
+from farthing.cli.number import Number
 
 if TYPE_CHECKING:
     import socket
@@ -39,10 +40,10 @@ _MAX_WORKERS = 64
 
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="Listen here instead of server.host.")
-@click.option("--port", type=click.IntRange(0, 65_535), help="Listen here instead of server.port; 0: any free one.")
+@click.option("--port", type=Number(0, 65_535), help="Listen here instead of server.port; 0: any free one.")
 @click.option(
     "--workers",
-    type=click.IntRange(1, _MAX_WORKERS),
+    type=Number(1, _MAX_WORKERS),
     default=1,
     show_default=True,
     help="Processes that serve together, for a machine with several cores.",
@@ -80,10 +81,13 @@ def _serve(home: "Home", lock: "HomeLock", host: str | None, port: int | None, w
             from farthing.cli.workers import serve_together  # noqa: PLC0415
 
             runner.run(serve_together(start, lock, workers))
-            return None
+        except BaseException:
+            start.sock.close()  # or whoever connects while we end waits in the queue of nobody
+            raise
         finally:
             with suppress(OSError):  # left behind it is not believed: nobody holds the lock then
                 home.running.unlink(missing_ok=True)
+    return None
 
 
 def _prepare(home: "Home", host: str | None, port: int | None) -> "Start":
@@ -98,7 +102,9 @@ def _prepare(home: "Home", host: str | None, port: int | None) -> "Start":
     from farthing.config.first_start import write_first_settings  # noqa: PLC0415
     from farthing.config.local_ollama import Knock  # noqa: PLC0415
     from farthing.config.watch import stamp_of  # noqa: PLC0415
+    from farthing.server.admin.token import chosen_token  # noqa: PLC0415
 
+    chosen_token(os.environ)  # one that is no good is told before anything is made
     wrote = write_first_settings(home.settings)
     if wrote:
         say(f"wrote {home.settings}")

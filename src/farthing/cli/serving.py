@@ -24,7 +24,9 @@ from farthing.config.reach import reachable_host, url_of
 from farthing.config.running import Running, RunningProvider, RunningSettings, write_running
 from farthing.config.schema import ServerSettings, Settings
 from farthing.config.watch import Stamp, Taken
+from farthing.errors import StoreError
 from farthing.ledger import Ledger
+from farthing.server.admin.token import chosen_token
 from farthing.server.build import build_server
 
 log = logging.getLogger(__name__)
@@ -98,7 +100,7 @@ async def open_and_greet(farthing: Farthing, start: Start) -> list[str]:
 def say_ready(start: Start, words: list[str]) -> None:
     """Say what there is to say, and where we listen."""
     for line in words:
-        say(line)
+        say(line, as_it_stands=True)
     if not start.settings.providers:
         say('no provider yet: set a key such as OPENAI_API_KEY, start again; or "farthing providers add NAME"')
     click.echo(f"farthing listens on {url_of(start.server.host, start.server.port)}")
@@ -124,9 +126,11 @@ def leave_note(start: Start, settings: Settings, taken: Taken, now_us: int) -> N
         RunningProvider(name, provider.base_url, str(provider.credential), missing_credential(provider) is None)
         for name, provider in settings.providers.items()
     )
-    looked = RunningSettings(now_us, taken.problem, taken.needs_restart, dict(start.told))
+    looked = RunningSettings(now_us, taken.problem, taken.needs_restart, dict(start.told), start.settings.server)
+    chosen = chosen_token(os.environ) is not None
+    running = Running(os.getpid(), server.host, server.port, start.url, providers, looked, chosen)
     try:
-        write_running(start.home, Running(os.getpid(), server.host, server.port, start.url, providers, looked))
+        write_running(start.home, running)
     except OSError as error:  # calls do not depend on it
         say(f"warning: {str(start.home.running)!r} cannot be written: {error.strerror or error}")
 
@@ -164,7 +168,13 @@ def on_restart(home: Home, begin: Callable[[], None]) -> Callable[[], None]:
 
 
 async def _problem_of_successor(home: Home) -> str | None:
+    from farthing.cli.books import home_pepper  # noqa: PLC0415  (only a restart needs it)
+
     command = [sys.executable, "-m", "farthing", "--home", str(home.path), "config", "check"]
+    try:
+        home_pepper(home)  # a successor is refused where it or the database was lost; we have both open still
+    except StoreError as error:
+        return error.message
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

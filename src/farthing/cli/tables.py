@@ -6,6 +6,7 @@ Rich would do the layout, but costs 60 ms to import and cuts what does not fit.
 """
 
 import io
+import re
 import shutil
 import sys
 import unicodedata
@@ -18,6 +19,9 @@ import msgspec
 
 Align = Literal["left", "right", "point"]
 _GAP = "  "
+_QUOTED = re.compile(r'"[^"]*"')
+_NO_BREAK = "\0"
+"""Stands for a space that no line may end at; a text that is printed holds none of its own."""
 _LEAST_NAME = 6
 _LEAST_TEXT = 20
 
@@ -109,6 +113,11 @@ def grouped(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun: `1 provider`, `2,330 models`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def usd(nanousd: int | None) -> str:
     """Return dollars, exact, without the zeros that say nothing but at least two decimals, or `unknown`."""
     if nanousd is None:
@@ -133,11 +142,18 @@ def folded(text: str, *, indent: int) -> list[str]:
     """Return the lines of a text that begins behind `indent` columns, broken between words where the screen ends."""
     width = screen_width()
     room = None if width is None else max(width - indent, _LEAST_TEXT)
-    if room is None or _width(text) <= room:
+    return [text] if room is None else wrapped(text, room)
+
+
+def wrapped(text: str, room: int, indent: str = "") -> list[str]:
+    """Return the lines of a text, those after the first indented; what stands in quotes to be typed stays whole."""
+    if _width(text) <= room:
         return [text]
     import textwrap  # noqa: PLC0415  (--help must not pay for it)
 
-    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    kept = _QUOTED.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
+    lines = textwrap.wrap(kept, room, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_NO_BREAK, " ") for line in lines]
 
 
 def screen_width() -> int | None:

@@ -268,6 +268,8 @@ class _House:
                         return
                     await asyncio.sleep(RECOVERY_PAUSE_S)
                     continue
+                for damage in found.damage:
+                    log.error("what worker %d left is not all in the ledger: %s", worker.place, damage)
                 if found.ended or found.crashed:
                     log.warning(
                         "from the journal of worker %d: %d ends posted, %d attempts that it left in flight estimated",

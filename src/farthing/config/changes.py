@@ -10,9 +10,18 @@ AT_START_ONLY = ("host", "port", "public_url")
 """Of `server`: the socket is open, and links and the host names of the admin's page were made when it was."""
 
 
+_SHOWN_PRICES = 5
+"""How many lost prices a log line names; a file may have a thousand."""
+
+
 def changes(before: Settings, after: Settings) -> tuple[str, ...]:
     """Return what differs, a short text each, in the order of the file; the values of providers are not repeated."""
     return tuple(_changes(before, after))
+
+
+def losses(before: Settings, after: Settings) -> tuple[str, ...]:
+    """Return what `after` does not say any more of that which protects money: calls may go elsewhere, or unpriced."""
+    return tuple(_losses(before, after))
 
 
 def needs_restart(started: ServerSettings, now: ServerSettings, told: Collection[str] = ()) -> tuple[str, ...]:
@@ -25,6 +34,22 @@ def needs_restart(started: ServerSettings, now: ServerSettings, told: Collection
         for name in AT_START_ONLY
         if name not in told and getattr(started, name) != getattr(now, name)
     )
+
+
+def _losses(before: Settings, after: Settings) -> Iterator[str]:
+    if before.providers_named:
+        gone = [name for name in before.providers if name not in after.providers]
+        if gone:
+            yield f"no provider {', '.join(gone)}"
+        if not after.providers_named:
+            yield "no provider is named, so those are used whose key is in the environment"
+    priced = {price.pattern for price in after.prices}
+    unpriced = [price.pattern for price in before.prices if price.pattern not in priced]
+    if unpriced:
+        more = f" and {len(unpriced) - _SHOWN_PRICES} more" if len(unpriced) > _SHOWN_PRICES else ""
+        yield f"no price of your own for {', '.join(unpriced[:_SHOWN_PRICES])}{more}"
+    if before.unpriced == "refuse" and after.unpriced != "refuse":
+        yield f"unpriced: {after.unpriced}"
 
 
 def _changes(before: Settings, after: Settings) -> Iterator[str]:

@@ -60,11 +60,13 @@ def credential_warning(source: CredentialSource, environment: Mapping[str, str])
                 )
         case "file":
             try:
-                mode = Path(source.name).stat().st_mode
+                state = Path(source.name).stat()
             except OSError as error:
                 return f"{source.name!r} cannot be read ({error.strerror}); calls to this provider will be refused."
-            if os.name == "posix" and mode & 0o077:
+            if os.name == "posix" and state.st_mode & 0o077 and _can_be_changed(Path(source.name), state):
                 return f"{source.name!r} can be read by others; chmod 600 it."
+            if state.st_size == 0:
+                return f"{source.name!r} is empty; calls to this provider will be refused."
             if _begins_with_our_key(Path(source.name)):
                 return (
                     f"{source.name!r} holds a Farthing key ({_OUR_KEY}...), which is for clients; put the provider's"
@@ -73,6 +75,13 @@ def credential_warning(source: CredentialSource, environment: Mapping[str, str])
         case "none":
             pass
     return None
+
+
+def _can_be_changed(path: Path, state: os.stat_result) -> bool:
+    """Whether this account can change the file's mode; of a secret that was mounted somebody else decides it."""
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return False
+    return os.geteuid() in (0, state.st_uid)
 
 
 def _begins_with_our_key(path: Path) -> bool:
@@ -92,20 +101,23 @@ def read_credential(source: CredentialSource, environment: Mapping[str, str]) ->
     if source.kind == "none":
         return None
     if source.kind == "env":
-        what = f"The environment variable {source.name}"
+        what, way_out = f"The environment variable {source.name}", _SET_IT
         value = environment.get(source.name, "").strip()
     else:
-        what = f"The credential file {source.name!r}"
+        what, way_out = f"The credential file {source.name!r}", _PUT_IT_THERE
         try:
             with Path(source.name).open("rb") as file:
                 value = file.read(_MAX_FILE_BYTES + 1).decode("utf-8", "replace").strip()
         except OSError as error:
-            raise CredentialMissing(f"{what} cannot be read: {error.strerror}.", hint=_WAY_OUT) from error
+            raise CredentialMissing(f"{what} cannot be read: {error.strerror}.", hint=way_out) from error
     if not value:
-        raise CredentialMissing(f"{what} is not set or empty.", hint=_WAY_OUT)
+        empty = "is not set or empty" if source.kind == "env" else "is empty"
+        raise CredentialMissing(f"{what} {empty}.", hint=way_out)
     if len(value) > _MAX_FILE_BYTES or not value.isascii() or not value.isprintable():
-        raise CredentialMissing(f"{what} holds something that cannot be a credential (not shown).", hint=_WAY_OUT)
+        raise CredentialMissing(f"{what} holds something that cannot be a credential (not shown).", hint=way_out)
     return Secret(value)
 
 
-_WAY_OUT = "set it, or change the provider's credential in settings.yaml (env:NAME, file:/path or none)."
+_OR_ANOTHER = "or change the provider's credential in settings.yaml (env:NAME, file:/path or none)."
+_SET_IT = f"set it where the gateway is started, {_OR_ANOTHER}"
+_PUT_IT_THERE = f"put the key there, readable for the gateway's account, {_OR_ANOTHER}"

@@ -10,10 +10,17 @@ from pathlib import Path
 from farthing.config.first_start import FIRST_SETTINGS, write_schema
 from farthing.config.load import load_settings, read_bounded
 from farthing.config.migrate import MIGRATIONS, Migrated, Migration, migrated, newest_version, version_of
-from farthing.config.places import Key, told, with_value, without
-from farthing.config.problems import Problems, quoted
-from farthing.config.save import keep_version, read_text, replace_text, settings_lock
-from farthing.config.schema import OpenRouterAttribution, ProviderSettings, Settings, Timeouts
+from farthing.config.places import Key, root_of, told, with_value, without
+from farthing.config.problems import Problems, nearest, quoted
+from farthing.config.save import keep_version, read_text, refuse_lost, replace_text, settings_lock
+from farthing.config.schema import (
+    LogSettings,
+    OpenRouterAttribution,
+    ProviderSettings,
+    ServerSettings,
+    Settings,
+    Timeouts,
+)
 from farthing.config.yaml_tree import read_yaml
 from farthing.errors import ConfigError
 from farthing.types.providers import KnownProvider
@@ -65,6 +72,8 @@ class SettingsFile:
         with settings_lock(self.path):
             before = self.load()
             raw = read_text(self.path)
+            if raw is None:
+                refuse_lost(self.path)
             found = self._newest(raw)
             text = rewrite(found.text, before)
 
@@ -138,10 +147,55 @@ def unset_setting(file: SettingsFile, path: str) -> tuple[Settings, Settings]:
         ConfigError: it is not in the file, or something refers to it. Nothing was changed.
     """
     keys = keys_of(path)
+    if keys == ("version",):
+        raise ConfigError("The version of the file follows from what stands in it; it is not taken out.")
     names = [key for key in keys if isinstance(key, str)]
     if len(names) < len(keys):
         raise ConfigError(f"{quoted(path)} is a row of a list; edit the file by hand to take it out.")
-    return file.change(lambda text, _: without(text, names), _agreed)
+
+    def rewrite(text: str, _: Settings) -> str:
+        _must_be_there(text, names)
+        return without(text, names)
+
+    return file.change(rewrite, _agreed)
+
+
+def _must_be_there(text: str, names: Sequence[str]) -> None:
+    """Refuse to take out what is not in the file, with what was probably meant.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    place = root_of(text)
+    for depth, name in enumerate(names):
+        there = [entry.key for entry in place.entries] if place is not None else []
+        if place is not None and name in there:
+            place = place.entries[there.index(name)].value
+            continue
+        near = nearest(name, there)
+        if near or not _is_setting(names):
+            raise ConfigError(
+                f"There is no {told(names[: depth + 1])} in the file{near}.",
+                hint='"farthing config show --origin" says what is.',
+            )
+        raise ConfigError(f"{quoted(told(names))} is not in the file: its default holds already.")
+
+
+def _is_setting(names: Sequence[str]) -> bool:
+    """Whether a path that the file does not have is one that it might."""
+    match names:
+        case [name]:
+            return name in Settings.__struct_fields__
+        case ["server", name]:
+            return name in ServerSettings.__struct_fields__
+        case ["log", name]:
+            return name in LogSettings.__struct_fields__
+        case ["providers", _, name]:
+            return name in ProviderSettings.__struct_fields__
+        case ["providers", _, group, name] if group in _IN_A_PROVIDER:
+            return name in _IN_A_PROVIDER[group].__struct_fields__
+        case _:
+            return False
 
 
 def _agreed(_before: Settings, _after: Settings) -> bool:

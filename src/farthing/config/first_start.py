@@ -5,12 +5,11 @@ lines back and compares them with the schema, so that they cannot drift apart.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from farthing.config.paths import FILE_MODE
+from farthing.config.home_files import write_whole
+from farthing.config.load import refuse_link_to_nothing
 from farthing.errors import ConfigError
 from farthing.types.providers import KnownProvider
 
@@ -18,15 +17,17 @@ from farthing.types.providers import KnownProvider
 def write_first_settings(path: Path) -> bool:
     """Write the file if there is none, whole or not at all; return whether it was written.
 
-    The caller holds the home's lock, so that two first starts do not write over each other.
+    The caller holds the home's lock, so that two first starts do not write over each other. A link is the operator's,
+    also where what it names is not there.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be written, or there is a link that leads nowhere.
     """
+    refuse_link_to_nothing(path)
     if path.exists():
         return False
     try:
-        _write(path, FIRST_SETTINGS)
+        write_whole(path, FIRST_SETTINGS.encode())
     except OSError as error:
         raise ConfigError(
             f"{str(path)!r} cannot be written: {error.strerror}.", hint="choose another home with --home."
@@ -45,22 +46,8 @@ def write_schema(settings: Path, known: Mapping[str, KnownProvider]) -> bool:
     path, text = settings.with_name(SCHEMA_NAME), json.dumps(settings_schema(known), indent=1) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
-    _write(path, text)
+    write_whole(path, text.encode())
     return True
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=".settings-", dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(FILE_MODE)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 SCHEMA_NAME = "settings.schema.json"

@@ -18,10 +18,25 @@ from farthing.config.price_rows import PER_MILLION, PER_ONE
 from farthing.config.schema import ProviderSettings, Settings
 from farthing.types.providers import KnownProvider
 
-_MADE_FROM_OTHERS = {"local", "name", "wire", "price_key", "warnings"}
+_MADE_FROM_OTHERS = {"local", "name", "wire", "price_key", "providers_named", "warnings"}
 """Fields that hold what the file does not say by that name."""
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 """The newest one that the YAML language server reads in full."""
+
+
+_TOKENS = {
+    "input": "read afresh",
+    "output": "written",
+    "cache_read": "read from the provider's cache; as input where left out",
+    "cache_write_5m": "written to its cache for five minutes; as input where left out",
+    "cache_write_1h": "written to its cache for an hour; as for five minutes where left out",
+    "input_audio": "of sound read; as input where left out",
+    "output_audio": "of sound written; as output where left out",
+    "input_image": "of images read; as input where left out",
+    "output_image": "of images written; as output where left out",
+    "reasoning": "of reasoning; as output where left out",
+}
+_EACH = {"request": "call; 0 where left out", "web_search": "search that the provider made; unknown where left out"}
 
 
 def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
@@ -66,8 +81,8 @@ def _price_row() -> dict[str, Any]:
     rows: dict[str, Any] = {
         "model": {"type": "string", "pattern": ".:.", "description": "provider:model; * is any text."}
     }
-    rows |= {name: {**amount, "description": "USD per million tokens."} for name in PER_MILLION}
-    rows |= {name: {**amount, "description": "USD for each one."} for name in PER_ONE}
+    rows |= {name: {**amount, "description": f"USD per million tokens {_TOKENS[name]}."} for name in PER_MILLION}
+    rows |= {name: {**amount, "description": f"USD for each {_EACH[name]}."} for name in PER_ONE}
     return {
         "type": "object",
         "properties": rows,

@@ -71,6 +71,7 @@ def load_settings(
         server=server,
         log=LogSettings(**log),
         providers=providers,
+        providers_named=names_some,
         local=local,
         models=models,
         prices=prices,
@@ -97,6 +98,8 @@ def read_tree(path: Path, problems: Problems, migrations: Sequence[Migration] = 
     root = read_yaml(text, problems) if text is not None else None
     if root is None:
         problems.raise_if_any()  # no tree: whatever else could be said would only repeat this
+        if text is not None:
+            problems.warning(1, "version", "is not there, nor anything else, so every default holds; was it cut?")
         return Table(1, {})
     version = version_of(root, path, problems, migrations)
     if version is None or version < newest_version(migrations):
@@ -122,8 +125,10 @@ def read_bounded(path: Path, problems: Problems) -> str | None:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
+        refuse_link_to_nothing(path)
         return None
     except OSError as error:
+        refuse_link_to_nothing(path)
         raise ConfigError(
             f"{str(path)!r} cannot be read: {error.strerror}.", hint="check who owns it and its mode."
         ) from error
@@ -136,6 +141,23 @@ def read_bounded(path: Path, problems: Problems) -> str | None:
         problems.error(line, "", f"byte {raw[error.start]:#04x} is not UTF-8; save the file as UTF-8.")
         problems.raise_if_any()
         raise
+
+
+def refuse_link_to_nothing(path: Path) -> None:
+    """Have a link that leads nowhere told: whoever made it means what it names, and not the defaults.
+
+    Raises:
+        ConfigError: it is one; a disk that is not mounted yet, or a circle.
+    """
+    if not path.is_symlink():
+        return
+    try:
+        path.stat()
+    except OSError as error:
+        raise ConfigError(
+            f"{str(path)!r} is a link to {str(path.readlink())!r}, which cannot be read: {error.strerror}.",
+            hint="mount or make what it names, or remove the link; nothing was changed.",
+        ) from error
 
 
 def _read_plain(root: Table, name: str, struct: type[msgspec.Struct], problems: Problems) -> dict[str, Any]:
@@ -210,7 +232,10 @@ def _target_problem(
         return f"is not provider:model, such as 'openai:gpt-5-mini'; configured providers: {listed(sorted(providers))}."
     if name in known and not nearest(name, providers):
         return f"needs the provider {quoted(name)}, which is not configured; add it under providers."
-    return f"names no provider{nearest(name, [*providers, *known])}; configured: {listed(sorted(providers))}."
+    near = nearest(name, providers)
+    if not near and (elsewhere := nearest(name, known)):
+        near = elsewhere.replace("?)", "? that one is not configured)")
+    return f"names no provider{near}; configured: {listed(sorted(providers))}."
 
 
 def _split(name: str) -> tuple[str, str]:

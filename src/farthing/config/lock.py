@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Literal, Self
 
 from farthing.clock import SystemClock
-from farthing.config.paths import FILE_MODE
-from farthing.errors import HomeLocked
+from farthing.config.home_files import open_lock_file, way_out
+from farthing.errors import HomeLocked, StoreError
 
 if sys.platform == "win32":
     import msvcrt
@@ -66,14 +66,14 @@ class HomeLock:
         """Take the lock at `path`, if need be after waiting, and write into it who we are and what for.
 
         Raises:
-            HomeLocked: another process holds it, or the file cannot be used.
+            HomeLocked: another process holds it.
+            StoreError: the file cannot be used; nobody is said to hold it.
         """
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+            descriptor = open_lock_file(path)
         except OSError as error:
-            raise HomeLocked(
-                f"The lock {str(path)!r} cannot be opened: {error.strerror}.",
-                hint="check who owns the home, or choose another with --home.",
+            raise StoreError(
+                f"The lock {str(path)!r} cannot be opened: {error.strerror}.", hint=way_out(error, path.parent)
             ) from error
         if not lock_in_time(descriptor, patience_s):
             pid, held_for = _read_note(descriptor)

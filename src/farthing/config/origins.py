@@ -16,11 +16,12 @@ _GROUPS = ("timeouts", "attribution")
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """One setting; `value` is as it would be written in the file."""
+    """One setting; `value` is as it would be written in the file, `plain` the same for programs."""
 
     path: str
     value: str
     origin: str
+    plain: str | int | float | bool
 
 
 class Origins:
@@ -82,7 +83,8 @@ class Origins:
     def _shown(self, path: str, value: object, default: str = "default") -> Shown:
         if path in self._told:
             return self._told[path]
-        return Shown(path, _written(value), self._lines.get(path, default))
+        plain = value if isinstance(value, bool | int | float) else str(value)
+        return Shown(path, _written(value), self._lines.get(path, default), plain)
 
 
 def _lines(node: Node, path: str) -> Iterator[tuple[str, int]]:

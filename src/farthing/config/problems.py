@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from farthing.errors import ConfigError
 
+CHECK_AGAIN = '"farthing config check" reads the file again and starts nothing.'
 _SHOWN = 50
 """A file with more mistakes than this is not a settings file; the rest would only hide the first."""
 
@@ -49,7 +50,7 @@ class Problems:
             lines[_SHOWN:] = [f"{self.file}: and {len(lines) - _SHOWN} more"]
         if self.version is not None:
             lines.append(f"(The file is of an older version; the lines are those after the change to {self.version}.)")
-        raise ConfigError("\n".join(lines), hint='"farthing config check" reads the file again and starts nothing.')
+        raise ConfigError("\n".join(lines), hint=CHECK_AGAIN)
 
 
 def quoted(value: str) -> str:

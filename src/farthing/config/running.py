@@ -14,6 +14,7 @@ import msgspec
 
 from farthing.config.lock import holder
 from farthing.config.paths import FILE_MODE, Home
+from farthing.config.schema import ServerSettings
 
 _MAX_BYTES = 1 << 20
 """A hundred providers make 20 KB; what is larger was not written by us."""
@@ -36,6 +37,8 @@ class RunningSettings(msgspec.Struct, frozen=True):
     """Why it kept what it had before; `None` while the file holds."""
     needs_restart: tuple[str, ...] = ()
     told: dict[str, str] = {}
+    started: ServerSettings | None = None
+    """What the file said of the server when it started: of that, some holds until it ends."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -47,10 +50,21 @@ class Running(msgspec.Struct, frozen=True):
     url: str
     providers: tuple[RunningProvider, ...]
     settings: RunningSettings = RunningSettings()
+    admin_token_chosen: bool = False
+    """Whether its environment says what the admin token is; then no admin link counts."""
 
     def provider(self, name: str) -> RunningProvider | None:
         """Return what the gateway has under that name."""
         return next((provider for provider in self.providers if provider.name == name), None)
+
+
+def has_looked(home: Home, running: Running) -> bool:
+    """Whether the gateway has looked at the settings file as it is now; it does so within two seconds of a change."""
+    try:
+        changed_us = home.settings.stat().st_mtime_ns // 1_000
+    except OSError:
+        return True  # there is nothing to look at
+    return not 0 < running.settings.looked_at_us < changed_us
 
 
 def write_running(home: Home, running: Running) -> None:

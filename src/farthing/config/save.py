@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from farthing.config.lock import lock_in_time
-from farthing.config.paths import FILE_MODE
+from farthing.config.home_files import give_to_owner, open_lock_file, way_out
+from farthing.config.load import refuse_link_to_nothing
+from farthing.config.lock import holder, lock_in_time
 from farthing.config.problems import quoted
 from farthing.config.schema import Settings
 from farthing.errors import ConfigError
@@ -33,11 +34,13 @@ def settings_lock(path: Path, *, patience_s: float = _PATIENCE_S) -> Iterator[No
     Raises:
         ConfigError: another one is at it for longer than `patience_s`, or nothing can be written there.
     """
+    refuse_link_to_nothing(path)  # a circle could not be resolved
     path = path.resolve()
+    lock = path.with_name(f".{path.name}.lock")
     try:
-        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, FILE_MODE)
+        descriptor = open_lock_file(lock)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(lock, error) from error
     try:
         if not lock_in_time(descriptor, patience_s):
             raise ConfigError(
@@ -57,6 +60,24 @@ def read_text(path: Path) -> str | None:
         return None
 
 
+def refuse_lost(path: Path) -> None:
+    """Raise where the file is gone under a gateway: it goes on with what the file said, which a new one would undo.
+
+    Raises:
+        ConfigError: a process serves the home that the file was in.
+    """
+    pid = holder(path.with_name("lock"))
+    if pid is None:
+        return
+    newest = path.with_name(path.name + BACKUP_SUFFIX)
+    kept = f" {str(newest)!r} is what it said before the last change." if newest.exists() else ""
+    raise ConfigError(
+        f"{str(path)!r} is gone, and the running gateway (pid {pid}) goes on with what it said: a new file would take"
+        " that from it. Nothing was changed.",
+        hint=f"put the file back first.{kept}",
+    )
+
+
 def replace_text(path: Path, raw: str | None, text: str, check: Callable[[Path], Settings]) -> Settings:
     """Put `text` in the place of `raw`, which was read under the lock; return what `check` makes of the new file.
 
@@ -71,15 +92,14 @@ def replace_text(path: Path, raw: str | None, text: str, check: Callable[[Path],
         draft = Path(draft_name)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                give_to_owner(file.fileno(), path.parent)
                 file.write(text.encode("utf-8"))
                 file.flush()
                 os.fsync(file.fileno())
             after = _checked(draft, check)
             if read_text(path) != raw:
                 raise ConfigError(f"{str(path)!r} was changed by somebody else meanwhile.", hint="try again.")
-            if raw is None:
-                draft.chmod(FILE_MODE)
-            else:
+            if raw is not None:
                 _take_after(draft, path)
                 _keep(path, raw)
             draft.replace(path)
@@ -101,7 +121,7 @@ def keep_version(path: Path, raw: str, version: int) -> Path:
     kept = version_backup(path, version)
     if not kept.exists():
         try:
-            _write_whole(kept, raw, path.stat().st_mode & 0o777)
+            _write_whole(kept, raw, path)
         except OSError as error:
             raise unwritable(kept, error) from error
     return kept
@@ -114,9 +134,7 @@ def version_backup(path: Path, version: int) -> Path:
 
 def unwritable(path: Path, error: OSError) -> ConfigError:
     """Return the error for a place that cannot be written."""
-    return ConfigError(
-        f"{str(path)!r} cannot be written: {error.strerror}.", hint="check who owns it and the free space."
-    )
+    return ConfigError(f"{str(path)!r} cannot be written: {error.strerror}.", hint=way_out(error, path.parent))
 
 
 def _checked(draft: Path, check: Callable[[Path], Settings]) -> Settings:
@@ -148,10 +166,11 @@ def _keep(path: Path, raw: str) -> None:
     for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
         with suppress(FileNotFoundError):
             newer.replace(older)
-    _write_whole(newest, raw, path.stat().st_mode & 0o777)
+    _write_whole(newest, raw, path)
 
 
-def _write_whole(path: Path, text: str, mode: int) -> None:
+def _write_whole(path: Path, text: str, like: Path) -> None:
+    """Put the text at `path`, for whom the file `like` is."""
     descriptor, name = tempfile.mkstemp(prefix=".settings-", dir=path.parent)
     draft = Path(name)
     try:
@@ -159,7 +178,7 @@ def _write_whole(path: Path, text: str, mode: int) -> None:
             file.write(text.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
-        draft.chmod(mode)
+        _take_after(draft, like)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where we listen and what we take from a client before we refuse."""
 
     host: str = "127.0.0.1"
+    """The address, or the name of one, at which calls are taken; `0.0.0.0` and `::` are all of this machine's."""
     port: Port = 3000
     """0 lets the system choose a free one."""
     public_url: str | None = None
@@ -103,15 +104,19 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     kind: str
+    """What it is and speaks; left out, it is the name."""
     wire: WireFormat
     base_url: str
+    """Where its API begins; known for most kinds, see there."""
     credential: CredentialSource
+    """Where its key is read from, never the key itself; left out, the variable of its kind."""
     price_key: str | None = None
     free: bool = False
     """Calls cost 0: a local model or a flat-rate plan."""
     ca_file: str | None = None
     """Certificates to trust in place of the system's, for a server of one's own."""
     timeouts: Timeouts = Timeouts()
+    """How long it may take."""
     max_connections: Count = 256
     """Four times the concurrency of our bench; the providers' own limits are reached first."""
     stream_usage: Literal["ask", "always"] = "always"
@@ -128,11 +133,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the operator decided; `warnings` are sentences to print once at start."""
 
     version: int = 1
+    """The version of this file's schema; Farthing brings an older one up to date."""
     server: ServerSettings = ServerSettings()
+    """Where we listen and what we take from a client before we refuse."""
     log: LogSettings = LogSettings()
+    """What is written to standard error while the gateway serves, and how."""
     providers: Mapping[str, ProviderSettings]
+    """Whom Farthing calls, each under a name of your choice."""
     models: Mapping[str, ModelRef]
+    """Other names for models; clients may ask for either."""
     prices: tuple[PriceOverride, ...] = ()
+    """Prices of your own in USD; they win over the price list."""
     prices_source: str = (
         "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json"
     )
@@ -143,4 +154,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether `serve` looks for an Ollama on this machine, while the file names no provider."""
     local: Mapping[str, ProviderSettings] = msgspec.field(default_factory=dict)
     """Providers that are used where they are found when `serve` starts; none where the file names some."""
+    providers_named: bool = False
+    """Whether the file names the providers; while it does not, they are those whose key is in the environment."""
     warnings: tuple[str, ...] = ()

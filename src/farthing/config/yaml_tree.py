@@ -63,6 +63,13 @@ def read_yaml(text: str, problems: Problems) -> Node | None:
         told = " ".join(part for part in (error.context, error.problem) if part)
         if "'\\t'" in told:  # PyYAML's own words for it begin with "while scanning for the next token"
             told = "a tab stands where spaces must; indent with spaces"
+        elif error.problem == "mapping values are not allowed here":
+            told = (
+                "a ':' stands where none may; probably this line is indented further than the one above, or a text with"
+                " ': ' in it needs quotes"
+            )
+        elif error.problem and error.problem.startswith("expected <block end>"):
+            told = "this line is indented neither as the ones above it nor as what they belong to"
         problems.error(mark.line + 1 if mark else 1, "", f"this is not YAML: {told}.")
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

@@ -5,10 +5,11 @@ as events. Content types are not believed, and neither is a 200: an error inside
 """
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
-from farthing.errors import FarthingError, ProviderError, ProviderMisbehaved, ProviderTimeout
+from farthing.errors import FarthingError, Overloaded, ProviderError, ProviderMisbehaved, ProviderTimeout
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.call import Reply
 from farthing.gateway.discretion import discreet_headers, discreet_text
@@ -17,7 +18,8 @@ from farthing.gateway.formats import FORMATS, STREAMS_OF_JSON
 from farthing.gateway.headers import Headers, returned
 from farthing.gateway.metered_stream import MeteredStream
 from farthing.providers.error_mapping import BOM, UpstreamError, advice_to_client, read_error
-from farthing.providers.pool import Answer
+from farthing.providers.pool import Answer, HeldBodies
+from farthing.providers.pool.held import UNCOUNTED_BYTES
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Outcome
 from farthing.types.providers import WireFormat
@@ -28,6 +30,8 @@ MAX_ANSWER_BYTES = 64 << 20
 """The largest answer that is not streamed; a completion of 128k tokens with log probabilities is about 20 MB."""
 MAX_ERROR_BYTES = 1 << 20
 """The largest error body that is read; the longest recorded one has 3 KB."""
+MAX_BLANK_BYTES = 16_384
+"""White space before an answer: servers that keep a connection alive so send a byte every few seconds."""
 _FREE: frozenset[Operation] = frozenset({"count_tokens", "ollama_show"})
 """Operations that cost nothing by their nature."""
 _NO_COMPLETION = "the provider's answer is no completion"
@@ -43,6 +47,10 @@ class AskedFor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempt: LiveAttempt
     streamed: bool
     strip_usage: bool
+    held: HeldBodies
+    """What the answers that are being read hold together."""
+    hold: Callable[[int], None]
+    """Told the size of a large answer that is whole, which is in memory until it is out; see `Request.hold`."""
 
 
 async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
@@ -50,6 +58,7 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
 
     Raises:
         ProviderError: it failed before that; the attempt is settled.
+        Overloaded: there is no room for it; likewise, and one that was whole is billed as what it is.
     """
     attempt, provider = asked.attempt, asked.provider
     sent = discreet_headers(provider, answer.headers)
@@ -77,8 +86,8 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
             if failed is not None:
                 return _failed_inside(asked, failed, sent, lines)
             return Reply(status=answer.status, lines=lines, stream=stream)
-        body = first + await readable.read(MAX_ANSWER_BYTES)
-        return _whole(asked, answer.status, body, sent, lines)
+        body = first + await readable.read(MAX_ANSWER_BYTES, asked.held)
+        return _counted(asked, _whole(asked, answer.status, body, sent, lines))
     except BaseException as error:
         # Whatever ends this, the connection is given back and no attempt stays open.
         answer.cancel()
@@ -97,6 +106,8 @@ def settle_unfinished(attempt: LiveAttempt, error: BaseException) -> None:
             attempt.settle_unanswered(outcome_of(error), error.code, error.message)
         case asyncio.CancelledError():
             attempt.settle_unanswered("cancelled", "client_left", "the client left before the answer was whole")
+        case Overloaded():
+            attempt.settle_unanswered("cancelled", error.code, error.message)
         case _:
             attempt.settle_unanswered("provider_error", FarthingError.code, f"{type(error).__name__}: {error}")
 
@@ -127,11 +138,20 @@ def _is_stream(wire: WireFormat, first: bytes) -> bool:
 
 
 async def _first_bytes(answer: Readable, asked: AskedFor) -> tuple[bytes, bool]:
-    """Return the first bytes that tell what this is, and whether they are all; white space and a BOM tell nothing."""
+    """Return the first bytes that tell what this is, and whether they are all; white space and a BOM tell nothing.
+
+    Raises:
+        ProviderMisbehaved: there is white space, and no end of it.
+    """
     first = b""
     try:
         async with asyncio.timeout(asked.provider.hold_s):
             while not first.strip() or BOM.startswith(first[: len(BOM)]):
+                if len(first) > MAX_BLANK_BYTES:
+                    raise ProviderMisbehaved(
+                        f"the answer of provider '{asked.provider.name}' begins with over {MAX_BLANK_BYTES} bytes of"
+                        " white space"
+                    )
                 data = await answer.next_chunk()
                 if not data:
                     return first, True
@@ -201,12 +221,19 @@ def _whole(asked: AskedFor, status: int, body: bytes, sent: Headers, lines: list
         error = UpstreamError(ProviderError.status, "no_completion", _NO_COMPLETION, in_shape=False)
         return _error_reply(asked, error, sent, b"", lines)
     attempt.settle_whole(reading)
-    if reading.finished:  # a response that has failed is an answer, in words of its own
+    if reading.finished and len(body) <= MAX_ERROR_BYTES:  # one that has failed is an answer, in words of its own
         return Reply(status=status, lines=lines, body=asked.provider.redacted(body))
     if len(body) > MAX_ERROR_BYTES or body.lstrip()[:6].startswith(_EVENTS):
         return _failed_inside(asked, reading, sent, lines)
     body = asked.provider.redacted(body)
     return _error_reply(asked, read_error(asked.wire, _status_inside(reading), body), sent, body, lines)
+
+
+def _counted(asked: AskedFor, reply: Reply) -> Reply:
+    """Return a whole answer; a large one is in memory until the client has it, and that has a bound as well."""
+    if len(reply.body) > UNCOUNTED_BYTES:
+        asked.hold(len(reply.body))
+    return reply
 
 
 def _read_whole(asked: AskedFor, body: bytes) -> tuple[Reading, bytes]:

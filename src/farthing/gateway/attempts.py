@@ -1,9 +1,11 @@
 """Each try upstream: begun in the journal before a byte leaves, settled exactly once, whatever happens.
 
-What is billed, by outcome. A provider that reports usage is believed. A refusal by status, or a request of which
-nothing was sent, costs nothing. A stream that broke off, or whose client left, costs its input and what it had
-produced: the provider's own count where it had given one, else our estimate. An answer that never came, to a request
-that was sent whole, is of unknown cost, and so is a picture or sound that nobody counted.
+What is billed, by outcome. A provider that reports usage is believed. A refusal by status costs nothing, where it is
+the provider that says it did not serve (4xx, 429, 500, 503, 529), and so does a request of which nothing was sent. What
+a machine in between says of a request whose fate it does not know (`FATE_UNKNOWN`) is no such word: the provider may
+have answered, to nobody, and bill it. That is of unknown cost, as is an answer that never came, to a request that was
+sent whole, and a picture or sound that nobody counted. A stream that broke off, or whose client left, costs its input
+and what it had produced: the provider's own count where it had given one, else our estimate.
 """
 
 import msgspec
@@ -26,6 +28,16 @@ from farthing.wire.meter import Reading
 MAX_NAME = 200
 """Characters of a served model's name or an error's code that are kept; the longest listed name has 94."""
 
+FATE_UNKNOWN = frozenset({408, 499, 502, 504, 520, 521, 522, 523, 524, 598, 599})
+"""Statuses that proxies make, about a request that they may have passed on.
+
+408: an API gateway in front of the model took too long (Azure's says so; a provider that read nothing would send it to
+a slow sender, and we are none). 499: a proxy's own client went away, and we did not. 502, 504: what came from behind
+was no answer, or none came in time. 520 to 524: Cloudflare's words for the same; 521 and 523 tell of the last try to
+connect, not of those before it. 598, 599: some proxies' timeouts. Not 525 and 526: there no request could be passed on.
+What is beyond 599 is no status of HTTP, and nobody knows what it says.
+"""
+_LAST_STATUS = 599
 NOTHING = Usage(input_tokens=0, output_tokens=0)
 _NO_READING = Reading()
 
@@ -150,7 +162,9 @@ class LiveAttempt:
         return self._settle(outcome, usage, basis, reading)
 
     def settle_refused(self, code: str, message: str) -> Attempt:
-        """Settle an answer whose status is an error: providers do not bill those."""
+        """Settle an answer whose status is an error: providers do not bill those, where it is they who say it."""
+        if self._status is not None and (self._status in FATE_UNKNOWN or self._status > _LAST_STATUS):
+            return self.settle_unanswered("provider_error", code, message)
         reading = Reading(error_code=code, error_message=message)
         return self._settle("provider_error", NOTHING, "reported", reading)
 

@@ -22,7 +22,7 @@ from farthing.gateway.call import Reply, Request
 from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import decode_request
 from farthing.gateway.lineup import Lineup
-from farthing.providers.pool import Answer, nothing_sent
+from farthing.providers.pool import Answer, HeldBodies, nothing_sent
 from farthing.providers.protocol import Provider
 from farthing.types.identity import IdSource
 from farthing.types.models import ListedModel, ModelRef
@@ -43,6 +43,7 @@ class Gateway:
         self.lineup = lineup
         """Replaced whole by a reload; see `Lineup`."""
         self._ids = ids
+        self._held = HeldBodies()
 
     async def call(self, request: Request) -> Reply:
         """Serve one call.
@@ -89,6 +90,8 @@ class Gateway:
             attempt=attempt,
             streamed=streamed,
             strip_usage=strip_usage,
+            held=self._held,
+            hold=request.hold,
         )
         try:
             return await reply_to(await _send(lineup, provider, head, pieces, attempt), asked_for)

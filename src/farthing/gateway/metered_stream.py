@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderTimeout
+from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderMisbehaved, ProviderTimeout
 from farthing.gateway.attempts import LiveAttempt
+from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import Readable
 from farthing.providers.protocol import Provider
 from farthing.types.calls import Outcome
@@ -21,6 +22,13 @@ from farthing.wire.meter import Reading, StreamMeter
 
 CHECKPOINT_S = 1.0
 """After a crash at most this much of a stream's production is guessed."""
+
+HOLD_BYTES = 1 << 20
+"""The most that is held before the first real output; a response that repeats a large request has 500 KB."""
+MAX_SUSPECT_BYTES = 1 << 20
+"""The largest event that is handed on although it may hold our credential: finding it takes 50 ms at worst, in which
+everybody waits. The longest recorded error has 3 KB."""
+_TOLD = "the provider ended its stream with an error"
 
 Push = Callable[[bytes], bool]
 """Writes to the client at once and returns True; or returns False, having written nothing. Empty bytes only ask."""
@@ -74,11 +82,13 @@ class MeteredStream:
             held.append(self._rest())
         try:
             if not ended and not self._speaks():
+                held_bytes = len(held[0]) if held else 0
                 async with asyncio.timeout(hold_s):
-                    while not ended and not self._speaks():
+                    while not ended and not self._speaks() and held_bytes <= HOLD_BYTES:
                         data = await self._answer.next_chunk()
                         ended = not data
                         held.append(self._take(data) if data else self._rest())
+                        held_bytes += len(held[-1])
         except TimeoutError:
             pass  # held long enough: what there is goes out, and falling back is over
         except ProviderError as error:
@@ -174,7 +184,21 @@ class MeteredStream:
 
     def _rest(self) -> bytes:
         rest = self._meter.rest()
-        return self._provider.redacted(rest) if self._meter.suspect else rest
+        return self._discreet(rest) if self._meter.suspect else rest
+
+    def _discreet(self, out: bytes) -> bytes:
+        """Return what may be an error without our credential; what is too large to be looked through is told in short.
+
+        Raises:
+            ProviderMisbehaved: it is too large, and nobody can read it.
+        """
+        if len(out) <= MAX_SUSPECT_BYTES:
+            return self._provider.redacted(out)
+        if not self._meter.failed:
+            raise ProviderMisbehaved(f"a part of the stream that cannot be read has {len(out)} bytes")
+        reading = self._meter.reading()
+        code, message = (discreet_text(self._provider, text) for text in (reading.error_code, reading.error_message))
+        return self._meter.error_event(code or ProviderError.code, message or _TOLD)
 
     def _take(self, data: bytes) -> bytes:
         meter, attempt = self._meter, self._attempt
@@ -182,13 +206,15 @@ class MeteredStream:
         out = meter.feed(data)
         if meter.has_output and not had_output:
             attempt.note_first_output()
+        if meter.suspect:
+            out = self._discreet(out)
         if meter.terminal:
             if attempt.settled is None:
                 self._settle_whole()
         elif self._loop.time() >= self._checkpoint_at:
             self._checkpoint_at = self._loop.time() + CHECKPOINT_S
             attempt.checkpoint(self._meter.reading())
-        return self._provider.redacted(out) if meter.suspect else out
+        return out
 
     def _end(self) -> bytes:
         """The provider ended its answer in order: whole, failed as it said itself, or cut all the same."""
@@ -202,13 +228,12 @@ class MeteredStream:
 
     def _settle_whole(self) -> None:
         reading = self._meter.reading()
-        told = "the provider ended its stream with an error"
         if self._failed_unheard():
             # It costs nothing, unless the error came with usage; some finish with "error" and say no word about it.
-            message = reading.error_message or told
+            message = reading.error_message or _TOLD
             self._attempt.settle_whole(msgspec.structs.replace(reading, error_message=message))
         elif self._meter.failed:
-            self._attempt.settle_broken("provider_error", reading, "provider_error", told)
+            self._attempt.settle_broken("provider_error", reading, "provider_error", _TOLD)
         else:
             self._attempt.settle_whole(reading)
 

@@ -157,6 +157,8 @@ class Ledger:
                 price_at_crash=self._price_at_crash,
             )
         self.damage += recovered.damage
+        for damage in (*recovered.damage, *recovered.stuck):
+            log.warning("journal: %s", damage)
         self._note_refused(recovered.refused)
         self._loop = asyncio.get_running_loop()
         self._probe()
@@ -395,7 +397,7 @@ class Ledger:
         if paths:
             try:
                 await self._offload.run(lambda: remove(paths))
-            except (OSError, StoreError):
+            except StoreError:
                 pass  # the store has all of it; the next start finds nothing new in the files and tries again
 
     def _enqueue_unjournaled(self, attempt: Attempt, segment: Segment) -> None:
@@ -449,5 +451,5 @@ def _checked(attempt: Attempt) -> Attempt:
 
 _STORE_GONE = (
     "The ledger's database was removed or replaced under the running server. Calls are kept in the journal;"
-    " put the file back, or start the server again, and they are posted."
+    " put the file back, or stop the server, restore a backup and start it, and they are posted."
 )

@@ -1,7 +1,8 @@
 """Posts what dead processes left in their journals, and tells whether a living one's store has caught up.
 
 Everything here may be interrupted and begun again: appending an attempt twice changes nothing, and a journal file is
-removed only when the store has all of it. What surprised us: a crash inside the recovery of a crash is the likeliest
+removed only when the store has all of it. A file that cannot be read, or not be removed, is told of and stops nothing.
+What surprised us: a crash inside the recovery of a crash is the likeliest
 crash of all, because whoever's machine died once tries again at once.
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from farthing.ledger.bounds import bounded
-from farthing.ledger.journal_reader import Damage, Ended, InFlight, read, segments
+from farthing.ledger.journal_reader import Damage, Ended, InFlight, boot_of, read, segments
 from farthing.ledger.refused import Refused, post, read_refused
 from farthing.storage.protocols import LedgerStore
 from farthing.types.calls import Attempt, Opening
@@ -31,17 +32,27 @@ CATCH_UP_TIMEOUT_S = 2.0
 
 _CATCH_UP_POLL_S = 0.02
 _US_PER_S = 1_000_000
+_DIED = "Farthing died while this attempt was in flight; "
+_KNOWN_TO_HERE = "usage is estimated from its last checkpoint."
+_NOTHING_KNOWN = "what was written until then is not known."
+_GIVE_FOLDER = "give the journal's folder back to the account that Farthing runs as"
 _CHECKPOINT_US = 1_000_000  # a checkpoint comes at least a second after the one before, or after the beginning
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """What a recovery did. Files with damage stay where they are, for a person to look at."""
+    """What a recovery did. Files with damage stay where they are, for a person to look at.
+
+    `waiting` are attempts without an end whose process has left a file that cannot be read now: it may stand there.
+    `stuck` are files that are posted and could not be removed; whoever comes next reads them again, to no effect.
+    """
 
     ended: int = 0
     crashed: int = 0
     removed: tuple[Path, ...] = ()
     damage: tuple[Damage, ...] = ()
     refused: tuple[Refused, ...] = ()
+    waiting: int = 0
+    stuck: tuple[Damage, ...] = ()
 
 
 def no_price(_opening: Opening, _usage: Usage) -> tuple[int | None, str | None]:
@@ -68,21 +79,36 @@ async def recover(
     """
     paths = await offload.run(lambda: segments(folder, pid))
     reader = read(paths)
-    ended = crashed = 0
+    ended = crashed = waiting = 0
     damage: list[Damage] = []
     refused: list[Refused] = []
     while found := await _next(reader, offload):
         damage += [one for one in found if isinstance(one, Damage)]
         new, refused_here = await post(store, _ends(found), folder, offload)
         ended, refused = ended + new, refused + refused_here
+        # All damage was found before the first of these comes. What is posted once is never changed, so an attempt
+        # whose end may stand in a file that cannot be read now is left for when it can, or is gone.
         in_flight = [one for one in found if isinstance(one, InFlight)]
-        crashes = [bounded(crashed_attempt(one, price_at_crash, now_us)) for one in in_flight]
+        unread = {boot_of(one.path) for one in damage if one.line == 0}
+        dead = [one for one in in_flight if one.path is None or boot_of(one.path) not in unread]
+        waiting += len(in_flight) - len(dead)
+        crashes = [bounded(crashed_attempt(one, price_at_crash, now_us)) for one in dead]
         new, refused_here = await post(store, crashes, folder, offload)
         crashed, refused = crashed + new, refused + refused_here
     damaged = {one.path for one in damage}
-    removed = tuple(path for path in paths if path not in damaged)
-    await offload.run(lambda: remove(removed))
-    return Recovered(ended, crashed, removed, tuple(damage), tuple(refused))
+    unread = {boot_of(one.path) for one in damage if one.line == 0}
+    posted = [path for path in paths if path not in damaged and boot_of(path) not in unread]
+    stuck = await offload.run(lambda: remove(posted))
+    left = {one.path for one in stuck}
+    return Recovered(
+        ended=ended,
+        crashed=crashed,
+        removed=tuple(path for path in posted if path not in left),
+        damage=tuple(damage),
+        refused=tuple(refused),
+        waiting=waiting,
+        stuck=tuple(stuck),
+    )
 
 
 async def post_ends(
@@ -120,15 +146,17 @@ def crashed_attempt(found: InFlight, price_at_crash: PriceAtCrash, now_us: int) 
     """Return the line of an attempt whose process died: what it had produced, plus a second's production.
 
     A checkpoint is at most about a second old when the process dies, so a second at the rate so far is the most that
-    can have been produced unseen. Without a checkpoint the stream was younger than that, or it was no stream: the input
-    was read, and nothing is known to have been written.
+    can have been produced unseen. A stream without a checkpoint was younger than that: its input was read, and nothing
+    is known to have been written. Of an answer that is no stream nothing is known before its end, however long it took:
+    the provider may have written all of it, so output and cost are unknown, and not 0.
 
     The age is by the clock, but never less than the checkpoints say: a clock that was stepped back in the middle would
     make a rate of ten minutes' production in no time, and a bill of it.
     """
     opening, progress = found.opening, found.progress
     if progress is None:
-        usage = Usage(input_tokens=opening.input_tokens_estimate, output_tokens=0)
+        output_tokens = 0 if opening.streamed else None
+        usage = Usage(input_tokens=opening.input_tokens_estimate, output_tokens=output_tokens)
         ended_at_us = opening.started_at_us
     else:
         written = progress.usage.output_tokens or 0
@@ -154,14 +182,23 @@ def crashed_attempt(found: InFlight, price_at_crash: PriceAtCrash, now_us: int) 
         price_id=price_id,
         model_served=progress.model_served if progress else None,
         error_code="crashed",
-        error_message="Farthing died while this attempt was in flight; usage is estimated from its last checkpoint.",
+        error_message=_DIED + (_KNOWN_TO_HERE if usage.output_tokens is not None else _NOTHING_KNOWN),
     )
 
 
-def remove(paths: Sequence[Path]) -> None:
-    """Remove journal files; one that is gone already is fine."""
+def remove(paths: Sequence[Path]) -> list[Damage]:
+    """Remove journal files whose attempts the store has; return which cannot be, which harms nobody.
+
+    One that is gone already is fine.
+    """
+    stuck: list[Damage] = []
     for path in paths:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            why = f"is posted, and cannot be removed: {error.strerror or error}; {_GIVE_FOLDER}"
+            stuck.append(Damage(path, 0, why))
+    return stuck
 
 
 async def _next(reader: Iterator[Ended | Damage | InFlight], offload: Offload) -> list[Ended | Damage | InFlight]:

@@ -121,7 +121,7 @@ async def find_call(store: LedgerStore, call_or_attempt_id: str) -> list[Attempt
             f"No call or attempt has an id that begins with {call_or_attempt_id!r}.",
             hint='"farthing calls" lists the latest ones.',
         )
-    more = ", ..." if len(found) > MAX_CANDIDATES else ""
+    more = " and more" if len(found) > MAX_CANDIDATES else ""
     raise InvalidRequest(
         f"Several calls' ids begin with {call_or_attempt_id!r}: {', '.join(found[:MAX_CANDIDATES])}{more}.",
         hint="write more of the id.",

@@ -82,7 +82,9 @@ def check_attempt(attempt: Attempt, reprice: Reprice | None = None) -> Iterator[
     reasoning, output = usage.reasoning_output_tokens, usage.output_tokens
     if output is not None and reasoning > output and "reasoning_exceeds_output" not in usage.flags:
         yield Finding("usage_parts", attempt_id, f"{reasoning} reasoning of {output} output tokens")
-    if reprice is not None and cost is not None:
+    if cost and attempt.price_id is None:  # what was refused, or only counted tokens, costs nothing without a price
+        yield Finding("cost_not_reproducible", attempt_id, f"costs {cost} nanodollars, and has no price")
+    if reprice is not None and cost is not None and attempt.price_id is not None:
         again = reprice(attempt)
         if again is not None and again != cost:
             message = f"costs {cost} nanodollars, its usage at {attempt.price_id!r} comes to {again}"
@@ -142,11 +144,7 @@ async def _check_journal(
     found: list[Finding] = []
     seen: set[str] = set()
     while len(found) < MAX_FINDINGS and (page := await offload.run(lambda: list(islice(reader, POST_ROWS)))):
-        found += [
-            Finding("damaged_journal", f"{one.path.name}:{one.line}", one.reason)
-            for one in page
-            if isinstance(one, Damage)
-        ]
+        found += [Finding("damaged_journal", one.place, one.reason) for one in page if isinstance(one, Damage)]
         if live_now_us is None:
             begun = [one.opening.attempt_id for one in page if isinstance(one, InFlight)]
             posted = await store.known(begun)  # posted without an end: the journal could not be written just then

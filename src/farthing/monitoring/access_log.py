@@ -1,19 +1,27 @@
 """One line for each try upstream: what it was, what it used and cost, how long it took.
 
 No text of a prompt or an answer is in it, no key but the name of one, and nothing that a client may write as it likes
-but the name of a model. The line is made by the thread that writes it, from the attempt that the ledger has as well.
+but the name of a model. A provider's code for an error is text of its own making, and some quote the prompt there, so
+only what has the shape of a name is told. The line is made by the thread that writes it, from the attempt that the
+ledger has as well.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from farthing.monitoring.logs import Line, LogFormat, hidden, plain, utc
+from farthing.monitoring.logs import Line, LogFormat, hidden, plain, plain_json, utc
 from farthing.types.calls import Attempt
 
 NAME = "farthing.access"
 MAX_NAME = 200
 """Characters of a model's name in a line; the longest listed name has 94."""
+
+UNTOLD = "other"
+"""What is told of an error whose code is no name; the ledger has it as it came."""
+_CODE = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+"""The longest code of a provider that we know has 45 characters."""
 
 
 class AccessLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -73,7 +81,7 @@ def access_line(form: LogFormat, attempt: Attempt) -> str:
         cost_basis=attempt.cost_basis,
         duration_ms=_ms(attempt.ended_at_us - opening.started_at_us),
         status=attempt.http_status,
-        error=attempt.error_code,
+        error=_code(attempt.error_code),
         streamed=opening.streamed,
         first_output_ms=None if attempt.first_output_us is None else _ms(attempt.first_output_us),
         input_tokens=usage.input_tokens,
@@ -82,10 +90,14 @@ def access_line(form: LogFormat, attempt: Attempt) -> str:
         cost_nanousd=attempt.cost_nanousd,
     )
     if form == "json":
-        return hidden(msgspec.json.encode(told).decode()) + "\n"
+        return hidden(plain_json(msgspec.json.encode(told).decode())) + "\n"
     fields = msgspec.to_builtins(told)
     head = f"{fields.pop('at')} {fields.pop('level').upper()} {fields.pop('logger')}:"
     return hidden(f"{head} {' '.join(f'{name}={_word(value)}' for name, value in fields.items())}\n")
+
+
+def _code(code: str | None) -> str | None:
+    return code if code is None or _CODE.fullmatch(code) else UNTOLD
 
 
 def _ms(duration_us: int) -> float:

@@ -4,7 +4,8 @@ What is logged waits in a bounded queue and is made into text and written by one
 fit, or what nobody reads in time, is dropped and counted, and the next line that gets out says how many are missing.
 Before the loop runs and after it has ended lines are written where they are logged: start and stop may wait.
 
-Text that came from outside cannot begin a line of its own, and what looks like a key is made stars, whoever logged it.
+Text that came from outside cannot begin a line of its own, move a terminal's cursor or turn the order of its letters;
+what looks like a key is made stars, whoever logged it.
 What surprised us: a pipe that nobody reads blocks for ever even the thread, and the end of the process with it; so it
 is asked before each piece whether it takes one.
 """
@@ -14,6 +15,7 @@ import logging
 import os
 import re
 import select
+import unicodedata
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -48,7 +50,9 @@ _KEYS = re.compile(
 """Our clients' keys, our admin's tokens, and what the keys of the well-known providers look like."""
 _SIGNS = ("ft-", "fta-", "sk-", "xai-", "pplx-", "gsk_", "hf_", "r8_", "AIza", "earer ", "/k/")
 """One of these is in whatever `_KEYS` finds; to look for all of them takes 1 us, the expression 15."""
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"})
+"""Unicode's categories of what is no sign: controls, marks that turn the order of letters, ends of lines, half a pair,
+and what is private or not given away. Spaces of other languages are signs."""
 _LEVELS: dict[str, int] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -211,7 +215,7 @@ def log_line(form: LogFormat, at_s: float, level: str, name: str, message: str, 
         told = {"at": utc(at_s), "level": level, "logger": name, "message": message[:MAX_LINE]}
         if trace:
             told["trace"] = trace[-MAX_LINE:]
-        return hidden(msgspec.json.encode(told).decode()) + "\n"
+        return hidden(plain_json(msgspec.json.encode(told).decode())) + "\n"
     text = f"{utc(at_s)} {level.upper()} {name}: {plain(message[:MAX_LINE])}\n"
     for line in trace[-MAX_LINE:].splitlines():
         text += f"  {plain(line)}\n"
@@ -224,8 +228,22 @@ def utc(at_s: float) -> str:
 
 
 def plain(text: str) -> str:
-    """Return the text with its control characters written out."""
-    return text if text.isprintable() else text.translate(_CONTROL)
+    """Return the text with the characters that nobody sees written out."""
+    return text if text.isprintable() else _written_out(text, lambda sign: f"\\x{ord(sign):02x}")
+
+
+def plain_json(text: str) -> str:
+    """Return JSON with the characters that nobody sees written out: it says the same to whoever parses it."""
+    return text if text.isprintable() else _written_out(text, _in_json)
+
+
+def _written_out(text: str, write: Callable[[str], str]) -> str:
+    return "".join(write(sign) if unicodedata.category(sign) in _UNSEEN else sign for sign in text)
+
+
+def _in_json(sign: str) -> str:
+    pairs = sign.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{pairs[at : at + 4]}" for at in range(0, len(pairs), 4))
 
 
 def hidden(text: str) -> str:

@@ -13,8 +13,13 @@ from farthing.monitoring.exposition import Family
 _PROC = Path("/proc/self")
 
 
-def process_families() -> Iterator[Family]:
-    """Yield what can be found out."""
+def process_families(began_us: int) -> Iterator[Family]:
+    """Yield what can be found out.
+
+    `began_us` is when the program began to serve, and not when the system made the process: SIGUSR2 starts the program
+    anew in the same one, and its counters with it.
+    """
+    yield _figure("process_start_time_seconds", "gauge", "When it began, in seconds since 1970.", began_us / 1_000_000)
     try:
         stat = (_PROC / "stat").read_bytes().rpartition(b") ")[2].split()
     except OSError:  # no Linux

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from farthing.config.paths import FILE_MODE, Home
+from farthing.config.home_files import write_whole
+from farthing.config.paths import Home
 from farthing.config.schema import LogSettings
 from farthing.errors import StoreError
 from farthing.events import News
@@ -78,12 +79,19 @@ class Watch:
             self._access.add(attempts)
 
     async def _follow(self) -> None:
+        told: str | None = None
         while True:
             settings = self._log_settings()
+            asked, trouble = None, None
             try:
                 asked = await self._offload.run(lambda: read_level(self._level_file))
             except StoreError:
                 return  # the process is stopping
+            except OSError as error:
+                trouble = error.strerror
+            if trouble != told and trouble is not None:
+                log.warning("the level that is asked for cannot be read from %s: %s", self._level_file, trouble)
+            told = trouble
             level = asked or settings.level
             self.logs.output.form = settings.format
             if level != self.logs.level:
@@ -98,11 +106,15 @@ def level_file(home: Home) -> Path:
 
 
 def read_level(path: Path) -> LogLevel | None:
-    """Return the level that was asked for; `None` when none was, or what stands there is none."""
+    """Return the level that was asked for; `None` when none was, or what stands there is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return as_level(file.read(_MAX_BYTES).decode("ascii", "replace").strip())
-    except OSError:
+    except FileNotFoundError:
         return None
 
 
@@ -115,7 +127,4 @@ def write_level(path: Path, level: LogLevel | None) -> None:
     if level is None:
         path.unlink(missing_ok=True)
         return
-    draft = path.with_suffix(".new")
-    draft.touch(mode=FILE_MODE)
-    draft.write_text(level, encoding="ascii")
-    draft.replace(path)
+    write_whole(path, level.encode("ascii"))

@@ -288,6 +288,11 @@ class OpenAICompatible:
             total_s=settings.timeouts.total_s,
         )
         self._missing = credential.missing
+        self._way_out = (
+            "the operator puts it there; Farthing reads it again on SIGHUP"
+            if settings.credential.kind == "file"
+            else "the operator sets it and starts Farthing again"
+        )
         self._escaped_secret: re.Pattern[bytes] | None = None
         self._secret = b"" if credential.secret is None else credential.secret.reveal().encode()
         always = b"host: %b\r\naccept-encoding: identity\r\n" % address.netloc.encode()
@@ -306,7 +311,7 @@ class OpenAICompatible:
         if self._missing is not None:
             raise CredentialMissing(
                 f"provider '{self.name}' has no credential: {self._missing}",
-                hint="the operator sets it and starts Farthing again",
+                hint=self._way_out,
             )
         try:
             start, always = self._starts[operation]

@@ -5,6 +5,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from urllib.parse import urlsplit
 
 from farthing.app import Farthing
 from farthing.config.reach import listens_everywhere, reachable_host
@@ -114,7 +115,8 @@ def _own_names(server: ServerSettings) -> frozenset[str]:
         reachable = reachable_host(server.host).lower()
         names |= {f"[{reachable}]" if ":" in reachable else reachable, socket.gethostname().lower()}
     if server.public_url:
-        names.add(server.public_url.split("://", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0].lower())
+        named = urlsplit(server.public_url).hostname or ""
+        names.add(f"[{named}]" if ":" in named else named)
     try:
         address = ipaddress.ip_address(server.host)
         if address.version == 6:

@@ -37,7 +37,9 @@ def house_families(
     yield _counter("farthing_log_lines_dropped_total", "Log lines nobody took in time.", watch.logs.output.dropped)
     build = {"version": __version__, "python": platform.python_version()}
     yield Family("farthing_build_info", "gauge", "What is running.", [("", labels_text(build), 1)])
-    yield from process_families()
+    taken_up = int(farthing.settings_taken_up)
+    yield _gauge("farthing_settings_taken_up", "Whether settings.yaml, as it was read last, is what holds.", taken_up)
+    yield from process_families(farthing.began_us)
 
 
 def _server(listener: Listener) -> Iterator[Family]:

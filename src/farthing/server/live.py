@@ -80,11 +80,13 @@ def bind(host: str, port: int) -> socket.socket:
         sock.close()
         hint = 'choose another one: server.port in settings.yaml, or --port (make serve ARGS="--port 3001")'
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"port {port} on {host} is taken by another program", hint=hint) from None
+            told = f'{hint}. "farthing doctor" says which program has it'
+            raise ConfigError(f"port {port} on {host} is taken by another program", hint=told) from None
         if error.errno == errno.EACCES:
             raise ConfigError(f"port {port} needs more rights than this account has", hint=hint) from None
         raise ConfigError(
-            f"cannot listen on '{host}' port {port}: {error.strerror or error}", hint="set server.host in settings.yaml"
+            f"cannot listen on '{host}' port {port}: {error.strerror or error}",
+            hint="choose another address: server.host in settings.yaml, or --host",
         ) from None
     sock.setblocking(False)  # noqa: FBT003 - the socket module's own signature
     return sock

@@ -18,16 +18,11 @@ from typing import cast
 
 import httptools
 
-from farthing.errors import (
-    FarthingError,
-    HeadersTooLarge,
-    InvalidRequest,
-    Overloaded,
-    RequestTimeout,
-    RequestTooLarge,
-)
+from farthing.errors import FarthingError, InvalidRequest, RequestTimeout
+from farthing.server import refusals
 from farthing.server.exchange import STATUS_LINES, Exchange
 from farthing.server.listener import Listener
+from farthing.server.strangers import StrangeBytes
 
 _PIPELINE_BYTES = 65_536
 """Bytes of further requests kept while one is served: one header block; clients that pipeline prompts are unknown."""
@@ -61,7 +56,6 @@ class HttpProtocol(asyncio.Protocol):
         "_headers",
         "_in_body",
         "_in_headers",
-        "_known",
         "_length",
         "_loop",
         "_named",
@@ -69,7 +63,7 @@ class HttpProtocol(asyncio.Protocol):
         "_pending",
         "_pending_bytes",
         "_queue",
-        "_strange_bytes",
+        "_strange",
         "_transport",
         "_unbodied_bytes",
         "_unsent_bytes",
@@ -102,8 +96,7 @@ class HttpProtocol(asyncio.Protocol):
         self._error: FarthingError | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._named: dict[bytes, bytes] = {}
-        self._known: dict[bytes, bytes] | None = None
-        self._strange_bytes = 0
+        self._strange = StrangeBytes(listener)
         self._header_bytes = 0
         self._in_headers = False
         self._in_body = False
@@ -134,8 +127,7 @@ class HttpProtocol(asyncio.Protocol):
         if not self.listener.connected(self, self._loop):
             if self._transport.is_closing():
                 return  # too many are being told already
-            bound = self.listener.bounds.max_connections
-            self._refuse(Overloaded(f"{bound} connections are open, which is the bound", hint="try again later"))
+            self._refuse(refusals.too_many_connections(self.listener.bounds))
             return
         self.deadline = self._loop.time() + self.listener.bounds.header_timeout_s
         if self.listener.draining:
@@ -204,8 +196,8 @@ class HttpProtocol(asyncio.Protocol):
         """Refuse early what cannot be taken; ask for the body of a client that waits to be asked."""
         self._in_headers, self._in_body = False, True
         came = self._header_bytes  # with what of the body came in the same reads
-        if self._strange_bytes:
-            self._release_strange()
+        if self._strange.count:
+            self._strange.release()
         self._header_bytes = self._framing_bytes = self._unbodied_bytes = 0
         bounds = self.listener.bounds
         if self._exchange is None:  # or the answer in flight would end with the time for this body
@@ -213,21 +205,19 @@ class HttpProtocol(asyncio.Protocol):
         self._headers = self._collected.copy()
         self._collected.clear()
         if len(self._headers) > bounds.max_headers:
-            self._error = self._too_many_headers()
+            self._error = refusals.too_many_headers(bounds)
         if came > bounds.max_header_bytes:
             self._bound_headers()
         self._named = named = dict(self._headers)
         length = named.get(b"content-length")
         if length is not None:
             if len(length) > 15 or int(length) > bounds.max_body_bytes:
-                self._error = self._body_too_large(length.decode("latin-1"))
+                self._error = refusals.body_too_large(bounds, length.decode("latin-1"))
             else:
                 self._length = int(length)
         coding = named.get(b"transfer-encoding")
         if coding is not None and (coding.lower() != b"chunked" or self._parser.get_http_version() != "1.1"):
-            self._error = InvalidRequest(
-                "this transfer-encoding is not taken", hint="send chunked by HTTP/1.1, or a length"
-            )
+            self._error = refusals.odd_transfer_encoding()
         if b"expect" in named and named[b"expect"].lower() == b"100-continue" and self._error is None:
             assert self._transport is not None
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -247,7 +237,7 @@ class HttpProtocol(asyncio.Protocol):
         self._body_bytes += len(data)
         listener.buffered_bytes += len(data)
         if self._body_bytes > listener.bounds.max_body_bytes:
-            self._error = self._body_too_large("more")
+            self._error = refusals.body_too_large(listener.bounds, "more")
         elif listener.buffered_bytes > listener.bounds.max_buffered_bytes:
             self._error = listener.overloaded()
 
@@ -259,9 +249,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._body_bytes < self._length:
             return  # the parser stopped at a wish to upgrade; `_parse` takes the body
         if not self._length and parser.should_upgrade() and b"transfer-encoding" in self._named:
-            self._error = InvalidRequest(
-                "a chunked body cannot be read behind an upgrade header", hint="send no upgrade header, or a length"
-            )
+            self._error = refusals.chunked_upgrade()
             return
         exchange = Exchange(
             self,
@@ -274,8 +262,8 @@ class HttpProtocol(asyncio.Protocol):
             parser.get_http_version() == "1.1",
         )
         self._body, self._body_bytes, self._length, self._in_body = [], 0, 0, False
-        if self._strange_bytes:
-            self._release_strange()
+        if self._strange.count:
+            self._strange.release()
         if self._exchange is None:
             self._serve(exchange)
         elif len(self._queue) < _MAX_PIPELINED:
@@ -322,10 +310,6 @@ class HttpProtocol(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def shutdown(self) -> None:
-        """Drain, by the name that uvicorn knows."""
-        self.drain()
-
     # ---- our own steps
 
     def _parse(self, data: bytes) -> None:
@@ -341,7 +325,8 @@ class HttpProtocol(asyncio.Protocol):
         if self._in_headers:
             self._bound_unfinished_headers(len(data))
         elif self._in_body and self._error is None and self._body_bytes:
-            self._hold_if_strange(self._body_bytes - self._strange_bytes)
+            more = self._body_bytes - self._strange.count
+            self._error = self._strange.hold_unless_known(self._url, self._named, more)
         if begun is self._headers and self._in_body and not self._length:
             self._bound_framing(len(data), self._body_bytes - before)
         if self._error is not None:
@@ -354,42 +339,16 @@ class HttpProtocol(asyncio.Protocol):
         """Count headers that came whole: one read takes more of them than the bound may allow."""
         lines = sum(len(name) + len(value) + _LINE_BYTES for name, value in self._headers)
         if len(self._url) + lines > self.listener.bounds.max_header_bytes:
-            self._error = self._error or self._headers_too_large()
+            self._error = self._error or refusals.headers_too_large(self.listener.bounds)
 
     def _bound_unfinished_headers(self, received: int) -> None:
         bounds = self.listener.bounds
         if self._header_bytes > bounds.max_header_bytes:
-            self._error = self._error or self._headers_too_large()
+            self._error = self._error or refusals.headers_too_large(bounds)
         elif len(self._collected) > bounds.max_headers:
-            self._error = self._error or self._too_many_headers()
+            self._error = self._error or refusals.too_many_headers(bounds)
         elif self._error is None:
-            self._hold_strange(received)
-
-    def _too_many_headers(self) -> FarthingError:
-        return HeadersTooLarge(f"more than {self.listener.bounds.max_headers} headers", hint="send fewer headers")
-
-    def _hold_if_strange(self, more: int) -> None:
-        """Count bytes of an unfinished body, unless a key that we know came with its headers."""
-        if self._known is self._named:
-            return
-        if self.listener.knows(self._url, self._named):
-            self._release_strange()
-            self._known = self._named
-        else:
-            self._hold_strange(more)
-
-    def _hold_strange(self, more: int) -> None:
-        self._strange_bytes += more
-        self.listener.strange_bytes += more
-        self._error = self._error or self.listener.too_strange()
-
-    def _release_strange(self) -> None:
-        self.listener.strange_bytes -= self._strange_bytes
-        self._strange_bytes = 0
-
-    def _headers_too_large(self) -> FarthingError:
-        bound = self.listener.bounds.max_header_bytes
-        return HeadersTooLarge(f"more than {bound} bytes of headers", hint="send fewer")
+            self._error = self._strange.hold(received)
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Answer as if no upgrade was wished for, which a server may; `rest` is what the parser left."""
@@ -414,10 +373,7 @@ class HttpProtocol(asyncio.Protocol):
         self._unbodied_bytes = 0 if of_body else self._unbodied_bytes + received
         bound = self.listener.bounds.max_header_bytes
         if self._unbodied_bytes > bound or self._framing_bytes > bound + self._body_bytes // 8:
-            self._error = self._error or InvalidRequest(
-                f"{self._framing_bytes} bytes of chunk heads and trailers around a body of {self._body_bytes}",
-                hint="send larger chunks, or a content-length",
-            )
+            self._error = self._error or refusals.mostly_framing(self._framing_bytes, self._body_bytes)
 
     def _take_body(self, data: bytes) -> None:
         """Take the rest of a large body as it comes: through the parser each byte would be copied once more."""
@@ -426,7 +382,7 @@ class HttpProtocol(asyncio.Protocol):
         self._body_left = left - len(piece)
         self.on_body(piece)
         if self._body_left and self._error is None:
-            self._hold_if_strange(len(piece))
+            self._error = self._strange.hold_unless_known(self._url, self._named, len(piece))
         if self._error is not None:
             self._body_left = 0
             if self._exchange is None:
@@ -436,12 +392,6 @@ class HttpProtocol(asyncio.Protocol):
             self._parser = httptools.HttpRequestParser(self)  # the old one still waits for this body
             if len(data) > left:
                 self.data_received(data[left:])
-
-    def _body_too_large(self, size: str) -> FarthingError:
-        bound = self.listener.bounds.max_body_bytes
-        return RequestTooLarge(
-            f"a body of {size} bytes is over the bound of {bound}", hint="raise server.max_body_mb or send less"
-        )
 
     def _serve(self, exchange: Exchange) -> None:
         self.deadline = _FOREVER
@@ -513,7 +463,7 @@ class HttpProtocol(asyncio.Protocol):
     def _release_body(self) -> None:
         self.listener.buffered_bytes -= self._body_bytes
         self._body, self._body_bytes = [], 0
-        self._release_strange()
+        self._strange.release()
         self._collected.clear()
 
     def _note_unsent(self) -> None:

@@ -2,9 +2,12 @@
 
 Reading trusts nothing: names are compared with a short list of shapes before anything is written, sizes and sums while
 it is written, and an archive that is not whole, not ours, or of a later kind is an error that says so. What surprised
-us: `tarfile` takes an archive that was cut between two members for a complete one, so the members are counted.
+us: `tarfile` takes an archive that was cut between two members for a complete one, so the members are counted. And it
+reads a member's further headers into memory however long they are, and one behind the other by recursion, so that 7 MB
+on the disk can take 3 GB; here the members are taken one by one, and no more is read of a header than ours can have.
 """
 
+import gzip
 import hashlib
 import io
 import os
@@ -12,9 +15,9 @@ import re
 import shutil
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
 
 import msgspec
 
@@ -32,6 +35,11 @@ MAX_FILES = 4_096
 
 _MANIFEST, _SUM = "manifest.json", "manifest.sha256"
 _NAMES = re.compile(r"(settings\.yaml|farthing\.db|pepper|admin|(journal|prices)/[A-Za-z0-9][A-Za-z0-9._-]{0,200})")
+_MADE_BY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}", re.ASCII)
+_LAST_MOMENT_US = 253_402_300_799_999_999
+"""The last microsecond of the year 9999: what comes after it is no date, and no backup's either."""
+_MAX_RECORDS_BYTES = 4_096
+"""A further header tells a name of up to 210 letters, or a size beyond 8 GB: a tenth of this."""
 _PIECE = 1 << 20
 _COMPRESSION = 1  # a database shrinks to a fifth; the best level gains a tenth more and takes six times as long
 
@@ -44,7 +52,7 @@ class ArchivedFile(msgspec.Struct, frozen=True):
     """A file of the home: its path inside, its size, and the SHA-256 of what is in it."""
 
     name: str
-    size_bytes: int
+    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
     sha256: str
 
 
@@ -54,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     version: int
     farthing: str
-    made_at_us: int
+    made_at_us: Annotated[int, msgspec.Meta(ge=0, le=_LAST_MOMENT_US)]
     database_version: int | None
     files: tuple[ArchivedFile, ...]
 
@@ -67,16 +75,20 @@ class _Head(msgspec.Struct, frozen=True):
     farthing: str = "?"
 
 
+def has_a_place(name: str) -> bool:
+    """Whether an archive takes a file under this name."""
+    return _NAMES.fullmatch(name) is not None
+
+
 def write_archive(
     target: Path, files: Mapping[str, Path], *, farthing: str, made_at_us: int, database_version: int | None
 ) -> Manifest:
     """Write these files, which nobody changes meanwhile, under these names into the new file `target`.
 
     Raises:
-        StoreError: it cannot be written; what there is of it is the caller's to remove.
+        StoreError: they are too many, or it cannot be written; what there is of it is the caller's to remove.
     """
-    assert all(_NAMES.fullmatch(name) for name in files), list(files)
-    assert len(files) <= MAX_FILES, len(files)
+    assert all(has_a_place(name) for name in files), list(files)
     listed = tuple(ArchivedFile(name, path.stat().st_size, _sum_of(path)) for name, path in files.items())
     manifest = Manifest(
         kind=KIND,
@@ -87,6 +99,11 @@ def write_archive(
         files=listed,
     )
     told = msgspec.json.encode(manifest)
+    if len(files) > MAX_FILES or len(told) > MAX_MANIFEST_BYTES:
+        raise StoreError(
+            f"The home has {len(files):,} files, and a backup takes {MAX_FILES:,}.",
+            hint="serve the home until its journal is posted, and move away what is not Farthing's.",
+        )
     try:
         descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), FILE_MODE)
         with os.fdopen(descriptor, "wb") as file:
@@ -116,12 +133,13 @@ def read_archive(archive: Path, into: Path) -> Manifest:
         StoreError: it cannot be read, or there is no room.
     """
     try:
-        with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|gz") as tar:
-            manifest = _read_manifest(tar, archive)
+        with archive.open("rb") as file, gzip.GzipFile(fileobj=file, mode="rb") as tar:
+            members = _Members(tar)
+            manifest = _read_manifest(members, archive)
             _look_for_room(manifest, into)
             for listed in manifest.files:
-                _extract(tar, listed, into, archive)
-            if tar.next() is not None:
+                _extract(members, listed, into, archive)
+            if members.next() is not None:
                 raise _damaged(archive, "there is more in it than it lists")
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise _damaged(archive, str(error) or type(error).__name__) from error
@@ -134,15 +152,89 @@ def read_archive(archive: Path, into: Path) -> Manifest:
     return manifest
 
 
-def _read_manifest(tar: tarfile.TarFile, archive: Path) -> Manifest:
-    first = tar.next()
+class _Members:
+    """The members of a tar, in their order; each one's content is read before the next is asked for."""
+
+    def __init__(self, tar: IO[bytes]) -> None:
+        self._tar = tar
+        self._left = 0
+        self._padding = 0
+
+    def next(self) -> tarfile.TarInfo | None:
+        """Return the next member, or `None` at the end.
+
+        Raises:
+            tarfile.TarError: what comes is no header, or has more to tell than a member of ours.
+        """
+        assert self._left == 0, self._left
+        self._exactly(self._padding)
+        told: dict[str, str] = {}
+        member = self._header()
+        if member is not None and member.type == tarfile.XHDTYPE:
+            if member.size > _MAX_RECORDS_BYTES:
+                raise tarfile.ReadError("a header in it is longer than any of a backup")
+            told = dict(_records(self._exactly(member.size)))
+            self._exactly(-member.size % tarfile.BLOCKSIZE)
+            member = self._header()
+            if member is None:
+                raise tarfile.ReadError("it ends behind a header")
+        if member is None:
+            return None
+        try:
+            member.name, member.size = told.get("path", member.name), int(told.get("size", member.size))
+        except ValueError as error:
+            raise tarfile.ReadError("a header in it tells no size") from error
+        if member.size < 0:
+            raise tarfile.ReadError("a header in it tells a size below nothing")
+        self._left, self._padding = member.size, -member.size % tarfile.BLOCKSIZE
+        return member
+
+    def content(self) -> Iterator[bytes]:
+        """Yield the content of the member that came last.
+
+        Raises:
+            tarfile.TarError: the archive ends before it.
+        """
+        while self._left:
+            piece = self._tar.read(min(_PIECE, self._left))
+            if not piece:
+                raise tarfile.ReadError("it ends in the midst of a file")
+            self._left -= len(piece)
+            yield piece
+
+    def _header(self) -> tarfile.TarInfo | None:
+        block = self._tar.read(tarfile.BLOCKSIZE)
+        if not block.strip(b"\0"):  # a block of zeros is the end
+            return None
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+
+    def _exactly(self, size_bytes: int) -> bytes:
+        found = self._tar.read(size_bytes)
+        if len(found) < size_bytes:
+            raise tarfile.ReadError("it ends in the midst of a file")
+        return found
+
+
+def _records(text: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the keys and values of a further header: lines of `length key=value`, where the length counts all of it."""
+    while text:
+        length, blank, _ = text.partition(b" ")
+        if not (blank and length.isdigit() and len(length) < 5 and len(length) + 1 < int(length) <= len(text)):
+            raise tarfile.ReadError("a header in it makes no sense")
+        key, _, value = text[len(length) + 1 : int(length)].removesuffix(b"\n").partition(b"=")
+        yield key.decode("utf-8", "replace"), value.decode("utf-8", "replace")
+        text = text[int(length) :]
+
+
+def _read_manifest(members: _Members, archive: Path) -> Manifest:
+    first = members.next()
     if first is None or first.name != _MANIFEST or not first.isreg() or first.size > MAX_MANIFEST_BYTES:
         raise ArchiveUnusable(f"{str(archive)!r} is no backup of Farthing.", hint='one is made by "farthing backup".')
-    told = _content(tar, first).read()
-    second = tar.next()
+    told = b"".join(members.content())
+    second = members.next()
     if second is None or second.name != _SUM or second.size != hashlib.sha256().digest_size * 2:
         raise _damaged(archive, "its list has no checksum")
-    if _content(tar, second).read() != hashlib.sha256(told).hexdigest().encode():
+    if b"".join(members.content()) != hashlib.sha256(told).hexdigest().encode():
         raise _damaged(archive, "its list does not have its checksum")
     try:
         head = msgspec.json.decode(told, type=_Head)
@@ -158,8 +250,12 @@ def _read_manifest(tar: tarfile.TarFile, archive: Path) -> Manifest:
     names = [one.name for one in manifest.files]
     if manifest.kind != KIND or len(set(names)) != len(names) or len(names) > MAX_FILES:
         raise _damaged(archive, "its list makes no sense")
+    if not _MADE_BY.fullmatch(manifest.farthing):  # it is printed, and could tell a terminal things
+        raise _damaged(archive, f"{manifest.farthing[:99]!r} is no Farthing's version")
+    if not names:
+        raise _damaged(archive, "it holds no files")
     for name in names:
-        if not _NAMES.fullmatch(name):
+        if not has_a_place(name):
             raise _damaged(archive, f"{name!r} has no place in a home")
     return manifest
 
@@ -172,28 +268,22 @@ def _look_for_room(manifest: Manifest, into: Path) -> None:
         )
 
 
-def _extract(tar: tarfile.TarFile, listed: ArchivedFile, into: Path, archive: Path) -> None:
-    member = tar.next()
+def _extract(members: _Members, listed: ArchivedFile, into: Path, archive: Path) -> None:
+    member = members.next()
     if member is None or member.name != listed.name or not member.isreg() or member.size != listed.size_bytes:
         raise _damaged(archive, f"{listed.name!r} is not where it should be")
     path = into / listed.name
     path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    content, found = _content(tar, member), hashlib.sha256()
+    found = hashlib.sha256()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
-        while piece := content.read(_PIECE):
+        for piece in members.content():
             found.update(piece)
             file.write(piece)
         file.flush()
         os.fsync(file.fileno())
     if found.hexdigest() != listed.sha256:
         raise _damaged(archive, f"{listed.name!r} does not have its checksum")
-
-
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    content = tar.extractfile(member)
-    assert content is not None, member.name  # it is a regular file
-    return content
 
 
 def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:

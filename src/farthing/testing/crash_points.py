@@ -1,8 +1,10 @@
 """The points at which a gateway is killed to prove that no money is lost, each with what must be true afterwards.
 
 `mortal_gateway.py` is a `farthing serve` that dies at one of them; those that only the outside can see (`OUTSIDE`) are
-reached by a provider that answers so far and no further, and a `kill -9`. Whatever the point: after the next start each
-attempt whose beginning was journaled is in the ledger once, nothing else is, and the journal is empty.
+reached by a provider that answers so far and no further, and a `kill -9`. In flight without production costs the input
+where it is a stream; of another answer nobody knows what was written, and its cost is unknown. Whatever the point:
+after the next start each attempt whose beginning was journaled is in the ledger once, nothing else is, and the journal
+is empty.
 """
 
 from enum import StrEnum

@@ -20,7 +20,7 @@ class PriceOverride(msgspec.Struct, frozen=True, kw_only=True):
 
     `pattern` is `provider:model`, where `*` matches any text (`lab:*`). A part that is not given costs what `input`
     or `output` costs (Anthropic's cache writes: its list's multiples of `input`); `origin` says where the row stands
-    (`settings.yaml:14`), for messages and `farthing calls show`.
+    (`settings.yaml:14`), for messages.
     """
 
     pattern: str
@@ -70,9 +70,10 @@ class Band(msgspec.Struct, frozen=True):
 class PriceSheet(msgspec.Struct, frozen=True, kw_only=True):
     """The price of one model at one time.
 
-    `id` names the source for the ledger (`genai-prices-0.2.3:openai/gpt-5`, with `@2026-03-13` where the price
-    is dated, or `settings.yaml:14`). `bands` is ascending and begins at 0; `service_tiers` has the bands of each tier
-    that is priced differently. `free` says that input and output cost nothing and no fee is listed either.
+    `id` names the source for the ledger (`genai-prices-0.2.3:openai/gpt-5`, with `@2026-03-13` where the price is
+    dated, or `settings.yaml:openai:gpt-5#1f0c33a9`). `bands` is ascending and begins at 0; `service_tiers` has the
+    bands of each tier that is priced differently. `free` says that input and output cost nothing and no fee is listed
+    either.
     """
 
     id: str

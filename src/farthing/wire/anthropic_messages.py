@@ -13,7 +13,17 @@ from farthing.types.usage import Usage, UsageHabits
 from farthing.wire.error_words import error_inside, error_status, error_text
 from farthing.wire.event_meter import EventMeter, event_name, in_words
 from farthing.wire.lenient import UNREADABLE, decode
-from farthing.wire.meter import ABSENT, MAX_COUNT, Counts, OnText, Reading, decode_exact, present, present_error
+from farthing.wire.meter import (
+    ABSENT,
+    MAX_COUNT,
+    Counts,
+    OnText,
+    Reading,
+    decode_exact,
+    in_short,
+    present,
+    present_error,
+)
 from farthing.wire.sse import event_data
 
 
@@ -242,7 +252,7 @@ class MessagesStreamMeter(EventMeter):
             case "ping" | "content_block_stop":
                 pass  # says nothing about money
             case "error":
-                self._error = present_error(read.error) or data
+                self._error = present_error(read.error) or in_short(data)
                 self._fail()
             case _:
                 return self._read_oddity(event, data)
@@ -252,7 +262,7 @@ class MessagesStreamMeter(EventMeter):
         """Take what the format does not know; whether the client gets it. Errors are known by name or by words."""
         told = error_inside(data)
         if event_name(event) == "error":  # which is what Anthropic's own client goes by
-            self._error = data if told is not None else in_words(data)
+            self._error = in_short(data) if told is not None else in_words(data)
             self._fail()
         elif told is not None:
             self._error = self._fail_oddly(data)

@@ -7,7 +7,7 @@ would be had for nothing. Comments do, and the `[DONE]` that OpenRouter puts beh
 import msgspec
 
 from farthing.wire.error_words import MAX_TEXT, error_text
-from farthing.wire.meter import OnText, Reading, decode_exact
+from farthing.wire.meter import OnText, Reading, decode_exact, in_short
 from farthing.wire.sse import EventSplitter, event_data
 
 _NOTHING_MORE = (b"", b"[DONE]")
@@ -79,6 +79,7 @@ class EventMeter:
     def _fail_oddly(self, error: bytes) -> bytes:
         """Fail with an error that no client of the format would see as one: it gets the format's own in its place."""
         self._fail()
+        error = in_short(error)
         code, message = error_text(decode_exact(error))
         self._instead = self.error_event(code, message or "the provider sent an error without words")
         return error

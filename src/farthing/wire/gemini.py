@@ -18,7 +18,7 @@ from farthing.wire.gemini_chunks import Candidate, Chunk, read_chunk
 from farthing.wire.gemini_usage import billed_searches, plain_usage, read_usage, service_tier
 from farthing.wire.json_array import ArraySplitter, element_of, elements_of
 from farthing.wire.lenient import UNREADABLE
-from farthing.wire.meter import ABSENT, OnText, Reading, decode_exact, present_error
+from farthing.wire.meter import ABSENT, OnText, Reading, decode_exact, in_short, present_error
 from farthing.wire.sse import EventSplitter, event_data
 
 MAX_SEARCHES = 1_024
@@ -248,7 +248,7 @@ class GenerateStreamMeter:
         self.suspect = True
         if told is None:
             return True
-        self._books.error = data
+        self._books.error = in_short(data)
         self.failed = self.terminal = True
         if self._events is None:
             return True

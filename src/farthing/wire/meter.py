@@ -20,6 +20,9 @@ MAX_COUNT = 1 << 30
 """No count beyond this is believed: a billion tokens are a hundred times the largest context, and sums of such counts
 must fit into the store's 64 bits."""
 
+MAX_ERROR_BYTES = 1 << 18
+"""The largest error inside an answer that is read; the longest recorded one has 3 KB."""
+
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an answer said about itself. `usage` is `None` where it gave none.
@@ -133,8 +136,17 @@ def present(raw: msgspec.Raw) -> bytes | None:
 
 def present_error(raw: msgspec.Raw) -> bytes | None:
     """Return an error's bytes; `None` where it is absent, null, or empty, as some write where there was none."""
+    if len(raw) > MAX_ERROR_BYTES:
+        return in_short(bytes(raw))
     data = present(raw)
     return None if data in _NO_ERROR else data
+
+
+def in_short(error: bytes) -> bytes:
+    """Return an error's bytes, or words in their place where they are too many to be read again and again."""
+    if len(error) <= MAX_ERROR_BYTES:
+        return error
+    return msgspec.json.encode(f"the provider sent an error of {len(error)} bytes, which nobody read")
 
 
 _NO_ERROR = frozenset({b'""', b"false", b"0", b"{}", b"[]"})

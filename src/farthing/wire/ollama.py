@@ -14,7 +14,7 @@ import msgspec
 from farthing.types.usage import Usage, UsageHabits
 from farthing.wire.error_words import error_inside, error_status, error_text
 from farthing.wire.lenient import UNREADABLE, decode
-from farthing.wire.meter import ABSENT, Counts, OnText, Reading, decode_exact, present, present_error
+from farthing.wire.meter import ABSENT, Counts, OnText, Reading, decode_exact, in_short, present, present_error
 from farthing.wire.ndjson import LineSplitter
 
 _USUAL = UsageHabits()
@@ -267,7 +267,7 @@ class OllamaStreamMeter:
         if told is None:
             self.suspect = self.suspect or bool(data.strip())
             return True
-        self._books.error = data
+        self._books.error = in_short(data)
         self.failed = self.suspect = True
         self._instead = error_event("", told.error_message or "the provider sent an error without words")
         return False

@@ -38,8 +38,6 @@ class _PlainUsage(msgspec.Struct, gc=False):
 
 
 _NO_VECTORS = 2  # the length of `[]`
-_SPACE = 80
-"""How much white space may stand in an empty list."""
 _answers = msgspec.json.Decoder(_Answer)
 _plain_usages = msgspec.json.Decoder(_PlainUsage)
 
@@ -52,9 +50,12 @@ def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = USUAL) -> Re
         if plain is not None:
             model = answer.model if isinstance(answer.model, str) and answer.model else None
             return Reading(usage=plain, model_served=model, finished=True)
-        end = body.rindex(b"]")
-        answer.data = msgspec.Raw(b"[]" if body[max(0, end - _SPACE) : end].rstrip().endswith(b"[") else b"[0]")
-    else:
+        counted = read_usage(decode_exact(answer.usage))
+        if counted is not None and (counted.input_tokens or counted.output_tokens):
+            answer.data = msgspec.Raw(b"[0]")  # the last array is taken for the vectors, and nothing hangs on it
+        else:
+            answer = None  # whether a count of 0 is believed does: there all of it is read
+    if answer is None:
         try:
             answer = decode(_answers, body)
         except msgspec.ValidationError:

@@ -15,7 +15,7 @@ from farthing.types.usage import UsageHabits
 from farthing.wire.error_words import error_inside, error_status, error_text
 from farthing.wire.event_meter import EventMeter, event_name, in_words
 from farthing.wire.lenient import UNREADABLE, decode
-from farthing.wire.meter import ABSENT, Counts, OnText, Reading, decode_exact, present, present_error
+from farthing.wire.meter import ABSENT, Counts, OnText, Reading, decode_exact, in_short, present, present_error
 from farthing.wire.openai_responses_usage import TOOL_MARKS, Item, Tools, plain_usage, read_usage
 from farthing.wire.openai_usage import USUAL, reported_cost_nanousd
 from farthing.wire.sse import event_data
@@ -219,7 +219,7 @@ class ResponsesStreamMeter(EventMeter):
         elif kind == "response.output_item.done":
             self._item_ends(_item(read.item))
         elif read.type == "error" or present_error(read.error) is not None:
-            self._books.error = present_error(read.error) or data
+            self._books.error = present_error(read.error) or in_short(data)
             self._fail()
         elif read.response is not ABSENT:  # created, queued, in progress
             response = _response(read.response)

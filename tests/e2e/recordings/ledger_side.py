@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import genai_prices
 
+from farthing.gateway.attempts import FATE_UNKNOWN
 from farthing.types.calls import Attempt
 from tests.e2e.recordings import reported_cost
 from tests.e2e.recordings.answer_facts import served_model
@@ -61,6 +62,10 @@ def _check_line(played: Played, attempt: Attempt, findings: Findings) -> None:
     outcome = "provider_error" if exchange.status >= 400 or "error_in_200" in exchange.features else "ok"
     if attempt.outcome != outcome:
         findings.problems.append(f"{exchange.slug}: ended as {attempt.outcome}, not {outcome}: {attempt.error_message}")
+    if exchange.status in FATE_UNKNOWN:
+        if attempt.cost_nanousd is not None or attempt.cost_basis != "unknown":
+            findings.problems.append(f"{exchange.slug}: nobody knows its fate, and it costs {attempt.cost_nanousd}")
+        return
     if exchange.asked.operation == "count_tokens" or exchange.status >= 400:
         if attempt.cost_nanousd != 0:
             findings.problems.append(f"{exchange.slug}: a free answer costs {attempt.cost_nanousd}")

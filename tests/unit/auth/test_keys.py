@@ -72,7 +72,7 @@ def test_two_first_starts_agree_on_one_pepper(tmp_path: Path) -> None:
 
 def test_a_pepper_of_the_wrong_size_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pepper").write_bytes(b"short")
-    with pytest.raises(StoreError, match=r"holds 5 bytes, not 32.*restore it"):
+    with pytest.raises(StoreError, match=r"holds 5 bytes, not 32.*put it back from a copy"):
         load_pepper(tmp_path / "pepper", seeded_bytes(1))
 
 

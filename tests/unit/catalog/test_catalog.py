@@ -219,6 +219,16 @@ def test_a_model_of_a_maker_that_is_not_configured_says_whose_it_is() -> None:
         assert "ANTHROPIC_API_KEY" in str(refused.value)
 
 
+def test_where_the_settings_name_the_providers_a_key_alone_is_not_said_to_help() -> None:
+    anthropic = known_providers()["anthropic"]
+    made = Catalog(aliases={}, providers=[GROQ], knows=knows, names=names, not_configured=[anthropic], named=True)
+    with pytest.raises(ModelNotFound) as refused:
+        made.resolve("claude-sonnet-4-5", "openai_chat")
+    assert refused.value.hint == (
+        'the operator runs "farthing providers add anthropic", because settings.yaml names the providers that are used'
+    )
+
+
 def test_google_calls_its_price_list_otherwise_than_its_provider() -> None:
     google = known_providers()["gemini"]
     made = Catalog(

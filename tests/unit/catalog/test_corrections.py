@@ -67,6 +67,6 @@ def test_an_operators_row_wins_over_a_correction_and_other_models_have_none() ->
     row = PriceOverride(pattern="perplexity:*", input=UnitPrice(M), output=UnitPrice(M), origin="settings.yaml:3")
     sheet = PriceBook([row]).find("perplexity", "perplexity", "sonar", NOW_US)
     assert sheet is not None
-    assert sheet.id == "settings.yaml:3"
+    assert sheet.id.startswith("settings.yaml:perplexity:*#")
     assert correction_of("genai-prices-1:openai/gpt-4o@2026-01-01") is None
     assert "+" not in found("perplexity", "sonar-deep-research").id

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -65,7 +66,12 @@ def test_the_operators_first_row_that_fits_wins_over_the_list() -> None:
     )
     names = ("gpt-5-mini", "gpt-5", "llama-3.1-8b-instant", "claude-2")
     ids = [sheet and sheet.id for name in names for sheet in [book.find("claude", "openai", name, NOW)]]
-    assert ids == ["a:1", "a:2", "a:3", None]
+    assert [one and one.partition("#")[0] for one in ids] == [
+        "a:claude:*-mini",
+        "a:claude:gpt-*",
+        "a:*:llama*8b*",
+        None,
+    ]
 
 
 def test_rows_match_the_configured_name_not_the_lists_own() -> None:
@@ -95,11 +101,23 @@ def test_a_star_stands_for_any_text_and_nothing_else_is_special(pattern: str, na
     assert name_patterns.fits(pattern, name) is fits
 
 
+def test_the_id_of_a_row_tells_what_it_charges_and_not_where_it_stands() -> None:
+    def id_of(one: PriceOverride) -> str:
+        sheet = PriceBook([one]).find("lab", None, "big", NOW)
+        assert sheet is not None
+        return sheet.id
+
+    first = id_of(row("lab:big", origin="settings.yaml:14"))
+    assert re.fullmatch(r"settings\.yaml:lab:big#[0-9a-f]{8}", first)
+    assert id_of(row("lab:big", origin="settings.yaml:15")) == first
+    assert id_of(row("lab:big", written=3, origin="settings.yaml:14")) != first
+
+
 def test_a_row_for_the_name_that_was_asked_wins_over_the_list_for_the_one_that_answered() -> None:
     book = PriceBook([row("openai:gpt-5-mini", origin="a:7")])
     sheet = book.find("openai", "openai", "gpt-5-mini-2025-08-07", NOW, asked="gpt-5-mini")
     assert sheet is not None
-    assert sheet.id == "a:7"
+    assert sheet.id.startswith("a:openai:gpt-5-mini#")
 
 
 def test_the_name_that_was_asked_is_priced_where_the_one_that_answered_is_unknown() -> None:
@@ -111,7 +129,7 @@ def test_the_name_that_was_asked_is_priced_where_the_one_that_answered_is_unknow
 def test_a_row_wins_over_free() -> None:
     sheet = PriceBook([row("lab:big", origin="a:1")]).find("lab", None, "big", NOW, free=True)
     assert sheet is not None
-    assert sheet.id == "a:1"
+    assert sheet.id.startswith("a:lab:big#")
 
 
 def test_parts_that_a_row_leaves_out_cost_what_input_and_output_cost() -> None:

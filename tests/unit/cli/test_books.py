@@ -21,6 +21,9 @@ from farthing.types.usage import Usage
 
 Make = Callable[..., Attempt]
 
+PRICE = "settings.yaml:openai:gpt-5-mini#18ca751c"
+"""The row below."""
+
 SETTINGS = """\
 providers:
   openai: {credential: none}
@@ -58,6 +61,7 @@ def keep(home: Home, *attempts: Attempt) -> None:
 
 def journal(home: Home, *attempts: Attempt, ended: bool = True) -> None:
     """Leave a journal behind, as a server does that was killed before its batch."""
+    keep(home)  # it made the database before
     written = Journal(home.journal, f"{attempts[0].ended_at_us}-1")
     for attempt in attempts:
         segment = written.begin(attempt.opening)
@@ -74,8 +78,8 @@ def answer(runner: CliRunner, *arguments: str) -> Any:
 
 def test_a_home_without_a_ledger_reads_as_an_empty_one_and_stays_as_it_is(tmp_path: Path) -> None:
     home = tmp_path / "new"
-    home.mkdir()
     runner = CliRunner(env={"FARTHING_HOME": str(home)})
+    assert runner.invoke(root, ["config", "set", "server.port", "3001"]).exit_code == 0
     assert answer(runner, "costs", "--json")["groups"] == []
     assert answer(runner, "calls", "--json") == []
     assert answer(runner, "keys", "list", "--json") == []
@@ -99,6 +103,17 @@ def test_costs_are_exact_in_every_form(runner: CliRunner, home: Home, make_attem
     table = runner.invoke(root, ["costs", "--by", "day"])
     assert "2026-11-06" in table.stdout
     assert table.stderr == ""
+
+
+def test_calls_of_unknown_cost_are_listed_with_what_to_do(runner: CliRunner, home: Home, make_attempt: Make) -> None:
+    keep(home, make_attempt(1), make_attempt(2, cost_nanousd=None, cost_basis="unknown"), make_attempt(3))
+    (found,) = answer(runner, "calls", "--unknown", "--json")
+    assert found["nanousd"] is None
+    told = runner.invoke(root, ["calls", "--unknown", "--limit", "1"])
+    assert len(told.stdout.splitlines()) == 2
+    for command in (["calls", "--unknown"], ["calls", "show", found["call_id"]], ["prices", "show", "none-such"]):
+        assert 'A price of your own goes under "prices:" in settings.yaml' in runner.invoke(root, command).stderr
+    assert "A price of your own" not in runner.invoke(root, ["calls", "show", "call_" + "1".zfill(26)]).stderr
 
 
 def test_since_leaves_out_what_began_before(runner: CliRunner, home: Home, make_attempt: Make) -> None:
@@ -187,7 +202,7 @@ def test_calls_are_listed_youngest_first(runner: CliRunner, home: Home, make_att
 def test_a_call_is_shown_with_the_lines_of_its_price(runner: CliRunner, home: Home, make_attempt: Make) -> None:
     keep(
         home,
-        make_attempt(1, price_id="settings.yaml:4", first_output_us=345_000, session="s-1", model_served="gpt-5-mini"),
+        make_attempt(1, price_id=PRICE, first_output_us=345_000, session="s-1", model_served="gpt-5-mini"),
     )
     told = runner.invoke(root, ["calls", "show", "call_"])
     assert told.stderr == ""
@@ -210,7 +225,7 @@ def test_a_call_is_shown_with_the_lines_of_its_price(runner: CliRunner, home: Ho
         "  output        321 tokens",
         "    reasoning   64",
         "  cost          0.00147825 USD, from the usage that the provider reported",
-        "  price         settings.yaml:4",
+        f"  price         {PRICE}",
         "",
         "  WHAT        QUANTITY    USD                MAKES USD",
         "  input          2,345  0.25   per million  0.00058625",
@@ -229,15 +244,15 @@ def test_a_call_is_shown_with_the_lines_of_its_price(runner: CliRunner, home: Ho
 
 
 def test_a_price_that_changed_since_is_not_made_up(runner: CliRunner, home: Home, make_attempt: Make) -> None:
-    keep(home, make_attempt(1, price_id="settings.yaml:4"))
+    keep(home, make_attempt(1, price_id=PRICE))
     home.settings.write_text(SETTINGS.replace("0.25", "0.30"))
     told = runner.invoke(root, ["calls", "show", "call_"])
     assert told.stdout.splitlines()[-1] == "  (that price has changed since, so its lines cannot be shown)"
-    assert runner.invoke(root, ["ledger", "verify"]).exit_code == 0
     home.settings.write_text("providers: 3\n")
     told = runner.invoke(root, ["calls", "show", "call_"])
     assert told.exit_code == 0
-    assert told.stderr == 'warning: the settings are wrong ("farthing config check"), so prices are not explained.\n'
+    check = f'"farthing --home {home.path} config check"'
+    assert told.stderr == f"warning: the settings are wrong ({check}), so prices are not explained.\n"
 
 
 def test_an_id_that_is_nobodys_or_several_calls_is_told(runner: CliRunner, home: Home, make_attempt: Make) -> None:
@@ -251,15 +266,15 @@ def test_an_id_that_is_nobodys_or_several_calls_is_told(runner: CliRunner, home:
 def test_verify_says_that_the_books_agree_or_where_they_do_not(
     runner: CliRunner, home: Home, make_attempt: Make
 ) -> None:
-    keep(home, make_attempt(1))
+    keep(home, make_attempt(1, price_id=PRICE))
     told = runner.invoke(root, ["ledger", "verify"])
     assert (told.exit_code, told.stdout) == (0, "")
-    assert told.stderr.startswith("The books agree")
+    assert told.stderr.startswith("The books agree: every attempt is in the ledger once, and costs, totals and journal")
     assert answer(runner, "ledger", "verify", "--json") == []
     keep(
         home,
         make_attempt(2, cost_nanousd=None),
-        make_attempt(3, usage=Usage(input_tokens=1, output_tokens=1, web_search_requests=-1)),
+        make_attempt(3, price_id="gone", usage=Usage(input_tokens=1, output_tokens=1, web_search_requests=-1)),
     )
     told = runner.invoke(root, ["ledger", "verify"])
     assert told.exit_code == 1
@@ -267,4 +282,55 @@ def test_verify_says_that_the_books_agree_or_where_they_do_not(
         f"cost and basis: att_{2:026d}: costs None nanodollars, and that is 'reported'",
         f"negative: att_{3:026d}: web_search_requests is -1",
     ]
-    assert told.stderr == "The books do not agree: 2 findings.\n"
+    assert told.stderr == (
+        "1 cost was not checked: made with prices that are not known any more: gone (1).\n"
+        "The books do not agree: 2 findings.\n"
+    )
+
+
+def test_a_cost_by_a_row_of_the_settings_is_checked_wherever_the_row_stands(
+    runner: CliRunner, home: Home, make_attempt: Make
+) -> None:
+    keep(home, make_attempt(1, price_id=PRICE))
+    home.settings.write_text(f"# a line more\n{SETTINGS}")
+    assert runner.invoke(root, ["ledger", "verify"]).exit_code == 0
+    assert "MAKES USD" in runner.invoke(root, ["calls", "show", "call_"]).stdout
+    keep(home, make_attempt(2, price_id=PRICE, cost_nanousd=1_478_251))
+    told = runner.invoke(root, ["ledger", "verify"])
+    assert told.exit_code == 1
+    assert told.stdout == (
+        f"cost not reproducible: att_{2:026d}: costs 1478251 nanodollars, its usage at {PRICE!r} comes to 1478250\n"
+    )
+
+
+def test_costs_whose_price_is_not_known_any_more_are_counted_by_verify(
+    runner: CliRunner, home: Home, make_attempt: Make
+) -> None:
+    keep(home, make_attempt(1, price_id=PRICE), make_attempt(2, price_id=PRICE), make_attempt(3, price_id="old-list:x"))
+    home.settings.write_text(SETTINGS.replace("0.25", "0.30"))
+    told = runner.invoke(root, ["ledger", "verify"])
+    assert told.exit_code == 0
+    assert told.stderr.splitlines() == [
+        f"3 costs were not checked: made with prices that are not known any more: {PRICE} (2), old-list:x (1).",
+        "The books agree: every attempt is in the ledger once, and totals, journal and the other costs tell the same.",
+    ]
+
+
+def test_a_cost_without_a_price_is_found_unless_it_is_nothing(
+    runner: CliRunner, home: Home, make_attempt: Make
+) -> None:
+    keep(home, make_attempt(1, cost_nanousd=0), make_attempt(2, cost_nanousd=999_000_000_000))
+    told = runner.invoke(root, ["ledger", "verify"])
+    assert told.stdout == f"cost not reproducible: att_{2:026d}: costs 999000000000 nanodollars, and has no price\n"
+
+
+def test_wrong_settings_do_not_keep_the_books_from_being_verified(
+    runner: CliRunner, home: Home, make_attempt: Make
+) -> None:
+    keep(home, make_attempt(1, price_id=PRICE))
+    home.settings.write_text("providers: 3\n")
+    told = runner.invoke(root, ["ledger", "verify"])
+    assert (told.exit_code, told.stdout) == (0, "")
+    warning = told.stderr.splitlines()[0]
+    assert warning.startswith("warning: the settings are wrong (")
+    assert warning.endswith("so costs are not checked against prices.")

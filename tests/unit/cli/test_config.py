@@ -2,6 +2,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -46,7 +47,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         yield found
 
 
-def origins(runner: CliRunner, *arguments: str) -> dict[str, tuple[str, str]]:
+def origins(runner: CliRunner, *arguments: str) -> dict[str, tuple[Any, str]]:
     told = runner.invoke(root, ["config", "show", "--json", *arguments])
     assert told.exit_code == 0, told.stderr
     assert "sk-secret" not in told.output
@@ -57,14 +58,14 @@ def test_every_value_is_shown_with_where_it_comes_from(runner: CliRunner, tmp_pa
     (tmp_path / "settings.yaml").write_text(TEXT)
     found = origins(runner)
     assert found["home"] == (str(tmp_path), "environment FARTHING_HOME")
-    assert found["server.port"] == ("3001", "settings.yaml:2")
-    assert found["server.keep_alive_s"] == ("75", "default")
+    assert found["server.port"] == (3001, "settings.yaml:2")
+    assert found["server.keep_alive_s"] == (75.0, "default")
     assert found["providers.openai.kind"] == ("openai", "settings.yaml:4 (its name)")
     assert found["providers.openai.base_url"] == ("https://api.openai.com/v1", "default of the kind openai")
     assert found["providers.openai.credential"] == ("env:OPENAI_API_KEY", "default of the kind openai")
     assert found["providers.lab.kind"] == ("vllm", "settings.yaml:6")
-    assert found["providers.lab.timeouts.idle_s"] == ("5", "settings.yaml:7")
-    assert found["providers.lab.timeouts.total_s"] == ("3600", "default")
+    assert found["providers.lab.timeouts.idle_s"] == (5.0, "settings.yaml:7")
+    assert found["providers.lab.timeouts.total_s"] == (3600.0, "default")
     assert found["models.fast"] == ("openai:gpt-5", "settings.yaml:8")
     assert found["prices[0].input"] == ("0.50", "settings.yaml:10")
     assert found["unpriced"] == ("allow", "default")
@@ -84,8 +85,8 @@ def test_a_part_or_one_value_can_be_asked_for(runner: CliRunner, tmp_path: Path)
     assert told[0] == "providers.lab.timeouts.connect_s: 10"
     assert len(told) == 4
     table = runner.invoke(root, ["config", "show", "prices", "--origin"]).stdout.splitlines()
-    assert table[0].split() == ["SETTING", "VALUE", "ORIGIN"]
-    assert table[1].split() == ["prices[0].model", "lab:*", "settings.yaml:10"]
+    assert table[0].split() == ["SETTING", "ORIGIN", "VALUE"]
+    assert table[1].split() == ["prices[0].model", "settings.yaml:10", "lab:*"]
     wrong = runner.invoke(root, ["config", "show", "servr"])
     assert (wrong.exit_code, "Nothing holds at 'servr'." in wrong.stderr) == (1, True)
 
@@ -95,7 +96,7 @@ def test_a_running_gateways_command_line_and_its_last_look_are_told(
 ) -> None:
     (tmp_path / "settings.yaml").write_text(TEXT)
     shown = runner.invoke(root, ["config", "show", "server.port", "--origin"])
-    assert f"4000   command line of the running gateway (pid {running.pid})" in shown.stdout
+    assert f"server.port  command line of pid {running.pid}  4000" in " ".join(shown.stdout.split("\n"))
     assert "still uses what the file said before" in shown.stderr
     check = runner.invoke(root, ["config", "check"])
     assert check.exit_code == 0
@@ -131,7 +132,7 @@ def test_setting_and_taking_out_say_what_follows(runner: CliRunner, tmp_path: Pa
 def test_setting_something_of_the_first_provider_says_whom_that_leaves_out(runner: CliRunner) -> None:
     arguments = ["config", "set", "providers.groq.credential", "env:GROQ_API_KEY"]
     told = runner.invoke(root, arguments, env={"GROQ_API_KEY": "x"})
-    assert "only what the file names is used; left out: openai." in told.stderr
+    assert "are left out, unless you add them too: openai." in told.stderr
 
 
 def test_the_schema_is_printed_for_editors(runner: CliRunner) -> None:

@@ -54,7 +54,10 @@ async def test_what_belongs_to_nobody_is_said_so(store: MemoryStore, capsys: pyt
 
 async def test_what_the_sums_are_silent_about_is_told(store: MemoryStore) -> None:
     assert remarks((await store.costs(None))[0]) == [
-        '1 of 5 attempts is of unknown cost and not in the sum: no price, or no usage. "farthing calls" shows which.',
+        (
+            "1 of 5 attempts is of unknown cost and not in the sum: no price, or no usage."
+            ' "farthing calls --unknown" shows which.'
+        ),
         "1 of 5 attempts is estimated: the answer was cut, or came without usage.",
         "1 of 5 attempts came without usage; their tokens are not in the sums.",
         (

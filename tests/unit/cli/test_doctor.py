@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from farthing.cli import checks, root
+from farthing.cli import checks, home_checks, root
 from farthing.config.lock import HomeLock
 from farthing.config.paths import Home
 from farthing.config.schema import ServerSettings
@@ -92,10 +92,10 @@ def test_an_ollama_that_is_not_used_is_told(home: Home) -> None:
 def test_files_that_others_can_read_are_told_with_the_command(home: Home) -> None:
     home.pepper.write_text("x")
     home.pepper.chmod(0o644)
-    (found,) = checks.check_home(home)
+    (found,) = home_checks.check_home(home)
     assert (found.level, found.hint) == ("warning", f"chmod 600 {home.pepper}")
     home.path.chmod(0o755)
-    assert {one.hint for one in checks.check_home(home)} == {f"chmod 600 {home.pepper}", f"chmod 700 {home.path}"}
+    assert {one.hint for one in home_checks.check_home(home)} == {f"chmod 600 {home.pepper}", f"chmod 700 {home.path}"}
 
 
 def test_a_port_that_is_taken_is_told_with_who_has_it(home: Home) -> None:
@@ -115,27 +115,34 @@ def test_a_port_that_is_taken_is_told_with_who_has_it(home: Home) -> None:
 
 def test_a_database_that_is_not_ours_newer_or_none_is_a_problem(home: Home) -> None:
     home.database.write_bytes(b"hello" * 1000)
-    (found,) = checks.check_database(home)
+    (found,) = home_checks.check_database(home)
     assert found.level == "problem"
     home.database.unlink()
     CliRunner(env={"FARTHING_HOME": str(home.path)}).invoke(root, ["keys", "create"])
-    (found,) = checks.check_database(home)
+    (found,) = home_checks.check_database(home)
     assert (found.level, found.message.startswith("version ")) == ("ok", True)
     # The version is bytes 60 to 64 of the file's header (sqlite.org/fileformat.html, 1.3.14).
     with home.database.open("r+b") as file:
         file.seek(60)
         file.write((9_999).to_bytes(4, "big"))
-    (found,) = checks.check_database(home)
+    (found,) = home_checks.check_database(home)
     assert (found.level, found.hint) == ("problem", "install the newer Farthing again")
 
 
+def test_a_journal_file_that_no_start_can_settle_is_a_problem(home: Home) -> None:
+    (home.journal / "foo.journal").mkdir()
+    (found,) = home_checks.check_journal(home)
+    assert found.level == "problem"
+    assert found.message.endswith("foo.journal is no file; move it out of the journal's folder")
+
+
 def test_a_journal_that_a_dead_server_left_is_told(home: Home) -> None:
-    assert [one.level for one in checks.check_journal(home)] == ["ok"]
+    assert [one.level for one in home_checks.check_journal(home)] == ["ok"]
     (home.journal / "1.journal").write_text("")
-    (found,) = checks.check_journal(home)
+    (found,) = home_checks.check_journal(home)
     assert (found.level, found.message) == ("warning", "a server that ended without order left 1 file")
     with HomeLock.acquire(home.lock):
-        assert [one.level for one in checks.check_journal(home)] == ["ok"]
+        assert [one.level for one in home_checks.check_journal(home)] == ["ok"]
 
 
 def test_a_clock_that_cannot_be_right_is_told(home: Home) -> None:
@@ -158,7 +165,7 @@ def test_for_people_each_line_says_what_to_do(home: Home) -> None:
     told = CliRunner(env={"FARTHING_HOME": str(home.path)}).invoke(root, ["doctor"])
     assert told.exit_code == 1
     assert "PROBLEM  settings" in told.stdout
-    assert '-> "farthing config check" reads the file again' in told.stdout
+    assert f'-> "farthing --home {home.path} config check" reads the file again' in told.stdout
     assert told.stderr.startswith("1 problem")
 
 

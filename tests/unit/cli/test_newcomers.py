@@ -112,6 +112,7 @@ def test_what_a_gateway_says_of_itself_counts_while_it_holds_the_home(home: Home
 
 def test_the_admin_link_leads_to_where_the_gateway_really_listens(home: Home, runner: CliRunner) -> None:
     home.settings.write_text("server: {port: 3111}\n")
+    assert runner.invoke(root, ["keys", "create"]).exit_code == 0
     write_running(home, running(port=3999))
     told = runner.invoke(root, ["admin", "link"])
     assert told.stdout.startswith("http://127.0.0.1:3111/admin/login?token=fta-")
@@ -200,7 +201,7 @@ def test_providers_of_the_environment_are_listed_without_a_home_and_that_is_said
 
 def test_a_farthing_key_where_the_providers_own_belongs_is_told_and_not_shown(home: Home, tmp_path: Path) -> None:
     environment = {"OPENAI_API_KEY": "ft-secret"}
-    (warning,) = load(home, "", **environment).warnings
+    (warning,) = load(home, "find_local: false\n", **environment).warnings
     assert warning.startswith("provider openai: the environment variable OPENAI_API_KEY holds a Farthing key")
     (warning,) = load(home, "providers: {openai: }\n", **environment).warnings
     assert warning.startswith(f"{home.settings}:1: providers.openai.credential: the environment variable OPENAI")
@@ -257,7 +258,7 @@ def test_cautions_stand_in_doctor_and_config_check(home: Home, runner: CliRunner
 def test_doctor_stays_within_the_screen(home: Home, runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     home.settings.write_text("providers: {openai: }\nmodels: {fast: openai:gpt-5-mni}\n")
     monkeypatch.setattr("farthing.cli.tables.screen_width", lambda: 80)
-    monkeypatch.setattr("farthing.cli.checks.check_home", lambda _: [checks.Found("ok", "home", "here")])
+    monkeypatch.setattr("farthing.cli.home_checks.check_home", lambda _: [checks.Found("ok", "home", "here")])
     lines = runner.invoke(root, ["doctor"]).stdout.splitlines()
     assert any(line.startswith(" ") for line in lines)
     assert [line for line in lines if len(line) > 80 and "/" not in line] == []

@@ -143,6 +143,7 @@ HOSTILE: list[tuple[object, str]] = [
         ],
         "a variant with 0 conditions",
     ),
+    ([{"id": "openai", "models": []}], "The list holds no price at all"),
     ({"data": []}, "lists 0 models"),
     ({"data": [{"id": "m"}]}, "model number 1: Object missing required field `pricing`"),
     ({"data": [{"id": "m", "pricing": {"prompt": "-1", "completion": "-1"}}]}, "no model with a price"),

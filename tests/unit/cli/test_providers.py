@@ -56,7 +56,7 @@ def test_a_provider_is_added_listed_tested_and_removed(runner: CliRunner, lists:
             whole(b'{"error":{"message":"bad key sk-secret"}}', "401 Unauthorized"),
             "operator",
             "401: bad key ***",
-            "ref",
+            "check the credential, env:KEY: it is refused",
         ),
         (whole(b"<html><title>Not here</title>", "404 Not Found"), "operator", "404: Not here", "base_url"),
         (whole(b'{"error":{"message":"slow"}}', "429 Too Many Requests"), "provider", "429: slow", "later"),
@@ -100,12 +100,12 @@ def test_the_first_one_in_the_file_says_whom_it_leaves_out(runner: CliRunner) ->
     assert "every one whose key is set is used: groq, openai." in told.stderr
 
 
-def test_a_name_that_nobody_has_is_told_with_the_nearest(runner: CliRunner) -> None:
+def test_a_name_that_nobody_has_is_told_with_the_nearest(runner: CliRunner, tmp_path: Path) -> None:
     runner.invoke(root, ["providers", "add", "vllm"])
     told = runner.invoke(root, ["providers", "test", "vlm"])
     assert told.stderr == (
         "farthing: Unknown provider 'vlm' (did you mean 'vllm'?); configured: vllm.\n"
-        'hint: run "farthing providers list".\n'
+        f'hint: run "farthing --home {tmp_path / "home"} providers list".\n'
     )
 
 

@@ -85,7 +85,7 @@ def test_config_check_tells_every_mistake_and_ends_with_1(runner: CliRunner, tmp
             " configured: lab, openai."
         ),
         f"{file}:6: prices[0].input: '-1' is negative; a price is 0 or more.",
-        'hint: "farthing config check" reads the file again and starts nothing.',
+        "hint: mend that in the file; nothing was started or changed.",
     ]
 
 

@@ -163,7 +163,7 @@ def test_what_is_written_in_an_odd_way_is_left_to_the_operator(path: Path, text:
 
 def test_what_is_referred_to_is_not_taken_out(path: Path) -> None:
     path.write_text(TEXT)
-    with pytest.raises(ConfigError, match=r"There is no server\.host in the file"):
+    with pytest.raises(ConfigError, match=r"server\.host' is not in the file: its default holds already"):
         unset_setting(file(path), "server.host")
     with pytest.raises(ConfigError, match="row of a list"):
         unset_setting(file(path), "prices[0].input")
@@ -289,6 +289,13 @@ def test_every_line_of_the_first_settings_can_be_changed() -> None:
         changed = changed_lines(text, with_value(text, keys, value))
         assert len(changed) == 1
         assert value in changed[0]
+
+
+def test_the_version_is_not_taken_out(path: Path) -> None:
+    path.write_text(TEXT)
+    with pytest.raises(ConfigError, match="follows from what stands in it; it is not taken out"):
+        unset_setting(file(path), "version")
+    assert path.read_text() == TEXT
 
 
 # ---- versions

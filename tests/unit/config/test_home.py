@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from farthing.config.credentials import read_credential
+from farthing.config.credentials import credential_warning, read_credential
 from farthing.config.first_start import FIRST_SETTINGS, write_first_settings
 from farthing.config.load import load_settings
 from farthing.config.lock import HomeLock, holder
 from farthing.config.paths import Home, find_home
+from farthing.config.save import settings_lock
 from farthing.config.schema import CredentialSource, LogSettings, ProviderSettings, ServerSettings, Settings, Timeouts
-from farthing.errors import ConfigError, CredentialMissing, HomeLocked
+from farthing.errors import ConfigError, CredentialMissing, HomeLocked, StoreError
 from farthing.types.providers import KnownProvider
 from tests.unit.config.first_settings import uncommented
 
@@ -55,6 +56,35 @@ def test_the_home_is_for_its_owner_only(tmp_path: Path) -> None:
     home.create()
     assert home.path.stat().st_mode & 0o777 == 0o700
     assert home.journal.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_a_folder_of_others_is_not_closed_to_them(tmp_path: Path) -> None:
+    for mode, kept in ((0o755, "passwd"), (0o711, "settings.yaml"), (0o1777, "journal/of-another")):
+        shared = tmp_path / oct(mode)
+        (shared / kept).parent.mkdir(parents=True)
+        (shared / kept).write_text("theirs")
+        shared.chmod(mode)
+        with pytest.raises(ConfigError, match="as a home it would be closed to them") as caught:
+            Home(shared).create()
+        assert caught.value.hint is not None
+        assert f"chmod 700 {shared}" in caught.value.hint
+        assert shared.stat().st_mode & 0o7777 == mode
+        assert [path.name for path in shared.iterdir()] == [kept.partition("/")[0]], "nothing was made in it"
+        shared.chmod(0o700)
+        Home(shared).create()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+@pytest.mark.parametrize("inside", [[], ["lost+found/"], ["pepper", "theirs"], ["journal/1-1-000001.journal"]], ids=str)
+def test_an_empty_folder_and_a_home_are_closed_to_others(tmp_path: Path, inside: list[str]) -> None:
+    for name in inside:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).touch()
+    tmp_path.chmod(0o755)
+    Home(tmp_path).create()
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "journal").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -114,7 +144,7 @@ def test_looking_who_holds_the_home_never_keeps_a_server_from_starting(tmp_path:
 
 def test_nobody_holds_a_home_that_is_not_there(tmp_path: Path) -> None:
     assert holder(tmp_path / "none" / "lock") is None
-    with pytest.raises(HomeLocked, match="cannot be opened: No such file or directory"):
+    with pytest.raises(StoreError, match="cannot be opened: No such file or directory"):
         HomeLock.acquire(tmp_path / "none" / "lock")
 
 
@@ -138,6 +168,28 @@ def test_first_settings_never_replace_the_operators_file(tmp_path: Path) -> None
         write_first_settings(tmp_path / "none" / "settings.yaml")
 
 
+@pytest.mark.parametrize("target", ["not-mounted/settings.yaml", "settings.yaml"])
+def test_a_link_that_leads_nowhere_is_told_and_never_replaced(tmp_path: Path, target: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.symlink_to(target)
+    with pytest.raises(ConfigError, match=r"is a link to '.*', which cannot be read: "):
+        write_first_settings(path)
+    with pytest.raises(ConfigError, match=r"is a link to '.*', which cannot be read: "):
+        load_settings(path, known=KNOWN, environment={"OPENAI_API_KEY": "x"})
+    with pytest.raises(ConfigError, match=r"is a link to '.*', which cannot be read: "), settings_lock(path):
+        pass
+    assert str(path.readlink()) == target
+
+
+def test_a_link_to_a_file_is_read_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "settings.yaml").write_text("version: 1\nunpriced: refuse\n")
+    path = tmp_path / "settings.yaml"
+    path.symlink_to("elsewhere/settings.yaml")
+    assert not write_first_settings(path)
+    assert load_settings(path, known=KNOWN, environment={}).unpriced == "refuse"
+
+
 def test_what_first_settings_show_in_comments_is_true(tmp_path: Path) -> None:
     """Every setting appears; with its comment signs taken off, the file loads and the defaults it shows hold."""
     key = tmp_path / "key"
@@ -156,7 +208,7 @@ def test_what_first_settings_show_in_comments_is_true(tmp_path: Path) -> None:
     assert (lab.max_connections, lab.hold_s) == (256, 10.0)
     assert list(settings.models) == ["fast"]
     assert len(settings.prices) == 3
-    set_elsewhere = {"name", "wire", "price_key", "local", "warnings"}
+    set_elsewhere = {"name", "wire", "price_key", "local", "providers_named", "warnings"}
     for struct in (Settings, ServerSettings, LogSettings, ProviderSettings, Timeouts):
         for field in set(struct.__struct_fields__) - set_elsewhere:
             assert f"{field}:" in FIRST_SETTINGS, field
@@ -189,6 +241,18 @@ def test_a_credential_that_is_not_there_is_told(tmp_path: Path) -> None:
         read_credential(CredentialSource("env", "K"), {})
     with pytest.raises(CredentialMissing, match="cannot be read: No such file"):
         read_credential(CredentialSource("file", str(tmp_path / "none")), {})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_a_secret_that_somebody_else_mounted_is_not_asked_to_be_changed() -> None:
+    mounted = CredentialSource("file", "/etc/passwd")  # root's and readable by all, as a mounted secret is
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65_534)
+    try:
+        assert credential_warning(mounted, {}) is None
+    finally:
+        os.seteuid(before)
 
 
 def test_a_credential_file_that_others_can_read_is_warned_of(tmp_path: Path) -> None:

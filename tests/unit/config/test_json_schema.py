@@ -24,6 +24,24 @@ _TYPES: dict[str, Any] = {
 }  # fmt: skip
 
 
+def undescribed(schema: dict[str, Any], path: str) -> list[str]:
+    found: list[str] = []
+    for name, below in schema.get("properties", {}).items():
+        if "$ref" not in below:
+            found += [] if below.get("description") else [f"{path}.{name}"]
+            found += undescribed(below, f"{path}.{name}")
+    return found
+
+
+def test_every_setting_is_explained_to_whoever_edits_it() -> None:
+    parts = {
+        "": SCHEMA,
+        "provider": SCHEMA["definitions"]["provider"],
+        "price": SCHEMA["properties"]["prices"]["items"],
+    }
+    assert [path for name, part in parts.items() for path in undescribed(part, name)] == []
+
+
 def as_an_editor_reads(node: Node | None) -> Any:
     """YAML 1.2's core schema, which editors go by."""
     if node is None:

@@ -110,6 +110,13 @@ def test_an_empty_file_or_section_means_the_same_as_no_file(load: Load, text: st
     assert not load(text, {"OPENAI_API_KEY": " "}).providers
 
 
+def test_a_file_that_says_nothing_at_all_is_warned_of(load: Load, tmp_path: Path) -> None:
+    for text in ("", "# nothing\n", "---\n...\n"):
+        assert "was it cut?" in " ".join(load(text).warnings)
+    assert not load("version: 1\n").warnings
+    assert not load_settings(tmp_path / "none.yaml", known=KNOWN, environment={}).warnings
+
+
 def test_a_known_provider_may_be_named_with_nothing_else(load: Load) -> None:
     assert load("providers:\n  openai:\n").providers["openai"].credential == CredentialSource("env", "OPENAI_API_KEY")
 

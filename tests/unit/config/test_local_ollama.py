@@ -3,14 +3,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from farthing.app import price_at_crash
-from farthing.catalog.prices import PriceBook
+from farthing.catalog.prices import PriceBook, price_book
+from farthing.config.load import load_settings
 from farthing.config.local_ollama import Knock, local_address
 from farthing.config.schema import CredentialSource, ProviderSettings, Settings
+from farthing.providers.registry import known_providers
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import opening
 
@@ -108,3 +111,18 @@ def test_a_crashed_attempt_of_an_ollama_that_was_found_costs_nothing_though_nobo
     settings = Settings(providers={}, models={}, local={"ollama": found})
     assert price_at_crash(settings, PriceBook(()))(begun, usage)[0] == 0
     assert price_at_crash(structs.replace(settings, local={}), PriceBook(()))(begun, usage) == (None, None)
+
+
+def test_a_crash_costs_the_same_whatever_keys_whoever_looks_first_has(tmp_path: Path) -> None:
+    known = known_providers()
+
+    def look(environment: dict[str, str]) -> tuple[int | None, str | None]:
+        settings = load_settings(tmp_path / "settings.yaml", known=known, environment=environment)
+        return price_at_crash(settings, price_book((), tmp_path))(begun, Usage(input_tokens=10, output_tokens=5))
+
+    begun = structs.replace(opening(1), provider="openai", model="gpt-4o-mini")
+    cost, price_id = look({"OPENAI_API_KEY": "x"})
+    assert cost
+    assert look({}) == (cost, price_id)
+    begun = structs.replace(begun, provider="lab")  # one of its own, which the file does not have any more
+    assert look({}) == (None, None)

@@ -1,12 +1,14 @@
+import asyncio
 import gzip
+import random
 import zlib
 from typing import cast
 
 import pytest
 
-from farthing.errors import ProviderCut, ProviderMisbehaved, RequestTooLarge, UnsupportedEncoding
-from farthing.gateway.encodings import DecodedAnswer, decode_request
-from farthing.providers.pool import Answer
+from farthing.errors import Overloaded, ProviderCut, ProviderMisbehaved, RequestTooLarge, UnsupportedEncoding
+from farthing.gateway.encodings import MAX_RATIO, MAX_REQUEST_MEMBERS, PIECE_BYTES, DecodedAnswer, decode_request
+from farthing.providers.pool import Answer, HeldBodies
 
 BODY = b'{"model":"m"}' * 50
 
@@ -41,6 +43,10 @@ class Packed:
 
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = list(pieces)
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
 
     @property
     def complete(self) -> bool:
@@ -62,6 +68,101 @@ async def test_an_answer_that_is_compressed_against_our_wish_is_decoded_piece_by
 
 async def test_every_member_of_a_gzip_answer_is_read() -> None:
     assert await decoded(b"gzip", gzip.compress(BODY) + gzip.compress(b"more")).read(10_000) == BODY + b"more"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        (b"gzip", gzip.compress(BODY[:20]) + gzip.compress(BODY[20:])),
+        (b"gzip", b"".join(gzip.compress(BODY[at : at + 1]) for at in range(len(BODY)))),
+        (b"gzip", gzip.compress(b"") + gzip.compress(BODY) + gzip.compress(b"")),
+        (b"deflate", zlib.compress(BODY[:20]) + zlib.compress(BODY[20:])),
+    ],
+    ids=["two", "one for each byte", "empty ones beside it", "deflate"],
+)
+def test_every_member_of_a_compressed_request_is_read(encoding: bytes, packed: bytes) -> None:
+    assert decode_request(packed, encoding, 10_000) == BODY
+
+
+@pytest.mark.parametrize("rest", [b"trailing garbage", b"\0", gzip.compress(b"more")[:-1], gzip.compress(b"")[:5]])
+def test_a_compressed_request_with_something_behind_it_is_refused_and_not_cut(rest: bytes) -> None:
+    with pytest.raises(UnsupportedEncoding, match="is not whole gzip"):
+        decode_request(gzip.compress(BODY) + rest, b"gzip", 10_000)
+
+
+def test_the_bound_of_a_request_is_one_for_all_its_members() -> None:
+    packed = gzip.compress(b"0" * 600)
+    assert decode_request(packed, b"gzip", 600) == b"0" * 600
+    with pytest.raises(RequestTooLarge):
+        decode_request(packed + packed, b"gzip", 1199)
+    assert len(decode_request(packed + packed, b"gzip", 1200)) == 1200
+
+
+def test_members_of_nothing_are_refused_before_they_cost_anything() -> None:
+    with pytest.raises(UnsupportedEncoding, match="more members than are taken"):
+        decode_request(gzip.compress(b"") * (MAX_REQUEST_MEMBERS + 1), b"gzip", 10_000)
+    assert decode_request(gzip.compress(b"") * MAX_REQUEST_MEMBERS, b"gzip", 10_000) == b""
+
+
+def test_a_large_request_is_read_whole_whatever_its_steps() -> None:
+    body = random.Random(7).randbytes(300_000) + b"0" * 3_000_000
+    blocks = b"".join(gzip.compress(body[at : at + 65_536]) for at in range(0, len(body), 65_536))
+    for packed in (gzip.compress(body), blocks):
+        assert decode_request(packed, b"gzip", len(body)) == body
+
+
+async def test_no_more_of_an_answer_is_unpacked_than_is_asked_for() -> None:
+    plain = bytes(4 << 20)
+    answer = decoded(b"gzip", gzip.compress(plain))  # all of it arrives at once
+    sizes = []
+    while not answer.complete:
+        sizes.append(len(await answer.next_chunk()))
+    assert sum(sizes) == len(plain)
+    assert max(sizes) == PIECE_BYTES
+    assert await answer.next_chunk() == b""
+
+
+async def test_unpacking_a_bomb_leaves_others_their_turn() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(others())
+    assert len(await decoded(b"gzip", gzip.compress(bytes(8 << 20))).read(8 << 20)) == 8 << 20
+    other.cancel()
+    assert turns >= (8 << 20) // PIECE_BYTES - 1
+
+
+async def test_an_answer_that_unpacks_to_absurdly_much_is_refused_early() -> None:
+    answer = decoded(b"gzip", gzip.compress(bytes(64 << 20)))
+    for _ in range((16 << 20) // PIECE_BYTES):
+        assert len(await answer.next_chunk()) == PIECE_BYTES
+    with pytest.raises(ProviderMisbehaved, match=f"over {MAX_RATIO} times"):
+        await answer.next_chunk()
+
+
+async def test_an_answer_of_endless_members_of_nothing_ends() -> None:
+    empty = gzip.compress(b"") * 10_000
+    with pytest.raises(ProviderMisbehaved, match="more members than are taken"):
+        await decoded(b"gzip", *[empty] * 16).next_chunk()
+
+
+async def test_a_member_for_each_of_many_events_is_read() -> None:
+    events = [b"data: %d\n\n" % number for number in range(5_000)]
+    assert await decoded(b"gzip", b"".join(map(gzip.compress, events))).read(1 << 20) == b"".join(events)
+
+
+async def test_what_a_compressed_answer_unpacks_to_is_counted_among_what_is_held() -> None:
+    held = HeldBodies(bound_bytes=1 << 20)
+    packed = Packed(gzip.compress(bytes(4 << 20)))
+    with pytest.raises(Overloaded):
+        await DecodedAnswer(cast("Answer", packed), b"gzip").read(8 << 20, held)
+    assert held.bytes == 0
+    assert packed.cancelled
 
 
 async def test_an_answer_is_bounded_and_damage_is_the_providers() -> None:

@@ -54,11 +54,12 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     journal.checkpoint(progress(3))
     journal.checkpoint(progress(3, cost_nanousd=900))
     journal.begin(opening(4))
-    assert list(read(segments(tmp_path))) == [
-        Ended(segments(tmp_path)[0], attempt(1)),
-        Ended(segments(tmp_path)[0], full_attempt(2)),
-        InFlight(opening(3), progress(3, cost_nanousd=900), 2),
-        InFlight(opening(4), None),
+    (path,) = segments(tmp_path)
+    assert list(read([path])) == [
+        Ended(path, attempt(1)),
+        Ended(path, full_attempt(2)),
+        InFlight(opening(3), progress(3, cost_nanousd=900), 2, path),
+        InFlight(opening(4), None, path=path),
     ]
 
 

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from farthing.ledger.journal import Journal
 from farthing.ledger.journal_reader import InFlight, segments
 from farthing.ledger.recovery import crashed_attempt, no_price, recover, wait_for_store
+from farthing.ledger.verify import verify
 from farthing.storage.memory import MemoryStore
 from farthing.types.calls import Opening, Progress
 from farthing.types.usage import Usage
@@ -16,7 +18,9 @@ LATER_US = NOON_US + 3_600_000_000
 
 
 def priced(_: Opening, usage: Usage) -> tuple[int | None, str | None]:
-    return (usage.input_tokens or 0) * 10 + (usage.output_tokens or 0) * 100, "now"
+    if usage.output_tokens is None:
+        return None, "now"
+    return (usage.input_tokens or 0) * 10 + usage.output_tokens * 100, "now"
 
 
 def after(seconds: float, output_tokens: int | None, cost: int | None = 700) -> InFlight:
@@ -33,10 +37,25 @@ def test_a_crashed_stream_costs_its_last_checkpoint_and_a_second_more() -> None:
     assert crashed.ended_at_us == NOON_US + 1 + 5_000_000
 
 
-def test_a_crash_without_a_checkpoint_costs_the_input() -> None:
-    crashed = crashed_attempt(InFlight(opening(1), None), priced, LATER_US)
+def test_a_crashed_stream_without_a_checkpoint_costs_its_input() -> None:
+    begun = msgspec.structs.replace(opening(1), streamed=True)
+    crashed = crashed_attempt(InFlight(begun, None), priced, LATER_US)
     assert crashed.usage == Usage(input_tokens=90, output_tokens=0)
     assert (crashed.cost_nanousd, crashed.cost_basis) == (900, "estimated")
+
+
+def test_a_crashed_answer_that_is_no_stream_is_of_unknown_cost_and_not_of_its_input_alone() -> None:
+    begun = msgspec.structs.replace(opening(1), streamed=False)
+    crashed = crashed_attempt(InFlight(begun, None), priced, LATER_US)
+    assert crashed.usage == Usage(input_tokens=90, output_tokens=None)
+    assert (crashed.cost_nanousd, crashed.cost_basis) == (None, "unknown")
+    assert "not known" in (crashed.error_message or "")
+
+
+def test_a_crashed_answer_of_a_model_that_is_free_costs_0_though_nobody_knows_how_long_it_was() -> None:
+    begun = msgspec.structs.replace(opening(1), streamed=False)
+    crashed = crashed_attempt(InFlight(begun, None), lambda *_: (0, "free"), LATER_US)
+    assert (crashed.usage.output_tokens, crashed.cost_nanousd, crashed.cost_basis) == (None, 0, "estimated")
 
 
 def test_a_crash_without_a_price_is_of_unknown_cost() -> None:
@@ -153,3 +172,83 @@ async def test_of_several_processes_only_the_dead_ones_journal_is_posted(tmp_pat
     assert (found.ended, found.crashed) == (1, 1)
     assert await store.known([f"att_{number:06d}" for number in range(20)]) == {"att_000001", "att_000011"}
     assert [path.name.split("-")[1] for path in segments(tmp_path)] == ["171", "71"]
+
+
+def unreadable(kind: str, path: Path) -> None:
+    """Put something in the journal's folder that nobody can read, as whoever runs it."""
+    match kind:
+        case "a folder":
+            path.mkdir()
+        case "a pipe that nobody writes to":
+            os.mkfifo(path)
+        case "a link in a circle":
+            path.symlink_to(path.name)
+
+
+KINDS = ["a folder", "a pipe that nobody writes to", "a link in a circle"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes POSIX's kinds of files")
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_journal_file_that_cannot_be_read_stops_nobody_and_is_told(tmp_path: Path, kind: str) -> None:
+    store = MemoryStore()
+    journal = Journal(tmp_path, f"{NOON_US:016d}-17")
+    journal.end(attempt(1), journal.begin(opening(1)))
+    unreadable(kind, tmp_path / "foo.journal")
+    recovered = await recover(store, tmp_path, InPlace(), now_us=LATER_US)
+    assert recovered.ended == 1
+    (damage,) = recovered.damage
+    assert (damage.place, damage.line) == ("foo.journal", 0)
+    assert segments(tmp_path) == [tmp_path / "foo.journal"]
+    found = await verify(store, tmp_path, InPlace(), now_us=LATER_US)
+    assert [(one.kind, one.subject) for one in found] == [("damaged_journal", "foo.journal")]
+    assert await wait_for_store(store, tmp_path, InPlace(), timeout_s=60) == 0
+
+
+async def test_an_end_in_a_file_that_cannot_be_read_today_counts_when_it_can(tmp_path: Path) -> None:
+    store = MemoryStore()
+    theirs = Journal(tmp_path, f"{NOON_US:016d}-17", max_segment_bytes=1)  # a line is longer than a segment
+    begun = theirs.begin(opening(1))
+    end = theirs.end(attempt(1), begun)
+    Journal(tmp_path, f"{NOON_US:016d}-18").begin(opening(2))
+    kept = end.path.read_bytes()
+    end.path.unlink()
+    end.path.mkdir()  # in the place of a file of another owner, which root could read
+
+    first = await recover(store, tmp_path, InPlace(), now_us=LATER_US)
+    assert (first.ended, first.crashed, first.waiting) == (0, 1, 1)
+    assert segments(tmp_path) == [begun.path, end.path]
+
+    end.path.rmdir()
+    end.path.write_bytes(kept)
+    again = await recover(store, tmp_path, InPlace(), now_us=LATER_US)
+    assert (again.ended, again.crashed, again.waiting) == (1, 0, 0)
+    assert await store.attempts_of([attempt(1).opening.attempt_id]) == [attempt(1)]
+    assert segments(tmp_path) == []
+
+
+async def test_attempts_whose_end_will_never_be_read_are_settled_once_the_file_is_moved_away(tmp_path: Path) -> None:
+    store = MemoryStore()
+    journal = Journal(tmp_path, f"{NOON_US:016d}-17", max_segment_bytes=1)
+    end = journal.end(attempt(1), journal.begin(opening(1)))
+    end.path.unlink()
+    recovered = await recover(store, tmp_path, InPlace(), now_us=LATER_US)
+    assert (recovered.ended, recovered.crashed, recovered.waiting) == (0, 1, 0)
+
+
+async def test_a_journal_file_that_cannot_be_removed_is_posted_once_and_harms_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path, **__: bool) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    store = MemoryStore()
+    journal = Journal(tmp_path, "boot")
+    journal.end(attempt(1), journal.begin(opening(1)))
+    monkeypatch.setattr(Path, "unlink", refused)  # tests may run as root, who is refused nothing
+    for ended in (1, 0):
+        recovered = await recover(store, tmp_path, InPlace(), now_us=LATER_US)
+        assert (recovered.ended, recovered.removed, recovered.damage) == (ended, (), ())
+        (stuck,) = recovered.stuck
+        assert "Permission denied" in stuck.reason
+    assert await store.attempts_after("", 9) == [attempt(1)]

@@ -6,11 +6,16 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from farthing.config.paths import Home
+from farthing.config.schema import LogSettings
+from farthing.events import News
 from farthing.monitoring.access_log import access_line
-from farthing.monitoring.logs import BATCH, LogFormat, LogOutput, QueueingHandler, hidden, log_line
+from farthing.monitoring.logs import BATCH, LogFormat, LogOutput, Logs, QueueingHandler, hidden, log_line
+from farthing.monitoring.watch import Watch
 from farthing.storage.offload import ThreadOffload
 from tests.contracts.ledger_samples import SetClock, until
 from tests.unit.monitoring.test_metrics import attempt
@@ -85,6 +90,44 @@ def test_an_access_line_says_what_a_call_cost_and_none_of_what_it_said() -> None
     text = access_line("text", attempt(model='a model" key=x\n'))
     assert text.count("\n") == 1
     assert r'model="a model\" key=x\\x0a"' in text
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("context_length_exceeded", "context_length_exceeded"),
+        ("429", "429"),
+        ("InvalidParameter.DataInspection", "InvalidParameter.DataInspection"),
+        ("invalid prompt: a private matter", "other"),
+        ("private\nmatter", "other"),
+        ("private" * 10, "other"),
+        ("", "other"),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_providers_code_is_told_only_where_it_has_the_shape_of_a_name(
+    code: str | None, told: str | None, form: LogFormat
+) -> None:
+    line = access_line(form, attempt(error_code=code))
+    assert told == code or "private" not in line
+    if form == "json":
+        assert json.loads(line).get("error") == told
+    else:
+        assert (f" error={told} " in line) if told else " error=" not in line
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2066", "\u200b", "\ufeff", "\x9b", "\x7f", "\U000e0041"])
+def test_marks_that_turn_or_hide_letters_are_written_out(sign: str) -> None:
+    text = log_line("text", AT_S, "warning", "farthing.x", f"Größe 漢字\u3000😀 {sign}evil")
+    assert sign not in text
+    assert f"\\x{ord(sign):02x}evil" in text
+    assert "Größe 漢字\u3000😀" in text
+    line = log_line("json", AT_S, "warning", "farthing.x", f"Größe {sign}evil")
+    assert sign not in line
+    assert json.loads(line)["message"] == f"Größe {sign}evil"
+    for form in ("text", "json"):
+        assert sign not in access_line(form, attempt(model=f"m{sign}"))
 
 
 def test_before_the_loop_runs_lines_are_written_in_place(pipe: tuple[io.FileIO, int]) -> None:
@@ -180,3 +223,19 @@ async def test_lines_of_several_processes_on_one_pipe_stay_whole(pipe: tuple[io.
     for line in await asyncio.wait_for(reading, 30):
         mark, number, rest = line.decode().split(" ")
         assert rest == mark * (int(number) % 90)
+
+
+async def test_a_level_that_cannot_be_read_is_told_once_and_changes_nothing(
+    tmp_path: Path, pipe: tuple[io.FileIO, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "log-level").mkdir()  # as good as a file that is root's
+    logs = Logs(pipe[1])
+    watch = Watch(
+        News(), log_settings=LogSettings, home=Home(tmp_path), logs=logs, offload=ThreadOffload(), keeps_level=True
+    )
+    await watch.start()
+    await until(lambda: bool(caplog.messages))
+    await watch.close()
+    (message,) = caplog.messages
+    assert message == f"the level that is asked for cannot be read from {tmp_path / 'log-level'}: Is a directory"
+    assert logs.level == "warning"

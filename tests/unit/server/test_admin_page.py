@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from farthing.clock import SystemClock
-from farthing.server.admin.page import AdminPage
+from farthing.server.admin.page import AdminPage, _models, _totals
 from farthing.server.admin.token import digest_of
 from farthing.storage.sqlite import SqliteStore
+from farthing.types.ledger import CostsRow
 from tests.contracts.ledger_samples import InPlace
 from tests.unit.server.test_protocol import serving, talk
 
@@ -27,6 +28,20 @@ async def page(tmp_path: Path) -> AsyncIterator[AdminPage]:
         hosts=frozenset({"localhost", "127.0.0.1", "[::1]"}),
     )
     await store.close()
+
+
+def test_money_that_nobody_knows_is_not_shown_as_none() -> None:
+    def row(group: str, cost_nanousd: int, unknown: int) -> CostsRow:
+        numbers = dict.fromkeys(set(CostsRow.__struct_fields__) - {"group"}, 0)
+        told = {"calls": 2, "attempts": 2, "cost_nanousd": cost_nanousd, "unknown_cost_attempts": unknown}
+        return CostsRow(group=group, **{**numbers, **told})
+
+    told = _models([row("lab:m", 0, 2), row("openai:gpt", 5, 1), row("free:m", 0, 0)])
+    assert "<th>Of unknown cost</th>" in told
+    assert "<td>lab:m</td><td>unknown</td><td>2</td><td>2</td>" in told
+    assert "<td>openai:gpt</td><td>0.000000005</td><td>2</td><td>1</td>" in told
+    assert "<td>free:m</td><td>0.000000000</td><td>2</td><td>0</td>" in told
+    assert "<td>Ever</td><td>unknown</td>" in _totals([], [row("", 0, 2)])
 
 
 async def ask(page: AdminPage, host: bytes, cookie: bytes = b"", path: bytes = b"/admin") -> bytes:

@@ -1,7 +1,9 @@
+import gzip
 import hashlib
 import io
 import os
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farthing.errors import StoreError
-from farthing.storage.archive import ArchiveUnusable, Manifest, read_archive, write_archive
+from farthing.storage.archive import MAX_FILES, ArchiveUnusable, Manifest, read_archive, write_archive
 
 CONTENT = {"settings.yaml": b"version: 1\n", "pepper": bytes(range(32)), "journal/1-1-000001.journal": b"{}\n" * 400}
 
@@ -134,6 +136,78 @@ def test_a_link_is_no_file(archive: Path, tmp_path: Path) -> None:
             new.addfile(member, content)
     with pytest.raises(ArchiveUnusable, match="'pepper' is not where it should be"):
         restored(target, tmp_path / "out")
+
+
+def test_a_long_name_is_read_from_its_further_header(tmp_path: Path) -> None:
+    name = f"journal/{'x' * 180}.journal"
+    (tmp_path / "one").write_bytes(b"told")
+    path = tmp_path / "made.tar.gz"
+    write_archive(path, {name: tmp_path / "one"}, farthing="0.1.0", made_at_us=5, database_version=None)
+    assert restored(path, tmp_path / "out") == {name: b"told"}
+
+
+def test_a_size_is_read_from_its_further_header_as_one_beyond_8_gb_is(archive: Path, tmp_path: Path) -> None:
+    told = b""
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            content = tar.extractfile(member)
+            assert content is not None
+            member.pax_headers, member.size, data = {"size": str(member.size)}, 0, content.read()
+            told += member.tobuf(tarfile.PAX_FORMAT) + data + bytes(-len(data) % 512)
+    archive.write_bytes(gzip.compress(told))
+    assert restored(archive, tmp_path / "out") == CONTENT
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
+def test_a_header_that_unpacks_to_much_is_refused_before_it_is_read(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("././@PaxHeader")
+    header.type, header.size = kind, 64 << 20
+    path = tmp_path / "bomb.tar.gz"
+    path.write_bytes(gzip.compress(header.tobuf(tarfile.USTAR_FORMAT) + bytes(header.size), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveUnusable):
+            restored(path, tmp_path / "out")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_chain_of_headers_is_no_backup(tmp_path: Path) -> None:
+    path = tmp_path / "chain.tar.gz"
+    for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE):
+        header = tarfile.TarInfo("././@LongLink")
+        header.type, header.size = kind, 10
+        path.write_bytes(gzip.compress((header.tobuf(tarfile.USTAR_FORMAT) + b"10 path=x\n".ljust(512, b"\0")) * 5_000))
+        with pytest.raises(ArchiveUnusable, match="is no backup of Farthing"):
+            restored(path, tmp_path / f"out-{kind.decode()}")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"made_at_us": 10**19},
+        {"made_at_us": -(10**17)},
+        {"made_at_us": 253_402_300_800_000_000},
+        {"farthing": "0.1\x1b[2J"},
+        {"farthing": ""},
+        {"files": []},
+        {"files": [{"name": "pepper", "size_bytes": -5, "sha256": "x"}]},
+    ],
+    ids=str,
+)
+def test_a_list_that_makes_no_sense_is_damage(archive: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(ArchiveUnusable, match="is damaged"):
+        restored(with_manifest(archive, **changes), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_more_files_than_a_backup_takes_are_told(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"")
+    files = {f"journal/{number}.journal": tmp_path / "one" for number in range(MAX_FILES + 1)}
+    with pytest.raises(StoreError, match="The home has 4,097 files, and a backup takes 4,096"):
+        write_archive(tmp_path / "made", files, farthing="0.1.0", made_at_us=5, database_version=None)
+    assert not (tmp_path / "made").exists()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -112,7 +112,7 @@ async def test_a_file_that_is_no_database_is_refused_with_the_way_out(tmp_path: 
 
 async def test_a_file_that_was_cut_to_nothing_is_no_new_ledger(path: Path) -> None:
     os.truncate(path, 0)
-    with pytest.raises(StoreError, match=r"is empty: it was cut to nothing.*restore a backup.*remove the file"):
+    with pytest.raises(StoreError, match=r"is empty: it was cut to nothing.*restore a backup.*ledger new"):
         await SqliteStore(path, InPlace()).open()
 
 

@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from farthing.errors import FarthingError, InvalidRequest, ProviderMisbehaved
-from farthing.wire import gemini, ollama, openai_chat
+from farthing.wire import anthropic_messages, gemini, ollama, openai_chat, openai_responses
 from farthing.wire.gemini_requests import MAX_REQUESTS, renamed
 from farthing.wire.json_array import MAX_ELEMENTS, ArraySplitter, elements_of
 from farthing.wire.lenient import MAX_OBJECTS, decode, with_whole_characters
+from farthing.wire.meter import StreamMeter
 from farthing.wire.ndjson import LineSplitter
 from farthing.wire.peek import MAX_MEMBERS, MAX_SPARE_BYTES, MAX_VALUE_BYTES, Envelope
 from farthing.wire.sse import MAX_CRUMBS, EventSplitter, event_data
@@ -232,6 +233,30 @@ def test_an_event_may_end_across_any_two_reads() -> None:
             splitter = EventSplitter()
             found = [*splitter.feed(b"data: a\n" + event[:cut]), *splitter.feed(event[cut:] + b"data: b\n\n")]
             assert b"".join(found) == b"data: a\n" + event + b"data: b\n\n", (ending, cut)
+
+
+@pytest.mark.parametrize(
+    ("meter", "error"),
+    [
+        (openai_chat.stream_meter, b'data: {"error":{"message":"%b"}}\n\n'),
+        (openai_chat.stream_meter, b'event: error\ndata: {"message":"%b"}\n\n'),
+        (anthropic_messages.stream_meter, b'event: error\ndata: {"type":"error","error":{"message":"%b"}}\n\n'),
+        (openai_responses.stream_meter, b'data: {"type":"error","message":"%b"}\n\n'),
+        (gemini.stream_meter, b'data: {"error":{"message":"%b","code":400}}\n\n'),
+        (ollama.stream_meter, b'{"error":"%b"}\n'),
+    ],
+    ids=["chat", "named error", "messages", "responses", "gemini", "ollama"],
+)
+def test_a_giant_error_is_not_read_again_with_every_question(meter: Callable[..., StreamMeter], error: bytes) -> None:
+    event = error % (b"\\\\" * (8 * MB))
+    reader = meter(lambda _text: None)
+    reader.feed(event)
+    assert reader.failed
+    assert "bytes, which nobody read" in (reader.reading().error_message or "")
+    assert passes(reader.reading, b'{"a":"%b"}' % (b"\\\\" * (8 * MB))) < 0.1
+    small = meter(lambda _text: None)
+    small.feed(error % b"too many requests")
+    assert small.reading().error_message == "too many requests"
 
 
 # ---- whole answers

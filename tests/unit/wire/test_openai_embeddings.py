@@ -115,3 +115,14 @@ def test_should_they_come_as_events_usage_is_read_all_the_same() -> None:
     meter.feed(b"data: " + answered(data=VECTORS, usage=USAGE) + b"\n\n")
     assert meter.reading().usage == Usage(input_tokens=8, output_tokens=0)
     assert b"it broke" in error_event("provider_cut", "it broke")
+
+
+def test_an_array_that_is_not_the_vectors_is_not_taken_for_them_where_a_zero_hangs_on_it() -> None:
+    for body in (
+        b'{"model":[null],"usage":{"prompt_tokens":0}}',
+        b'{"data":[],"model":[1],"usage":{"prompt_tokens":0}}',
+    ):
+        reading = read(body)
+        assert reading.usage == Usage(input_tokens=0, output_tokens=0)
+    reading = read(b'{"data":[[1]],"usage":{"prompt_tokens":0}}')
+    assert reading.usage == Usage(input_tokens=None, output_tokens=0, flags=("zero_beside_output",))

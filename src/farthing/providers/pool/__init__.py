@@ -8,6 +8,7 @@ whose bytes were handed to the kernel may have been billed, so trying again is t
 from farthing.providers.pool.answer import Answer, Sink
 from farthing.providers.pool.dial import Connect, Dialer
 from farthing.providers.pool.failures import nothing_sent
+from farthing.providers.pool.held import HeldBodies
 from farthing.providers.pool.origin import Origin, PoolLimits, Timeouts
 from farthing.providers.pool.pool import Pool, PoolStats
 from farthing.providers.pool.proxies import Proxies
@@ -16,6 +17,7 @@ __all__ = [
     "Answer",
     "Connect",
     "Dialer",
+    "HeldBodies",
     "Origin",
     "Pool",
     "PoolLimits",

@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from farthing.errors import ProviderError
+from farthing.errors import Overloaded, ProviderError
 from farthing.providers.pool import failures
+from farthing.providers.pool.held import HeldBodies, read_to_end
 from farthing.providers.pool.origin import Origin
 
 if TYPE_CHECKING:
@@ -84,24 +85,25 @@ class Answer:
             self.connection.was_read()
         return arrived[0] if len(arrived) == 1 else b"".join(arrived)
 
-    async def read(self, limit_bytes: int) -> bytes:
-        """Return the whole rest; over the limit the answer is cancelled.
+    async def read(self, limit_bytes: int, held: HeldBodies | None = None) -> bytes:
+        """Return the whole rest, counted in `held` until then; over a limit the answer is cancelled.
 
         Raises:
             ProviderMisbehaved: the rest is longer than `limit_bytes`, or its framing is wrong.
+            Overloaded: it and what others hold are over the bound of `held`.
             ProviderCut, ProviderTimeout: as `next_chunk`.
         """
         if self.ended and self.error is None and len(self.arrived) == 1 and len(self.arrived[0]) <= limit_bytes:
             return self.arrived.pop()  # it came whole with its head, as most do: 1 us less than asking twice
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := await self.next_chunk():
-            size += len(chunk)
-            if size > limit_bytes:
-                self.cancel()
-                raise failures.misbehaved(self.origin, f"its body is over the bound of {limit_bytes} bytes")
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        try:
+            rest = await read_to_end(self.next_chunk, limit_bytes, held)
+        except Overloaded:
+            self.cancel()
+            raise
+        if rest is None:
+            self.cancel()
+            raise failures.misbehaved(self.origin, f"its body is over the bound of {limit_bytes} bytes")
+        return rest
 
     def cancel(self) -> None:
         """Give the answer up: an unfinished one loses its connection at once. Doing it twice changes nothing."""

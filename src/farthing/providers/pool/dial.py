@@ -1,15 +1,18 @@
 """Open connections: TCP, and TLS that is always verified.
 
 A context takes 10-30 ms to build, because it reads the certificate authorities from disk, so there is one per CA file
-and `prepare` builds it before the first request. With a CA file only that authority is trusted, not the system's.
+and `prepare` builds it before the first request. With a CA file only that authority is trusted, not the system's. Names
+are resolved by us and not by the loop: see `names.py`.
 """
 
 import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from farthing.errors import ConfigError
+from farthing.providers.pool.names import Names
 from farthing.providers.pool.origin import Origin
 from farthing.providers.pool.proxies import NO_PROXIES, Proxies, Proxy
 from farthing.providers.pool.tunnel import Tunnel, TunnelRefused
@@ -19,6 +22,8 @@ Connect = Callable[
 ]
 """Opens one connection; raises OSError. A simulator hands in its own, and the pool never touches a socket: of a
 transport it uses write, writelines, get_write_buffer_size, pause_reading, resume_reading, is_closing, close, abort."""
+
+_P = TypeVar("_P", bound=asyncio.Protocol)
 
 _SHUTDOWN_S = 2.0
 """How long closing an idle TLS connection may wait for the peer's goodbye; it only holds a descriptor."""
@@ -30,10 +35,11 @@ _PROBE_AFTER_S = 60
 class Dialer:
     """The `Connect` that uses real sockets. Holds one TLS context per CA file in the settings."""
 
-    __slots__ = ("_contexts", "_proxies")
+    __slots__ = ("_contexts", "_names", "_proxies")
 
-    def __init__(self, proxies: Proxies = NO_PROXIES) -> None:
+    def __init__(self, proxies: Proxies = NO_PROXIES, names: Names | None = None) -> None:
         self._contexts: dict[str | None, ssl.SSLContext] = {}
+        self._names = names or Names()
         self._proxies = proxies
 
     def prepare(self, origin: Origin) -> None:
@@ -49,24 +55,38 @@ class Dialer:
         self, factory: Callable[[], asyncio.Protocol], origin: Origin
     ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
         """Connect; raises OSError (ssl.SSLError and socket.gaierror among them) or ConfigError."""
-        loop = asyncio.get_running_loop()
         self.prepare(origin)
         proxy = self._proxies.of(origin)
         if proxy is not None:
             transport, protocol = await self._through(proxy, factory, origin)
-        elif origin.scheme == "https":
-            transport, protocol = await loop.create_connection(
-                factory,
-                origin.host,
-                origin.port,
-                ssl=self._contexts[origin.ca_file],
-                server_hostname=origin.host,
-                ssl_shutdown_timeout=_SHUTDOWN_S,
-            )
         else:
-            transport, protocol = await loop.create_connection(factory, origin.host, origin.port)
+            context = self._contexts[origin.ca_file] if origin.scheme == "https" else None
+            transport, protocol = await self._reach(factory, origin.host, origin.port, context)
         _probe_when_silent(transport)
         return transport, protocol
+
+    async def _reach(
+        self, factory: Callable[[], _P], host: str, port: int, context: ssl.SSLContext | None
+    ) -> tuple[asyncio.Transport, _P]:
+        """Try a host's addresses one after the other; raises what was wrong with the first of them."""
+        loop = asyncio.get_running_loop()
+        tls: dict[str, Any] = {}
+        if context is not None:
+            tls = {"ssl": context, "server_hostname": host, "ssl_shutdown_timeout": _SHUTDOWN_S}
+        wrong: OSError | None = None
+        for address in await self._names.addresses(host):
+            try:
+                return await loop.create_connection(factory, address, port, **tls)
+            except OSError as error:
+                wrong = wrong or error
+                if isinstance(error, ssl.SSLError):
+                    break  # somebody is there, and another address is not why TLS would fail
+        self._names.forget(host)
+        assert wrong is not None, "a name has at least one address"
+        try:
+            raise wrong
+        finally:
+            del wrong  # it holds this frame
 
     async def _through(
         self, proxy: Proxy, factory: Callable[[], asyncio.Protocol], origin: Origin
@@ -77,10 +97,10 @@ class Dialer:
             self._contexts[None] = self._contexts.get(None) or _context(None)
         context = self._contexts[None] if proxy.scheme == "https" else None
         try:
-            tunnel_transport, tunnel = await loop.create_connection(
-                lambda: Tunnel(proxy, origin, loop), proxy.host, proxy.port, ssl=context
+            tunnel_transport, tunnel = await self._reach(
+                lambda: Tunnel(proxy, origin, loop), proxy.host, proxy.port, context
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
             raise TunnelRefused(f"the proxy {proxy} cannot be reached: {error}") from error
         try:
             await tunnel.stands()

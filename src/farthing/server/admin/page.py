@@ -154,7 +154,7 @@ def _totals(today: list[CostsRow], ever: list[CostsRow]) -> str:
     rows = [
         [
             name,
-            usd_text(row.cost_nanousd),
+            _spent(row),
             f"{row.calls:,}",
             f"{row.unknown_cost_attempts:,}",
             f"{row.estimated_attempts:,}",
@@ -169,16 +169,23 @@ def _models(models: list[CostsRow]) -> str:
     rows = [
         [
             row.group or "-",
-            usd_text(row.cost_nanousd),
+            _spent(row),
             f"{row.calls:,}",
+            f"{row.unknown_cost_attempts:,}",
             f"{row.input_tokens:,}",
             f"{row.cache_read_input_tokens:,}",
             f"{row.output_tokens:,}",
         ]
         for row in models
     ]
-    heads = ["Model", "USD", "Calls", "Input tokens", "of it cached", "Output tokens"]
+    heads = ["Model", "USD", "Calls", "Of unknown cost", "Input tokens", "of it cached", "Output tokens"]
     return _table("By model", heads, rows, "No call has been made yet: see the snippets of the first start.")
+
+
+def _spent(row: CostsRow) -> str:
+    """Return a sum in dollars; one over nothing that is known is unknown, and not 0."""
+    nothing_known = row.attempts > 0 and row.unknown_cost_attempts == row.attempts
+    return "unknown" if nothing_known else usd_text(row.cost_nanousd)
 
 
 def _calls(calls: list[list[Attempt]]) -> str:

@@ -55,7 +55,9 @@ def usable_version(copy: Path) -> int:
             hint='"farthing ledger verify" shows more; an earlier backup may be whole.',
         )
     if not state.ours:
-        raise StoreError(f"{copy.name!r} is a database of another program.")
+        raise StoreError(
+            f"{copy.name!r} is a database of another program.", hint="choose another home with --home or FARTHING_HOME."
+        )
     if state.version > state.newest:
         raise StoreError(
             f"The database has version {state.version}; this program knows versions up to {state.newest}.",

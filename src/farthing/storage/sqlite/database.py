@@ -15,6 +15,8 @@ from pathlib import Path
 import apsw
 import msgspec
 
+from farthing.config.home_files import give_to_owner, way_out
+from farthing.config.paths import Home
 from farthing.errors import StoreError
 
 APPLICATION_ID = 0x46544847  # "FTHG", in the file's header, so that another program's database is recognised
@@ -52,26 +54,19 @@ def shipped_migrations() -> tuple[Migration, ...]:
 
 
 def open_database(path: Path, migrations: Sequence[Migration]) -> apsw.Connection:
-    """Return a connection for reading and writing to the up-to-date database at `path`, made where it is missing.
+    """Return a connection for reading and writing to the up-to-date database at `path`, made where there never was one.
 
     Raises:
-        StoreError: it cannot be opened, is no database of ours, or is newer than the program.
+        StoreError: it cannot be opened, was lost, is no database of ours, or is newer than the program.
     """
-    refuse_half_restored(path)
+    make_database(path)
     try:
-        if not path.exists():
-            _make(path)
         os.close(os.open(path, os.O_RDWR))
-        _refuse_empty(path)
+        refuse_empty(path)
         if os.name == "posix" and path.stat().st_mode & 0o077:
             path.chmod(FILE_MODE)
     except OSError as error:
-        raise StoreError(
-            f"The ledger's database {str(path)!r} cannot be opened: {error.strerror}.",
-            hint="check the folder's owner and the free space.",
-        ) from error
-    except apsw.Error as error:
-        raise store_error(path, error) from error
+        raise _unusable(path, error) from error
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
@@ -89,13 +84,116 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> apsw.Connectio
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """Return a second connection, for reading only, to a database that `open_database` has opened."""
+    """Return a connection for reading only, to a database that is there; nothing is migrated.
+
+    On a file system that can only be read, SQLite cannot make the files that readers share. Where no log lies beside
+    the database either, nobody is changing it, and it needs none.
+
+    Raises:
+        StoreError: it cannot be opened, or was lost.
+    """
+    refuse_lost(path)
+    flags, name = apsw.SQLITE_OPEN_READONLY, str(path)
+    log = path.with_name(f"{path.name}-wal")
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        os.close(os.open(path, os.O_RDONLY))
+        refuse_empty(path)
+        if is_read_only(path.parent) and not (log.exists() and log.stat().st_size):
+            flags, name = flags | apsw.SQLITE_OPEN_URI, f"{path.absolute().as_uri()}?immutable=1"
+        connection = apsw.Connection(name, flags=flags)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    except OSError as error:
+        raise _unusable(path, error) from error
     except apsw.Error as error:
         raise store_error(path, error) from error
     return connection
+
+
+def open_current(path: Path, migrations: Sequence[Migration]) -> apsw.Connection:
+    """Return a connection for reading only to a database whose tables are up to date.
+
+    Raises:
+        StoreError: as `open_database`; or its tables are older, and cannot be brought up to date.
+    """
+    connection = open_reader(path)
+    try:
+        try:
+            _check_owner(connection, path)
+            is_current = _version(connection, path, len(migrations)) == len(migrations)
+        except BaseException:
+            connection.close()
+            raise
+    except apsw.Error as error:
+        raise store_error(path, error) from error
+    if not is_current:
+        connection.close()
+        raise StoreError(
+            f"The ledger's database {str(path)!r} has older tables, and can only be read.",
+            hint="copy the home to where it can be written.",
+        )
+    return connection
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether the folder's file system can only be read: mounted so, or made so by the system when its disk failed."""
+    return os.name == "posix" and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def make_database(path: Path) -> None:
+    """Make the file of a new database, where there is none and never was one.
+
+    Raises:
+        StoreError: it was lost, a restore is not finished, or the folder cannot be written.
+    """
+    refuse_half_restored(path)
+    refuse_lost(path)
+    if not path.exists():
+        begin_database(path)
+
+
+def begin_database(path: Path) -> None:
+    """Make the file of a new database; where another process was faster, theirs counts.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    try:
+        _make(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    except apsw.Error as error:
+        raise store_error(path, error) from error
+
+
+def refuse_lost(path: Path) -> None:
+    """Raise where the file is missing and something is there that is made only beside it.
+
+    A new and empty ledger in its place would look like one in which nothing was ever spent, and no client's key would
+    count any more; and put back later, the old file would find the new one's log beside it.
+    """
+    try:
+        left = Home(path.parent).outlived_the_database()
+        lost = bool(left) and not path.exists()  # in this order: whoever makes both makes the database first
+    except OSError as error:
+        raise _unusable(path, error) from error
+    if lost:
+        raise StoreError(
+            f"The ledger's database {str(path)!r} is missing; it was there before: {', '.join(left)} still"
+            f" {'is' if len(left) == 1 else 'are'}.",
+            hint=f"put the file back, or {_OR_A_BACKUP}",
+        )
+
+
+_OR_A_BACKUP = (
+    'stop the server and restore a backup ("farthing restore PATH --replace");'
+    ' without one, "farthing ledger new" begins a new ledger.'
+)
+
+
+def _unusable(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"The ledger's database {str(path)!r} cannot be opened: {error.strerror}.", hint=way_out(error, path.parent)
+    )
 
 
 def store_error(path: Path, error: Exception) -> StoreError:
@@ -114,8 +212,8 @@ def store_error(path: Path, error: Exception) -> StoreError:
 
 
 _RESTORE = (
-    'stop the server and restore a backup ("farthing restore PATH --replace" keeps what is there aside);'
-    ' "farthing ledger verify" shows what is wrong.'
+    'stop the server and restore a backup ("farthing restore PATH --replace" keeps what is there aside); without one,'
+    ' "farthing ledger new" begins a new ledger. "farthing ledger verify" shows what is wrong.'
 )
 
 
@@ -130,8 +228,11 @@ def refuse_half_restored(path: Path) -> None:
 def _make(path: Path) -> None:
     """Give a new database its name when it has a header, so that an empty file at that name is always a lost one."""
     descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)  # for our eyes only
-    os.close(descriptor)
     try:
+        try:
+            give_to_owner(descriptor, path.parent)  # what SQLite makes beside it follows its owner
+        finally:
+            os.close(descriptor)
         connection = apsw.Connection(aside, flags=apsw.SQLITE_OPEN_READWRITE)
         connection.pragma("application_id", APPLICATION_ID)
         connection.close()
@@ -142,12 +243,10 @@ def _make(path: Path) -> None:
         Path(aside).unlink()
 
 
-def _refuse_empty(path: Path) -> None:
+def refuse_empty(path: Path) -> None:
+    """Raise where the file holds nothing at all: a new one has a header from the beginning."""
     if path.stat().st_size == 0:
-        raise StoreError(
-            f"The ledger's database {str(path)!r} is empty: it was cut to nothing.",
-            hint='restore a backup ("farthing restore PATH --replace"); without one, remove the file to begin anew.',
-        )
+        raise StoreError(f"The ledger's database {str(path)!r} is empty: it was cut to nothing.", hint=_OR_A_BACKUP)
 
 
 def _check_owner(connection: apsw.Connection, path: Path) -> None:
@@ -194,7 +293,11 @@ def _back_up(connection: apsw.Connection, path: Path, version: int) -> None:
     target = path.with_name(f"{path.name}.before-{version + 1:04d}")
     try:
         target.unlink(missing_ok=True)
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        try:
+            give_to_owner(descriptor, path.parent)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StoreError(
             f"The copy {str(target)!r}, made before the store is migrated, cannot be written: {error.strerror}.",

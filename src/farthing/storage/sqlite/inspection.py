@@ -6,9 +6,13 @@ import apsw
 import msgspec
 
 from farthing.storage.sqlite.database import APPLICATION_ID, open_reader, shipped_migrations, store_error
+from farthing.storage.sqlite.sql import query
 
 _MAX_COMPLAINTS = 5
 """Enough to see what kind of trouble it is."""
+
+
+_EMPTY = "SELECT count(*) = 0 FROM sqlite_schema"  # whoever has made it, we can have it
 
 
 class DatabaseState(msgspec.Struct, frozen=True):
@@ -28,7 +32,8 @@ def inspect_database(path: Path) -> DatabaseState:
     """
     connection = open_reader(path)
     try:
-        ours = connection.pragma("application_id") == APPLICATION_ID
+        owner = connection.pragma("application_id")
+        ours = owner == APPLICATION_ID or (owner == 0 and connection.execute(_EMPTY).get == 1)
         version = connection.pragma("user_version")
         rows = connection.execute(f"PRAGMA quick_check({_MAX_COMPLAINTS})").fetchall()
     except apsw.Error as error:
@@ -37,3 +42,23 @@ def inspect_database(path: Path) -> DatabaseState:
         connection.close()
     damage = tuple(str(row[0]) for row in rows if row[0] != "ok")
     return DatabaseState(ours, version if isinstance(version, int) else 0, len(shipped_migrations()), damage)
+
+
+def keys_in_use(path: Path) -> int:
+    """Return how many keys count in the database at `path`; none where there is no database, or no table yet.
+
+    Raises:
+        StoreError: it cannot be read, or was lost.
+    """
+    if not path.exists():
+        return 0
+    connection = open_reader(path)
+    try:
+        if connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'keys'").get == 0:
+            return 0
+        count: int = connection.execute(query("keys_in_use")).get
+    except apsw.Error as error:
+        raise store_error(path, error) from error
+    finally:
+        connection.close()
+    return count

@@ -16,7 +16,14 @@ import msgspec
 
 from farthing.errors import StoreError
 from farthing.storage.protocols import KeyRecord, RowsRefused
-from farthing.storage.sqlite.database import Migration, open_database, open_reader, shipped_migrations, store_error
+from farthing.storage.sqlite.database import (
+    Migration,
+    open_current,
+    open_database,
+    open_reader,
+    shipped_migrations,
+    store_error,
+)
 from farthing.storage.sqlite.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
@@ -32,7 +39,10 @@ _AFTER_EVERY_ID = "\U0010ffff"  # sorts behind every character an id can hold
 
 
 class SqliteStore:
-    """See `storage/protocols.py`. `reads`, where given, lets questions run beside the ledger's commits."""
+    """See `storage/protocols.py`. `reads`, where given, lets questions run beside the ledger's commits.
+
+    With `read_only` nothing is made, migrated or written: for a file system on which nothing can be.
+    """
 
     def __init__(
         self,
@@ -41,8 +51,10 @@ class SqliteStore:
         reads: Offload | None = None,
         *,
         migrations: Sequence[Migration] | None = None,
+        read_only: bool = False,
     ) -> None:
         self._path = path
+        self._read_only = read_only
         self._writes = writes
         self._reads = reads
         self._migrations = shipped_migrations() if migrations is None else migrations
@@ -54,7 +66,7 @@ class SqliteStore:
         """See `Store.open`; migrates, having made a copy first."""
         if self._writer is not None:
             return
-        self._writer = await self._writes.run(lambda: open_database(self._path, self._migrations))
+        self._writer = await self._writes.run(self._connect)
         self._identity = await self._writes.run(lambda: _identity(self._path))
         if self._reads is not None:
             self._reader = await self._reads.run(lambda: open_reader(self._path))
@@ -153,6 +165,11 @@ class SqliteStore:
         (row,) = await self._all("change_counter", ())
         counter: int = row[0]
         return counter
+
+    def _connect(self) -> apsw.Connection:
+        if self._read_only:
+            return open_current(self._path, self._migrations)
+        return open_database(self._path, self._migrations)
 
     def _append_or_refuse(self, connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
         try:

@@ -16,6 +16,7 @@ from farthing.server.listener import Bounds, Listener
 from farthing.storage.memory import MemoryStore
 from farthing.storage.protocols import KeyRecord, Store
 from farthing.storage.sqlite import SqliteStore
+from farthing.storage.sqlite.database import make_database
 from farthing.testing.simulator.dialects import MODELS
 from farthing.testing.simulator.disk import Files, Process, TroubledStore
 from farthing.testing.simulator.providers import Providers
@@ -94,6 +95,8 @@ class Keep:
         self.schedule = schedule
         self.home = Home(folder)
         self.home.create()
+        if schedule.store == "sqlite":
+            make_database(self.home.database)  # before the pepper, as a gateway does
         self.home.pepper.write_bytes(_PEPPER)
         self.home.pepper.chmod(0o600)
         self.settings = settings_of(schedule)

@@ -189,7 +189,9 @@ def _judge_estimate(call: Call, line: Attempt, told: Reported | None, *, exactly
 def _judge_error(call: Call, line: Attempt) -> Iterator[str]:
     answer = call.ask.answer
     if line.http_status is not None and line.http_status >= 400:
-        if line.cost_nanousd != 0:
+        if line.http_status == 504 and line.usage.output_tokens is not None:
+            yield f"nobody knows what became of it, and the ledger says {line.usage}"
+        if line.http_status != 504 and line.cost_nanousd != 0:
             yield f"a refusal costs {line.cost_nanousd}"
         return
     if answer.body == "answer" and answer.cut is None:
@@ -232,6 +234,8 @@ def _judge_crashed(call: Call, line: Attempt) -> Iterator[str]:
     if line.cost_basis == "reported" and provider_of(call.ask) != "home":
         yield "it crashed, and the ledger says reported"
     last = call.checkpoints[-1] if call.checkpoints else None
+    if (line.usage.output_tokens is None) == call.ask.streamed:
+        yield f"of a stream output is known, of another answer it is not, and the ledger says {line.usage}"
     produced = 0 if last is None else last.output_tokens or 0
     output = line.usage.output_tokens or 0
     if not produced <= output <= 2 * produced:

@@ -93,10 +93,12 @@ def _live(keep: Keep, facts: Facts, life: Life, now_s: float) -> float:
             with _complaints(process):
                 house = House(keep, process)
                 loop.run_until_complete(_play(keep, process, house))
-        except StoreError:
+        except StoreError as error:
             process.note("process", "cannot start")
             now_s = loop.time() + _TRIES_EVERY_S
-            continue
+            if now_s < born_s + LIMIT_S:
+                continue
+            facts.wrong(f"a process could not start for {LIMIT_S:.0f} s: {error.message}")
         except ProcessDied:
             for client in life.clients:
                 for ask in client.asks:

@@ -269,7 +269,7 @@ def _answer(random: Random, troubles: tuple[Trouble, ...], operation: Operation)
     status = 200
     body: Body = "answer"
     if "errors" in troubles and random.random() < 0.4:
-        status = random.choice((200, 200, 302, 400, 429, 500, 529))
+        status = random.choice((200, 200, 302, 400, 429, 500, 504, 529))
         body = random.choice(("error_inside", "error_inside", "garbage", "empty")) if status == 200 else "answer"
     slow_head = random.random() < 0.08
     return Answer(
