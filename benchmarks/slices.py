@@ -2,8 +2,8 @@
 
 On a shared machine a neighbour on the other thread of the same core halves the speed of everything, for milliseconds or
 for minutes, and CPU time does not show it. So a fixed loop that has nothing to do with the gateway runs on the measured
-core between the slices. A slice counts where the loop took at most CALM times its best time of the whole run twice
-before it and twice after it; the figure is the CPU time of those slices by what was done in them. Where too few count,
+core between the slices. A slice counts where the loop took at most CALM times its time at full speed, twice before
+it and twice after it; the figure is the CPU time of those slices by what was done in them. Where too few count,
 all do.
 """
 
@@ -92,6 +92,15 @@ def take(core: int, used_us: Callable[[], float], done: Callable[[], int], going
         Slice(used_us=used, done=count, wall_s=wall, loop_us=max(loops[at : at + 4]))
         for at, (used, count, wall) in enumerate(taken)
     ]
+
+
+def full_speed_us(slices: list[Slice]) -> float:
+    """Return the time of the loop at full speed; infinite where there is none.
+
+    That is what one slice in a hundred had: a single best is a matter of luck.
+    """
+    times = sorted(one.loop_us for one in slices)
+    return times[len(times) // 100] if times else float("inf")
 
 
 def calm(slices: list[Slice], best_us: float) -> list[Slice]:

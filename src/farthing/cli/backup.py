@@ -9,9 +9,8 @@ A restore is decided by one rename: before it the home is as it was, after it th
 often a mounted volume, or a folder whose parent belongs to somebody else. The journal of the home that is replaced
 stays: it holds calls that were answered and that no backup has, and posting one twice changes nothing.
 
-What surprised us is what lies in a journal's folder: an editor's copies, a file manager's "old (copy).journal", folders.
-Whatever ends like a journal is read as one, so it is taken, under a name that an archive has; the rest is left out and
-told.
+What surprised us is what lies in a journal's folder: an editor's copies, "old (copy).journal", folders. Whatever ends
+like a journal is read as one, so it is taken, under a name that an archive has; the rest is left out and told.
 """
 
 import os
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 SETTINGS, PRICES, JOURNAL, DATABASE = "settings.yaml", "prices", "journal", "farthing.db"
 FILES = (SETTINGS, "pepper", "admin")
 UNPACKED = ".restore-"
+_JOURNAL_ENDS = ".journal"
 
 
 @click.command()
@@ -111,7 +111,6 @@ def restore(path: Path | None, replace: bool, finish: bool) -> None:  # noqa: FB
 def _stage(path: Path, home: "Home", decided: Path, *, replace: bool) -> None:
     """Unpack and look at everything inside the home, then decide."""
     from farthing.cli.replacing import refuse_closed, sync_folder  # noqa: PLC0415  (--help must not pay for these)
-    from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.errors import ConfigError  # noqa: PLC0415
     from farthing.storage.archive import read_archive  # noqa: PLC0415
     from farthing.storage.sqlite.copies import usable_version  # noqa: PLC0415
@@ -130,10 +129,10 @@ def _stage(path: Path, home: "Home", decided: Path, *, replace: bool) -> None:
         manifest = read_archive(path, aside)
         if (aside / DATABASE).exists():
             usable_version(aside / DATABASE)
-        refuse_closed(home, {one.name.partition("/")[0] for one in manifest.files})
+        refuse_closed(home, {one.name.partition("/")[0] for one in manifest.files}, aside)
         told = f"restoring the backup that Farthing {manifest.farthing} made at {moment(manifest.made_at_us)} UTC"
         wrong = _wrong_settings(aside / SETTINGS, home)
-        (aside / "stamp").write_text(stamp(SystemClock().now_us()), encoding="ascii")
+        (aside / "stamp").write_text(_free_stamp(home), encoding="ascii")
         for one in (*aside.rglob("*"), aside):  # itself at last: until then nobody else can change a name in it
             _give(one, home.path)
         sync_folder(aside)
@@ -181,8 +180,8 @@ def _copied(home: "Home", aside: Path, left_out: list[str]) -> Iterator[tuple[st
     for folder in (JOURNAL, PRICES):
         for source in sorted((home.path / folder).glob("*")):
             name = f"{folder}/{source.name}"
-            if folder == JOURNAL and source.suffix == ".journal" and not has_a_place(name):
-                name = _tame_name(name, taken)
+            if folder == JOURNAL and source.name.endswith(_JOURNAL_ENDS) and not has_a_place(name):
+                name = _tame_name(source.name, taken)
             if not has_a_place(name) or not source.is_file():
                 if not source.name.startswith(".") and os.path.lexists(source):  # a draft of ours is not worth a word
                     left_out.append(ascii(f"{folder}/{source.name}"))
@@ -201,11 +200,11 @@ def _copied(home: "Home", aside: Path, left_out: list[str]) -> Iterator[tuple[st
 
 def _tame_name(name: str, taken: set[str]) -> str:
     """Return a name for a journal that an archive takes: what is in it counts, and its name does not."""
-    tame = re.sub(r"[^A-Za-z0-9._-]", "-", name.partition("/")[2])[-150:].lstrip("._-")
-    found, number = f"{JOURNAL}/{tame}", 1
+    stem = re.sub(r"[^A-Za-z0-9._-]", "-", name.removesuffix(_JOURNAL_ENDS))[-150:].strip("._-") or "copy"
+    found, number = f"{JOURNAL}/{stem}{_JOURNAL_ENDS}", 1
     while found in taken:
         number += 1
-        found = f"{JOURNAL}/{number}-{tame}"
+        found = f"{JOURNAL}/{number}-{stem}{_JOURNAL_ENDS}"
     return found
 
 
@@ -267,6 +266,18 @@ def _free_name(folder: Path, name: str) -> Path:
         number += 1
         path = folder / f"{name}-{number}.tar.gz"
     return path
+
+
+def _free_stamp(home: "Home") -> str:
+    """Return the moment for the name of the folder of what is replaced: two restores in one second have two."""
+    from farthing.clock import SystemClock  # noqa: PLC0415  (--help must not pay for it)
+
+    now = found = stamp(SystemClock().now_us())
+    number = 1
+    while (home.path / f"replaced-{found}").exists():
+        number += 1
+        found = f"{now}-{number}"
+    return found
 
 
 def stamp(at_us: int) -> str:

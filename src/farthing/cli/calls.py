@@ -9,7 +9,7 @@ from farthing.cli.context import current_home, current_settings, say
 from farthing.cli.number import Number
 from farthing.cli.records import attempt_as_data, call_as_data
 from farthing.cli.tables import Column, grouped, moment, print_json, print_table, usd
-from farthing.errors import ConfigError, InvalidRequest
+from farthing.errors import ConfigError
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CallLine
 from farthing.types.prices import Cost
@@ -54,11 +54,6 @@ def show(call_id: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     from farthing.ledger.reports import call_line, find_call  # noqa: PLC0415
 
     home = current_home()
-    if not call_id.isascii():  # among them bytes of the command line that are no text, which no database takes
-        raise InvalidRequest(
-            f"No call or attempt has an id that begins with {call_id!r}.",
-            hint='"farthing calls" lists the latest ones.',
-        )
     attempts = read_books(home, lambda books: find_call(books.store, call_id))
     try:
         explain: Explain = Pricing(current_settings(home), home).explain

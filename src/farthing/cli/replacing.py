@@ -32,8 +32,10 @@ _UNMOVABLE = frozenset({errno.EXDEV, errno.EBUSY, errno.ENOTEMPTY, errno.EEXIST}
 """What a move says of another file system, of a mount, and of a folder that is there because it could not be moved."""
 
 
-def refuse_closed(home: Home, restored: Collection[str]) -> None:
+def refuse_closed(home: Home, restored: Collection[str], aside: Path) -> None:
     """Raise where a restore of these names could not be completed in this home; nothing was decided yet.
+
+    `aside` is a folder of ours in the home, to try things in.
 
     Raises:
         ConfigError: a place cannot be written or cleared; the message says which one.
@@ -43,9 +45,9 @@ def refuse_closed(home: Home, restored: Collection[str]) -> None:
         place = home.path / name
         try:
             if place.is_dir():
-                if name in restored and (name == JOURNAL or _is_mount(place)):
+                if name in restored and (name == JOURNAL or _is_mount(place, aside)):
                     tempfile.TemporaryFile(dir=place).close()
-            elif name in restored and (_written_through(place) or _is_mount(place)):
+            elif name in restored and (_written_through(place) or _is_mount(place, aside)):
                 os.close(_open_through(place))
         except OSError as error:
             raise ConfigError(
@@ -53,7 +55,7 @@ def refuse_closed(home: Home, restored: Collection[str]) -> None:
                 hint=way_out(error, place.parent),
             ) from error
         stays = place.is_dir() and name in (PRICES, JOURNAL)  # emptied, or left as it is
-        if not stays and name not in restored and _is_mount(place):
+        if not stays and name not in restored and _is_mount(place, aside):
             raise ConfigError(
                 f"{str(place)!r} is a mount of its own and cannot be moved, and the backup has nothing for its place."
                 " Nothing was restored.",
@@ -146,9 +148,9 @@ def _kept_name(source: Path, old: Path, *, stays: bool) -> Path | None:
     """Return a free name in the old home's folder; `None` where an interrupted restore has kept this very file."""
     target, number = old / source.name, 1
     while os.path.lexists(target):
-        if source.is_dir() and target.is_dir() and _is_mount(source):  # half of it is there; it is gone on with
+        if source.is_dir() and target.is_dir():  # half of it was copied; it is gone on with
             return target
-        if stays and target.is_file() and (target.samefile(source) or _are_equal(target, source)):
+        if stays and source.is_file() and target.is_file() and (target.samefile(source) or _are_equal(target, source)):
             return None
         number += 1
         target = old / f"{source.name}.{number}"
@@ -238,13 +240,13 @@ def _written_through(place: Path) -> bool:
     return place.name == SETTINGS and place.is_symlink()
 
 
-def _is_mount(place: Path) -> bool:
+def _is_mount(place: Path, aside: Path) -> bool:
     """Whether the file or folder is a mount. `os.path.ismount` knows no file that is mounted within a file system."""
     if place.is_symlink() or not place.exists():
         return False
     if place.stat().st_dev != place.parent.stat().st_dev:
         return True
-    probe = place.with_name(f"{UNPACKED}probe-{os.getpid()}")
+    probe = aside / "probe"
     try:
         os.link(place, probe)  # across mounts it is refused before anything else is looked at
     except OSError as error:

@@ -110,10 +110,12 @@ async def find_call(store: LedgerStore, call_or_attempt_id: str) -> list[Attempt
     Raises:
         InvalidRequest: no call, or several, match.
     """
-    exact = await store.call(call_or_attempt_id) if call_or_attempt_id else []
+    # Ids are ASCII; bytes of a command line that are no text no database takes.
+    may_be_one = call_or_attempt_id != "" and call_or_attempt_id.isascii()
+    exact = await store.call(call_or_attempt_id) if may_be_one else []
     if exact:
         return exact
-    found = await store.call_ids(call_or_attempt_id, MAX_CANDIDATES + 1) if call_or_attempt_id else []
+    found = await store.call_ids(call_or_attempt_id, MAX_CANDIDATES + 1) if may_be_one else []
     if len(found) == 1:
         return await store.call(found[0])
     if not found:

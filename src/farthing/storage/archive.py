@@ -17,7 +17,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import msgspec
 
@@ -155,7 +155,7 @@ def read_archive(archive: Path, into: Path) -> Manifest:
 class _Members:
     """The members of a tar, in their order; each one's content is read before the next is asked for."""
 
-    def __init__(self, tar: IO[bytes]) -> None:
+    def __init__(self, tar: gzip.GzipFile) -> None:
         self._tar = tar
         self._left = 0
         self._padding = 0

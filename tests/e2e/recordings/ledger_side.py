@@ -62,13 +62,10 @@ def _check_line(played: Played, attempt: Attempt, findings: Findings) -> None:
     outcome = "provider_error" if exchange.status >= 400 or "error_in_200" in exchange.features else "ok"
     if attempt.outcome != outcome:
         findings.problems.append(f"{exchange.slug}: ended as {attempt.outcome}, not {outcome}: {attempt.error_message}")
-    if exchange.status in FATE_UNKNOWN:
-        if attempt.cost_nanousd is not None or attempt.cost_basis != "unknown":
-            findings.problems.append(f"{exchange.slug}: nobody knows its fate, and it costs {attempt.cost_nanousd}")
-        return
     if exchange.asked.operation == "count_tokens" or exchange.status >= 400:
-        if attempt.cost_nanousd != 0:
-            findings.problems.append(f"{exchange.slug}: a free answer costs {attempt.cost_nanousd}")
+        free = None if exchange.status in FATE_UNKNOWN else 0
+        if attempt.cost_nanousd != free:
+            findings.problems.append(f"{exchange.slug}: an answer that costs {free} costs {attempt.cost_nanousd}")
         return
     if (model := served_model(exchange)) != attempt.model_served:
         findings.problems.append(f"{exchange.slug}: {attempt.model_served!r} is said to have answered, not {model!r}")
