@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.bodies import LARGE, SMALL, STREAMED
-from benchmarks.measure import MOST_ROUNDS, PATIENCE_S, Subject, ask, best_us, take_round
+from benchmarks.measure import MOST_ROUNDS, PATIENCE_S, Subject, ask, take_round
 from benchmarks.processes import GATEWAY_CORE, gateway, upstream
 from benchmarks.slices import MIN_CALM, Cost, Patience, calm, cost
 
@@ -39,11 +39,10 @@ def measure(other: Path) -> dict[str, Cost]:
         patience = Patience(GATEWAY_CORE, PATIENCE_S)
         for number in range(MOST_ROUNDS):
             for subject in subjects:
-                if number < MOST_ROUNDS // 2 or len(calm(subject.slices, best_us(subjects))) < MIN_CALM:
+                if number < MOST_ROUNDS // 2 or len(calm(subject.slices)) < MIN_CALM:
                     patience.wait()
                     take_round(subject)
-        best = best_us(subjects)
-        return {one.name: cost(one.slices, best) for one in subjects}
+        return {one.name: cost(one.slices) for one in subjects}
 
 
 def main() -> int:

@@ -115,8 +115,7 @@ def measure(provider: Upstream) -> Figures:
         alone: dict[str, list[Slice]] = {"through": [], "direct": []}
         patience = Patience(GATEWAY_CORE, PATIENCE_S)
         for number in range(MOST_ROUNDS):
-            best = best_us(subjects)
-            wanting = [one for one in subjects if number < ROUNDS or len(calm(one.slices, best)) < MIN_CALM]
+            wanting = [one for one in subjects if number < ROUNDS or len(calm(one.slices)) < MIN_CALM]
             for subject in wanting:
                 patience.wait()
                 take_round(subject)
@@ -175,11 +174,6 @@ def take_round(subject: Subject) -> None:
         time.sleep(OPENING_S)
         subject.slices += take(GATEWAY_CORE, lambda: cpu_us(subject.process), subject.done, lambda: not over.is_set())
         asking.result()
-
-
-def best_us(subjects: list[Subject]) -> float:
-    """Return the fixed loop's time at full speed, in whatever was measured so far."""
-    return full_speed_us([piece for one in subjects for piece in one.slices])
 
 
 def _scans() -> list[Slice]:
@@ -244,10 +238,8 @@ def _fill(served: GatewayProcess) -> None:
 
 
 def _costs(subjects: list[Subject], scans: list[Slice], alone: dict[str, list[Slice]]) -> Figures:
-    best = best_us(subjects)
-    figures: Figures = {"loop_us": best, "calm_share": 0.0}
-    taken = {one.name: cost(one.slices, best) for one in subjects}
-    taken["scan_us"] = cost(scans, full_speed_us(scans))  # the loop is faster where nobody takes its cache away
+    figures: Figures = {"loop_us": full_speed_us(scans), "calm_share": 0.0}
+    taken = {one.name: cost(one.slices) for one in subjects} | {"scan_us": cost(scans)}
     for name, found in taken.items():
         figures |= {name: found.us, f"{name}_low": found.low, f"{name}_high": found.high}
         figures |= {f"{name}_calm": found.calm, f"{name}_slices": found.slices, f"{name}_all": found.all_us}
@@ -256,10 +248,7 @@ def _costs(subjects: list[Subject], scans: list[Slice], alone: dict[str, list[Sl
         figures[f"large_added_us{mark}"] = figures[f"large_us{mark}"] - figures[f"small_us{mark}"]
     if "nginx_large_us" in figures:
         figures["nginx_large_us"] -= figures["nginx_us"]
-    quiet = full_speed_us([piece for slices in alone.values() for piece in slices])
-    one_by_one = {
-        name: statistics.median(s.used_us for s in calm(slices, quiet) or slices) for name, slices in alone.items()
-    }
+    one_by_one = {name: statistics.median(s.used_us for s in calm(slices)) for name, slices in alone.items()}
     figures["added_p50_c1_us"] = one_by_one["through"] - one_by_one["direct"]
     figures["calm_share"] = sum(found.calm for found in taken.values()) / sum(found.slices for found in taken.values())
     figures["ratio_small"] = figures["small_us_low"] / figures["echo_us_low"]

