@@ -72,13 +72,14 @@ async def serve_together(start: Start, lock: HomeLock, workers: int) -> None:
 
 
 class _Worker:
-    """A process in a place; `retired` once it has been told to leave."""
+    """A process in a place; `ready` once it takes calls, `retired` once it has been told to leave."""
 
     def __init__(self, place: int, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
         self.place = place
         self.process = process
         self.channel = channel
         self.began_s = asyncio.get_running_loop().time()
+        self.ready = False
         self.retired = False
 
     def signal(self, number: int) -> None:
@@ -188,12 +189,17 @@ class _House:
         )
         inherited = (theirs.fileno(), self._start.sock.fileno(), self._lock.descriptor)
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "farthing.cli.worker", str(inherited[0]), str(inherited[1])),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=inherited,
-                start_new_session=True,  # Ctrl-C is for us: it would reach them twice, and twice means at once
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "farthing.cli.worker", str(inherited[0]), str(inherited[1])),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=inherited,
+                    start_new_session=True,  # Ctrl-C is for us: it would reach them twice, and twice means at once
+                )
+            except OSError as error:  # no memory, no process number: tried again, or told
+                log.error("worker %d cannot be started: %s", place, error.strerror or error)  # noqa: TRY400
+                ours.close()
+                return False
         worker = _Worker(place, process, ours)
         task = asyncio.create_task(self._look_after(worker), name=f"worker-{place}")
         self._alive[task] = worker
@@ -209,7 +215,11 @@ class _House:
         if said != READY:
             worker.retired = True
             worker.signal(signal.SIGKILL)
+            ours.close()
             return False
+        worker.ready = True
+        if worker.process.returncode is not None:
+            ours.close()  # it took no call, and who looked after it left this to us
         before, self._places[place] = self._places.get(place), worker
         if before is not None and not before.retired:
             before.retire()
@@ -220,7 +230,8 @@ class _House:
     async def _look_after(self, worker: _Worker) -> None:
         """Wait for a worker's end, complete its books, and fill its place where it was not told to leave it."""
         status = await worker.process.wait()
-        worker.channel.close()
+        if worker.ready:  # before, somebody waits for a word from it, and hears the end
+            worker.channel.close()
         if not worker.retired:
             log.error("worker %d (pid %d) ended with %d", worker.place, worker.process.pid, status)
         await self._complete(worker)
