@@ -38,6 +38,7 @@ MOST_ROUNDS = 7
 """What had too few calm slices in five rounds is taken up again, up to so often."""
 PATIENCE_S = 150.0 * SCALE
 """So long the rounds of a run wait for a calm machine, all together: half as long as they take themselves."""
+GUARDED = ("echo_us", "small_us", "event_us")
 OPENING_S = 0.1
 SCANS = 100
 STARTS = 3
@@ -129,6 +130,21 @@ def measure(provider: Upstream) -> Figures:
     figures["import_s"] = statistics.median(_import_s("farthing") for _ in range(ROUNDS))
     figures["import_app_s"] = statistics.median(_import_s("farthing.app") for _ in range(ROUNDS))
     return figures | _costs(subjects, scans, alone)
+
+
+def measure_guarded(provider: Upstream) -> Figures:
+    """Run again only what the guard compares."""
+    with ExitStack() as stack:
+        served = stack.enter_context(gateway(provider.port))
+        load(msgspec.structs.replace(ask(served.port, served.key, SMALL, 64), seconds=1.0))
+        subjects = [one for one in _subjects(stack, served, provider) if one.name in GUARDED]
+        patience = Patience(GATEWAY_CORE, PATIENCE_S / 3)
+        for _ in range(MOST_ROUNDS):
+            for subject in subjects:
+                patience.wait()
+                take_round(subject)
+        found = {f"{one.name}_low": cost(one.slices).low for one in subjects}
+        return _ratios(found) | {"loop_us": full_speed_us(_scans())}
 
 
 def _subjects(stack: ExitStack, served: GatewayProcess, provider: Upstream) -> list[Subject]:
@@ -251,9 +267,12 @@ def _costs(subjects: list[Subject], scans: list[Slice], alone: dict[str, list[Sl
     one_by_one = {name: statistics.median(s.used_us for s in calm(slices)) for name, slices in alone.items()}
     figures["added_p50_c1_us"] = one_by_one["through"] - one_by_one["direct"]
     figures["calm_share"] = sum(found.calm for found in taken.values()) / sum(found.slices for found in taken.values())
-    figures["ratio_small"] = figures["small_us_low"] / figures["echo_us_low"]
-    figures["ratio_event"] = figures["event_us_low"] / figures["echo_us_low"]
-    return figures
+    return figures | _ratios(figures)
+
+
+def _ratios(figures: Figures) -> Figures:
+    echo_us = figures["echo_us_low"]
+    return {"ratio_small": figures["small_us_low"] / echo_us, "ratio_event": figures["event_us_low"] / echo_us}
 
 
 def _start_s(upstream_port: int) -> float:
