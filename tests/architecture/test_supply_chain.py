@@ -1,13 +1,16 @@
 """What is installed with Farthing is pinned, hashed and told; what Farthing itself installs is only its own package."""
 
 import json
+import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
+from tools.audit import audit
 from tools.inspect_wheel import problems
 from tools.sbom import NotLocked, bill, read_lock
 
@@ -108,3 +111,33 @@ def test_a_wheel_with_something_that_runs_unasked_is_found(tmp_path: Path) -> No
     assert any("looks like a key" in one for one in problems(wheel(tmp_path / "bad.whl", **leaked)))
     command = {"farthing-0.1.0.dist-info/entry_points.txt": "[console_scripts]\npip = farthing.cli:main\n"}
     assert any("entry points" in one for one in problems(wheel(tmp_path / "bad.whl", **command)))
+
+
+def test_what_is_installed_is_what_the_locks_name() -> None:
+    site = Path(str(distribution("msgspec").locate_file("")))
+    assert audit(site, [lock.read_text(encoding="utf-8") for lock in LOCKS]) == []
+
+
+def test_what_was_changed_or_added_after_it_was_installed_is_found(tmp_path: Path) -> None:
+    click = distribution("click")
+    lock = f"click=={click.version} {HASH}\n"
+    for folder in {Path(str(file)).parts[0] for file in click.files or () if ".." not in str(file)}:
+        shutil.copytree(str(click.locate_file(folder)), tmp_path / folder)
+    assert audit(tmp_path, [lock]) == []
+
+    with (tmp_path / "click" / "core.py").open("a", encoding="utf-8") as file:
+        file.write("import os\n")
+    (tmp_path / "click" / "utils.py").unlink()
+    (tmp_path / "unasked.pth").write_text("import os\n")
+    (tmp_path / "sitecustomize.py").write_text("")
+    other = tmp_path / "stowaway-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: stowaway\nVersion: 1.0\n")
+    assert audit(tmp_path, [lock.replace(click.version, "0.1")]) == [
+        f"click is {click.version}, and the lock says 0.1",
+        "click: click/core.py is not what was installed",
+        "click: click/utils.py is gone",
+        "stowaway 1.0 is installed, and no lock names it",
+        "sitecustomize.py runs at every start, and no package owns it",
+        "unasked.pth runs at every start, and no package owns it",
+    ]
