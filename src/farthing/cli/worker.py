@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -33,13 +32,13 @@ LENGTH_BYTES = 4
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker serves; `seen` is the file that the settings were read from, `told` the command line's fields."""
+    """What a worker serves; `seen` is the file of the settings, `told` what of `server` the command line decides."""
 
     home: str
     settings: Settings
     server: ServerSettings
     seen: Stamp | None
-    told: Mapping[str, str]
+    told: list[str]
     index: int
     workers: int
 
@@ -88,8 +87,7 @@ async def _serve(order: Order, sock: socket.socket, channel: socket.socket) -> N
 
         channel.setblocking(False)  # noqa: FBT003 - the socket module's own signature
         loop.add_reader(channel, spoken)
-        fields = [path.removeprefix("server.") for path in order.told]
-        async with following_settings(farthing, live, seen=order.seen, told=fields, tell=lambda _: None):
+        async with following_settings(farthing, live, seen=order.seen, told=order.told, tell=lambda _: None):
             await live.serve(sockets=[sock])
         loop.remove_reader(channel)
     finally:

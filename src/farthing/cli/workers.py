@@ -183,7 +183,7 @@ class _House:
                 self._settings.server, host=self._start.server.host, port=self._start.server.port
             ),
             seen=self._seen,
-            told=self._start.told,
+            told=told_fields(self._start),
             index=place,
             workers=self._count,
         )

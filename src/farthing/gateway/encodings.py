@@ -12,7 +12,7 @@ import asyncio
 import zlib
 from typing import Protocol
 
-from farthing.errors import Overloaded, ProviderCut, ProviderMisbehaved, RequestTooLarge, UnsupportedEncoding
+from farthing.errors import ProviderCut, ProviderMisbehaved, RequestTooLarge, UnsupportedEncoding
 from farthing.providers.pool import Answer, HeldBodies, Sink
 from farthing.providers.pool.held import read_to_end
 
@@ -193,15 +193,7 @@ class DecodedAnswer:
 
     async def read(self, limit_bytes: int, held: HeldBodies | None = None) -> bytes:
         """See `Readable.read`."""
-        try:
-            rest = await read_to_end(self.next_chunk, limit_bytes, held)
-        except Overloaded:
-            self.cancel()
-            raise
-        if rest is None:
-            self.cancel()
-            raise _too_large(limit_bytes)
-        return rest
+        return await read_to_end(self, limit_bytes, held, lambda: _too_large(limit_bytes))
 
     def cancel(self) -> None:
         """See `Readable.cancel`."""

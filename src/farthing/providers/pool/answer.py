@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from farthing.errors import Overloaded, ProviderError
+from farthing.errors import FarthingError, ProviderError
 from farthing.providers.pool import failures
 from farthing.providers.pool.held import HeldBodies, read_to_end
 from farthing.providers.pool.origin import Origin
@@ -95,15 +95,11 @@ class Answer:
         """
         if self.ended and self.error is None and len(self.arrived) == 1 and len(self.arrived[0]) <= limit_bytes:
             return self.arrived.pop()  # it came whole with its head, as most do: 1 us less than asking twice
-        try:
-            rest = await read_to_end(self.next_chunk, limit_bytes, held)
-        except Overloaded:
-            self.cancel()
-            raise
-        if rest is None:
-            self.cancel()
-            raise failures.misbehaved(self.origin, f"its body is over the bound of {limit_bytes} bytes")
-        return rest
+
+        def too_large() -> FarthingError:
+            return failures.misbehaved(self.origin, f"its body is over the bound of {limit_bytes} bytes")
+
+        return await read_to_end(self, limit_bytes, held, too_large)
 
     def cancel(self) -> None:
         """Give the answer up: an unfinished one loses its connection at once. Doing it twice changes nothing."""

@@ -4,9 +4,10 @@ Each body has a bound of its own, and a client can ask for many: twelve calls of
 is not counted, so that a jam of large ones is felt by large ones alone.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 
-from farthing.errors import Overloaded
+from farthing.errors import FarthingError, Overloaded
 
 MAX_HELD_BYTES = 256 << 20
 """What all bodies that are being read may have in memory together: four of the largest answers (64 MB each)."""
@@ -35,23 +36,41 @@ class HeldBodies:
         self.bytes += size
 
 
+class Unread(Protocol):
+    """A body that comes in pieces; an empty one is its end."""
+
+    async def next_chunk(self) -> bytes:
+        """Return what came next."""
+        ...
+
+    def cancel(self) -> None:
+        """Give it up."""
+        ...
+
+
 async def read_to_end(
-    next_chunk: Callable[[], Awaitable[bytes]], limit_bytes: int, held: HeldBodies | None
-) -> bytes | None:
-    """Return all that is to come; `None` where it is over the limit.
+    body: Unread, limit_bytes: int, held: HeldBodies | None, too_large: Callable[[], FarthingError]
+) -> bytes:
+    """Return all that is to come; over a limit the body is cancelled.
 
     Raises:
+        FarthingError: what `too_large` makes, where it is longer than `limit_bytes`.
         Overloaded: it and what others hold are over the bound of `held`.
     """
     chunks: list[bytes] = []
     size = counted = 0
     try:
-        while chunk := await next_chunk():
+        while chunk := await body.next_chunk():
             size += len(chunk)
             if size > limit_bytes:
-                return None
+                body.cancel()
+                raise too_large()
             if held is not None and size > UNCOUNTED_BYTES:
-                held.add(len(chunk))
+                try:
+                    held.add(len(chunk))
+                except Overloaded:
+                    body.cancel()
+                    raise
                 counted += len(chunk)
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
