@@ -200,6 +200,7 @@ class Farthing:
             attempts=attempts,
             live_models=LiveModels(catalog, providers, pools),
             refuse_unpriced=settings.unpriced == "refuse",
+            translation=settings.translation,
             max_body_bytes=settings.server.max_body_mb << 20,
         )
 

@@ -3,6 +3,7 @@
     FarthingError
     ├── CallerError                the client sent something it must change
     │   ├── InvalidRequest             400  the body, a header or a parameter is wrong
+    │   │   └── LostInTranslation      400  the provider's format cannot carry what the request needs
     │   ├── InvalidKey                 401  no key, or not one of ours
     │   ├── ModelNotFound              404  no provider can be chosen for that model
     │   ├── RouteNotFound              404  no such path
@@ -62,6 +63,12 @@ class CallerError(FarthingError):
 
 class InvalidRequest(CallerError):
     """The body, a header or a parameter is wrong."""
+
+
+class LostInTranslation(InvalidRequest):
+    """The format of the provider cannot carry something that the request needs."""
+
+    code = "lost_in_translation"
 
 
 class InvalidKey(CallerError):

@@ -85,9 +85,6 @@ def speak(connection: socket.socket, request: bytes) -> None:
         answer = {"details": {"family": "qwen3"}, "model_info": {"qwen3.block_count": 3}, "capabilities": ["tools"]}
     elif path == "/api/embed":
         answer = {"model": model, "embeddings": [[0.1, 0.2]], "total_duration": 1, "prompt_eval_count": 4}
-    elif path == "/v1/chat/completions":
-        usage = {"prompt_tokens": 26, "completion_tokens": 11, "total_tokens": 37}
-        answer = {"model": model, "choices": [{"message": {"content": "".join(WORDS)}}], "usage": usage}
     elif path == "/api/embeddings":
         answer = {"embedding": [0.1, 0.2]}
     elif model not in (*MODELS, "llama3"):
@@ -379,10 +376,15 @@ def test_a_path_that_ollama_does_not_have_is_told_in_its_shape(gateway: Gateway,
     assert (answer.status, list(answer.json())) == (404, ["error"])
 
 
-def test_openai_clients_reach_it_too(gateway: Gateway, key: str, server: Upstream) -> None:
-    answer = gateway.post("/v1/chat/completions", {"model": "qwen3:8b", "messages": MESSAGES}, key)
+def test_openai_clients_reach_it_natively_with_room_for_a_long_prompt(
+    gateway: Gateway, key: str, server: Upstream
+) -> None:
+    long = [{"role": "user", "content": "word " * 20_000}]
+    answer = gateway.post("/v1/chat/completions", {"model": "qwen3:8b", "messages": long}, key)
     assert answer.json()["usage"]["total_tokens"] == 37
-    assert server.requests[-1].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
+    head, _, body = server.requests[-1].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /api/chat HTTP/1.1\r\n")
+    assert json.loads(body)["options"]["num_ctx"] >= 24_000  # its own default would cut the prompt at 4,096
     counted(gateway)
 
 

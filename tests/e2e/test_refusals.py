@@ -93,7 +93,12 @@ def test_no_refusal_repeats_the_key_that_was_sent(gateway: Gateway) -> None:
         (b'{"model":"nobody-has-this"}', 404, "model_not_found"),
         (b'{"model":"unknown:m"}', 404, "model_not_found"),
         (b'{"model":"openai:unpriced-model"}', 402, "unpriced_model"),
-        (b'{"model":"anthropic:c"}', 501, "not_served"),
+        (b'{"model":"anthropic:c"}', 400, "invalid_request"),
+        (
+            b'{"model":"anthropic:c","messages":[{"role":"user","content":"x"}],"logprobs":true}',
+            400,
+            "lost_in_translation",
+        ),
         (b'{"model":"dead:m"}', 502, "provider_unreachable"),
         (b'{"model":"openai/m","model":"openai/m"}', 400, "invalid_request"),
     ],

@@ -29,6 +29,10 @@ class Upstream:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def now(self, *scripts: Script) -> None:
+        """Serve what comes from here on with these."""
+        self._scripts = deque(scripts)
+
     def close(self) -> None:
         """Take no more, and end what is open."""
         self._listener.close()

@@ -42,6 +42,10 @@ class KeyRing:
         self._ids = ids
         self._random_bytes = random_bytes
         self._owners: dict[bytes, Principal] = {}
+        self._expiring: dict[bytes, int] = {}
+        """When each key of `_owners` ends that does by itself, soonest first."""
+        self._expired: dict[bytes, int] = {}
+        """Which ended so, and when: for the message alone. As many as the store has keys."""
         self._counter: int | None = None
         self._looked_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
@@ -60,7 +64,7 @@ class KeyRing:
                 owner = None
             if owner is not None:
                 return owner
-        raise _invalid(token)
+        raise self._refusal(token)
 
     async def look_again(self, token: str | bytes) -> Principal:
         """Verify once more after asking the store: a key made a moment ago works at once, not at the next poll.
@@ -92,12 +96,34 @@ class KeyRing:
         Raises:
             StoreError: the store cannot be read; the keys known last go on counting.
         """
+        self._let_expire()
         counter = await self._store.change_counter()  # before the keys: a change in between is seen at the next poll
         if counter == self._counter:
             return
         records = await self._store.keys()
-        self._owners = {record.digest: _principal(record) for record in records if record.revoked_at_us is None}
+        kept = [record for record in records if record.revoked_at_us is None]
+        ends = [(record.expires_at_us, record.digest) for record in kept if record.expires_at_us is not None]
+        self._owners = {record.digest: _principal(record) for record in kept}
+        self._expiring = {digest: at_us for at_us, digest in sorted(ends)}
+        self._expired = {}
+        self._let_expire()
         self._counter = counter
+
+    def _let_expire(self) -> None:
+        """Forget the keys whose time is over: with every look at the store, so that a call need not compare times."""
+        now_us = self._clock.now_us()
+        while self._expiring:
+            digest, at_us = next(iter(self._expiring.items()))
+            if now_us < at_us:
+                return
+            del self._expiring[digest], self._owners[digest]
+            self._expired[digest] = at_us
+
+    def _refusal(self, token: str | bytes) -> InvalidKey:
+        text = token.decode("latin-1") if isinstance(token, bytes) else token
+        if self._expired and is_well_formed(text) and self._hasher.digest(text.encode()) in self._expired:
+            return InvalidKey("This key was for a time, which is over.", hint='start the agent anew ("farthing run").')
+        return _invalid(text)
 
     async def follow(self, interval_s: float = POLL_S) -> None:
         """Refresh every `interval_s`, until cancelled."""
@@ -116,24 +142,37 @@ class KeyRing:
         team: str | None = None,
         project: str | None = None,
         user: str | None = None,
+        session: str | None = None,
+        task: str | None = None,
+        branch: str | None = None,
+        pull_request: str | None = None,
+        lifetime_s: int | None = None,
     ) -> tuple[KeyRecord, Secret]:
         """Make a key and return it, for the only time; without a name it becomes `my-app-1`, `my-app-2`, ...
+
+        With `lifetime_s` it ends after so long by itself.
 
         Raises:
             InvalidRequest: the name is taken or no good.
         """
         checked = None if name is None else _checked_name(name)
         token = new_token(self._random_bytes)
+        now_us = self._clock.now_us()
         record = KeyRecord(
             id=self._ids.new("key"),
             name=checked or "",
             shown=token[:SHOWN_LENGTH],
             digest=self._hasher.digest(token.encode()),
-            created_at_us=self._clock.now_us(),
+            created_at_us=now_us,
             organisation=organisation,
             team=team,
             project=project,
             user=user,
+            session=session,
+            task=task,
+            branch=branch,
+            pull_request=pull_request,
+            expires_at_us=None if lifetime_s is None else now_us + lifetime_s * 1_000_000,
         )
         if checked is not None:
             if not await self._store.add_key(record):
@@ -206,11 +245,14 @@ def _principal(record: KeyRecord) -> Principal:
         team=record.team,
         project=record.project,
         user=record.user,
+        session=record.session,
+        task=record.task,
+        branch=record.branch,
+        pull_request=record.pull_request,
     )
 
 
-def _invalid(token: str | bytes) -> InvalidKey:
-    text = token.decode("latin-1") if isinstance(token, bytes) else token
+def _invalid(text: str) -> InvalidKey:
     if not text:
         return InvalidKey("No key was sent.", hint='make one with "farthing keys create".')
     if not text.startswith(PREFIX):

@@ -6,6 +6,12 @@ They stand together so that whoever writes one sees the others: the same names a
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "farthing": ("farthing serve", "farthing costs --by project --since 7d", "farthing doctor"),
     "serve": ("farthing serve", "farthing serve --port 3001 --home ~/farthing-test", "farthing serve --workers 4"),
+    "run": (
+        "farthing run claude",
+        "farthing run --model ollama:qwen3:8b codex exec 'Explain this repository'",
+        "farthing run --task issue-12 --dry-run aider",
+    ),
+    "status": ("farthing status", "farthing status --session run-claude-5e1f0a --json"),
     "costs": (
         "farthing costs",
         "farthing costs --by project --since 7d",

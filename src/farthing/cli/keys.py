@@ -6,7 +6,7 @@ import click
 
 from farthing.cli.complete import key_names
 from farthing.cli.context import current_home, say
-from farthing.cli.tables import Column, moment, print_json, print_table
+from farthing.cli.tables import Column, counted, moment, print_json, print_table
 from farthing.storage.protocols import KeyRecord
 
 if TYPE_CHECKING:
@@ -37,30 +37,45 @@ def create(name: str | None, project: str | None, team: str | None, user: str | 
 
 
 @keys.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_keys(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+@click.option("--all", "every", is_flag=True, help="Also those that were made for a session which is over.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, of every key.")
+def list_keys(every: bool, as_json: bool) -> None:  # noqa: FBT001  (click's flags)
     """List keys, revoked ones too, oldest first. The keys themselves are not kept."""
     from farthing.cli.books import read_store  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
 
     records = read_store(current_home(), lambda store: store.keys())
+    now_us = SystemClock().now_us()
+    over = [record for record in records if record.expires_at_us is not None and not record.counts(now_us)]
+    if not (every or as_json):
+        records = [record for record in records if record not in over]
     if as_json:
         print_json([_as_data(record) for record in records])
         return
     if not records:
-        say('No keys yet; "farthing keys create" makes one.')
+        say('No keys yet; "farthing keys create" makes one.' if not over else _over(over))
         return
     columns = [Column("NAME", "left"), Column("KEY", "left"), Column("ID", "left"), Column("MADE", "left")]
     revoked = any(record.revoked_at_us is not None for record in records)
+    ends = any(record.expires_at_us is not None for record in records)
     owners = any(record.project or record.team or record.user for record in records)
     columns += [Column("REVOKED", "left")] if revoked else []
+    columns += [Column("ENDS", "left")] if ends else []
     columns += [Column("FOR", "left")] if owners else []
     rows = []
     for record in records:
         row = [record.name, f"{record.shown}...", record.id, _day(record.created_at_us)]
         row += [_day(record.revoked_at_us)] if revoked else []
+        row += ["" if record.expires_at_us is None else moment(record.expires_at_us)[:16]] if ends else []
         row += [", ".join(filter(None, (record.project, record.team, record.user)))] if owners else []
         rows.append(row)
     print_table(columns, rows)
+    if over and not every:
+        say(_over(over))
+
+
+def _over(over: list[KeyRecord]) -> str:
+    return f'{counted(len(over), "key")} of sessions that are over not shown; "farthing keys list --all" shows them.'
 
 
 @keys.command()

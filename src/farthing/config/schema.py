@@ -86,6 +86,20 @@ class CredentialSource(msgspec.Struct, frozen=True):
         return self.kind if self.kind == "none" else f"{self.kind}:{self.name}"
 
 
+LossAction = Literal["refuse", "warn", "pass"]
+
+
+class TranslationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens where a client's format says what the provider's cannot."""
+
+    meaning: LossAction = "refuse"
+    """What would change the meaning of the request: refused (400), told in header and books, or passed over."""
+    rest: LossAction = "warn"
+    """What would not: advice, comfort, sampling. The table of losses says which is which."""
+    features: Mapping[str, LossAction] = msgspec.field(default_factory=dict)
+    """Single features by their name in the table of losses, whatever the two above say: `{logprobs: warn}`."""
+
+
 class OpenRouterAttribution(msgspec.Struct, frozen=True, kw_only=True):
     """Whose traffic OpenRouter's rankings count ours as; nothing is sent of what is not set."""
 
@@ -148,6 +162,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json"
     )
     """Where `farthing prices refresh` reads the list: an https address or a file. Nothing else ever reads it."""
+    translation: TranslationSettings = TranslationSettings()
+    """What happens to what a provider's format cannot carry of a client's request."""
     unpriced: Literal["allow", "refuse"] = "allow"
     """What happens to a call on a model without a known price: shown as of unknown cost, or refused."""
     find_local: bool = True

@@ -17,11 +17,12 @@ from farthing.gateway.encodings import DecodedAnswer, Readable
 from farthing.gateway.formats import FORMATS, STREAMS_OF_JSON
 from farthing.gateway.headers import Headers, returned
 from farthing.gateway.metered_stream import MeteredStream
+from farthing.gateway.translated import Translated
 from farthing.providers.error_mapping import BOM, UpstreamError, advice_to_client, read_error
 from farthing.providers.pool import Answer, HeldBodies
 from farthing.providers.pool.held import UNCOUNTED_BYTES
 from farthing.providers.protocol import Operation, Provider
-from farthing.types.calls import Outcome
+from farthing.types.calls import Attempt, Outcome
 from farthing.types.providers import WireFormat
 from farthing.wire.error_words import error_inside
 from farthing.wire.meter import Reading
@@ -49,6 +50,10 @@ class AskedFor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     strip_usage: bool
     held: HeldBodies
     """What the answers that are being read hold together."""
+    translation: Translated | None = None
+    """How the answer becomes one in the client's format, where the provider speaks another."""
+    told: tuple[bytes, ...] = ()
+    """Further lines of the answer's head."""
     hold: Callable[[int], None]
     """Told the size of a large answer that is whole, which is in memory until it is out; see `Request.hold`."""
 
@@ -70,6 +75,7 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         b"x-farthing-provider: " + opening.provider.encode(),
         b"x-farthing-model: " + opening.model.encode("ascii", "replace"),
         b"x-request-id: " + call_id,
+        *asked.told,
     )
     attempt.note_answer(answer.status, request_id)
     try:
@@ -81,6 +87,9 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         if asked.streamed and _is_stream(asked.wire, first):
             form = FORMATS[asked.wire]
             meter = form.stream_meter(attempt.produced.add, provider.known.habits, strip_usage=asked.strip_usage)
+            if asked.translation is not None:
+                meter = asked.translation.meter(meter, attempt)
+                lines = _typed(lines, asked.translation.content_type(streamed=True))
             stream = MeteredStream(readable, meter, attempt, provider)
             failed = await stream.open(first, provider.hold_s, ended=ended)
             if failed is not None:
@@ -178,7 +187,8 @@ def _error_reply(asked: AskedFor, error: UpstreamError, sent: Headers, body: byt
         replaced = tuple(name + b":" for name, _ in advice)
         lines = [line for line in lines if not line.startswith(replaced)]
         lines += [b"%b: %b" % header for header in advice]
-    return Reply(status=error.status, lines=lines, body=body, refusal=None if error.in_shape else error)
+    in_shape = error.in_shape and asked.translation is None
+    return Reply(status=error.status, lines=lines, body=body, refusal=None if in_shape else error)
 
 
 def _failed_inside(asked: AskedFor, reading: Reading, sent: Headers, lines: list[bytes]) -> Reply:
@@ -204,16 +214,15 @@ def _whole(asked: AskedFor, status: int, body: bytes, sent: Headers, lines: list
     if asked.operation in _FREE:
         reading: Reading | None = _read_free(body)
         if reading is None:
-            attempt.settle_free()
-            return Reply(status=status, lines=lines, body=body)
+            return _handed_out(asked, status, body, attempt.settle_free(), lines)
     else:
         attempt.note_first_output()
         reading, body = _read_whole(asked, body)
     if reading.error_message is None and (
         reading.finished or reading.pending or reading.usage is not None or attempt.produced.chars
     ):
-        attempt.settle_whole(reading)
-        return Reply(status=status, lines=lines, body=body)
+        settled = attempt.settle_whole(reading)
+        return _handed_out(asked, status, body, settled, lines)
     if reading.error_message is None:
         reading = error_inside(body.removeprefix(BOM)) or reading
     if reading.error_message is None:
@@ -221,12 +230,38 @@ def _whole(asked: AskedFor, status: int, body: bytes, sent: Headers, lines: list
         error = UpstreamError(ProviderError.status, "no_completion", _NO_COMPLETION, in_shape=False)
         return _error_reply(asked, error, sent, b"", lines)
     attempt.settle_whole(reading)
-    if reading.finished and len(body) <= MAX_ERROR_BYTES:  # one that has failed is an answer, in words of its own
+    if reading.finished and len(body) <= MAX_ERROR_BYTES and asked.translation is None:
+        # One that has failed is an answer, in words of its own.
         return Reply(status=status, lines=lines, body=asked.provider.redacted(body))
     if len(body) > MAX_ERROR_BYTES or body.lstrip()[:6].startswith(_EVENTS):
         return _failed_inside(asked, reading, sent, lines)
     body = asked.provider.redacted(body)
     return _error_reply(asked, read_error(asked.wire, _status_inside(reading), body), sent, body, lines)
+
+
+def _handed_out(asked: AskedFor, status: int, body: bytes, settled: Attempt, lines: list[bytes]) -> Reply:
+    """Hand out an answer that is whole, with what it cost where that is known, in the client's format."""
+    if settled.cost_nanousd is not None:
+        lines.append(b"x-farthing-cost-usd: " + cost_text(settled.cost_nanousd))
+    translation = asked.translation
+    if translation is not None:
+        plain = body.removeprefix(BOM)
+        if plain.lstrip()[:6].startswith(_EVENTS):
+            body = translation.collected(plain, settled.usage, asked.attempt)
+        else:
+            body = translation.whole(plain, settled.usage, asked.attempt, streamed=asked.streamed)
+        lines = _typed(lines, translation.content_type(streamed=asked.streamed))
+    return Reply(status=status, lines=lines, body=body)
+
+
+def cost_text(nanousd: int) -> bytes:
+    """Return an amount in dollars, exactly: `0.000123456`."""
+    return b"%d.%09d" % divmod(nanousd, 1_000_000_000)
+
+
+def _typed(lines: list[bytes], content_type: bytes) -> list[bytes]:
+    """Return the lines of a head with another content type."""
+    return [*(line for line in lines if not line.startswith(b"content-type:")), content_type]
 
 
 def _counted(asked: AskedFor, reply: Reply) -> Reply:

@@ -64,6 +64,7 @@ class Attempts:
         attribution: Attribution,
         body: bytes,
         streamed: bool,
+        losses: str | None = None,
     ) -> "LiveAttempt":
         """Write the beginning of an attempt to the journal; raises `JournalUnwritable`, and then nothing was begun."""
         family = family_of(provider.known.price_key or provider.known.kind, ref.model)
@@ -86,7 +87,7 @@ class Attempts:
             attribution=attribution,
         )
         self.ledger.begin(opening)
-        return LiveAttempt(self, opening, provider, family, estimate)
+        return LiveAttempt(self, opening, provider, family, estimate, losses)
 
 
 class LiveAttempt:
@@ -97,6 +98,7 @@ class LiveAttempt:
         "_estimate",
         "_family",
         "_first_output_us",
+        "_losses",
         "_provider",
         "_request_id",
         "_status",
@@ -106,7 +108,13 @@ class LiveAttempt:
     )
 
     def __init__(
-        self, attempts: Attempts, opening: Opening, provider: Provider, family: TokenFamily, estimate: int
+        self,
+        attempts: Attempts,
+        opening: Opening,
+        provider: Provider,
+        family: TokenFamily,
+        estimate: int,
+        losses: str | None,
     ) -> None:
         self.opening = opening
         self.produced = ProducedText()
@@ -118,6 +126,7 @@ class LiveAttempt:
         self._request_id: str | None = None
         self._status: int | None = None
         self._family = family
+        self._losses = losses
 
     def note_first_output(self) -> None:
         """Remember when the first real output arrived."""
@@ -126,7 +135,7 @@ class LiveAttempt:
 
     def checkpoint(self, reading: Reading) -> None:
         """Write to the journal what a stream has produced so far."""
-        usage = self._so_far(reading)
+        usage = self.so_far(reading)
         cost, price_id = self._price(usage, reading)
         progress = Progress(
             attempt_id=self.opening.attempt_id,
@@ -154,7 +163,7 @@ class LiveAttempt:
             # What it will cost is told to whoever asks for it later, which is not us.
             return self._settle("ok", Usage(input_tokens=self.opening.input_tokens_estimate), "unknown", reading)
         if usage is None or not usage.known or not reading.usage_final:
-            usage, basis = self._so_far(reading), "estimated"
+            usage, basis = self.so_far(reading), "estimated"
             if outcome == "provider_error" and reading.usage is None and not self._produced_anything(reading):
                 usage, basis = NOTHING, "reported"
         elif usage.input_tokens and self.opening.streamed:
@@ -196,9 +205,9 @@ class LiveAttempt:
         reported = reading.usage
         if reported is not None and reported.known and reading.finished and reading.usage_final:
             return self._settle(outcome, reported, "reported", told)  # it failed, and said what it had used
-        return self._settle(outcome, self._so_far(reading), "estimated", told)
+        return self._settle(outcome, self.so_far(reading), "estimated", told)
 
-    def _so_far(self, reading: Reading) -> Usage:
+    def so_far(self, reading: Reading) -> Usage:
         """What has been used until now: the provider's counts, completed by our estimates."""
         reported = reading.usage
         produced = self.produced.tokens(self._family)
@@ -281,6 +290,7 @@ class LiveAttempt:
             upstream_request_id=self._request_id,
             error_code=_cut(reading.error_code),
             error_message=_cut(reading.error_message, MAX_TEXT),
+            losses=self._losses,
         )
         try:
             self._attempts.ledger.settle(attempt)

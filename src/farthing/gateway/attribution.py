@@ -1,8 +1,16 @@
 """For whom and for what a call is made, read from where each client already says it.
 
-`x-farthing-*` headers win; without them a session is what Claude Code sends in its own header or inside
-`metadata.user_id` (a JSON string there), or an OpenAI `prompt_cache_key`, and a user is `user` or a plain
-`metadata.user_id`. Values are kept short and printable: they end in tables and file names.
+`x-farthing-*` headers win, then what the key was made for. Without either a session is what an agent sends in a header
+of its own, or Claude Code inside `metadata.user_id` (a JSON string there), or an OpenAI `prompt_cache_key`, and a user
+is `user` or a plain `metadata.user_id`. Where the key names the session ("farthing run" makes such keys), what the
+agent calls its session is the conversation: an agent may have several, and each of Codex's threads is one.
+
+Sub-agents are told by Claude Code's `x-claude-code-agent-id` (2.1.197; only they have one), by Codex's
+`x-openai-subagent` (0.169; `review`, `compact`, `collab_spawn` and others, while `thread-id` and `prompt_cache_key` are
+each one's own and `session-id` is everybody's), and by opencode's `x-session-id` where it has a parent (1.18). Gemini
+CLI (0.61) and aider (0.86) say nothing.
+
+Values are kept short and printable: they end in tables and file names.
 """
 
 from collections.abc import Mapping
@@ -29,10 +37,10 @@ _FIELDS = {
     b"x-farthing-branch": "branch",
     b"x-farthing-pull-request": "pull_request",
 }
-_CLAUDE_CODE_SESSION = b"x-claude-code-session-id"
-
-
-_SAID_IN_HEADERS = frozenset({*_FIELDS, _CLAUDE_CODE_SESSION})
+_OPENCODE_PARENT = b"x-parent-session-id"
+_AGENTS_SESSION = (b"x-claude-code-session-id", b"session-id", _OPENCODE_PARENT, b"x-session-id")
+_AGENTS_SUB_AGENT = (b"x-claude-code-agent-id", b"x-openai-subagent")
+_SAID_IN_HEADERS = frozenset({*_FIELDS, *_AGENTS_SESSION, *_AGENTS_SUB_AGENT})
 _SAID_IN_BODY = frozenset({"user", "metadata", "prompt_cache_key"})
 _MAX_PLAIN = 1024
 """Keys whose plain attribution is remembered; building one takes a microsecond."""
@@ -45,10 +53,11 @@ def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envel
     if _SAID_IN_HEADERS.isdisjoint(told) and not envelope.has_any(_SAID_IN_BODY):
         return _plain_attribution(principal)
     ours = {field: _clean(told[name].decode("utf-8", "replace")) for name, field in _FIELDS.items() if name in told}
-    session = _clean(told.get(_CLAUDE_CODE_SESSION, b"").decode("utf-8", "replace"))
     user = envelope.text("user")
     in_session, in_user = _from_metadata(envelope.value("metadata"))
-    session = session or _clean(in_session) or _clean(envelope.text("prompt_cache_key"))
+    thread = _clean(in_session) or _clean(envelope.text("prompt_cache_key"))
+    agents = _first(told, _AGENTS_SESSION) or thread
+    sub_agent = _first(told, (b"x-session-id",) if _OPENCODE_PARENT in told else _AGENTS_SUB_AGENT)
     return Attribution(
         key_id=principal.key_id,
         key_name=principal.key_name,
@@ -56,9 +65,22 @@ def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envel
         team=principal.team,
         project=ours.pop("project", None) or principal.project,
         user=ours.pop("user", None) or _clean(user) or _clean(in_user) or principal.user,
-        session=ours.pop("session", None) or session,
+        session=ours.pop("session", None) or principal.session or agents,
+        conversation=ours.pop("conversation", None) or (thread or agents if principal.session else None),
+        task=ours.pop("task", None) or principal.task,
+        sub_agent=ours.pop("sub_agent", None) or sub_agent,
+        branch=ours.pop("branch", None) or principal.branch,
+        pull_request=ours.pop("pull_request", None) or principal.pull_request,
         **ours,
     )
+
+
+def _first(told: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
+    for name in names:
+        value = told.get(name)
+        if value is not None:
+            return _clean(value.decode("utf-8", "replace"))
+    return None
 
 
 def _plain_attribution(principal: Principal) -> Attribution:
@@ -71,6 +93,10 @@ def _plain_attribution(principal: Principal) -> Attribution:
             team=principal.team,
             project=principal.project,
             user=principal.user,
+            session=principal.session,
+            task=principal.task,
+            branch=principal.branch,
+            pull_request=principal.pull_request,
         )
         if len(_plain) >= _MAX_PLAIN:
             _plain.clear()

@@ -1,9 +1,11 @@
 """One call, from what a face received to what it sends back.
 
 The story: read the envelope, choose the model, refuse what may not be, write the beginning to the journal, send the
-client's bytes with at most two splices, and meter what comes back. Client and provider speak the same format here, so
-nothing is decoded that need not be.
+client's bytes with at most two splices, and meter what comes back. Where client and provider speak the same format
+nothing is decoded that need not be; where they do not, request and answer are translated (`translation.py`).
 """
+
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,7 +13,6 @@ from farthing.errors import (
     FarthingError,
     InvalidRequest,
     ModelNotFound,
-    NotServed,
     ProviderError,
     UnpricedModel,
 )
@@ -21,19 +22,41 @@ from farthing.gateway.attribution import attribute
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import decode_request
+from farthing.gateway.explanations import WHY, reasons
+from farthing.gateway.headers import for_other_format
 from farthing.gateway.lineup import Lineup
+from farthing.gateway.translated import Translated
 from farthing.providers.pool import Answer, HeldBodies, nothing_sent
-from farthing.providers.protocol import Provider
+from farthing.providers.protocol import Operation, Provider
 from farthing.types.identity import IdSource
+from farthing.types.marks import MARK_IN_BODY, MARKED_FORMATS
 from farthing.types.models import ListedModel, ModelRef
 from farthing.types.providers import WireFormat
 from farthing.wire.gemini_requests import renamed
 from farthing.wire.peek import Envelope
 
+if TYPE_CHECKING:
+    from farthing.gateway.foreign import Foreign
+
 UNNAMED = "default"
 """What the ledger calls the model of a request that names none; what served it is in the answer."""
 _USAGE_ON_REQUEST: frozenset[WireFormat] = frozenset({"openai_chat", "openai_completions"})
 """Formats whose streams tell usage where `stream_options` asks for it."""
+
+
+class _Sent(msgspec.Struct, frozen=True, gc=False):
+    """A request on its way to a provider: in which format, for what, and its bytes."""
+
+    wire: WireFormat
+    operation: Operation
+    head: bytes
+    pieces: list[bytes]
+    strip_usage: bool
+    """Whether a usage chunk will come that the client did not ask for."""
+    told: tuple[bytes, ...] = ()
+    """What the head of the answer tells of it."""
+    losses: str | None = None
+    """What its translation left out, for the ledger."""
 
 
 class Gateway:
@@ -44,6 +67,7 @@ class Gateway:
         """Replaced whole by a reload; see `Lineup`."""
         self._ids = ids
         self._held = HeldBodies()
+        self._translates: Foreign | None = None
 
     async def call(self, request: Request) -> Reply:
         """Serve one call.
@@ -62,15 +86,24 @@ class Gateway:
         # be in use by every call that was going to use it.
         lineup = self.lineup
         provider = lineup.providers[ref.provider]
-        _refuse_what_cannot_be(lineup, request, provider, ref)
+        _refuse_unpriced(lineup, provider, ref)
         streamed = request.streamed
         if streamed is None:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
-        pieces, strip_usage = self._splice(envelope, request, ref, provider, streamed=streamed)
-        head = provider.request_head(
-            request.operation, request.query, request.headers.lines, sum(map(len, pieces)), ref.model
-        )
         call_id = self._ids.new("call")
+        translation: Translated | None = None
+        if provider.known.speaks(request.wire):
+            sent = self._as_it_is(envelope, request, ref, provider, streamed=streamed)
+        else:
+            found = self._foreign().translated(
+                request, lineup, provider, ref, body=body, asked=asked, call_id=call_id, streamed=streamed
+            )
+            if isinstance(found, Reply):
+                return found
+            translation, sent = found, _translated(found, request, provider, ref)
+        told = sent.told
+        if WHY in request.headers.named:
+            told += (reasons(asked, ref, request.wire, sent.wire),)
         attribution = attribute(request.principal, request.headers.named, envelope)
         attempt = lineup.attempts.begin(
             call_id=call_id,
@@ -82,35 +115,45 @@ class Gateway:
             attribution=attribution,
             body=body,
             streamed=streamed,
+            losses=sent.losses,
         )
         asked_for = AskedFor(
-            wire=request.wire,
-            operation=request.operation,
+            wire=sent.wire,
+            operation=sent.operation,
+            translation=translation,
+            told=told,
             provider=provider,
             attempt=attempt,
             streamed=streamed,
-            strip_usage=strip_usage,
+            strip_usage=sent.strip_usage,
             held=self._held,
             hold=request.hold,
         )
         try:
-            return await reply_to(await _send(lineup, provider, head, pieces, attempt), asked_for)
+            return await reply_to(await _send(lineup, provider, sent.head, sent.pieces, attempt), asked_for)
         except FarthingError as error:
             error.call_id = call_id
             error.message = discreet_text(provider, error.message) or error.message  # it may quote what was sent
             raise
 
-    async def models(self, wire: WireFormat) -> list[ListedModel]:
-        """Return the models that a client of this format may ask for."""
+    async def models(self) -> list[ListedModel]:
+        """Return the models that a client may ask for, whatever its format."""
         await self.lineup.live_models.refresh()
-        lineup = self.lineup
-        return [model for model in lineup.catalog.listing() if lineup.providers[model.ref.provider].known.speaks(wire)]
+        return self.lineup.catalog.listing()
 
     async def model(self, asked: str, wire: WireFormat) -> ListedModel:
         """Return the model that a client of this format means by a name; raises `ModelNotFound`."""
         return ListedModel(asked, await self._resolve(asked, wire))
 
     # ---- before the provider
+
+    def _foreign(self) -> "Foreign":
+        """Return what translates; imported for the first call that needs it."""
+        if self._translates is None:
+            from farthing.gateway.foreign import Foreign  # noqa: PLC0415 - most gateways only pass through
+
+            self._translates = Foreign(self._ids, self.lineup.attempts.clock)
+        return self._translates
 
     async def _resolve(self, asked: str, wire: WireFormat) -> ModelRef:
         # A local server's models are known to nobody but itself; one that the price list gives to a provider of another
@@ -148,6 +191,18 @@ class Gateway:
         request.hold(len(body))
         return body
 
+    def _as_it_is(
+        self, envelope: Envelope, request: Request, ref: ModelRef, provider: Provider, *, streamed: bool
+    ) -> "_Sent":
+        """Return what is sent to a provider of the client's own format: its bytes, less what only we understand."""
+        if request.wire in MARKED_FORMATS and MARK_IN_BODY in envelope.body:
+            envelope = Envelope(self._foreign().without_marks(request.wire, envelope.body))
+        pieces, strip_usage = self._splice(envelope, request, ref, provider, streamed=streamed)
+        operation = request.operation
+        size = sum(map(len, pieces))
+        head = provider.request_head(operation, request.query, request.headers.lines, size, ref.model)
+        return _Sent(request.wire, operation, head, pieces, strip_usage)
+
     def _splice(
         self, envelope: Envelope, request: Request, ref: ModelRef, provider: Provider, *, streamed: bool
     ) -> tuple[list[bytes], bool]:
@@ -168,12 +223,17 @@ class Gateway:
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
 
 
-def _refuse_what_cannot_be(lineup: Lineup, request: Request, provider: Provider, ref: ModelRef) -> None:
-    if not provider.known.speaks(request.wire):
-        raise NotServed(
-            f"'{ref}' speaks {provider.known.wire} and this path {request.wire}; translation is not built yet",
-            hint="ask a model of a provider that speaks the client's own format",
-        )
+def _translated(translation: Translated, request: Request, provider: Provider, ref: ModelRef) -> _Sent:
+    body, operation, losses = translation.body, translation.operation, translation.losses
+    lines = for_other_format(request.headers.lines)
+    head = provider.request_head(operation, translation.query, lines, len(body), ref.model)
+    told = (b"x-farthing-loss: " + ", ".join(losses).encode("ascii", "replace"),) if losses else ()
+    return _Sent(
+        translation.wire, operation, head, [body], strip_usage=False, told=told, losses=",".join(losses) or None
+    )
+
+
+def _refuse_unpriced(lineup: Lineup, provider: Provider, ref: ModelRef) -> None:
     if lineup.refuse_unpriced and not provider.free and not _priced(lineup.attempts, provider, ref):
         raise UnpricedModel(
             f"no price is known for '{ref}' and the settings say unpriced: refuse",

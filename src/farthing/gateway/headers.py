@@ -71,6 +71,21 @@ _OURS_UPSTREAM = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit-")
 _UPSTREAM_ID = {b"x-request-id", b"request-id"}
 _OTHER_IDS = {b"mistral-correlation-id", b"x-ds-trace-id", b"x-generation-id"}
 """What Mistral, DeepSeek and OpenRouter call theirs."""
+_DIALECTS = (
+    b"accept:",
+    b"anthropic-",
+    b"content-type:",
+    b"openai-",
+    b"session_id:",  # Codex'
+    b"x-app:",
+    b"x-claude-",
+    b"x-codex-",
+    b"x-goog-",
+    b"x-openai-",
+    b"x-stainless-",
+)
+"""What clients tell the provider of their own format; the content type is made anew."""
+_JSON_LINE = b"content-type: application/json\r\n"
 _MAX_NAMES = 1024
 """Header names whose fate is remembered; real clients and providers together use under 200."""
 
@@ -105,6 +120,12 @@ class RequestHeaders:
         if token in self.lines:
             kept = [line for line in self.lines.split(b"\r\n") if line and token not in line]
             self.lines = b"".join(line + b"\r\n" for line in kept)
+
+
+def for_other_format(lines: bytes) -> bytes:
+    """Return a client's lines without those that speak to providers of its own format."""
+    kept = [line for line in lines.split(b"\r\n") if line and not line.startswith(_DIALECTS)]
+    return b"".join(line + b"\r\n" for line in kept) + _JSON_LINE
 
 
 def returned(headers: Headers) -> tuple[list[bytes], str | None]:

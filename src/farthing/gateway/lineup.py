@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from farthing.catalog.catalog import Catalog
+from farthing.config.schema import TranslationSettings
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.live_models import LiveModels
 from farthing.providers.pool import Pool
@@ -24,4 +25,5 @@ class Lineup(msgspec.Struct, frozen=True, kw_only=True):
     live_models: LiveModels
     attempts: Attempts
     refuse_unpriced: bool
+    translation: TranslationSettings
     max_body_bytes: int

@@ -64,6 +64,7 @@ class Ending(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     upstream_request_id: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    losses: str | None = None
 
     def attempt(self, opening: Opening) -> Attempt:
         """Return the whole attempt."""
@@ -216,6 +217,7 @@ class Journal:
             upstream_request_id=attempt.upstream_request_id,
             error_code=attempt.error_code,
             error_message=attempt.error_message,
+            losses=attempt.losses,
         )
         return self._append(b'{"end":' + self._encode(ending) + b"}\n", segment)
 

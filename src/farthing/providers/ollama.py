@@ -1,4 +1,7 @@
-"""Ollama: its own paths under /api, and OpenAI's beside them under /v1.
+"""Ollama: its own paths under /api, and OpenAI's for embeddings beside them under /v1.
+
+It has OpenAI's paths for chat and completions too, which are not asked: they take no size of the context, and cut a
+prompt silently that is longer than the default one. Such calls are translated to its own.
 
 A local one needs no credential and is free. Ollama's cloud (https://ollama.com) speaks the same and takes a bearer
 token: `credential: env:OLLAMA_API_KEY`.
@@ -15,7 +18,7 @@ KNOWN = (
     KnownProvider(
         kind="ollama",
         wire="ollama",
-        also=("openai_chat", "openai_completions", "openai_embeddings"),
+        also=("openai_embeddings",),
         base_url="http://127.0.0.1:11434",
         credential_env=None,
         stream_usage="ask",
@@ -30,8 +33,6 @@ _PATHS: dict[Operation, tuple[bytes, bytes]] = {
     "ollama_embeddings": (b"POST", b"/api/embeddings"),
     "ollama_show": (b"POST", b"/api/show"),
     "models": (b"GET", b"/api/tags"),
-    "chat.completions": (b"POST", b"/v1/chat/completions"),
-    "completions": (b"POST", b"/v1/completions"),
     "embeddings": (b"POST", b"/v1/embeddings"),
 }
 _OFTEN_WRITTEN = ("/v1", "/api")

@@ -170,7 +170,7 @@ class HotApp:
             assert route.model is not None
             body = face.render_model(await self._gateway.model(route.model, wire))
         else:
-            body = face.render_models(await self._gateway.models(wire))
+            body = face.render_models(await self._gateway.models())
         exchange.respond(200, _JSON, body)
 
     async def _no_route(self, exchange: Exchange, path: str, *, keyed: bool) -> None:

@@ -19,7 +19,11 @@ class RowsRefused(StoreError):
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that we issued. The key itself is nowhere: `digest` is its HMAC, `shown` its first characters."""
+    """A key that we issued. The key itself is nowhere: `digest` is its HMAC, `shown` its first characters.
+
+    One that stands for a session of an agent says what the agent works on, and `expires_at_us`: it ends then even where
+    nobody is left to revoke it.
+    """
 
     id: str
     name: str
@@ -31,6 +35,15 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     team: str | None = None
     project: str | None = None
     user: str | None = None
+    session: str | None = None
+    task: str | None = None
+    branch: str | None = None
+    pull_request: str | None = None
+    expires_at_us: int | None = None
+
+    def counts(self, now_us: int) -> bool:
+        """Whether calls are taken with it."""
+        return self.revoked_at_us is None and (self.expires_at_us is None or now_us < self.expires_at_us)
 
 
 class LedgerStore(Protocol):

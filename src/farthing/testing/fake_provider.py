@@ -13,7 +13,7 @@ import random
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -23,9 +23,12 @@ from farthing.clock import Clock, SystemClock
 from farthing.testing.fakes.account import Account, Ended, Tariff
 from farthing.testing.fakes.anthropic_messages import AnthropicMessages
 from farthing.testing.fakes.author import write_answer
+from farthing.testing.fakes.gemini import Gemini
 from farthing.testing.fakes.http_server import ClientGone, Exchange, HttpServer, Request
+from farthing.testing.fakes.ollama import Ollama
 from farthing.testing.fakes.openai_chat import OpenAIChat
 from farthing.testing.fakes.openai_dialects import DIALECTS
+from farthing.testing.fakes.openai_responses import OpenAIResponses
 from farthing.testing.fakes.prompt_cache import PromptCache
 from farthing.testing.fakes.script import BEFORE_ANSWER, Reply, Script
 from farthing.testing.fakes.wire_format import Asked, BadRequest, Job, Refused, WireFormat
@@ -49,6 +52,7 @@ class FakeProvider:
         format_name: str = "openai",
         *,
         script: Script | None = None,
+        player: Callable[[Asked], Reply | None] | None = None,
         models: Sequence[str] = ("fake-model",),
         only_these_models: bool = False,
         tariffs: Mapping[str, Tariff] | None = None,
@@ -61,6 +65,7 @@ class FakeProvider:
         self.replies: deque[Reply] = deque()
         self.port = 0
         self._script = script or Script()
+        self._player = player
         self._models = tuple(models)
         self._only_these_models = only_these_models
         self._key = key
@@ -79,8 +84,8 @@ class FakeProvider:
 
     @property
     def url(self) -> str:
-        """The address to configure as `base_url`; OpenAI's dialects want their version in it, Anthropic's not."""
-        return f"http://127.0.0.1:{self.port}" + ("" if self.format.name == "anthropic" else "/v1")
+        """The address to configure as `base_url`; OpenAI's formats want their version in it, the others not."""
+        return f"http://127.0.0.1:{self.port}" + ("" if self.format.name in _NATIVE else "/v1")
 
     @property
     def connections(self) -> int:
@@ -113,12 +118,13 @@ class FakeProvider:
                 await self._refuse(exchange, "no_such_path", request_id)
 
     async def _answer(self, exchange: Exchange, dice: random.Random, request_id: str) -> None:
-        reply = self.replies.popleft() if self.replies else self._script.reply(dice)
+        ordered = self.replies.popleft() if self.replies else None
         try:
             asked = self._read(exchange.request)
         except BadRequest as error:
             await self._refuse(exchange, "bad_request", request_id, message=str(error))
             return
+        reply = ordered or (self._player(asked) if self._player else None) or self._script.reply(dice)
         credential = self.format.credential(exchange.request.headers)
         if credential is None or (self._key is not None and credential != self._key):
             await self._refuse(exchange, "unauthorized", request_id, asked)
@@ -132,7 +138,7 @@ class FakeProvider:
 
     def _read(self, request: Request) -> Asked:
         try:
-            return self.format.read(request.json())
+            return self.format.read(request.json(), request.path)
         except msgspec.DecodeError as error:
             raise BadRequest(f"The body is not JSON: {error}") from error
 
@@ -347,13 +353,20 @@ class _Answering:
         )
 
 
-FORMATS = (*DIALECTS, "anthropic")
+_NATIVE: Mapping[str, Callable[[], WireFormat]] = {
+    "anthropic": AnthropicMessages,
+    "gemini": Gemini,
+    "ollama": Ollama,
+}
+FORMATS = (*DIALECTS, *_NATIVE, "openai-responses")
 
 
 def new_format(name: str) -> WireFormat:
     """Return the wire format of that name; raises `ValueError` naming the known ones."""
-    if name == "anthropic":
-        return AnthropicMessages()
+    if name in _NATIVE:
+        return _NATIVE[name]()
+    if name == "openai-responses":
+        return OpenAIResponses()
     if name in DIALECTS:
         return OpenAIChat(name)
     raise ValueError(f"Unknown format {name!r}; known: {', '.join(FORMATS)}")

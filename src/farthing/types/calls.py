@@ -93,3 +93,5 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     upstream_request_id: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    losses: str | None = None
+    """What its translation left out, by name, comma separated; `None` where nothing was translated or lost."""

@@ -181,7 +181,10 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True, gc=False):
-    """A tool that the client runs. `parameters` is a JSON schema; a `custom` tool takes text, maybe of a `grammar`."""
+    """A tool that the client runs. `parameters` is a JSON schema; a `custom` tool takes text, maybe of a `grammar`.
+
+    A grammar is JSON: an object with `syntax` (`lark`, `regex`) and `definition`.
+    """
 
     name: str
     description: str | None = None
@@ -191,6 +194,7 @@ class Tool(msgspec.Struct, frozen=True, gc=False):
     grammar: bytes | None = None
     namespace: str | None = None
     cached: Cached | None = None
+    namespace_description: str | None = None
 
 
 class ServerTool(msgspec.Struct, frozen=True, gc=False):
@@ -269,6 +273,10 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     prompt_cache_key: str | None = None
     cached: Cached | None = None
     store: bool | None = None
+    server_state: str | None = None
+    """The member that names turns which only the provider keeps (`previous_response_id`, `conversation`); see `extra`."""
+    seals_asked: bool = False
+    """Whether a client of OpenAI responses wants what it can give back of the thoughts (encrypted content)."""
     suffix: str | None = None
     echo: bool = False
     raw_prompt: bool = False
@@ -276,6 +284,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     streamed: bool = False
     usage_in_stream: bool = False
     """Whether a chat completion's stream is to tell usage; other formats always do."""
+    legacy_functions: bool = False
+    """Whether a chat completion's client knows `functions` only, and wants its calls as `function_call`."""
     context_tokens: int | None = None
     """The context that Ollama is to make room for, where the client or the gateway says so."""
     extra: Mapping[str, bytes] = msgspec.field(default_factory=dict)

@@ -12,3 +12,7 @@ class Principal(msgspec.Struct, frozen=True):
     team: str | None = None
     project: str | None = None
     user: str | None = None
+    session: str | None = None
+    task: str | None = None
+    branch: str | None = None
+    pull_request: str | None = None

@@ -59,8 +59,9 @@ class AnthropicMessages:
         """See `WireFormat.credential`."""
         return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ") or None
 
-    def read(self, body: Any) -> Asked:
+    def read(self, body: Any, path: str) -> Asked:
         """See `WireFormat.read`."""
+        del path
         if not isinstance(body, dict):
             raise BadRequest("The body must be a JSON object.")
         for member, kind in (("model", str), ("messages", list)):

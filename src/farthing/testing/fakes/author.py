@@ -77,7 +77,9 @@ def write_answer(dice: random.Random, wanted: Wanted, reply: Reply) -> Answer:
     texts: list[tuple[str, ...]] = []
     cut = reasoning_tokens > len(reasoning)
     for _ in range(wanted.answers):
-        if wanted.json_schema is not None:
+        if reply.text is not None:
+            full = _pieces(reply.text)
+        elif wanted.json_schema is not None:
             full = _pieces(_json(_value(dice, wanted.json_schema)))
         else:
             full = _prose(dice, min(length, 12) if tools else length)
@@ -91,6 +93,8 @@ def write_answer(dice: random.Random, wanted: Wanted, reply: Reply) -> Answer:
 def _calls(dice: random.Random, wanted: Wanted, reply: Reply) -> Sequence[ToolCall]:
     if reply.tools is not None:
         return reply.tools
+    if reply.text is not None:
+        return ()
     if not wanted.tools or not (wanted.must_call or (not wanted.after_tool_result and dice.random() < 0.6)):
         return ()
     chosen = dice.sample(wanted.tools, k=dice.randint(1, min(2, len(wanted.tools))))

@@ -37,13 +37,14 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do with one request. `None` leaves the choice to the seed.
+    """What to do with one request. `None` leaves the choice to the seed; with `text` it is that text that is said.
 
     A token is a short word or a piece of JSON. `fault_after_tokens` is how much of the answer still comes out when the
     fault is one in the middle; half of it by default.
     """
 
     tokens: int | None = None
+    text: str | None = None
     reasoning_tokens: int | None = None
     tools: tuple[ToolCall, ...] | None = None
     fault: Fault | None = None

@@ -92,8 +92,8 @@ class WireFormat(Protocol):
         """Return the key that a request carries."""
         ...
 
-    def read(self, body: Any) -> Asked:
-        """Return what a decoded body asks for; raises `BadRequest`."""
+    def read(self, body: Any, path: str) -> Asked:
+        """Return what a decoded body asks for, at a path that may name the model; raises `BadRequest`."""
         ...
 
     def served_as(self, model: str) -> str:

@@ -93,8 +93,14 @@ class Feature(Enum):
     METADATA = "metadata", False, "metadata to be kept with the answer"
     PROMPT_CACHE_KEY = "prompt_cache_key", False, "a key for the provider's prompt cache"
     STORE = "store", False, "whether the provider keeps the answer"
+    SERVER_STATE = "server_state", True, "turns that the provider keeps"
     CONTEXT_TOKENS = "context_tokens", False, "the size of the context to make room for"
     UNKNOWN_FIELDS = "unknown_fields", False, "members that only one format knows"
+    # embeddings
+    TOKEN_INPUT = "token_input", True, "a text to embed as numbers of tokens"
+    TASK_TYPE = "task_type", False, "what a vector is for"
+    TITLE = "title", False, "the title of the document that a text to embed is from"
+    TRUNCATE = "truncate", False, "whether a text to embed may be cut where it is too long"
 
     def __init__(self, label: str, changes_meaning: bool, words: str) -> None:  # noqa: FBT001 - an enum's value has no names
         self.label = label
@@ -255,6 +261,7 @@ _SIMPLE: Mapping[Feature, str] = {
     Feature.PROMPT_CACHE_KEY: "prompt_cache_key",
     Feature.CACHE_MARKS: "cached",
     Feature.STORE: "store",
+    Feature.SERVER_STATE: "server_state",
     Feature.SUFFIX: "suffix",
     Feature.ECHO: "echo",
     Feature.RAW_PROMPT: "raw_prompt",

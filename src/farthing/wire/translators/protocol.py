@@ -30,6 +30,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     created_s: int
     input_tokens_estimate: int
     new_id: NewId
+    array: bool = False
+    """Whether a stream is to come as one JSON array: Gemini's, where the client did not ask for events."""
 
 
 class StreamDecoder(Protocol):

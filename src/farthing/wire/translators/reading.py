@@ -91,8 +91,12 @@ def number_at(
     value = members.get(name)
     if value is None:
         return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and least <= value and (most is None or value <= most):
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and least <= value
+        and (most is None or value <= most)
+    ):
         return value
     refuse(_joined(path, name), value, f"a number from {least}" + ("" if most is None else f" to {most}"))
 

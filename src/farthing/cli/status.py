@@ -1,0 +1,138 @@
+"""`farthing status`: one line for a status line or a prompt, in under 100 ms and never with an error.
+
+What stands there runs before every prompt, so whatever is wrong becomes a short word and status 0. Claude Code's status
+line writes JSON with its `session_id` to the command; whoever else calls it may leave a pipe open that nobody writes
+to, so that is waited for a moment only.
+"""
+
+import os
+import select
+import sys
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from farthing.cli.context import current_home
+
+if TYPE_CHECKING:
+    from farthing.storage.sqlite.glance import Glance, Spent
+
+_WAIT_S = 0.05
+_MOST_BYTES = 1 << 18
+"""Claude Code writes about 2 KB."""
+_SESSION_DAYS = 7
+"""How far back a session is looked for: as long as a key of `farthing run` lives."""
+_US_PER_DAY = 86_400_000_000
+_SHOWN = Decimal("0.0001")
+
+
+@click.command()
+@click.option("--session", help="Also what this session spent [Claude Code's, told on stdin].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, exact.")
+def status(session: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """Print one line: spent today (by this machine's clock), in this session, the model called last.
+
+    For a status line: it always ends with 0, and says in a word what is missing. A sum that leaves out calls of unknown
+    cost ends with "+?". What is left of a budget is not shown, as there are no budgets yet.
+    """
+    from farthing.errors import FarthingError  # noqa: PLC0415  (--help must not pay for it)
+
+    try:
+        asked = session or _told_session()
+        found = _look(asked)
+        word = None if found is not None else "no calls yet"
+    except (FarthingError, OSError) as error:
+        found, asked, word = None, session, _word(error)
+    if as_json:
+        from farthing.cli.tables import print_json  # noqa: PLC0415
+
+        print_json(_as_data(found, asked, word))
+    else:
+        click.echo(f"farthing: {word}" if found is None else _line(found))
+
+
+def _look(session: str | None) -> "Glance | None":
+    from farthing.clock import SystemClock  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.storage.sqlite.glance import glance  # noqa: PLC0415
+
+    home = current_home()
+    home.recognise()
+    if not home.database.exists():
+        return None
+    now_us = SystemClock().now_us()
+    since_us = now_us - _SESSION_DAYS * _US_PER_DAY
+    return glance(home.database, _midnight_us(now_us), session, since_us)
+
+
+def _midnight_us(now_us: int) -> int:
+    """Return when today began, where this machine is."""
+    here = datetime.fromtimestamp(now_us / 1_000_000, UTC).astimezone()
+    midnight = here.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None).astimezone()
+    return int(midnight.timestamp()) * 1_000_000
+
+
+def _told_session() -> str | None:
+    """Return the session that Claude Code tells on stdin; `None` where nobody tells anything."""
+    if sys.stdin is None or sys.stdin.isatty() or sys.platform == "win32":  # select waits for sockets only there
+        return None
+    data = b""
+    descriptor = sys.stdin.fileno()
+    while len(data) < _MOST_BYTES and select.select([descriptor], [], [], _WAIT_S)[0]:
+        piece = os.read(descriptor, 1 << 16)
+        if not piece:
+            break
+        data += piece
+    if not data.strip():
+        return None
+    import msgspec  # noqa: PLC0415  (most prompts tell nothing)
+
+    try:
+        told = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    session = told.get("session_id") if isinstance(told, dict) else None
+    return session if isinstance(session, str) and session else None
+
+
+def _line(found: "Glance") -> str:
+    from farthing.cli.tables import printable  # noqa: PLC0415
+
+    parts = [f"{_amount(found.today)} USD today"]
+    if found.session is not None and found.session.attempts:
+        parts.append(f"{_amount(found.session)} session")
+    if found.last_model is not None:
+        parts.append(printable(found.last_model))
+    return " | ".join(parts)
+
+
+def _amount(spent: "Spent") -> str:
+    from farthing.cli.tables import trimmed  # noqa: PLC0415
+
+    rounded = (Decimal(spent.cost_nanousd) / 1_000_000_000).quantize(_SHOWN, ROUND_HALF_EVEN)
+    return trimmed(str(rounded)) + ("+?" if spent.unknown_cost_attempts else "")
+
+
+def _word(error: Exception) -> str:
+    from farthing.errors import ConfigError  # noqa: PLC0415
+
+    return "no home" if isinstance(error, ConfigError) else "ledger unreadable"
+
+
+def _as_data(found: "Glance | None", session: str | None, word: str | None) -> dict[str, Any]:
+    if found is None:
+        return {"today": None, "session": None, "model": None, "problem": word}
+    told = None if found.session is None else {"id": session, **_spent_as_data(found.session)}
+    return {"today": _spent_as_data(found.today), "session": told, "model": found.last_model, "problem": None}
+
+
+def _spent_as_data(spent: "Spent") -> dict[str, Any]:
+    from farthing.types.money import usd_text  # noqa: PLC0415
+
+    return {
+        "usd": usd_text(spent.cost_nanousd),
+        "nanousd": spent.cost_nanousd,
+        "attempts": spent.attempts,
+        "unknown_cost_attempts": spent.unknown_cost_attempts,
+    }

@@ -1,0 +1,141 @@
+"""Calls for a provider that does not speak the client's format: translated, or answered here where that will do.
+
+Words are asked for in the provider's format (`translation.py`). A count of tokens is the provider's own where it
+counts, else our estimate, marked as one. What a model can do (`ollama show`) is told from what is known of it.
+"""
+
+import logging
+
+import msgspec
+
+from farthing.catalog.token_estimate import estimate_request_tokens, family_of
+from farthing.clock import Clock
+from farthing.gateway.call import Reply, Request
+from farthing.gateway.counting import COUNTING_FORMATS, Counting, counted
+from farthing.gateway.embedding import EMBEDDING_OPERATIONS, Embedding
+from farthing.gateway.lineup import Lineup
+from farthing.gateway.losses import LossPolicy
+from farthing.gateway.signatures import Signatures
+from farthing.gateway.translated import Translated
+from farthing.gateway.translation import Translations, new_ids
+from farthing.providers.protocol import Provider
+from farthing.types.chat import ChatRequest
+from farthing.types.identity import IdSource
+from farthing.types.models import ModelRef
+from farthing.types.providers import WireFormat
+from farthing.wire.translators.ollama import read_generate
+from farthing.wire.translators.ollama.show import write_shown
+from farthing.wire.translators.registry import translator
+from farthing.wire.translators.tool_names import ToolNames
+from farthing.wire.translators.unmarking import without_marks
+
+log = logging.getLogger(__name__)
+
+MAX_NOTED = 1_024
+"""Losses that were logged and are not logged again: keys times models of a busy house."""
+_ESTIMATED = b"x-farthing-estimated: true"
+_JSON = b"content-type: application/json"
+
+
+class Foreign:
+    """Translates the calls of one gateway."""
+
+    def __init__(self, ids: IdSource, clock: Clock) -> None:
+        self._ids = ids
+        self._clock = clock
+        self._signatures = Signatures(clock)
+        self._noted: set[tuple[str, str, str, tuple[str, ...]]] = set()
+
+    def without_marks(self, wire: WireFormat, body: bytes) -> bytes:
+        """Return a body that is passed through without marks of ours that its provider would refuse."""
+        return without_marks(wire, body)
+
+    def translated(
+        self,
+        request: Request,
+        lineup: Lineup,
+        provider: Provider,
+        ref: ModelRef,
+        *,
+        body: bytes,
+        asked: str,
+        call_id: str,
+        streamed: bool,
+    ) -> Translated | Reply:
+        """Return a call on its way to the provider, or the answer where the provider need not be asked.
+
+        Raises:
+            LostInTranslation: the provider's format cannot carry what the request needs.
+            InvalidRequest: the request is wrong in itself.
+            NotServed: it is nothing that can be translated.
+        """
+        policy = LossPolicy(lineup.translation)
+        if request.operation == "ollama_show":
+            return Reply(status=200, lines=_head(call_id, ref), body=write_shown(ref.provider))
+        if request.operation in EMBEDDING_OPERATIONS:
+            vectors = Embedding(request.operation, body, asked=asked, ref=ref, provider=provider, policy=policy)
+            self._note(vectors, request, ref)
+            return vectors
+        estimate = estimate_request_tokens(body, family_of(provider.known.price_key or provider.known.kind, ref.model))
+        chat = _read(request, body, asked, streamed=streamed)
+        if request.operation == "count_tokens":
+            return self._counted(request, provider, ref, chat, call_id, estimate)
+        translation = Translations(policy, self._signatures, self._ids).begin(
+            chat,
+            asked=asked,
+            call_id=call_id,
+            ref=ref,
+            provider=provider,
+            key_id=request.principal.key_id,
+            now_s=self._clock.now_us() // 1_000_000,
+            input_tokens_estimate=estimate,
+            array=request.wire == "gemini" and streamed and b"alt=sse" not in request.query,
+        )
+        self._note(translation, request, ref)
+        return translation
+
+    def _counted(
+        self, request: Request, provider: Provider, ref: ModelRef, chat: ChatRequest, call_id: str, estimate: int
+    ) -> Translated | Reply:
+        wire = provider.known.wire
+        if wire in COUNTING_FORMATS:
+            sent = msgspec.structs.replace(chat, model=ref.model)
+            names = ToolNames(sent, translator(wire).carries)
+            return Counting(request.wire, wire, names.applied(sent) if names.changes else sent, new_ids(self._ids))
+        return Reply(status=200, lines=[*_head(call_id, ref), _ESTIMATED], body=counted(request.wire, estimate))
+
+    def _note(self, translation: Translated, request: Request, ref: ModelRef) -> None:
+        """Say in the log what is lost, once for each key and kind of loss: an agent loses the same with every call."""
+        if not translation.losses:
+            return
+        what = (request.principal.key_id, request.wire, str(ref), translation.losses)
+        if what in self._noted:
+            return
+        if len(self._noted) >= MAX_NOTED:
+            self._noted.clear()
+        self._noted.add(what)
+        log.warning(
+            "calls of key %s in %s to %s lose in translation: %s; see docs/losses.md",
+            request.principal.key_name or request.principal.key_id,
+            request.wire,
+            ref,
+            ", ".join(translation.losses),
+        )
+
+
+def _head(call_id: str, ref: ModelRef) -> list[bytes]:
+    """Return the lines of an answer that nobody had to be asked for: it is no call, and not in the ledger."""
+    named = call_id.encode()
+    return [
+        _JSON,
+        b"x-farthing-call-id: " + named,
+        b"x-farthing-provider: " + ref.provider.encode(),
+        b"x-farthing-model: " + ref.model.encode("ascii", "replace"),
+        b"x-request-id: " + named,
+    ]
+
+
+def _read(request: Request, body: bytes, asked: str, *, streamed: bool) -> ChatRequest:
+    if request.operation == "ollama_generate":
+        return read_generate(body, model=asked, streamed=streamed)
+    return translator(request.wire).read_request(body, model=asked, streamed=streamed)

@@ -1,0 +1,221 @@
+"""What providers seal, kept for clients that have no place for it.
+
+Anthropic signs its thinking, Gemini its calls and OpenAI encrypts its reasoning, and each refuses or forgets a history
+in which that is missing. A client of another format never sees a seal, or is given a mark in its place; when the
+conversation comes back, what belongs there is found by the conversation's own content: the part that the seal stood on
+or before, and the turn that it answered. So a history survives a change of provider, and the way back.
+
+Kept in memory only: what is lost with the process costs the model its old thoughts, never an answer, because writers
+leave out what would be refused.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import chain
+
+import msgspec
+
+from farthing.clock import Clock
+from farthing.types.chat import (
+    ChatRequest,
+    Inline,
+    Message,
+    Part,
+    Refusal,
+    Signature,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from farthing.types.providers import WireFormat
+from farthing.wire.translators.marks import is_marked, marked
+
+KEEP_S = 24 * 3_600
+"""A conversation that rests for a night goes on with all its thoughts."""
+MAX_BYTES = 32 << 20
+"""Of everything kept: about 3,000 turns of thinking with 10 KB each, in the memory of a house of 60 MB at most half."""
+MAX_BYTES_PER_KEY = 4 << 20
+"""One key's conversations must not push out everybody else's; an agent's longest session has 400 turns."""
+_ENTRY_BYTES = 300
+"""What an entry takes beside its texts."""
+
+_Key = tuple[str, bytes]
+_SIGNED = (Text, ToolCall)
+_DIGEST_BYTES = 16
+_END_CHARS = 1_000
+"""Of each end of a text; an agent's results of 20 KB that agree in both and in length are the same file read twice."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What was sealed at one place: the thoughts before a part, and the part's own seal."""
+
+    key_id: str
+    expires_at_us: int
+    size_bytes: int
+    thoughts: tuple[Thinking, ...] = ()
+    signature: Signature | None = None
+
+
+class Signatures:
+    """The seals of one process."""
+
+    def __init__(self, clock: Clock, *, max_bytes: int = MAX_BYTES, max_bytes_per_key: int = MAX_BYTES_PER_KEY) -> None:
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._max_bytes_per_key = max_bytes_per_key
+        self._kept: OrderedDict[_Key, Kept] = OrderedDict()
+        self._bytes_of: dict[str, int] = {}
+        self._bytes = 0
+
+    def remember(self, key_id: str, messages: tuple[Message, ...], answer: Iterable[Part]) -> None:
+        """Keep what is sealed in an answer to `messages`."""
+        turn = _turn(messages)
+        thoughts: list[Thinking] = []
+        for part in answer:
+            if isinstance(part, Thinking):
+                if part.signature is not None and not is_marked(part.signature.value):
+                    thoughts.append(part)
+                    self._keep(key_id, marked(part.signature).encode(), Kept(key_id, 0, 0, (part,)))
+                continue
+            signature = part.signature if isinstance(part, _SIGNED) else None
+            if thoughts or signature is not None:
+                self._keep(key_id, _place(turn, part), Kept(key_id, 0, 0, tuple(thoughts), signature))
+                thoughts = []
+
+    def restored(self, key_id: str, request: ChatRequest, wire: WireFormat) -> ChatRequest:
+        """Return a request with what providers of `wire` have sealed of its history, and without any marks."""
+        known = key_id in self._bytes_of
+        messages: list[Message] = []
+        turn = b""
+        for message in request.messages:
+            if message.role == "assistant":
+                if known or any(isinstance(part, Thinking) for part in message.content):
+                    parts = self._restored_parts(key_id, turn, message.content, wire)
+                    message = Message("assistant", parts, message.name)  # noqa: PLW2901 - the same turn, completed
+            elif known:
+                turn = _turn((message,)) or turn
+            messages.append(message)
+        return msgspec.structs.replace(request, messages=tuple(messages))
+
+    def _restored_parts(
+        self, key_id: str, turn: bytes, content: tuple[Part, ...], wire: WireFormat
+    ) -> tuple[Part, ...]:
+        parts: list[Part] = []
+        sealed = False
+        """Whether thoughts that a provider of `wire` can read stand before the part already."""
+        for part in content:
+            if isinstance(part, Thinking):
+                known = self._unmarked(key_id, part)
+                sealed = sealed or (known.signature is not None and known.signature.origin == wire)
+                parts.append(known)
+                continue
+            kept = self._find((key_id, _place(turn, part)))
+            if kept is not None and not sealed:
+                parts += [thought for thought in kept.thoughts if _is_of(thought.signature, wire)]
+            parts.append(part if kept is None else _signed(part, kept.signature, wire))
+            sealed = False
+        return tuple(parts)
+
+    def _unmarked(self, key_id: str, part: Thinking) -> Thinking:
+        """Return a thought with its own seal in place of a mark, or without one."""
+        if part.signature is None or not is_marked(part.signature.value):
+            return part
+        kept = self._find((key_id, part.signature.value.encode()))
+        return kept.thoughts[0] if kept is not None else msgspec.structs.replace(part, signature=None)
+
+    def _find(self, key: _Key) -> Kept | None:
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        if kept.expires_at_us <= self._clock.now_us():
+            self._drop(key)
+            return None
+        self._kept.move_to_end(key)
+        return kept
+
+    def _keep(self, key_id: str, place: bytes, kept: Kept) -> None:
+        size = _ENTRY_BYTES + sum(
+            len(seal.value) for seal in (kept.signature, *(thought.signature for thought in kept.thoughts)) if seal
+        )
+        size += sum(len(thought.text) for thought in kept.thoughts)
+        if size > self._max_bytes_per_key:
+            return
+        key = (key_id, place)
+        if key in self._kept:
+            self._drop(key)
+        expires_at_us = self._clock.now_us() + KEEP_S * 1_000_000
+        self._kept[key] = msgspec.structs.replace(kept, expires_at_us=expires_at_us, size_bytes=size)
+        self._bytes += size
+        self._bytes_of[key_id] = self._bytes_of.get(key_id, 0) + size
+        while self._bytes_of[key_id] > self._max_bytes_per_key:
+            self._drop(next(other for other in self._kept if other[0] == key_id))
+        while self._bytes > self._max_bytes:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: _Key) -> None:
+        kept = self._kept.pop(key)
+        self._bytes -= kept.size_bytes
+        left = self._bytes_of[key[0]] - kept.size_bytes
+        if left:
+            self._bytes_of[key[0]] = left
+        else:
+            del self._bytes_of[key[0]]
+        assert min(self._bytes, left) >= 0, "more was dropped than was kept"
+
+
+def _signed(part: Part, signature: Signature | None, wire: WireFormat) -> Part:
+    """Return a part with its seal, where the client gave none and providers of `wire` can read it."""
+    if isinstance(part, Text | ToolCall) and part.signature is None and _is_of(signature, wire):
+        return msgspec.structs.replace(part, signature=signature)
+    return part
+
+
+def _is_of(signature: Signature | None, wire: WireFormat) -> bool:
+    return signature is not None and signature.origin == wire
+
+
+def _turn(messages: tuple[Message, ...]) -> bytes:
+    """Return what tells the turn that an answer belongs to: the last words that were not the assistant's own."""
+    for message in reversed(messages):
+        if message.role in ("user", "tool"):
+            return _digest(chain.from_iterable(_words(part) for part in message.content))
+    return b""
+
+
+def _place(turn: bytes, part: Part) -> bytes:
+    """Return what tells a place in a conversation: the turn, and the part itself, without seals and marks."""
+    return _digest((turn, type(part).__name__.encode(), *_words(part)))
+
+
+def _words(part: Part) -> Iterable[bytes]:
+    match part:
+        case Text() | Refusal():
+            yield _ends(part.text.strip())
+        case ToolCall():
+            # Neither its id, which some clients make up anew, nor how its arguments are spaced.
+            yield _ends(part.name)
+            yield _ends("".join(part.arguments.split()))
+        case ToolResult():
+            for piece in part.content:
+                yield from _words(piece)
+        case Thinking():
+            pass
+        case _:
+            source = getattr(part, "source", None)
+            yield source.data[:256].encode() if isinstance(source, Inline) else type(part).__name__.encode()
+
+
+def _ends(text: str) -> bytes:
+    """Return what tells a text from others in one conversation, without reading all of a large one."""
+    ends = text if len(text) <= 2 * _END_CHARS else f"{len(text)} {text[:_END_CHARS]}{text[-_END_CHARS:]}"
+    return ends.encode("utf-8", "surrogatepass")
+
+
+def _digest(pieces: Iterable[bytes]) -> bytes:
+    found = blake2b(digest_size=_DIGEST_BYTES)
+    for piece in pieces:
+        found.update(len(piece).to_bytes(8, "big"))
+        found.update(piece)
+    return found.digest()

@@ -1,0 +1,123 @@
+"""A gateway in front of a fake model in every provider's format, and an agent that is started on it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farthing.testing.fake_model import writes_a_file
+from farthing.testing.fake_provider import FakeProvider, in_thread
+from farthing.testing.fakes.account import Tariff
+from tests.e2e.support import Gateway, clean_environment, running_gateway
+from tools.install_agents import command
+
+TASK = "Create a file named greeting.txt whose only content is: good morning"
+NAME, CONTENT = "greeting.txt", "good morning"
+MODEL = "fake-model"
+TARIFF = Tariff(input="3", output="15", cache_read="0.3", cache_write_5m="3.75", cache_write_1h="6")
+FORMATS = {
+    "chat": ("openai", "openai"),
+    "responses": ("openai-responses", "openai"),
+    "claude": ("anthropic", "anthropic"),
+    "google": ("gemini", "gemini"),
+    "local": ("ollama", "ollama"),
+}
+"""By the provider's name in the settings: the fake's format, and the provider's kind."""
+
+AGENT_S = 180
+"""How long an agent may take; Gemini CLI needs 8 s where nothing else runs."""
+
+ARGUMENTS = {
+    "claude": ["-p", TASK, "--permission-mode", "acceptEdits"],
+    "codex": ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", TASK],
+    "gemini": ["-y", "--skip-trust", "-p", TASK],
+    "aider": [
+        *("--no-git", "--yes-always", "--no-check-update", "--no-analytics", "--no-show-model-warnings"),
+        *("--no-show-release-notes", "--message", TASK, NAME),
+    ],
+}
+QUIET = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "CI": "1",
+}
+
+
+class House:
+    """The gateway, what stands behind it, and where the agent works."""
+
+    def __init__(self, gateway: Gateway, fakes: dict[str, FakeProvider], here: Path, theirs: Path) -> None:
+        self.gateway = gateway
+        self.fakes = fakes
+        self.here = here
+        self.theirs = theirs
+        """The agent's home, empty at first."""
+
+    def run(self, agent: str, provider: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Let an agent do the task on a provider's model; what it said is kept beside its home."""
+        program = program_of(agent)
+        environment = clean_environment(HOME=str(self.theirs), OPENAI_API_KEY="sk-not-for-agents", **QUIET)
+        del environment["PYTHONWARNINGS"]  # aider has some
+        environment["PATH"] = f"{program.parent}{os.pathsep}{environment['PATH']}"
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "farthing", "--home", str(self.gateway.home), "run"),
+                *("--model", f"{provider}:{MODEL}", *options, agent, *ARGUMENTS[agent]),
+            ],
+            cwd=self.here,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=AGENT_S,
+            check=False,
+        )
+        (self.theirs.parent / f"{agent}.said").write_text(f"{done.stdout}\n--\n{done.stderr}", encoding="utf-8")
+        return done
+
+    def keys(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.gateway.farthing("keys", "list", "--json").stdout)
+        return [key for key in found if key["name"].startswith("run-")]
+
+
+def program_of(agent: str) -> Path:
+    """Return an agent's program; without one the test is left out, and says what to do."""
+    found = command(agent, os.environ)
+    if found is None:
+        told = f"{agent} is not installed: run `make agents`"
+        assert "FARTHING_CI" not in os.environ, told
+        pytest.skip(told)
+    return found
+
+
+@contextmanager
+def standing(tmp_path: Path) -> Iterator[House]:
+    here, theirs = tmp_path / "work" / "site", tmp_path / "their-home"
+    here.mkdir(parents=True)
+    theirs.mkdir()
+    subprocess.run(["git", "init", "-q", "-b", "greet", str(here)], check=True)
+    player = writes_a_file(NAME, CONTENT, folder=str(here))
+    fakes = {
+        name: FakeProvider(format_name, player=player, models=(MODEL,), tariffs={MODEL: TARIFF})
+        for name, (format_name, _) in FORMATS.items()
+    }
+    with in_thread(*fakes.values()):
+        lines = [
+            f"  {name}: {{kind: {kind}, base_url: '{fakes[name].url}', credential: env:KEY}}"
+            for name, (_, kind) in FORMATS.items()
+        ]
+        prices = [
+            f"  - {{model: '{name}:*', input: {TARIFF.input}, output: {TARIFF.output}, cache_read: {TARIFF.cache_read},"
+            f" cache_write_5m: {TARIFF.cache_write_5m}, cache_write_1h: {TARIFF.cache_write_1h}}}"
+            for name in FORMATS
+        ]
+        settings = "providers:\n" + "\n".join(lines) + "\nprices:\n" + "\n".join(prices) + "\n"
+        with running_gateway(tmp_path / "home", settings, KEY="sk-real") as gateway:
+            yield House(gateway, fakes, here, theirs)

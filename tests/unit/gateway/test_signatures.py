@@ -1,0 +1,116 @@
+"""Seals of providers, kept for clients that cannot keep them."""
+
+from farthing.gateway.signatures import KEEP_S, Signatures
+from farthing.types.chat import ChatRequest, Message, Part, Signature, Text, Thinking, ToolCall, ToolResult
+from farthing.types.providers import WireFormat
+from farthing.wire.translators.marks import marked
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.us = 0
+
+    def now_us(self) -> int:
+        return self.us
+
+    def monotonic(self) -> float:
+        return self.us / 1_000_000
+
+
+ASK = Message("user", (Text("what is the weather?"),))
+SEAL = Signature("anthropic_messages", "EqQBCgIYAhIM")
+THOUGHT = Thinking("I should look", SEAL)
+CALL = ToolCall("toolu_1", "weather", '{"city": "Bern"}')
+
+
+def history(*content: Part, then: Message | None = None) -> ChatRequest:
+    last = then or Message("tool", (ToolResult("toolu_1", (Text("sunny"),)),))
+    return ChatRequest(origin="openai_chat", model="m", messages=(ASK, Message("assistant", content), last))
+
+
+def restored(kept: Signatures, request: ChatRequest, key: str = "k", wire: WireFormat = "anthropic_messages") -> object:
+    return kept.restored(key, request, wire).messages[1].content
+
+
+def test_a_thought_comes_back_before_the_call_that_it_led_to() -> None:
+    kept = Signatures(SetClock())
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    assert restored(kept, history(CALL)) == (THOUGHT, CALL)
+
+
+def test_a_call_is_known_by_what_it_is_not_by_its_id_or_spaces() -> None:
+    kept = Signatures(SetClock())
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    other = ToolCall("call_0", "weather", '{"city":"Bern"}')
+    assert restored(kept, history(other)) == (THOUGHT, other)
+
+
+def test_a_seal_on_a_call_comes_back_onto_it() -> None:
+    kept = Signatures(SetClock())
+    seal = Signature("gemini", "CuYB")
+    kept.remember("k", (ASK,), (ToolCall("1", "weather", "{}", signature=seal),))
+    bare = ToolCall("1", "weather", "{}")
+    assert restored(kept, history(bare), wire="gemini") == (ToolCall("1", "weather", "{}", signature=seal),)
+    assert restored(kept, history(bare), wire="anthropic_messages") == (bare,)
+
+
+def test_no_other_key_and_no_other_turn_gets_it() -> None:
+    kept = Signatures(SetClock())
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    kept.remember("other", (ASK,), (Text("x"),))
+    assert restored(kept, history(CALL), key="other") == (CALL,)
+    asked_else = ChatRequest(
+        origin="openai_chat", model="m", messages=(Message("user", (Text("else?"),)), Message("assistant", (CALL,)))
+    )
+    assert kept.restored("k", asked_else, "anthropic_messages").messages[1].content == (CALL,)
+
+
+def test_a_thought_that_the_client_kept_itself_is_not_put_there_twice() -> None:
+    kept = Signatures(SetClock())
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    assert restored(kept, history(THOUGHT, CALL)) == (THOUGHT, CALL)
+
+
+def test_a_mark_is_taken_back_for_what_it_stood_for() -> None:
+    kept = Signatures(SetClock())
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    mark = Thinking("I should look", Signature("anthropic_messages", marked(SEAL)))
+    assert restored(kept, history(mark, CALL)) == (THOUGHT, CALL)
+
+
+def test_a_mark_that_nobody_knows_leaves_a_thought_without_seal() -> None:
+    mark = Thinking("I should look", Signature("gemini", marked(Signature("gemini", "x"))))
+    assert restored(Signatures(SetClock()), history(mark, CALL)) == (Thinking("I should look"), CALL)
+
+
+def test_what_is_kept_expires() -> None:
+    clock = SetClock()
+    kept = Signatures(clock)
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    clock.us = KEEP_S * 1_000_000
+    assert restored(kept, history(CALL)) == (CALL,)
+
+
+def test_one_key_cannot_push_out_another() -> None:
+    kept = Signatures(SetClock(), max_bytes=100_000, max_bytes_per_key=5_000)
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    for at in range(200):
+        kept.remember("greedy", (ASK,), (Thinking(f"{at}", SEAL), Text(f"answer {at}")))
+    assert restored(kept, history(CALL)) == (THOUGHT, CALL)
+    newest = history(Text("answer 199"))
+    assert restored(kept, newest, key="greedy") == (Thinking("199", SEAL), Text("answer 199"))
+    assert restored(kept, history(Text("answer 0")), key="greedy") == (Text("answer 0"),)
+
+
+def test_everything_together_is_bounded_and_the_oldest_goes() -> None:
+    kept = Signatures(SetClock(), max_bytes=20_000, max_bytes_per_key=5_000)
+    for at in range(100):
+        kept.remember(f"key {at}", (ASK,), (THOUGHT, CALL))
+    assert restored(kept, history(CALL), key="key 0") == (CALL,)
+    assert restored(kept, history(CALL), key="key 99") == (THOUGHT, CALL)
+
+
+def test_a_seal_larger_than_the_bound_is_not_kept() -> None:
+    kept = Signatures(SetClock(), max_bytes=20_000, max_bytes_per_key=5_000)
+    kept.remember("k", (ASK,), (Thinking("t", Signature("gemini", "x" * 6_000)), CALL))
+    assert restored(kept, history(CALL)) == (CALL,)
