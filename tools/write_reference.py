@@ -24,6 +24,7 @@ from farthing.config.schema import (
     ServerSettings,
     Settings,
     Timeouts,
+    TranslationSettings,
 )
 from farthing.errors import ConfigError
 from farthing.providers.registry import known_providers
@@ -67,6 +68,7 @@ def settings_page() -> str:
                 "version": "a version that this Farthing knows",
                 "server": "see below",
                 "log": "see below",
+                "translation": "see below",
                 "providers": "see below",
                 "models": "alias: `provider:model`",
                 "prices": "see below",
@@ -77,6 +79,8 @@ def settings_page() -> str:
         _table(ServerSettings, {"host": "an address or a name", "public_url": "an http or https address"}),
         "\n## log\n",
         _table(LogSettings, {}),
+        "\n## translation\n",
+        _table(TranslationSettings, {"features": "the names in [losses.md](losses.md)"}),
         "\n## providers\n",
         "Each has a name of your choice; a known provider under its own name needs only a credential. While none is",
         "named, every known one whose key is in the environment is used.\n",

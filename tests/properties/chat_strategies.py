@@ -182,7 +182,6 @@ class _Makes:
 
     def sampling(self) -> dict[str, st.SearchStrategy[Any]]:
         warm = st.sampled_from([0.5, 1.0, 1.5] if Feature.HIGH_TEMPERATURE in self.carries else [0.25, 0.5, 1.0])
-        logprobs = Feature.LOGPROBS in self.carries
         penalty = st.sampled_from([-0.5, 0.5, 1.5])
         return {
             "max_output_tokens": self.maybe(Feature.MAX_OUTPUT_TOKENS, counts),
@@ -194,10 +193,9 @@ class _Makes:
             "stop": self.maybe(Feature.STOP, st.lists(texts, min_size=1, max_size=4, unique=True).map(tuple), ()),
             "seed": self.maybe(Feature.SEED, st.integers(0, 1 << 31)),
             "n": self.maybe(Feature.SEVERAL, st.integers(2, 4)),
-            "logprobs": st.just(value=False),
-            "top_logprobs": st.none(),
+            "logprobs": self.maybe(Feature.LOGPROBS, st.just(value=True), without=False),
+            "top_logprobs": self.maybe(Feature.LOGPROBS, st.integers(1, 5)),
             "logit_bias": self.maybe(Feature.LOGIT_BIAS, st.just(b'{"50256":-100}')),
-            **({"logprobs": st.just(value=True), "top_logprobs": st.none() | st.integers(1, 5)} if logprobs else {}),
         }
 
     def beside(self) -> dict[str, st.SearchStrategy[Any]]:
@@ -242,12 +240,15 @@ def requests(
         "streamed": st.booleans(),
         **(replaced or {}),
     }
+    drawn = {name: draw(strategy) for name, strategy in members.items()}
+    if not drawn["logprobs"]:
+        drawn["top_logprobs"] = None
     return ChatRequest(
         origin=origin,
         model=draw(st.sampled_from(["some-model", "vendor/some-model-2"])),
         messages=turns.drawn(first_user=first_user or alternating),
         tools=tools,
-        **{name: draw(strategy) for name, strategy in members.items()},
+        **drawn,
     )
 
 

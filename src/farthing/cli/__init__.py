@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "serve": ("farthing.cli.serve:serve", "Start the gateway."),
     "run": ("farthing.cli.run:run", "Start a coding agent on the gateway, with a key of its own."),
+    "wire": ("farthing.cli.wire:wire", "Let a coding agent's own settings name the gateway."),
+    "unwire": ("farthing.cli.wire:unwire", "Put an agent's settings back as they were."),
     "status": ("farthing.cli.status:status", "One line for a status line: spent today, in this session, the model."),
     "costs": ("farthing.cli.costs:costs", "What was spent, on what, by whom."),
     "prices": ("farthing.cli.prices:prices", "What models cost and why; refresh the list, price calls anew."),

@@ -11,6 +11,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "farthing run --model ollama:qwen3:8b codex exec 'Explain this repository'",
         "farthing run --task issue-12 --dry-run aider",
     ),
+    "wire": ("farthing wire claude", "farthing wire codex --model ollama:qwen3:8b"),
+    "unwire": ("farthing unwire claude",),
     "status": ("farthing status", "farthing status --session run-claude-5e1f0a --json"),
     "costs": (
         "farthing costs",

@@ -22,8 +22,9 @@ class NotReadable(ValueError):
 
 def read_json(text: str) -> Any:
     """Return what the text says, comments and trailing commas passed over; `None` where nobody can read it."""
+    pieces: list[str] = []
     try:
-        end = _end_of_value(text, _skip(text, 0), pieces := [])
+        end = _end_of_value(text, _skip(text, 0), pieces)
         if _skip(text, end) != len(text):
             return None
         return json.loads("".join(pieces))
@@ -54,7 +55,9 @@ def with_member(text: str, path: Sequence[str], value: str) -> str:
     """
     if not text.strip("\ufeff \t\r\n"):
         text = "{}\n"
-    start = _skip(text, 0)
+    if not isinstance(read_json(text), dict):
+        raise NotReadable("it is no JSON object")
+    start, end = _skip(text, 0), len(text)
     for depth, name in enumerate(path):
         if not text.startswith("{", start):
             raise NotReadable(f"{'.'.join(path[:depth]) or 'the file'} is no object")

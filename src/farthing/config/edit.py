@@ -23,6 +23,7 @@ from farthing.config.schema import (
 )
 from farthing.config.yaml_tree import read_yaml
 from farthing.errors import ConfigError
+from farthing.types.features import Feature
 from farthing.types.providers import KnownProvider
 
 _IN_A_PROVIDER = {"timeouts": Timeouts, "attribution": OpenRouterAttribution}
@@ -129,7 +130,7 @@ def set_setting(file: SettingsFile, path: str, value: str) -> tuple[Settings, Se
     keys = keys_of(path)
     if keys == ("version",):
         raise ConfigError("The version of the file follows from what stands in it; it is not set.")
-    if len(keys) == 1 and keys[0] in ("server", "log", "providers", "models", "prices"):
+    if len(keys) == 1 and keys[0] in ("server", "log", "translation", "providers", "models", "prices"):
         raise ConfigError(f"{quoted(path)} is a section, not a setting.", hint=_PATHS)
     try:
         value.encode("utf-8")
@@ -190,6 +191,8 @@ def _is_setting(names: Sequence[str]) -> bool:
             return name in ServerSettings.__struct_fields__
         case ["log", name]:
             return name in LogSettings.__struct_fields__
+        case ["translation", name]:
+            return name in ("meaning", "rest", *[feature.label for feature in Feature])
         case ["providers", _, name]:
             return name in ProviderSettings.__struct_fields__
         case ["providers", _, group, name] if group in _IN_A_PROVIDER:

@@ -87,6 +87,13 @@ log:
   # level: warning                # debug, info, warning or error
   # access: false                 # true: a line for each try upstream, without any text of it
 
+# A client of one format reaches providers of every other; what those cannot carry is refused where it would change
+# what was asked, and otherwise told. docs/losses.md has the names of the single ones.
+translation:
+  # meaning: refuse               # or warn, pass
+  # rest: warn
+  # logprobs: warn                # a single one
+
 # Whom Farthing calls. While nothing is named here, every known provider whose key is in the environment is used:
 # OPENAI_API_KEY, ANTHROPIC_API_KEY, and so on; and an Ollama that answers on this machine when Farthing starts.
 # As soon as one is named, only what is named is used: write "ollama:" for an Ollama then.

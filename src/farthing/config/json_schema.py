@@ -15,7 +15,8 @@ import msgspec
 
 from farthing.config import schema
 from farthing.config.price_rows import PER_MILLION, PER_ONE
-from farthing.config.schema import ProviderSettings, Settings
+from farthing.config.schema import LossAction, ProviderSettings, Settings
+from farthing.types.features import Feature
 from farthing.types.providers import KnownProvider
 
 _MADE_FROM_OTHERS = {"local", "name", "wire", "price_key", "providers_named", "warnings"}
@@ -52,6 +53,15 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
     root = _mapping(Settings)
     # The language server offers what stands in `properties`; any other name of one's own is taken as well.
     one = {"$ref": "#/definitions/provider"}
+    losses = root["properties"]["translation"]["properties"]
+    losses.pop("features")
+    losses |= {
+        feature.label: {
+            "enum": [*get_args(LossAction)],
+            "description": f"What to do where it is lost: {feature.words}.",
+        }
+        for feature in Feature
+    }
     root["properties"] |= {
         "version": {"type": "integer", "minimum": 1, "description": "The version of this file's schema."},
         "providers": {

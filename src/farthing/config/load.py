@@ -7,7 +7,7 @@ an alias stands for a model of a configured provider, once, never for another al
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -16,10 +16,11 @@ from farthing.config.migrate import MIGRATIONS, Migration, migrated, newest_vers
 from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems, listed, nearest, quoted
 from farthing.config.provider_entries import local_providers, read_providers
-from farthing.config.schema import LogSettings, ServerSettings, Settings
-from farthing.config.sections import as_table, as_text, read_section
+from farthing.config.schema import LogSettings, LossAction, ServerSettings, Settings, TranslationSettings
+from farthing.config.sections import as_choice, as_table, as_text, read_section
 from farthing.config.yaml_tree import MAX_BYTES, Table, read_yaml
 from farthing.errors import ConfigError
+from farthing.types.features import Feature
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
 from farthing.types.providers import KnownProvider
@@ -45,7 +46,7 @@ def load_settings(
     """
     problems = Problems(str(shown_as or path))
     root = read_tree(path, problems, migrations)
-    rooms = ("version", "server", "log", "providers", "models", "prices")
+    rooms = ("version", "server", "log", "translation", "providers", "models", "prices")
     given = read_section(root, Settings, "", problems, fields=("prices_source", "unpriced", "find_local"), also=rooms)
     if "prices_source" in given:
         try:
@@ -54,6 +55,7 @@ def load_settings(
             problems.error(root.entries["prices_source"][0], "prices_source", str(error))
     server = _read_server(root, problems)
     log = _read_plain(root, "log", LogSettings, problems)
+    translation = _read_translation(root, problems)
     providers = read_providers(root.entries.get("providers"), known, environment, problems)
     # A provider that is named and wrong is told once, not again by everything that refers to it.
     section = root.entries["providers"][1] if "providers" in root.entries else None
@@ -70,6 +72,7 @@ def load_settings(
         version=newest_version(migrations),
         server=server,
         log=LogSettings(**log),
+        translation=translation,
         providers=providers,
         providers_named=names_some,
         local=local,
@@ -165,6 +168,21 @@ def _read_plain(root: Table, name: str, struct: type[msgspec.Struct], problems: 
     if name not in root.entries:
         return {}
     return read_section(root.entries[name][1], struct, name, problems)
+
+
+def _read_translation(root: Table, problems: Problems) -> TranslationSettings:
+    """Return what is to happen to losses: of two kinds, and of single features by their names beside those."""
+    if "translation" not in root.entries:
+        return TranslationSettings()
+    node = root.entries["translation"][1]
+    labels = [feature.label for feature in Feature]
+    given = read_section(node, TranslationSettings, "translation", problems, fields=("meaning", "rest"), also=labels)
+    features: dict[str, LossAction] = {}
+    for name, (_, value) in node.entries.items() if isinstance(node, Table) else ():
+        action = as_choice(value, get_args(LossAction), f"translation.{name}", problems) if name in labels else None
+        if action is not None:
+            features[name] = action
+    return TranslationSettings(**given, features=features)
 
 
 def _read_server(root: Table, problems: Problems) -> ServerSettings:

@@ -39,6 +39,10 @@ class Origins:
         yield self._shown("version", settings.version)
         for section in _SECTIONS:
             yield from self._of_struct(section, getattr(settings, section))
+        yield self._shown("translation.meaning", settings.translation.meaning)
+        yield self._shown("translation.rest", settings.translation.rest)
+        for name, action in settings.translation.features.items():
+            yield self._shown(f"translation.{name}", action)
         for name, provider in settings.providers.items():
             yield from self._of_provider(f"providers.{name}", provider)
         for alias, ref in settings.models.items():

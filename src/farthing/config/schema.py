@@ -97,7 +97,7 @@ class TranslationSettings(msgspec.Struct, frozen=True, kw_only=True):
     rest: LossAction = "warn"
     """What would not: advice, comfort, sampling. The table of losses says which is which."""
     features: Mapping[str, LossAction] = msgspec.field(default_factory=dict)
-    """Single features by their name in the table of losses, whatever the two above say: `{logprobs: warn}`."""
+    """Single features, in the file by their names beside the two above: `logprobs: warn`."""
 
 
 class OpenRouterAttribution(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ at the first mistake.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -67,6 +67,17 @@ def as_text(node: Node, path: str, problems: Problems) -> str | None:
     return node.text
 
 
+def as_choice(node: Node, choices: Sequence[str], path: str, problems: Problems) -> Any:
+    """Return a value that is one of the choices; `None` when it was noted as wrong."""
+    text = as_text(node, path, problems)
+    if text is None or text in choices:
+        return text
+    problems.error(
+        node.line, path, f"{quoted(text)} is not allowed{nearest(text, choices)}; one of: {listed(choices)}."
+    )
+    return None
+
+
 def unknown_key(key: str, line: int, path: str, allowed: Iterable[str], problems: Problems) -> None:
     """Note a key that means nothing here, with the nearest that does."""
     names = sorted(allowed)
@@ -97,13 +108,8 @@ def _read_value(node: Node, hint: Any, path: str, problems: Problems) -> Any:
     if get_origin(hint) is Annotated:
         hint, bounds = get_args(hint)
     if get_origin(hint) is Literal:
-        if text in get_args(hint):
-            return text
-        choices = get_args(hint)
-        problems.error(
-            node.line, path, f"{quoted(text)} is not allowed{nearest(text, choices)}; one of: {listed(choices)}."
-        )
-    elif hint is bool:
+        return as_choice(node, get_args(hint), path, problems)
+    if hint is bool:
         if text in {"true", "false"}:
             return text == "true"
         problems.error(node.line, path, f"{quoted(text)} is not allowed; write true or false.")

@@ -44,8 +44,8 @@ def refusal(losses: list[Used], ref: ModelRef, wire: WireFormat, face: WireForma
     names = ", ".join(dict.fromkeys(loss.feature.label for loss in losses))
     return LostInTranslation(
         f"'{ref}' speaks {wire}, which cannot carry {what}",
-        hint=f"leave it out, ask a model whose provider speaks {face}, or let the operator allow the loss: "
-        f'"translation: {{features: {{{names.partition(",")[0]}: warn}}}}" in settings.yaml',
+        hint=f"leave it out, ask a model whose provider speaks {face}, or let the operator allow the loss with "
+        f'"farthing config set translation.{names.partition(",")[0]} warn"',
     )
 
 

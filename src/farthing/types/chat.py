@@ -44,6 +44,7 @@ class Filed(msgspec.Struct, frozen=True, tag="filed", gc=False):
 
     origin: WireFormat
     id: str
+    media_type: str | None = None
 
 
 Source = Inline | Linked | Filed

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from farthing.config.load import load_settings
-from farthing.config.schema import CredentialSource, Settings, Timeouts
+from farthing.config.schema import CredentialSource, Settings, Timeouts, TranslationSettings
 from farthing.errors import ConfigError
 from farthing.types.models import ModelRef
 from farthing.types.money import UnitPrice
@@ -283,7 +283,7 @@ nonsense: 1
         "17: unpriced: 'reject' is not allowed; one of: allow, refuse.",
         (
             "18: nonsense: is not a setting; allowed: find_local, log, models, prices, prices_source, providers,"
-            " server, unpriced, version."
+            " server, translation, unpriced, version."
         ),
     ]
 
@@ -444,3 +444,14 @@ def test_a_file_with_nothing_but_mistakes_shows_the_first_fifty(errors: Errors) 
     told = errors("".join(f"x{n}: 1\n" for n in range(60)))
     assert len(told) == 51
     assert told[-1] == " and 10 more"
+
+
+def test_losses_are_decided_by_kind_and_by_name(load: Load) -> None:
+    settings = load("version: 1\ntranslation:\n  meaning: warn\n  rest: pass\n  logprobs: refuse\n")
+    assert settings.translation == TranslationSettings(meaning="warn", rest="pass", features={"logprobs": "refuse"})
+
+
+def test_a_loss_that_nobody_knows_is_told_with_what_was_meant(errors: Callable[[str], list[str]]) -> None:
+    first, second = errors("version: 1\ntranslation:\n  logprob: warn\n  seed: never\n")
+    assert first.startswith("3: translation.logprob: is not a setting; did you mean 'logprobs'?")
+    assert second.endswith("one of: refuse, warn, pass.")

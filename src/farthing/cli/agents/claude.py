@@ -59,7 +59,7 @@ class ClaudeCode:
 
     def edits(self, asked: Asked) -> tuple[Edit, ...]:
         """See `Agent.edits`."""
-        members = {("env", name): value for name, value in _variables(asked).items()}
+        members: dict[tuple[str, ...], Any] = {("env", name): value for name, value in _variables(asked).items()}
         return (JsonEdit(_folder(asked) / "settings.json", members),)
 
 

@@ -5,6 +5,7 @@ glance has it. Both queries follow the index of starts, so that an old ledger is
 """
 
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -37,14 +38,20 @@ def glance(path: Path, today_us: int, session: str | None, session_since_us: int
     """
     connection = open_reader(path)
     try:
-        today = Spent(*connection.execute(query("spent"), {"since": today_us, "session": None}).fetchall()[0])
+        today = _spent(connection, {"since": today_us, "session": None})
         told = {"since": session_since_us, "session": session}
         row = connection.execute(query("last_model"), told).fetchone()
         model = None if row is None else str(row[0])
         if session is None:
             return Glance(today, None, model)
-        return Glance(today, Spent(*connection.execute(query("spent"), told).fetchall()[0]), model)
+        return Glance(today, _spent(connection, told), model)
     except apsw.Error as error:
         raise store_error(path, error) from error
     finally:
         connection.close()
+
+
+def _spent(connection: apsw.Connection, told: dict[str, Any]) -> Spent:
+    (row,) = connection.execute(query("spent"), told).fetchall()
+    sums: Any = row
+    return Spent(*sums)

@@ -11,6 +11,7 @@ import msgspec
 
 from farthing.types.chat import FinishReason, Foreign, Part, Refusal, Text, Thinking, ToolCall
 from farthing.types.usage import Usage
+from farthing.wire.translators.gemini.chunks import on_one_line
 from farthing.wire.translators.gemini.names import media_of, signature_text
 from farthing.wire.translators.gemini.writing import object_of
 
@@ -130,11 +131,6 @@ def written_part(part: Part, *, stand_in: str | None) -> Any:
             signature = signature_text(part.signature) or stand_in
             return {"functionCall": call} | ({} if signature is None else {"thoughtSignature": signature})
         case Foreign():
-            return msgspec.Raw(_on_one_line(part.raw)) if part.origin == "gemini" else None
+            return msgspec.Raw(on_one_line(part.raw)) if part.origin == "gemini" else None
         case _:
             return media_of(part)
-
-
-def _on_one_line(raw: bytes) -> bytes:
-    """Return JSON without line ends, which would end a line of an event."""
-    return raw.translate(None, b"\r\n")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from farthing.wire.lenient import UNREADABLE, with_whole_characters
+from farthing.wire.meter import ABSENT, present
 from farthing.wire.translators.reading import answer_members
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -19,14 +20,14 @@ class Call(msgspec.Struct, gc=False):
 
     id: str | None = None
     name: str | None = None
-    args: msgspec.Raw | None = None
+    args: msgspec.Raw = ABSENT
 
     def arguments(self) -> str:
         """Return the arguments as the text of a JSON object."""
-        raw = b"" if self.args is None else bytes(self.args)
+        raw = bytes(self.args)
         if raw[:1] != b"{":
-            return "{}"
-        return with_whole_characters(raw).decode("utf-8", "replace")
+            return "{}"  # left out, or null
+        return on_one_line(raw).decode("utf-8", "replace")
 
 
 class Blob(msgspec.Struct, gc=False):
@@ -52,17 +53,17 @@ class ChunkPart(msgspec.Struct, gc=False):
     functionCall: Call | None = None  # noqa: N815
     inlineData: Blob | None = None  # noqa: N815
     fileData: File | None = None  # noqa: N815
-    executableCode: msgspec.Raw | None = None  # noqa: N815
-    codeExecutionResult: msgspec.Raw | None = None  # noqa: N815
-    toolCall: msgspec.Raw | None = None  # noqa: N815
-    toolResponse: msgspec.Raw | None = None  # noqa: N815
+    executableCode: msgspec.Raw = ABSENT  # noqa: N815
+    codeExecutionResult: msgspec.Raw = ABSENT  # noqa: N815
+    toolCall: msgspec.Raw = ABSENT  # noqa: N815
+    toolResponse: msgspec.Raw = ABSENT  # noqa: N815
 
     def foreign(self) -> tuple[str, bytes]:
         """Return the kind of what only Gemini knows, and what it says; nothing where it is nothing of the kind."""
         for name in ("executableCode", "codeExecutionResult", "toolCall", "toolResponse"):
-            raw = getattr(self, name)
+            raw = present(getattr(self, name))
             if raw is not None:
-                return name, with_whole_characters(bytes(raw))
+                return name, on_one_line(raw)
         return "", b""
 
 
@@ -78,9 +79,9 @@ class Candidate(msgspec.Struct, gc=False):
     content: Content | None = None
     finishReason: str | int | None = None  # noqa: N815
     index: int | None = None
-    groundingMetadata: msgspec.Raw | None = None  # noqa: N815
-    citationMetadata: msgspec.Raw | None = None  # noqa: N815
-    logprobsResult: msgspec.Raw | None = None  # noqa: N815
+    groundingMetadata: msgspec.Raw = ABSENT  # noqa: N815
+    citationMetadata: msgspec.Raw = ABSENT  # noqa: N815
+    logprobsResult: msgspec.Raw = ABSENT  # noqa: N815
 
 
 class Feedback(msgspec.Struct, gc=False):
@@ -99,6 +100,17 @@ class Chunk(msgspec.Struct, gc=False):
 
 
 _chunks = msgspec.json.Decoder(Chunk)
+
+
+def on_one_line(raw: bytes) -> bytes:
+    """Return JSON of whole characters without the white space that Google puts between its members."""
+    raw = with_whole_characters(raw)
+    if b"\n" not in raw and b"\r" not in raw:
+        return raw
+    try:
+        return msgspec.json.format(raw, indent=-1)
+    except UNREADABLE:
+        return raw.translate(None, b"\r\n")
 
 
 def read_chunk(data: bytes) -> Chunk:
@@ -155,8 +167,8 @@ def _converted(given: Any, kind: type[T]) -> T | None:
     return kind(**found)
 
 
-def _raw(value: Any) -> msgspec.Raw | None:
-    return None if value is None else msgspec.Raw(msgspec.json.encode(value))
+def _raw(value: Any) -> msgspec.Raw:
+    return ABSENT if value is None else msgspec.Raw(msgspec.json.encode(value))
 
 
 def _text(value: Any) -> str | None:

@@ -10,6 +10,7 @@ import msgspec
 
 from farthing.types.chat import Citation
 from farthing.wire.lenient import UNREADABLE
+from farthing.wire.meter import ABSENT
 
 MAX_CITATIONS = 1_000
 """Of one text; the most that was recorded is 8."""
@@ -19,8 +20,8 @@ _SHOWN = ("web", "retrievedContext", "maps", "image")
 class Grounding(msgspec.Struct):
     """What a candidate says about its sources, undecoded."""
 
-    grounding: msgspec.Raw | None = None
-    citations: msgspec.Raw | None = None
+    grounding: msgspec.Raw = ABSENT
+    citations: msgspec.Raw = ABSENT
 
 
 def citations_of(sources: list[Grounding], text: str) -> tuple[Citation, ...]:
@@ -47,7 +48,8 @@ class _Places:
         """Return where a segment starts and ends; twice `None` where it is not in this text."""
         if not isinstance(segment, dict):
             return None, None
-        start, end = segment.get("startIndex", 0), segment.get("endIndex")
+        start: Any = segment.get("startIndex", 0)
+        end: Any = segment.get("endIndex")
         if not (_is_count(start) and _is_count(end)) or not start < end <= len(self._encoded):
             return None, None
         said = segment.get("text")
@@ -63,7 +65,7 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _grounded(raw: msgspec.Raw | None, places: _Places) -> list[Citation]:
+def _grounded(raw: msgspec.Raw, places: _Places) -> list[Citation]:
     members = _decoded(raw)
     chunks, supports = members.get("groundingChunks"), members.get("groundingSupports")
     if not isinstance(chunks, list):
@@ -85,12 +87,12 @@ def _grounded(raw: msgspec.Raw | None, places: _Places) -> list[Citation]:
 
 
 def _source(chunk: dict[str, Any], beside: dict[str, Any], start: int | None, end: int | None) -> Citation:
-    shown = next((chunk[name] for name in _SHOWN if isinstance(chunk.get(name), dict)), {})
+    shown: dict[str, Any] = next((chunk[name] for name in _SHOWN if isinstance(chunk.get(name), dict)), {})
     raw = msgspec.json.encode({"groundingChunk": chunk} | beside)
     return Citation("gemini", raw, _text(shown, "uri"), _text(shown, "title"), start, end)
 
 
-def _cited(raw: msgspec.Raw | None, places: _Places) -> list[Citation]:
+def _cited(raw: msgspec.Raw, places: _Places) -> list[Citation]:
     members = _decoded(raw)
     rows = members.get("citations") or members.get("citationSources")  # the older name
     found = []
@@ -108,8 +110,8 @@ def _text(members: dict[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _decoded(raw: msgspec.Raw | None) -> dict[str, Any]:
-    if raw is None:
+def _decoded(raw: msgspec.Raw) -> dict[str, Any]:
+    if raw is ABSENT:
         return {}
     try:
         found = msgspec.json.decode(raw)

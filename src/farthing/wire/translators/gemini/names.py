@@ -134,7 +134,7 @@ def media_part(source: Source, media_type: str | None) -> Part:
 def source_at(address: str, media_type: str | None) -> Source:
     """Return where a `fileUri` points: to what was uploaded to Google, or to the world."""
     if address.startswith(_UPLOADED):
-        return Filed("gemini", address)
+        return Filed("gemini", address, media_type)
     return Linked(address, media_type)
 
 
@@ -155,7 +155,10 @@ def media_members(source: Source, usual: str) -> dict[str, Any] | None:
             media_type = source.media_type or guessed_type(source.url) or usual
             return {"fileData": {"mimeType": media_type, "fileUri": source.url}}
         case Filed():
-            return {"fileData": {"fileUri": source.id}} if source.origin == "gemini" else None
+            if source.origin != "gemini":
+                return None
+            named = {} if source.media_type is None else {"mimeType": source.media_type}
+            return {"fileData": named | {"fileUri": source.id}}
 
 
 def media_of(part: Part) -> dict[str, Any] | None:

@@ -29,6 +29,7 @@ from farthing.types.chat import (
 from farthing.wire.gemini import error_event
 from farthing.wire.json_array import ArraySplitter, element_of
 from farthing.wire.lenient import UNREADABLE
+from farthing.wire.meter import ABSENT
 from farthing.wire.sse import EventSplitter, event_data
 from farthing.wire.translators.borders import Borders
 from farthing.wire.translators.gemini.candidates import (
@@ -74,7 +75,7 @@ class _Speaker:
 
     def take(self, candidate: Candidate) -> None:
         """Take what one chunk says of this candidate."""
-        logprobs = None if candidate.logprobsResult is None else _logprobs(candidate.logprobsResult)
+        logprobs = None if candidate.logprobsResult is ABSENT else _logprobs(candidate.logprobsResult)
         content = candidate.content
         for part in (content.parts or ()) if content is not None else ():
             if part.text is not None:
@@ -82,7 +83,7 @@ class _Speaker:
                 logprobs = None
             else:
                 self._take_whole(part)
-        if candidate.groundingMetadata is not None or candidate.citationMetadata is not None:
+        if candidate.groundingMetadata is not ABSENT or candidate.citationMetadata is not ABSENT:
             self._sources.append(Grounding(candidate.groundingMetadata, candidate.citationMetadata))
         if (reason := read_reason(candidate.finishReason)) is not None:
             self.reason = reason

@@ -27,6 +27,7 @@ from farthing.types.chat import (
 )
 from farthing.wire.lenient import UNREADABLE
 from farthing.wire.translators.efforts import budget_of, effort_of
+from farthing.wire.translators.gemini.chunks import on_one_line
 from farthing.wire.translators.gemini.names import STAND_IN, Family, media_of, signature_text
 from farthing.wire.translators.protocol import NewId
 
@@ -297,7 +298,7 @@ def object_of(arguments: str) -> Any:
     given = _decoded(arguments)
     if given is None:
         return {"input": arguments} if arguments.strip() else {}
-    return given if "\n" in arguments or "\r" in arguments else msgspec.Raw(arguments.encode())
+    return msgspec.Raw(on_one_line(arguments.encode()))
 
 
 def _decoded(text: str) -> dict[str, Any] | None:

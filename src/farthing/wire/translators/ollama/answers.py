@@ -39,18 +39,18 @@ _REASONS: Mapping[str, FinishReason] = {
 }
 
 
-class _Alternative(msgspec.Struct, gc=False):
+class _Alternative(msgspec.Struct, kw_only=True, gc=False):
     token: str
     bytes: list[int] | None = None
-    logprob: float = 0.0
+    logprob: float
 
 
-class _Token(msgspec.Struct, gc=False):
+class _Token(msgspec.Struct, kw_only=True, gc=False):
     """A token in OpenAI's shape, whose clients want all of it; Ollama leaves out what is empty."""
 
     token: str
     bytes: list[int] | None = None
-    logprob: float = 0.0
+    logprob: float
     top_logprobs: list[_Alternative] = []
 
 
