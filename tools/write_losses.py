@@ -23,7 +23,13 @@ _NAMES: dict[WireFormat, str] = {
     "gemini": "Gemini",
     "ollama": "Ollama",
 }
-_ONLY_ONE_KNOWS = (Feature.UNKNOWN_FIELDS, Feature.FOREIGN_PARTS, Feature.SERVER_TOOLS, Feature.FILES)
+_ONLY_ONE_KNOWS = (
+    Feature.UNKNOWN_FIELDS,
+    Feature.FOREIGN_PARTS,
+    Feature.FOREIGN_HISTORY,
+    Feature.SERVER_TOOLS,
+    Feature.FILES,
+)
 
 
 def page() -> str:

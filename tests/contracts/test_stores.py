@@ -230,10 +230,18 @@ async def test_a_sound_store_has_no_damage(store: Store) -> None:
 
 
 async def test_keys_come_back_oldest_first(store: Store) -> None:
-    full = key(1, organisation="acme", team="blue", project="web", user="ann")
+    of_a_session = {"session": "run-1", "task": "t1", "branch": "main", "pull_request": "12", "expires_at_us": 99}
+    full = key(1, organisation="acme", team="blue", project="web", user="ann", **of_a_session)
     assert await store.add_key(key(2))
     assert await store.add_key(full)
     assert await store.keys() == [full, key(2)]
+
+
+def test_a_key_counts_until_it_is_revoked_or_its_time_is_over() -> None:
+    assert key(1).counts(10**18)
+    assert not key(1, revoked_at_us=5).counts(1)
+    assert key(1, expires_at_us=99).counts(98)
+    assert not key(1, expires_at_us=99).counts(99)
 
 
 async def test_a_taken_name_id_or_digest_is_refused(store: Store) -> None:

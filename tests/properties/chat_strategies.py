@@ -406,7 +406,8 @@ def _choice(
         content.append(Text(draw(texts), citations=cited))
     if calls:
         made = st.builds(ToolCall, ids, names, arguments)
-        content.extend(draw(st.lists(made, min_size=1, max_size=3, unique_by=lambda call: call.id)))
+        called: list[ToolCall] = draw(st.lists(made, min_size=1, max_size=3, unique_by=lambda call: call.id))
+        content.extend(called)
         reason = "tool_calls"
     stopped = draw(texts) if stop_sequence and reason == "stop" and draw(st.booleans()) else None
     logprobs = None

@@ -55,11 +55,13 @@ def status(session: str | None, as_json: bool) -> None:  # noqa: FBT001  (click'
 
 def _look(session: str | None) -> "Glance | None":
     from farthing.clock import SystemClock  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.storage.sqlite.database import refuse_lost  # noqa: PLC0415
     from farthing.storage.sqlite.glance import glance  # noqa: PLC0415
 
     home = current_home()
     home.recognise()
     if not home.database.exists():
+        refuse_lost(home.database)
         return None
     now_us = SystemClock().now_us()
     since_us = now_us - _SESSION_DAYS * _US_PER_DAY

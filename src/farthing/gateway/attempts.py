@@ -56,6 +56,7 @@ class Attempts:
         self,
         *,
         call_id: str,
+        ordinal: int = 1,
         face: str,
         operation: Operation,
         asked: str,
@@ -71,9 +72,9 @@ class Attempts:
         # Only a stream may be cut with something to bill, so only for it is the body looked at (5 us).
         estimate = estimate_request_tokens(body if streamed else len(body), family)
         opening = Opening(
-            attempt_id=f"att{call_id[4:]}-1",  # the call's own id and the number of the try
+            attempt_id=f"att{call_id[4:]}-{ordinal}",  # the call's own id and the number of the try
             call_id=call_id,
-            ordinal=1,
+            ordinal=ordinal,
             started_at_us=self.clock.now_us(),
             face=face,
             operation=operation,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 UNNAMED = "default"
 """What the ledger calls the model of a request that names none; what served it is in the answer."""
+_NO_SUCH_PATH = frozenset({404, 405, 501})
 _USAGE_ON_REQUEST: frozenset[WireFormat] = frozenset({"openai_chat", "openai_completions"})
 """Formats whose streams tell usage where `stream_options` asks for it."""
 
@@ -57,6 +58,20 @@ class _Sent(msgspec.Struct, frozen=True, gc=False):
     """What the head of the answer tells of it."""
     losses: str | None = None
     """What its translation left out, for the ledger."""
+
+
+class _Chosen(msgspec.Struct, frozen=True, gc=False):
+    """A call whose model is chosen."""
+
+    request: Request
+    lineup: Lineup
+    provider: Provider
+    ref: ModelRef
+    asked: str
+    """The model, as the client named it."""
+    envelope: Envelope
+    streamed: bool
+    call_id: str
 
 
 class Gateway:
@@ -91,30 +106,28 @@ class Gateway:
         if streamed is None:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
         call_id = self._ids.new("call")
-        translation: Translated | None = None
-        if provider.known.speaks(request.wire):
-            sent = self._as_it_is(envelope, request, ref, provider, streamed=streamed)
-        else:
-            found = self._foreign().translated(
-                request, lineup, provider, ref, body=body, asked=asked, call_id=call_id, streamed=streamed
-            )
-            if isinstance(found, Reply):
-                return found
-            translation, sent = found, _translated(found, request, provider, ref)
+        chosen = _Chosen(request, lineup, provider, ref, asked, envelope, streamed, call_id)
+        if not provider.known.speaks(request.wire) or (provider.name, request.wire) in lineup.lacking:
+            return await self._in_other_format(chosen, ordinal=1)
+        return await self._serve(chosen, self._as_it_is(chosen), None, ordinal=1)
+
+    async def _serve(self, chosen: "_Chosen", sent: "_Sent", translation: Translated | None, *, ordinal: int) -> Reply:
+        """Make one try, and read its answer."""
+        request, lineup, provider, ref = chosen.request, chosen.lineup, chosen.provider, chosen.ref
         told = sent.told
         if WHY in request.headers.named:
-            told += (reasons(asked, ref, request.wire, sent.wire),)
-        attribution = attribute(request.principal, request.headers.named, envelope)
+            told += (reasons(chosen.asked, ref, request.wire, sent.wire),)
         attempt = lineup.attempts.begin(
-            call_id=call_id,
+            call_id=chosen.call_id,
+            ordinal=ordinal,
             face=request.face,
             operation=request.operation,
-            asked=asked,
+            asked=chosen.asked,
             ref=ref,
             provider=provider,
-            attribution=attribution,
-            body=body,
-            streamed=streamed,
+            attribution=attribute(request.principal, request.headers.named, chosen.envelope),
+            body=chosen.envelope.body,
+            streamed=chosen.streamed,
             losses=sent.losses,
         )
         asked_for = AskedFor(
@@ -124,17 +137,46 @@ class Gateway:
             told=told,
             provider=provider,
             attempt=attempt,
-            streamed=streamed,
+            streamed=chosen.streamed,
             strip_usage=sent.strip_usage,
             held=self._held,
             hold=request.hold,
         )
         try:
-            return await reply_to(await _send(lineup, provider, sent.head, sent.pieces, attempt), asked_for)
+            answer = await _send(lineup, provider, sent.head, sent.pieces, attempt)
+            if answer.status in _NO_SUCH_PATH and translation is None and request.wire in provider.known.guessed:
+                return await self._otherwise(chosen, answer, attempt)
+            return await reply_to(answer, asked_for)
         except FarthingError as error:
-            error.call_id = call_id
+            error.call_id = chosen.call_id
             error.message = discreet_text(provider, error.message) or error.message  # it may quote what was sent
             raise
+
+    async def _in_other_format(self, chosen: "_Chosen", *, ordinal: int) -> Reply:
+        """Ask a provider in a format of its own, or answer here where that will do."""
+        found = self._foreign().translated(
+            chosen.request,
+            chosen.lineup,
+            chosen.provider,
+            chosen.ref,
+            body=chosen.envelope.body,
+            asked=chosen.asked,
+            call_id=chosen.call_id,
+            streamed=chosen.streamed,
+        )
+        if isinstance(found, Reply):
+            return found
+        return await self._serve(chosen, _translated(found, chosen), found, ordinal=ordinal)
+
+    async def _otherwise(self, chosen: "_Chosen", answer: Answer, attempt: LiveAttempt) -> Reply:
+        """Ask once more in the provider's home format: a server of an unknown make turned out not to have this one."""
+        attempt.note_answer(answer.status, None)
+        attempt.settle_refused("no_such_path", f"it has no path for {chosen.request.wire}")
+        answer.cancel()
+        reply = await self._in_other_format(chosen, ordinal=2)
+        if reply.status < 400:
+            chosen.lineup.lacking.add((chosen.provider.name, chosen.request.wire))
+        return reply
 
     async def models(self) -> list[ListedModel]:
         """Return the models that a client may ask for, whatever its format."""
@@ -191,16 +233,15 @@ class Gateway:
         request.hold(len(body))
         return body
 
-    def _as_it_is(
-        self, envelope: Envelope, request: Request, ref: ModelRef, provider: Provider, *, streamed: bool
-    ) -> "_Sent":
+    def _as_it_is(self, chosen: "_Chosen") -> "_Sent":
         """Return what is sent to a provider of the client's own format: its bytes, less what only we understand."""
+        request, envelope = chosen.request, chosen.envelope
         if request.wire in MARKED_FORMATS and MARK_IN_BODY in envelope.body:
             envelope = Envelope(self._foreign().without_marks(request.wire, envelope.body))
-        pieces, strip_usage = self._splice(envelope, request, ref, provider, streamed=streamed)
+        pieces, strip_usage = self._splice(envelope, request, chosen.ref, chosen.provider, streamed=chosen.streamed)
         operation = request.operation
         size = sum(map(len, pieces))
-        head = provider.request_head(operation, request.query, request.headers.lines, size, ref.model)
+        head = chosen.provider.request_head(operation, request.query, request.headers.lines, size, chosen.ref.model)
         return _Sent(request.wire, operation, head, pieces, strip_usage)
 
     def _splice(
@@ -223,10 +264,10 @@ class Gateway:
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
 
 
-def _translated(translation: Translated, request: Request, provider: Provider, ref: ModelRef) -> _Sent:
+def _translated(translation: Translated, chosen: _Chosen) -> _Sent:
     body, operation, losses = translation.body, translation.operation, translation.losses
-    lines = for_other_format(request.headers.lines)
-    head = provider.request_head(operation, translation.query, lines, len(body), ref.model)
+    lines = for_other_format(chosen.request.headers.lines)
+    head = chosen.provider.request_head(operation, translation.query, lines, len(body), chosen.ref.model)
     told = (b"x-farthing-loss: " + ", ".join(losses).encode("ascii", "replace"),) if losses else ()
     return _Sent(
         translation.wire, operation, head, [body], strip_usage=False, told=told, losses=",".join(losses) or None

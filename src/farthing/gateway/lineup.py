@@ -14,6 +14,7 @@ from farthing.gateway.attempts import Attempts
 from farthing.gateway.live_models import LiveModels
 from farthing.providers.pool import Pool
 from farthing.providers.protocol import Provider
+from farthing.types.providers import WireFormat
 
 
 class Lineup(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,3 +28,5 @@ class Lineup(msgspec.Struct, frozen=True, kw_only=True):
     refuse_unpriced: bool
     translation: TranslationSettings
     max_body_bytes: int
+    lacking: set[tuple[str, WireFormat]] = msgspec.field(default_factory=set)
+    """Providers, by name, that turned out not to have a format which was guessed of them; at most one for each."""

@@ -24,6 +24,7 @@ class Feature(Enum):
     FILES = "files", True, "files that were uploaded to another provider"
     CITED = "cited", False, "documents that are to be cited"
     FOREIGN_PARTS = "foreign_parts", True, "parts of messages that only one format knows"
+    FOREIGN_HISTORY = "foreign_history", False, "what a provider's own tools did in earlier turns"
     CACHE_MARKS = "cache_marks", False, "marks of what is to stay in the provider's prompt cache"
     # thinking
     REASONING = "reasoning", False, "how much the model is to think"

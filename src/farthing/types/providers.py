@@ -40,6 +40,8 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     maker: bool = False
     free: bool = False
     also: tuple[WireFormat, ...] = ()
+    guessed: tuple[WireFormat, ...] = ()
+    """Those of `also` that not every server of this kind has: where one has not, calls are translated."""
     habits: UsageHabits = UsageHabits()
     foreign: tuple[str, ...] = ()
     """Beginnings of names that stand in its price list and are not served at its address."""

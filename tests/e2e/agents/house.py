@@ -19,16 +19,15 @@ from tools.install_agents import command
 
 TASK = "Create a file named greeting.txt whose only content is: good morning"
 NAME, CONTENT = "greeting.txt", "good morning"
-MODEL = "fake-model"
 TARIFF = Tariff(input="3", output="15", cache_read="0.3", cache_write_5m="3.75", cache_write_1h="6")
 FORMATS = {
-    "chat": ("openai", "openai"),
-    "responses": ("openai-responses", "openai"),
-    "claude": ("anthropic", "anthropic"),
-    "google": ("gemini", "gemini"),
-    "local": ("ollama", "ollama"),
+    "chat": ("openai", "openai-compatible", "fake-model"),
+    "responses": ("openai-responses", "openai", "gpt-5.4"),
+    "claude": ("anthropic", "anthropic", "fake-model"),
+    "google": ("gemini", "gemini", "fake-model"),
+    "local": ("ollama", "ollama", "fake-model"),
 }
-"""By the provider's name in the settings: the fake's format, and the provider's kind."""
+"""By the provider's name in the settings: the fake's format, the provider's kind, and a model that it has."""
 
 AGENT_S = 180
 """How long an agent may take; Gemini CLI needs 8 s where nothing else runs."""
@@ -69,7 +68,7 @@ class House:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "farthing", "--home", str(self.gateway.home), "run"),
-                *("--model", f"{provider}:{MODEL}", *options, agent, *ARGUMENTS[agent]),
+                *("--model", f"{provider}:{FORMATS[provider][2]}", *options, agent, *ARGUMENTS[agent]),
             ],
             cwd=self.here,
             env=environment,
@@ -105,13 +104,13 @@ def standing(tmp_path: Path) -> Iterator[House]:
     subprocess.run(["git", "init", "-q", "-b", "greet", str(here)], check=True)
     player = writes_a_file(NAME, CONTENT, folder=str(here))
     fakes = {
-        name: FakeProvider(format_name, player=player, models=(MODEL,), tariffs={MODEL: TARIFF})
-        for name, (format_name, _) in FORMATS.items()
+        name: FakeProvider(format_name, player=player, models=(model,), tariffs={model: TARIFF})
+        for name, (format_name, _, model) in FORMATS.items()
     }
     with in_thread(*fakes.values()):
         lines = [
             f"  {name}: {{kind: {kind}, base_url: '{fakes[name].url}', credential: env:KEY}}"
-            for name, (_, kind) in FORMATS.items()
+            for name, (_, kind, _) in FORMATS.items()
         ]
         prices = [
             f"  - {{model: '{name}:*', input: {TARIFF.input}, output: {TARIFF.output}, cache_read: {TARIFF.cache_read},"

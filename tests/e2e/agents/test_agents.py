@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.agents.house import CONTENT, NAME, House, standing
+from tests.e2e.agents.house import CONTENT, FORMATS, NAME, House, standing
 
 OWN = {"claude": "claude", "codex": "responses", "gemini": "google", "aider": "chat"}
+FOREIGN = [(agent, provider) for agent in OWN for provider in FORMATS if provider != OWN[agent]]
 
 
 @pytest.fixture
@@ -20,6 +21,12 @@ def house(tmp_path: Path) -> Iterator[House]:
 @pytest.mark.parametrize("agent", OWN)
 def test_an_agent_writes_a_file_over_its_own_format(house: House, agent: str) -> None:
     check(house, agent, OWN[agent])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("agent", "provider"), FOREIGN)
+def test_an_agent_writes_a_file_over_a_foreign_format(house: House, agent: str, provider: str) -> None:
+    check(house, agent, provider)
 
 
 def check(house: House, agent: str, provider: str) -> None:

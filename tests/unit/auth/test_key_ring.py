@@ -205,3 +205,27 @@ async def test_a_key_pasted_instead_of_its_name_is_not_repeated() -> None:
     with pytest.raises(InvalidRequest) as created:
         await keys.create(token.reveal())
     assert token.reveal() not in _messages([revoked.value, created.value])
+
+
+async def test_a_key_for_a_time_ends_by_itself_without_a_call_comparing_times() -> None:
+    store, clock, dice = MemoryStore(), SetClock(), seeded_bytes(1)
+    keys = KeyRing(store, PEPPER, clock=clock, ids=IdSource(clock, dice), random_bytes=dice)
+    record, token = await keys.create("run-claude-1", session="s", branch="main", pull_request="12", lifetime_s=60)
+    _, stays = await keys.create("laptop")
+    assert record.expires_at_us == NOON_US + 60_000_000
+    owner = keys.verify(token.reveal())
+    assert (owner.session, owner.branch, owner.pull_request) == ("s", "main", "12")
+    clock.time_us += 59_999_999
+    await keys.refresh()
+    assert keys.verify(token.reveal()) == owner
+    clock.time_us += 1
+    await keys.refresh()  # `follow` does it twice a second, whether or not anything changed
+    with pytest.raises(InvalidKey, match="for a time, which is over"):
+        keys.verify(token.reveal())
+    with pytest.raises(InvalidKey, match="for a time, which is over"):
+        await keys.look_again(token.reveal())
+    assert keys.verify(stays.reveal()).key_name == "laptop"
+    later = KeyRing(store, PEPPER, clock=clock, ids=IdSource(clock, dice), random_bytes=dice)
+    await later.refresh()
+    with pytest.raises(InvalidKey, match="for a time, which is over"):
+        later.verify(token.reveal())

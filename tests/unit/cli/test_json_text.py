@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -40,10 +41,7 @@ def test_comments_and_trailing_commas_are_passed_over() -> None:
 
 def test_a_member_is_put_in_and_taken_out_and_every_other_byte_stays() -> None:
     put = with_member(WITH_COMMENTS, ("env", "Z"), '"new"')
-    assert put == WITH_COMMENTS.replace('"X": "y",', '"X": "y",\n    /* two */ "Z": "new",') or read_json(put) == {
-        **read_json(WITH_COMMENTS),
-        "env": {"X": "y", "Z": "new"},
-    }
+    assert put == WITH_COMMENTS.replace('"y",', '"y", "Z": "new",')
     assert "// one" in put
     assert "/* two */" in put
     assert without_member(put, ("env", "Z")) == WITH_COMMENTS
@@ -76,24 +74,21 @@ def test_a_reader_finds_what_was_put_in_and_all_else_as_it_was(
     try:
         put = with_member(text, path, json.dumps(new))
     except NotReadable:
-        assert any(
-            at(value, path[:n]) is not None and not isinstance(at(value, path[:n]), dict) for n in range(1, 3)
-        ) or ("null" in text)
+        assert not all(isinstance(at(value, path[:depth]), dict) for depth in range(1, len(path)))
         return
     found = json.loads(put)
     assert at(found, path) == new
     taken = json.loads(without_member(put, path))
     assert at(taken, path) is None
-    for name in value:
+    for name, other in value.items():
         if name != path[0]:
-            assert found[name] == taken[name] == value[name]
+            assert found[name] == taken[name] == other
 
 
 @given(st.text(alphabet='{}[]",:/*\\ \n1a', max_size=60))
 def test_no_text_makes_it_fail_in_another_way(text: str) -> None:
-    for work in (lambda: member(text, ("a", "b")), lambda: with_member(text, ("a",), "1")):
-        try:
-            work()
-        except NotReadable:
-            pass
     read_json(text)
+    with suppress(NotReadable):
+        member(text, ("a", "b"))
+    with suppress(NotReadable):
+        assert member(with_member(text, ("a",), "1"), ("a",)) == "1"

@@ -453,5 +453,5 @@ def test_losses_are_decided_by_kind_and_by_name(load: Load) -> None:
 
 def test_a_loss_that_nobody_knows_is_told_with_what_was_meant(errors: Callable[[str], list[str]]) -> None:
     first, second = errors("version: 1\ntranslation:\n  logprob: warn\n  seed: never\n")
-    assert first.startswith("3: translation.logprob: is not a setting; did you mean 'logprobs'?")
+    assert first.startswith("3: translation.logprob: is not a setting (did you mean 'logprobs'?)")
     assert second.endswith("one of: refuse, warn, pass.")

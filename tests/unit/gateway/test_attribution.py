@@ -57,6 +57,8 @@ def test_our_own_headers_win_over_everything() -> None:
         ({}, {"metadata": {"user_id": 7}}, None, "key-user"),
         ({}, {"metadata": ["x"]}, None, "key-user"),
         ({}, {"prompt_cache_key": "pck", "user": "bob"}, "pck", "bob"),
+        ({"session-id": "codex", "thread-id": "t"}, {"prompt_cache_key": "t"}, "codex", "key-user"),
+        ({"x-session-id": "ses_1"}, {}, "ses_1", "key-user"),
     ],
 )
 def test_clients_say_it_in_their_own_ways(
@@ -72,3 +74,32 @@ def test_values_are_short_and_printable() -> None:
     assert attribution.task.startswith("a[31mb")
     assert len(attribution.task) <= MAX_CHARS
     assert attribution.user == "key-user"
+
+
+@pytest.mark.parametrize(
+    ("headers", "session", "sub_agent"),
+    [
+        ({"x-claude-code-session-id": "s", "x-claude-code-agent-id": "a1"}, "s", "a1"),
+        ({"session-id": "s", "thread-id": "t", "x-openai-subagent": "review"}, "s", "review"),
+        ({"x-session-id": "child", "x-session-affinity": "child", "x-parent-session-id": "s"}, "s", "child"),
+        ({"x-claude-code-agent-id": "a1", "x-farthing-sub-agent": "ours", "x-farthing-session": "s"}, "s", "ours"),
+    ],
+)
+def test_sub_agents_are_told_apart_where_their_client_says_so(
+    headers: dict[str, str], session: str, sub_agent: str
+) -> None:
+    attribution = told(headers)
+    assert (attribution.session, attribution.sub_agent) == (session, sub_agent)
+
+
+def test_a_key_that_was_made_for_a_session_says_more_than_the_agent() -> None:
+    who = Principal("key_1", "run-claude-1", session="run-claude-1", task="t", branch="main", pull_request="12")
+    plain = attribute(who, {}, Envelope(b"{}"))
+    assert plain == Attribution(
+        "key_1", "run-claude-1", session="run-claude-1", task="t", branch="main", pull_request="12"
+    )
+    said = attribute(who, {b"x-claude-code-session-id": b"cc", b"x-farthing-branch": b"other"}, Envelope(b"{}"))
+    assert (said.session, said.conversation, said.branch, said.task) == ("run-claude-1", "cc", "other", "t")
+    said = attribute(who, {b"session-id": b"s"}, Envelope(b'{"prompt_cache_key": "thread"}'))
+    assert (said.session, said.conversation) == ("run-claude-1", "thread")
+    assert attribute(who, {b"x-farthing-session": b"mine"}, Envelope(b"{}")).session == "mine"

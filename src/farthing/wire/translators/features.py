@@ -57,7 +57,7 @@ def _walk(request: ChatRequest) -> Iterator[Used]:
         if message.role == "system" and began:
             yield Used(Feature.LATE_SYSTEM, f"messages[{at}]")
         began = began or message.role != "system"
-        yield from _message(message, f"messages[{at}]")
+        yield from _message(message, at)
     last = request.messages[-1] if request.messages else None
     if last is not None and last.role == "assistant" and not request.raw_prompt:
         yield Used(Feature.PREFILL, f"messages[{len(request.messages) - 1}]")
@@ -111,11 +111,17 @@ def _tools(request: ChatRequest) -> Iterator[Used]:
         yield Used(Feature.ALLOWED_TOOLS, "tool_choice")
 
 
-def _message(message: Message, where: str) -> Iterator[Used]:
+def _message(message: Message, number: int) -> Iterator[Used]:
     if message.name is not None:
-        yield Used(Feature.MESSAGE_NAME, f"{where}.name")
+        yield Used(Feature.MESSAGE_NAME, f"messages[{number}].name")
     for at, part in enumerate(message.content):
-        yield from _part(part, f"{where}.content[{at}]")
+        if type(part) is Text and part.cached is None:
+            continue  # nearly all are, and everything can carry them
+        where = f"messages[{number}].content[{at}]"
+        if isinstance(part, Foreign) and message.role == "assistant":
+            yield Used(Feature.FOREIGN_HISTORY, f"{where} ({part.kind})")
+        else:
+            yield from _part(part, where)
 
 
 def _part(part: Part, where: str) -> Iterator[Used]:

@@ -133,8 +133,11 @@ def one_of(members: Mapping[str, Any], name: str, allowed: Mapping[str, T], path
 
 
 def as_json(value: object) -> bytes:
-    """Return decoded JSON as JSON again."""
-    return msgspec.json.encode(value)
+    """Return decoded JSON as JSON again; raises `InvalidRequest` where it is deeper than it could be encoded."""
+    try:
+        return msgspec.json.encode(value)
+    except RecursionError:
+        raise InvalidRequest("the body is nested too deeply", hint="send JSON that is less deep") from None
 
 
 def extras(members: Mapping[str, Any], known: Iterable[str]) -> dict[str, bytes]:

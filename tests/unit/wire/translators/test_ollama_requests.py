@@ -129,7 +129,7 @@ def test_calls_without_ids_get_the_same_ones_whenever_the_conversation_comes_aga
 def test_results_find_their_calls_by_id_then_by_name_then_by_order(
     results: list[dict[str, str]], expected: list[tuple[str, str]]
 ) -> None:
-    calls = [{"function": {"name": name, "arguments": {}}} for name in ("a", "b", "a")]
+    calls: list[dict[str, Any]] = [{"function": {"name": name, "arguments": {}}} for name in ("a", "b", "a")]
     body = {
         "messages": [
             {"role": "assistant", "tool_calls": calls},

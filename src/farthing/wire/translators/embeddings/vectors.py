@@ -24,7 +24,7 @@ _numbers = msgspec.json.Decoder(list[float])
 def vector(raw: msgspec.Raw) -> tuple[float, ...]:
     """Return a vector that stands in JSON; one that cannot be read is empty, so that the others keep their places."""
     try:
-        if memoryview(raw)[:1] == b'"':
+        if bytes(raw).startswith(b'"'):
             return from_base64(msgspec.json.decode(raw, type=str))
         return tuple(_numbers.decode(raw))
     except UNREADABLE:

@@ -163,8 +163,11 @@ class _Said:
         self.calls: list[ToolCall] = []
         self.results: list[ToolResult] = []
         for part in parts:
+            if type(part) is Text:  # nearly all of a conversation, and a match is slower
+                self.texts.append(part.text)
+                continue
             match part:
-                case Text() | Refusal():
+                case Refusal():
                     self.texts.append(part.text)
                 case Thinking():
                     self.thoughts.append(part.text)

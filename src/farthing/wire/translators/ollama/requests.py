@@ -211,7 +211,7 @@ def _name(members: Mapping[str, Any], path: str) -> str:
 
 
 def _note_unknown(extra: dict[str, bytes], path: str, members: Mapping[str, Any], known: frozenset[str]) -> None:
-    if members.keys() - known:
+    if not members.keys() <= known:
         for name, raw in extras(members, known).items():
             extra[f"{path}.{name}"] = raw
 
@@ -266,19 +266,21 @@ class _Messages:
         path = f"messages[{at}]"
         role = _role(message, path)
         _note_unknown(self._extra, path, message, _OF_ROLE[role])
-        content = text_at(message, "content", path)
+        content = message.get("content")
+        if type(content) is not str:
+            content = text_at(message, "content", path)
         parts: list[Part] = [*_media(message, path)] if "images" in message else []
         if content:
             parts.append(Text(content))
         if role == "tool":
             parts = [self._result(at, message, path, parts)]
         elif role == "assistant":
-            thinking = text_at(message, "thinking", path)
-            if thinking:
+            if "thinking" in message and (thinking := text_at(message, "thinking", path)):
                 parts.insert(0, Thinking(thinking))
             if message.get("tool_calls") is not None:
                 parts += self._calls(at, objects_at(message, "tool_calls", path), f"{path}.tool_calls")
-        return Message(role, tuple(parts), text_at(message, "name", path) or None)
+        name = text_at(message, "name", path) if "name" in message else None
+        return Message(role, tuple(parts), name or None)
 
     def _calls(self, at: int, calls: Iterable[Mapping[str, Any]], path: str) -> Iterable[ToolCall]:
         # A result belongs to the last turn with calls: those left unanswered before it never get one.
@@ -325,7 +327,7 @@ class _Messages:
 
 def _role(message: Mapping[str, Any], path: str) -> Role:
     value = message.get("role")
-    role = _ROLES.get(value.lower()) if isinstance(value, str) else None
+    role = (_ROLES.get(value) or _ROLES.get(value.lower())) if isinstance(value, str) else None
     if role is None:
         refuse(f"{path}.role", value, "one of " + ", ".join(f'"{word}"' for word in _ROLES))
     return role

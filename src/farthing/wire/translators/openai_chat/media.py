@@ -24,11 +24,12 @@ _AUDIO_FORMATS = {
 _SOUNDS = (
     ("UklGR", "audio/wav"),
     ("SUQz", "audio/mpeg"),
-    ("//", "audio/mpeg"),
     ("T2dnUw", "audio/ogg"),
     ("ZkxhQw", "audio/flac"),
+    *[(f"//{third}", "audio/mpeg") for third in "IJKLMNOPopqrstuv"],
+    *[(f"//{third}", "audio/aac") for third in "EFGHklmn"],
 )
-"""How base64 begins of sound that does not say what it is."""
+"""How base64 begins of sound that does not say what it is: of frames of MP3 and AAC, two bytes tell."""
 UNKNOWN_SOUND = "audio/pcm"
 
 

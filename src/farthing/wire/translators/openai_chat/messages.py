@@ -43,7 +43,9 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+_SPEAKERS = frozenset(["system", "developer", "user", "assistant"])
 _KNOWN = frozenset(["role", "content", "name", "cache_control"])
+_USUAL_OF_ASSISTANT = frozenset(["role", "content", "tool_calls"])
 _KNOWN_OF_ASSISTANT = _KNOWN | {
     "refusal",
     "audio",
@@ -84,21 +86,26 @@ class MessagesReader:
         role = message.get("role")
         if not isinstance(role, str) or role not in _ROLES:
             refuse(f"{path}.role", role, '"system", "developer", "user", "assistant" or "tool"')
+        if len(message) == 2 and role in _SPEAKERS:
+            content = message.get("content")
+            if content and isinstance(content, str):
+                return Message(_ROLES[role], (Text(content),))  # as most messages are
         known = _KNOWN
+        parts: list[Part]
         match _ROLES[role]:
             case "assistant":
-                content, known = self._assistant(message, path), _KNOWN_OF_ASSISTANT
+                parts, known = self._assistant(message, path), _KNOWN_OF_ASSISTANT
             case "tool":
-                content, known = [self._result(message, path, role)], _KNOWN_OF_TOOL
+                parts, known = [self._result(message, path, role)], _KNOWN_OF_TOOL
             case _:
-                content = self._content(message, path)
+                parts = self._content(message, path)
         if not message.keys() <= known:
             self._note(message, known, "messages[]")
         mark = message.get("cache_control")
-        if mark is not None and content and not isinstance(content[-1], _UNMARKED):
-            content[-1] = msgspec.structs.replace(content[-1], cached=_cached(mark, f"{path}.cache_control"))
+        if mark is not None and parts and not isinstance(parts[-1], _UNMARKED):
+            parts[-1] = msgspec.structs.replace(parts[-1], cached=_cached(mark, f"{path}.cache_control"))
         name = None if role in ("tool", "function") else text_at(message, "name", path)
-        return Message(_ROLES[role], tuple(content), name)
+        return Message(_ROLES[role], tuple(parts), name)
 
     def _note(self, members: dict[str, Any], known: frozenset[str], path: str) -> None:
         for name in members.keys() - known:
@@ -160,6 +167,8 @@ class MessagesReader:
     # ---- the assistant's
 
     def _assistant(self, message: dict[str, Any], path: str) -> list[Part]:
+        if message.keys() <= _USUAL_OF_ASSISTANT:
+            return [*self._content(message, path), *self._tool_calls(message, path)]
         parts: list[Part] = []
         details = message.get("reasoning_details")
         if isinstance(details, list):
@@ -174,14 +183,19 @@ class MessagesReader:
             parts.append(Audio(transcript=text_at(audio, "transcript", path), id=text_at(audio, "id", path)))
         if message.get("annotations"):
             _cite(parts, message["annotations"])
-        for at, call in enumerate(objects_at(message, "tool_calls", path)):
-            parts.append(self._call(call, f"{path}.tool_calls[{at}]"))
+        parts.extend(self._tool_calls(message, path))
         function = object_at(message, "function_call", path)
         if function is not None:
             parts.append(self._called(function, "", f"{path}.function_call", None))
         if (seal := message.get("extra_content")) is not None:
             _seal_last(parts, seal)
         return parts
+
+    def _tool_calls(self, message: dict[str, Any], path: str) -> list[ToolCall]:
+        return [
+            self._call(call, f"{path}.tool_calls[{at}]")
+            for at, call in enumerate(objects_at(message, "tool_calls", path))
+        ]
 
     def _call(self, call: dict[str, Any], path: str) -> ToolCall:
         call_id = text_at(call, "id", path) or ""
@@ -229,6 +243,9 @@ class MessagesReader:
             refuse(f"{path}.tool_call_id", call_id, "the id of the call that this is the result of")
         if self._waiting and self._waiting[0] == call_id:
             self._waiting.popleft()
+        text = message.get("content")
+        if text and isinstance(text, str):
+            return ToolResult(call_id, (Text(text),), self._names.get(call_id, name))
         content = [
             part
             if isinstance(part, Text | Image | Document | Audio | Foreign)

@@ -73,10 +73,24 @@ _LEGACY = -1
 class ChoiceReader:
     """Reads one choice; what it means is added to `events`."""
 
-    __slots__ = ("_bare", "_call", "_calls", "_ids", "_keys", "_new_id", "_seal", "_sound", "_thought", "borders")
+    __slots__ = (
+        "_bare",
+        "_call",
+        "_calls",
+        "_ids",
+        "_keys",
+        "_new_id",
+        "_seal",
+        "_sound",
+        "_thought",
+        "borders",
+        "reason",
+    )
 
     def __init__(self, events: list[StreamEvent], choice: int, new_id: NewId) -> None:
         self.borders = Borders(events, choice)
+        self.reason: object = None
+        """What was given as the finish reason; text may come behind it (Baseten's does)."""
         self._new_id = new_id
         self._calls = 0
         self._call = 0
@@ -122,15 +136,15 @@ class ChoiceReader:
         if isinstance(seal, dict) and (part := self.borders.open) is not None and not isinstance(part, Thinking):
             self.borders.seal(Signature(WIRE, as_json(seal).decode()))
 
-    def finish(self, reason: object, citations: list[Citation]) -> None:
-        """Take a finish reason; calls that were made count for more than a `stop`."""
+    def finish(self, citations: list[Citation]) -> None:
+        """End the choice; calls that were made count for more than a `stop`, or than no reason at all."""
         if self.borders.finished:
             return
         self._settle()
         for citation in citations:
             self.borders.cite(citation)
         self._end_sound()
-        known = FINISHES.get(reason, "stop") if isinstance(reason, str) else "stop"
+        known = FINISHES.get(self.reason, "stop") if isinstance(self.reason, str) else "stop"
         if known == "stop":
             known = "refusal" if isinstance(self.borders.open, Refusal) else "tool_calls" if self._calls else "stop"
         self.borders.finish(known)

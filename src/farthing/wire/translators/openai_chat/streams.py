@@ -2,7 +2,7 @@
 
 What surprised us: the first chunk may be about something else (Azure's filter, without id or model); several choices
 come interleaved; Perplexity repeats with every chunk what it searched, beside a whole message; a stream may end without
-a finish (OpenAI's sound), or have chunks behind it.
+a finish (OpenAI's sound), or have text behind it (Baseten's), so that a choice is only told to be whole at the end.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ class ChunkReader:
     def rest(self) -> list[StreamEvent]:
         """Return what is owed at the end."""
         for choice in self._choices.values():
-            choice.finish(None, self._cited())
+            choice.finish(self._cited())
         return self._handed()
 
     def _handed(self) -> list[StreamEvent]:
@@ -77,8 +77,8 @@ class ChunkReader:
             logprobs = choice.get("logprobs")
             reader.take(said, None if logprobs is None else listed_logprobs(logprobs))
         reason = choice.get("finish_reason")
-        if reason:
-            reader.finish(reason, self._cited())
+        if reason:  # some servers send "" with every chunk
+            reader.reason = reason
 
     def _cited(self) -> list[Citation]:
         """Return what Perplexity says that it has searched: whole results, or addresses alone."""
@@ -118,7 +118,9 @@ class ChatStreamDecoder:
 
     def _event(self, event: bytes) -> list[StreamEvent]:
         data = event_data(event)
-        return self._chunks.take(answer_members(data)) if data and data != b"[DONE]" else []
+        if data == b"[DONE]":
+            return self._chunks.rest()
+        return self._chunks.take(answer_members(data)) if data else []
 
 
 def listed_logprobs(logprobs: object) -> bytes | None:

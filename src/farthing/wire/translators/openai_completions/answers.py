@@ -79,9 +79,9 @@ class CompletionsStreamDecoder:
 
     def _event(self, event: bytes) -> list[StreamEvent]:
         data = event_data(event)
-        if not data or data == b"[DONE]":
-            return []
-        return self._chunks.take(_as_chat(answer_members(data), "delta"))
+        if data == b"[DONE]":
+            return self._chunks.rest()
+        return self._chunks.take(_as_chat(answer_members(data), "delta")) if data else []
 
 
 def write_answer(answer: ChatAnswer, usage: Usage | None, asked: Asked) -> bytes:

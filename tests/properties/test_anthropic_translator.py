@@ -1,0 +1,250 @@
+"""What Anthropic's format carries it gives back; what it is given, however spoiled, it reads, refuses or leaves out."""
+
+import json
+import os
+from pathlib import Path
+from random import Random
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from farthing.errors import InvalidRequest, ProviderMisbehaved
+from farthing.types.chat import (
+    AnswerShape,
+    ChatAnswer,
+    ChatRequest,
+    Choice,
+    Citation,
+    Message,
+    Reasoning,
+    Signature,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from farthing.types.usage import Usage
+from farthing.wire import anthropic_messages as meter
+from farthing.wire.translators.anthropic_messages import TRANSLATOR
+from farthing.wire.translators.anthropic_messages.answers import counts
+from farthing.wire.translators.assembly import answer_of, events_of
+from farthing.wire.translators.features import Feature
+from farthing.wire.translators.protocol import Asked, encode_all
+from tests.e2e.recordings.exchanges import load
+from tests.properties.chat_strategies import answers, requests, schemas, texts, usages
+from tests.properties.mutations import pieces_of, spoiled
+
+OWN = "anthropic_messages"
+CASES = round(300 * float(os.environ.get("FARTHING_CI_SCALE", "1")))
+"""300 take about a second."""
+RECORDINGS = os.environ.get("FARTHING_RECORDINGS", "")
+ASKED = Asked(
+    request=ChatRequest(origin=OWN, model="m", messages=(Message("user", (Text("Hello."),)),)),
+    model="some-model",
+    answer_id="0123",
+    created_s=1,
+    input_tokens_estimate=17,
+    new_id=lambda prefix: f"{prefix}new",
+)
+signatures = st.from_regex(r"E[a-zA-Z0-9]{4,12}", fullmatch=True).map(lambda value: Signature(OWN, value))
+thinking = st.one_of(
+    st.builds(Thinking, texts, signatures), st.builds(Thinking, st.just(""), signatures, redacted=st.just(value=True))
+)
+citations = texts.map(
+    lambda said: Citation(
+        OWN,
+        json.dumps({"type": "char_location", "cited_text": said}, ensure_ascii=False, separators=(",", ":")).encode(),
+    )
+)
+reasonings = st.one_of(
+    st.none(),
+    st.builds(Reasoning, budget_tokens=st.integers(1_024, 8_000), shown=st.none() | st.booleans()),
+    st.just(Reasoning(off=True)),
+    st.builds(Reasoning, effort=st.sampled_from(["low", "xhigh", None]), adaptive=st.just(value=True)),
+)
+# Anthropic wants a limit always, holds to every schema, and has its own word for a few things.
+narrowed = {
+    "max_output_tokens": st.integers(9_000, 50_000),
+    "shape": st.none() | schemas.map(lambda schema: AnswerShape(schema, strict=True)),
+    "service_tier": st.sampled_from([None, "auto", "default"]),
+}
+settled = requests(
+    TRANSLATOR.carries,
+    origin=OWN,
+    alternating=True,
+    first_user=True,
+    thinking=thinking,
+    reasoning=reasonings,
+    replaced=narrowed,
+).filter(lambda asked: _marks(asked) <= 4 and _is_told(asked) and _may_think(asked))
+any_request = requests(frozenset(Feature), thinking=thinking | st.builds(Thinking, texts))
+any_answer = answers(
+    TRANSLATOR.answers_carry,
+    thinking=thinking,
+    citations=citations,
+    reasons=("stop", "length", "pause"),
+    id_="msg_0123",
+    stop_sequence=True,
+)
+
+
+def _marks(asked: ChatRequest) -> int:
+    parts = [part for message in asked.messages for part in message.content]
+    return sum(getattr(holder, "cached", None) is not None for holder in [*parts, *asked.tools])
+
+
+def _is_told(asked: ChatRequest) -> bool:
+    """Whether its choice of tools can say whether several may be called at once."""
+    return asked.parallel_tool_calls is None or (asked.tool_choice is not None and asked.tool_choice.mode != "none")
+
+
+def _may_think(asked: ChatRequest) -> bool:
+    """Whether no tool is being called in a turn that began without a thought, which forbids a budget."""
+    if asked.reasoning is None or asked.reasoning.budget_tokens is None:
+        return True
+    calls = [message for message in asked.messages if message.role == "assistant"][-1:]
+    return all(isinstance(message.content[0], Thinking) for message in calls)
+
+
+def written(asked: ChatRequest) -> bytes:
+    return TRANSLATOR.write_request(asked, ASKED.new_id)
+
+
+def read(body: bytes, asked: ChatRequest) -> ChatRequest:
+    return TRANSLATOR.read_request(body, model=asked.model, streamed=asked.streamed)
+
+
+@given(settled)
+def test_a_request_of_what_it_carries_comes_back_as_it_was(asked: ChatRequest) -> None:
+    assert read(written(asked), asked) == asked
+    assert TRANSLATOR.left_out(asked) == []
+
+
+@given(
+    any_request, st.sampled_from(["claude-3-haiku", "claude-sonnet-4-5", "claude-opus-4-6", "claude-opus-5", "kimi"])
+)
+def test_what_any_request_becomes_stays_as_it_is(asked: ChatRequest, model: str) -> None:
+    once = written(ChatRequest(**{name: getattr(asked, name) for name in asked.__struct_fields__} | {"model": model}))
+    again = TRANSLATOR.read_request(once, model=model, streamed=asked.streamed)
+    assert written(again) == once
+
+
+@given(any_answer, usages())
+def test_an_answer_comes_back_as_it_was(told: ChatAnswer, usage: Usage) -> None:
+    body = TRANSLATOR.write_answer(told, usage, ASKED)
+    assert TRANSLATOR.read_answer(body, ASKED.new_id) == told
+
+
+@given(any_answer, usages(), st.integers(0, 1 << 30))
+def test_a_stream_tells_what_the_answer_tells_wherever_it_is_cut(told: ChatAnswer, usage: Usage, seed: int) -> None:
+    events = encode_all(TRANSLATOR.stream_encoder(ASKED), events_of(told, usage))
+    decoder = TRANSLATOR.stream_decoder(ASKED.new_id)
+    found = [event for piece in pieces_of(Random(seed), events) for event in decoder.feed(piece)]
+    assert answer_of([*found, *decoder.rest()]) == told
+
+
+@given(usages())
+def test_our_own_meter_reads_the_usage_that_we_write(usage: Usage) -> None:
+    assert meter.read_usage(counts(usage, ASKED)) == usage
+
+
+@given(st.lists(texts, min_size=1, max_size=4), st.lists(texts, min_size=1, max_size=4))
+def test_a_longer_conversation_begins_with_the_bytes_of_the_shorter(words: list[str], more: list[str]) -> None:
+    said = [*words, *more]
+    turns = [Message("user" if at % 2 == 0 else "assistant", (Text(word),)) for at, word in enumerate(said)]
+
+    def first(count: int) -> bytes:
+        return written(ChatRequest(origin="openai_chat", model="m", messages=tuple(turns[:count])))
+
+    shorter = len(words) - 1 if len(words) % 2 == 0 else len(words)  # as long as the user spoke last
+    assert first(len(said)).startswith(first(shorter).removesuffix(b"]}"))
+
+
+BODY = json.dumps(
+    {
+        "model": "m",
+        "max_tokens": 9,
+        "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+        "tools": [
+            {"name": "look", "input_schema": {"type": "object"}, "strict": True},
+            {"type": "bash_1", "name": "bash"},
+        ],
+        "tool_choice": {"type": "tool", "name": "look"},
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "metadata": {"user_id": "u"},
+        "stop_sequences": ["END"],
+        "messages": [
+            {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "u"}}]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "t", "signature": "s"},
+                    {"type": "text", "text": "x", "citations": [{"type": "char_location"}]},
+                    {"type": "tool_use", "id": "a", "name": "look", "input": {"a": [1]}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "r"}]}],
+            },
+        ],
+    }
+).encode()
+TOLD = ChatAnswer(
+    id="msg_1",
+    model="m",
+    choices=(
+        Choice((Thinking("Hm.", Signature(OWN, "EqQB")), Text("So."), ToolCall("a", "look", '{"a":1}')), "tool_calls"),
+    ),
+)
+
+
+def check_request(body: bytes) -> None:
+    """Read a client's request, whatever it is: it is refused by name, or what comes of it can be written."""
+    try:
+        asked = TRANSLATOR.read_request(body, model="claude-sonnet-4-5", streamed=False)
+    except InvalidRequest as refused:
+        assert refused.message  # noqa: PT017 - either end is right
+        return
+    once = written(asked)
+    again = TRANSLATOR.read_request(once, model="claude-sonnet-4-5", streamed=False)
+    assert written(again) == once
+
+
+def check_answer(random: Random, body: bytes) -> None:
+    """Read a provider's answer, whatever it is, whole and as a stream."""
+    found = TRANSLATOR.read_answer(body, ASKED.new_id)
+    TRANSLATOR.write_answer(found, None, ASKED)
+    decoder = TRANSLATOR.stream_decoder(ASKED.new_id)
+    try:
+        events = [event for piece in pieces_of(random, body) for event in decoder.feed(piece)]
+        events += decoder.rest()
+    except ProviderMisbehaved:
+        return
+    encode_all(TRANSLATOR.stream_encoder(ASKED), events)
+
+
+def test_no_spoiled_request_breaks_the_reader() -> None:
+    for case in range(CASES):
+        check_request(spoiled(Random(f"request {case}"), BODY))
+
+
+def test_no_spoiled_answer_breaks_the_readers() -> None:
+    for case in range(CASES):
+        random = Random(f"answer {case}")
+        check_answer(random, spoiled(random, encode_all(TRANSLATOR.stream_encoder(ASKED), events_of(TOLD, None))))
+        check_answer(random, spoiled(random, TRANSLATOR.write_answer(TOLD, None, ASKED)))
+
+
+@pytest.mark.recordings
+@pytest.mark.skipif(not RECORDINGS, reason="no recordings: set FARTHING_RECORDINGS to their folder")
+def test_no_spoiled_recording_breaks_the_readers() -> None:
+    found = [one for one in load(Path(RECORDINGS)) if one.asked is not None and one.asked.wire == OWN]
+    small = [one for one in found if len(one.recorded) < 20_000]
+    assert len(small) > 100
+    for case in range(CASES):
+        random = Random(f"recording {case}")
+        one = random.choice(small)
+        check_answer(random, spoiled(random, one.recorded))
+        check_request(spoiled(random, json.dumps(one.body).encode()))

@@ -1,0 +1,107 @@
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from farthing.cli import root
+from farthing.clock import SystemClock
+from farthing.storage.offload import ThreadOffload
+from farthing.storage.sqlite import SqliteStore
+from farthing.types.calls import Attempt
+from tests.unit.cli.conftest import FIRST_US, HOUR_US, MakeAttempt
+
+DAY_HOURS = 24
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    made = tmp_path / "home"
+    assert CliRunner().invoke(root, ["--home", str(made), "keys", "create"]).exit_code == 0
+    return made
+
+
+def keep(home: Path, attempts: Sequence[Attempt]) -> None:
+    async def append() -> None:
+        offload = ThreadOffload()
+        store = SqliteStore(home / "farthing.db", offload)
+        await store.open()
+        await store.append(attempts)
+        await store.close()
+        await offload.close()
+
+    asyncio.run(append())
+
+
+def hours_from_first(hours_ago: float) -> int:
+    """Return the number of an attempt that began so long ago, as the fixture counts."""
+    return int((SystemClock().now_us() - hours_ago * HOUR_US - FIRST_US) // HOUR_US)
+
+
+def said(home: Path, *arguments: str, told: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "farthing", "status", "--home", str(home), *arguments]
+    return subprocess.run(command, input=told, capture_output=True, text=True, timeout=20, check=True)
+
+
+def test_one_line_says_what_was_spent_today_and_the_last_model(home: Path, make_attempt: MakeAttempt) -> None:
+    now = hours_from_first(0)
+    keep(home, [make_attempt(now - 1_000), make_attempt(now, session="s1"), make_attempt(now, call=1)][:2])
+    assert said(home).stdout == "0.0015 USD today | openai:gpt-5-mini\n"
+    found = json.loads(said(home, "--json").stdout)
+    assert (found["today"]["nanousd"], found["today"]["usd"]) == (1_478_250, "0.001478250")
+    assert found["session"] is None
+
+
+def test_the_session_that_claude_code_tells_on_stdin_is_shown(home: Path, make_attempt: MakeAttempt) -> None:
+    now = hours_from_first(0)
+    yesterday = make_attempt(now - 2 * DAY_HOURS, session="s1", model="claude:opus")
+    keep(home, [yesterday, make_attempt(now, session="other", cost_nanousd=None, cost_basis="unknown")])
+    told = json.dumps({"session_id": "s1", "model": {"id": "claude-opus"}})
+    assert said(home, told=told).stdout == "0.00+? USD today | 0.0015 session | claude:opus\n"
+    assert said(home, "--session", "s1").stdout == "0.00+? USD today | 0.0015 session | claude:opus\n"
+    assert said(home, told="{broken").stdout == "0.00+? USD today | openai:gpt-5-mini\n"
+    assert said(home, "--session", "unknown").stdout == "0.00+? USD today\n"
+
+
+def test_it_ends_well_whatever_is_wrong(home: Path, tmp_path: Path) -> None:
+    assert said(tmp_path / "nowhere").stdout == "farthing: no home\n"
+    assert json.loads(said(tmp_path / "nowhere", "--json").stdout)["problem"] == "no home"
+    (home / "farthing.db").write_bytes(b"no database" * 1000)
+    assert said(home).stdout == "farthing: ledger unreadable\n"
+    for file in home.glob("farthing.db*"):
+        file.unlink()
+    assert said(home).stdout == "farthing: ledger unreadable\n"
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(home: Path) -> None:
+    read, write = os.pipe()
+    try:
+        command = [sys.executable, "-m", "farthing", "status", "--home", str(home)]
+        ran = subprocess.run(command, stdin=read, capture_output=True, text=True, timeout=20, check=True)
+    finally:
+        os.close(read)
+        os.close(write)
+    assert ran.stdout == "0.00 USD today\n"
+
+
+def test_it_is_fast_enough_for_a_prompt(home: Path, make_attempt: MakeAttempt) -> None:
+    now = hours_from_first(0)
+    keep(home, [make_attempt(now, call=n, ordinal=n) for n in range(1)])
+    took = []
+    for _ in range(7):
+        began = time.perf_counter()
+        said(home)
+        took.append(time.perf_counter() - began)
+    alone = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        alone.append(time.perf_counter() - began)
+    # 0.1 s where Python itself starts in 0.015; other tests may share the machine, so the budget grows with that.
+    assert min(took) < 0.1 * max(1.0, min(alone) / 0.015)
