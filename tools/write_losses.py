@@ -40,7 +40,7 @@ def page() -> str:
         "A call whose provider speaks the client's own format is passed through: nothing is lost, not a byte. For any",
         "other the request is translated, and what the other format has no place for is a loss with a name. One that",
         "changes what the request means is refused (400, with the member's name); of any other the client is told in",
-        "the header `x-farthing-loss`, the log says it, and `farthing calls CALL` shows it. `translation:` in",
+        "the header `x-farthing-loss`, the log says it, and `farthing calls show CALL` shows it. `translation:` in",
         "settings.yaml decides otherwise, for all of them or one by one:\n",
         "```yaml",
         "translation:",

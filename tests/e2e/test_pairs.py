@@ -1,4 +1,4 @@
-"""Every face to every format of a provider through a running gateway: what is said arrives, streamed or not, and billed.
+"""Every face to every format through a running gateway: what is said arrives, streamed or not, and is billed.
 
 The provider's answers are written, and the client's read, by the translators themselves, whose own tests hold them
 against recordings and official packages; here it is the whole way that counts: paths, heads, bodies, usage, ledger.

@@ -89,11 +89,11 @@ told = answers(
 
 
 def canonical(request: ChatRequest) -> ChatRequest:
-    """Return a request as this format spells it: neighbours of an assistant are one turn, and not strict is unsaid."""
+    """Return a request as this format spells it: neighbours of an assistant are one turn, thoughts have no ids."""
     messages: list[Message] = []
     for message in request.messages:
         if messages and messages[-1].role == message.role and message.role in ("assistant", "tool"):
-            messages[-1] = Message(message.role, (*messages[-1].content, *message.content))
+            messages[-1] = Message(message.role, (*messages[-1].content, *map(_part, message.content)))
         else:
             messages.append(Message(message.role, tuple(_part(part) for part in message.content)))
     tools = tuple(msgspec.structs.replace(tool, strict=tool.strict or None) for tool in request.tools)
@@ -103,7 +103,7 @@ def canonical(request: ChatRequest) -> ChatRequest:
 def _part(part: Part) -> Part:
     if isinstance(part, Document) and isinstance(part.source, Linked):
         return msgspec.structs.replace(part, name=None)
-    return part
+    return msgspec.structs.replace(part, id=None) if isinstance(part, Thinking) else part
 
 
 def again(request: ChatRequest) -> ChatRequest:

@@ -23,8 +23,10 @@ from farthing.types.chat import ChatRequest
 from farthing.types.identity import IdSource
 from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
+from farthing.wire.translators.ollama import TRANSLATOR as OLLAMA
 from farthing.wire.translators.ollama import read_generate
 from farthing.wire.translators.ollama.show import write_shown
+from farthing.wire.translators.protocol import Asked
 from farthing.wire.translators.registry import translator
 from farthing.wire.translators.tool_names import ToolNames
 from farthing.wire.translators.unmarking import without_marks
@@ -80,6 +82,8 @@ class Foreign:
         chat = _read(request, body, asked, streamed=streamed)
         if request.operation == "count_tokens":
             return self._counted(request, provider, ref, chat, call_id, estimate)
+        if request.wire == "ollama" and not chat.messages:
+            return Reply(status=200, lines=_head(call_id, ref), body=_loaded(chat, asked, call_id, self._clock))
         translation = Translations(policy, self._signatures, self._ids).begin(
             chat,
             asked=asked,
@@ -121,6 +125,20 @@ class Foreign:
             ref,
             ", ".join(translation.losses),
         )
+
+
+def _loaded(chat: ChatRequest, asked: str, call_id: str, clock: Clock) -> bytes:
+    """Return the answer to a request of Ollama's clients that only wants the model to be loaded."""
+    return OLLAMA.write_loaded(
+        Asked(
+            request=chat,
+            model=asked,
+            answer_id=call_id,
+            created_s=clock.now_us() // 1_000_000,
+            input_tokens_estimate=0,
+            new_id=lambda prefix: prefix,
+        )
+    )
 
 
 def _head(call_id: str, ref: ModelRef) -> list[bytes]:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from google.genai import types
 
+from farthing.errors import InvalidRequest
 from farthing.types.chat import (
     AnswerShape,
     Audio,
@@ -97,6 +98,11 @@ def test_a_late_word_of_the_systems_is_the_users_in_a_tag() -> None:
 def test_instructions_alone_are_a_question() -> None:
     body = written(Message("system", (Text("Say hi."),)))
     assert body == {"contents": [{"role": "user", "parts": [{"text": "Say hi."}]}]}
+
+
+def test_a_request_that_says_nothing_to_gemini_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="without a word"):
+        written(Message("user", (Text(""), Foreign("anthropic_messages", "x", b"{}"))))
 
 
 def test_schemas_go_as_json_schemas() -> None:

@@ -78,7 +78,6 @@ def test_a_turn_of_an_assistant_is_items_in_its_order() -> None:
     assert found == [
         {
             "type": "reasoning",
-            "id": "rs_1",
             "summary": [{"type": "summary_text", "text": "a"}],
             "encrypted_content": "E",
         },
@@ -104,6 +103,21 @@ def test_a_turn_of_an_assistant_is_items_in_its_order() -> None:
 )
 def test_a_thought_that_the_provider_did_not_seal_itself_is_left_out(thought: Thinking) -> None:
     assert of_assistant(thought) == []
+
+
+def test_a_thought_goes_back_without_its_id_because_openai_pairs_ids_with_what_followed() -> None:
+    thought, said = of_assistant(Thinking("a", SEALED, id="rs_1"), Text("edited by the client"))
+    assert "id" not in thought
+    assert said["type"] == "message"
+
+
+def test_what_is_said_between_calls_goes_before_them_because_deepseek_takes_it_for_the_end_of_the_first() -> None:
+    found = of_assistant(Text("a"), ToolCall("1", "x", "{}"), Text("b"), ToolCall("2", "y", "{}"), Text("c"))
+    assert [item["type"] for item in found] == ["message"] * 3 + ["function_call"] * 2
+    assert [item["content"][0]["text"] for item in found[:3]] == ["a", "b", "c"]
+    thought = Thinking("t", SEALED)
+    found = of_assistant(ToolCall("1", "x", "{}"), thought, Text("b"), ToolCall("2", "y", "{}"))
+    assert [item["type"] for item in found] == ["function_call", "reasoning", "message", "function_call"]
 
 
 def test_results_are_texts_or_parts_and_an_error_says_so() -> None:

@@ -174,7 +174,7 @@ class _Turns:
             block = self.blocks.block(part, f"messages[{at}].content[{number}]")
             if block is None:
                 continue
-            if role == "user" and type(block) is dict and block["type"] == "tool_result":
+            if role == "user" and not _is_no_result(block):
                 content.insert(self.results, block)
                 self.results += 1
             else:
@@ -210,13 +210,19 @@ class _Turns:
                 content = []
         if content:
             if self.turns and self.turns[-1]["role"] == role:
-                self.turns[-1]["content"] += content
+                joined = self.turns[-1]["content"]
+                joined += content
+                joined.sort(key=_is_no_result)
             else:
                 self.turns.append({"role": role, "content": content})
         self.content, self.results = [], 0
 
 
 _THOUGHTS = ("thinking", "redacted_thinking")
+
+
+def _is_no_result(block: Any) -> bool:
+    return type(block) is not dict or block["type"] != "tool_result"
 
 
 def _end_plainly(content: list[Any]) -> None:

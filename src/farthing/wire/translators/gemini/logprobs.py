@@ -65,7 +65,7 @@ def logprobs_result(usual: bytes) -> dict[str, Any] | None:
 
 def _row(token: Token) -> dict[str, Any]:
     text = token.token or ""
-    return {"token": text, "logprob": token.logProbability, "bytes": list(text.encode("utf-8", "replace"))}
+    return {"token": text, "bytes": list(text.encode("utf-8", "replace")), "logprob": token.logProbability}
 
 
 def _token(row: _Usual) -> dict[str, Any]:

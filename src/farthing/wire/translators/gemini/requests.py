@@ -91,7 +91,6 @@ def _request(members: dict[str, Any], model: str, *, streamed: bool) -> ChatRequ
         service_tier=tier.lower() if tier else None,
         server_state="cachedContent" if "cachedContent" in extra else None,
         streamed=streamed,
-        usage_in_stream=streamed,
         extra=extra,
         **_configured(members, extra),
     )

@@ -80,7 +80,7 @@ class _Speaker:
         for part in (content.parts or ()) if content is not None else ():
             if part.text is not None:
                 self._take_text(part, logprobs)
-                logprobs = None
+                logprobs = logprobs if part.thought else None
             else:
                 self._take_whole(part)
         if candidate.groundingMetadata is not ABSENT or candidate.citationMetadata is not ABSENT:

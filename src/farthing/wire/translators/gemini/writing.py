@@ -30,6 +30,7 @@ from farthing.wire.translators.efforts import budget_of, effort_of
 from farthing.wire.translators.gemini.chunks import on_one_line
 from farthing.wire.translators.gemini.names import STAND_IN, Family, media_of, signature_text
 from farthing.wire.translators.protocol import NewId
+from farthing.wire.translators.reading import refuse
 
 MAX_STOPS = 5
 """As many stop sequences does Google take."""
@@ -180,9 +181,11 @@ class _Contents:
                 self._take_system(message, late=began)
             else:
                 self._add("user", self._shown(message))
-        if self._contents or not self._system:
+        if self._contents:
             return self._system, self._contents
-        # There must be something to answer: who sends instructions alone means them as a question.
+        if not self._system:
+            refuse("messages", "without a word for Gemini", "at least one message that says or shows something")
+        # There must be something to answer: who gives instructions alone means them as a question.
         return [], [{"role": "user", "parts": self._system}]
 
     def _add(self, role: str, parts: list[Any]) -> None:

@@ -3,8 +3,8 @@
 One turn of an assistant is several items: what it thought, what it said, what it called. They become one message, and
 so do the results after them. Items without a `type` are messages, as OpenAI's own clients send them.
 
-Left out without a word, because it says nothing to anybody else: the items' ids and states (but for a thought's id,
-which goes back with it), a message's `phase`, who called a call (`caller`), how closely a file is to be looked at.
+Left out without a word, because it says nothing to anybody else: the items' ids and states, a message's `phase`, who
+called a call (`caller`), how closely a file is to be looked at.
 """
 
 from typing import Any

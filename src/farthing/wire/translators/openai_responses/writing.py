@@ -4,7 +4,8 @@ System messages stay items where they stand: xAI takes no `instructions`, and in
 is asked to keep anything (`store: false`), and where the model thinks its encrypted reasoning is asked for, so that it
 can be given back. What surprised us: a model that does not think refuses to be asked for that; OpenAI's first reasoning
 models refuse a temperature; nothing under 16 output tokens is taken, so that is what a smaller limit becomes; call ids
-may have 64 characters; and a result has no mark for an error, so its text says so.
+may have 64 characters; DeepSeek takes a message between two calls for the end of the first, so what is said after a
+call goes before it; and a result has no mark for an error, so its text says so.
 """
 
 import re
@@ -163,34 +164,39 @@ def _bare(model: str) -> str:
 
 
 def _items(message: Message) -> list[Any]:
+    if message.role not in ("assistant", "tool"):
+        given = [written for part in message.content if (written := _given(part)) is not None]
+        return [_message(message.role, given)] if given else []
     items: list[Any] = []
+    calls: list[Any] = []
+    """Calls that stand behind one another, but for what was said between them."""
     said: list[Any] = []
     shown: list[Any] = []
-    of_assistant = message.role in ("assistant", "tool")
     for part in message.content:
-        spoken = _said(part) if of_assistant else _given(part)
-        if spoken is not None:
+        if (spoken := _said(part)) is not None:
             said.append(spoken)
-            continue
-        if not of_assistant:
-            continue
-        if isinstance(part, Image | Document):
+        elif isinstance(part, Image | Document):
             picture = _given(part)
             shown += [] if picture is None else [picture]
         elif (item := _item(part)) is not None:
             if said:
-                items.append(_message(message.role, said))
+                items.append(_message("assistant", said))
                 said = []
-            items.append(item)
+            if isinstance(part, ToolCall):
+                calls.append(item)
+            else:
+                items += [*calls, item]
+                calls = []
     if said:
-        items.append(_message(message.role, said))
+        items.append(_message("assistant", said))
+    items += calls
     if shown:  # pictures and files of an assistant: the format has them in messages of the user alone
         items.append(_message("user", shown))
     return items
 
 
 def _message(role: str, content: list[Any]) -> dict[str, Any]:
-    return {"type": "message", "role": "assistant" if role == "tool" else role, "content": content}
+    return {"type": "message", "role": role, "content": content}
 
 
 def _said(part: Part) -> dict[str, Any] | None:
@@ -276,16 +282,15 @@ def _item(part: Part) -> Any | None:
 
 
 def _thinking(part: Thinking) -> dict[str, Any] | None:
-    """Return a thought that its provider has sealed; no other is of use to it."""
+    """Return a thought that its provider has sealed; no other is of use to it.
+
+    Without its id: OpenAI takes a reasoning item that has one only with the very item that followed it, by its id too.
+    """
     signature = part.signature
     if signature is None or signature.origin != WIRE or is_marked(signature.value):
         return None
-    item: dict[str, Any] = {"type": "reasoning"}
-    if part.id is not None:
-        item["id"] = part.id
-    item["summary"] = [{"type": "summary_text", "text": part.text}] if part.text else []
-    item["encrypted_content"] = signature.value
-    return item
+    summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+    return {"type": "reasoning", "summary": summary, "encrypted_content": signature.value}
 
 
 def _result(part: ToolResult) -> dict[str, Any]:

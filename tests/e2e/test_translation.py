@@ -1,0 +1,345 @@
+"""What a client sees of a translation: losses told or refused, counts, vectors, seals and errors."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.support import Gateway, request, running_gateway
+from tests.e2e.upstream import Upstream, streamed, upstream, whole
+
+SETTINGS = """
+providers:
+  claude: {{kind: anthropic, base_url: {url}, credential: none}}
+  google: {{kind: gemini, base_url: {url}, credential: none}}
+  lab: {{kind: openai-compatible, base_url: {url}/v1, credential: none}}
+  local: {{kind: ollama, base_url: {url}}}
+models: {{to-claude: "claude:c", to-google: "google:g", to-lab: "lab:m"}}
+prices:
+  - {{model: "claude:*", input: 2, output: 10}}
+  - {{model: "google:*", input: 2, output: 10}}
+  - {{model: "lab:*", input: 2, output: 10}}
+"""
+ASK = [{"role": "user", "content": "What is the weather in Bern?"}]
+CLAUDE: dict[str, Any] = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "c",
+    "content": [{"type": "text", "text": "Sunny."}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 20, "output_tokens": 3},
+}
+CHAT: dict[str, Any] = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Sunny."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 20, "completion_tokens": 3, "total_tokens": 23},
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Upstream]:
+    with upstream(whole(b"{}")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def gateway(server: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with running_gateway(tmp_path_factory.mktemp("translation") / "home", SETTINGS.format(url=server.url)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def key(gateway: Gateway) -> str:
+    return gateway.new_key()
+
+
+def answers(server: Upstream, answer: Any) -> None:
+    server.now(whole(json.dumps(answer).encode(), content_type="application/json"))
+
+
+def sent(server: Upstream) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])
+    return found
+
+
+def path_of(request: bytes) -> str:
+    return request.split(b" ")[1].decode()
+
+
+# ---- losses
+
+
+def test_what_does_not_change_the_meaning_is_told_in_header_log_and_ledger(
+    gateway: Gateway, key: str, server: Upstream
+) -> None:
+    answers(server, CLAUDE)
+    body = {"model": "claude:c", "messages": ASK, "seed": 7, "logit_bias": {"5": 1}, "frobnicate": 1}
+    answer = gateway.post("/v1/chat/completions", body, key)
+    assert answer.status == 200
+    assert answer.headers["x-farthing-loss"] == "seed, logit_bias, unknown_fields(frobnicate)"
+    assert {"seed", "logit_bias", "frobnicate"}.isdisjoint(sent(server))
+    assert gateway.attempts()[-1].losses == "seed,logit_bias,unknown_fields(frobnicate)"
+    assert "seed, logit_bias" in gateway.farthing("calls", "show", answer.headers["x-farthing-call-id"]).stdout.replace(
+        "logit bias", "logit_bias"
+    )
+    assert "lose in translation: seed, logit_bias" in (gateway.home / "serve.log").read_text()
+
+
+def test_what_would_change_the_meaning_is_refused_with_the_members_name(
+    gateway: Gateway, key: str, server: Upstream
+) -> None:
+    before = len(server.requests)
+    answer = gateway.post("/v1/chat/completions", {"model": "claude:c", "messages": ASK, "n": 2}, key)
+    assert answer.status == 400
+    error = answer.json()["error"]
+    assert error["code"] == "lost_in_translation"
+    assert '"n"' in error["message"]
+    assert "farthing config set translation.several warn" in error["message"]
+    assert len(server.requests) == before
+
+
+def test_the_operator_may_allow_a_loss(server: Upstream, tmp_path: Path) -> None:
+    settings = SETTINGS.format(url=server.url) + "translation: {several: warn, rest: pass}\n"
+    answers(server, CLAUDE)
+    with running_gateway(tmp_path / "home", settings) as allowing:
+        body = {"model": "claude:c", "messages": ASK, "n": 2, "seed": 1}
+        answer = allowing.post("/v1/chat/completions", body, allowing.new_key())
+    assert answer.status == 200
+    assert answer.headers["x-farthing-loss"] == "several"
+
+
+def test_why_it_went_where_it_went_is_told_on_demand(gateway: Gateway, key: str, server: Upstream) -> None:
+    answers(server, CLAUDE)
+    body = {"model": "claude:c", "messages": ASK}
+    answer = gateway.post("/v1/chat/completions", body, key, {"x-farthing-explain": "1"})
+    assert "translated from openai_chat to anthropic_messages" in answer.headers["x-farthing-reasons"]
+    assert "x-farthing-reasons" not in gateway.post("/v1/chat/completions", body, key).headers
+
+
+def test_headers_of_the_clients_dialect_do_not_reach_another_provider(
+    gateway: Gateway, key: str, server: Upstream
+) -> None:
+    answers(server, CHAT)
+    body = {"model": "lab:m", "messages": ASK, "max_tokens": 9}
+    gateway.post("/v1/messages", body, key, {"anthropic-beta": "context-1m", "x-stainless-lang": "python"})
+    head = server.requests[-1].partition(b"\r\n\r\n")[0].lower()
+    assert b"anthropic" not in head
+    assert b"stainless" not in head
+    assert b"content-type: application/json" in head
+
+
+# ---- counting, vectors, what a model can do
+
+
+def test_a_provider_that_counts_is_asked_to(gateway: Gateway, key: str, server: Upstream) -> None:
+    answers(server, {"totalTokens": 31})
+    answer = gateway.post("/v1/messages/count_tokens", {"model": "google:g", "messages": ASK}, key)
+    assert (answer.status, answer.json()) == (200, {"input_tokens": 31})
+    assert path_of(server.requests[-1]) == "/v1beta/models/g:countTokens"
+    assert "x-farthing-estimated" not in answer.headers
+    answers(server, {"input_tokens": 29})
+    contents = [{"role": "user", "parts": [{"text": "hello"}]}]
+    answer = gateway.post("/v1beta/models/claude:c:countTokens", {"contents": contents}, key)
+    assert (answer.status, answer.json()) == (200, {"totalTokens": 29})
+    assert path_of(server.requests[-1]) == "/v1/messages/count_tokens"
+    assert "max_tokens" not in sent(server)
+
+
+def test_where_nobody_counts_the_estimate_says_that_it_is_one(gateway: Gateway, key: str, server: Upstream) -> None:
+    before = len(server.requests)
+    answer = gateway.post("/v1/messages/count_tokens", {"model": "lab:m", "messages": ASK}, key)
+    assert answer.status == 200
+    assert 5 < answer.json()["input_tokens"] < 60
+    assert answer.headers["x-farthing-estimated"] == "true"
+    assert len(server.requests) == before
+
+
+def test_vectors_come_from_a_provider_of_another_format(gateway: Gateway, key: str, server: Upstream) -> None:
+    answers(server, {"embeddings": [{"values": [0.5, -1.0]}, {"values": [1.0, 2.0]}]})
+    answer = gateway.post("/v1/embeddings", {"model": "google:e", "input": ["a", "b"]}, key)
+    assert answer.status == 200, answer.body
+    assert [row["embedding"] for row in answer.json()["data"]] == [[0.5, -1.0], [1.0, 2.0]]
+    assert path_of(server.requests[-1]) == "/v1beta/models/e:batchEmbedContents"
+    usage = {"prompt_tokens": 4, "total_tokens": 4}
+    answers(server, {"object": "list", "data": [{"index": 0, "embedding": [0.25]}], "model": "e", "usage": usage})
+    answer = gateway.post("/api/embed", {"model": "lab:e", "input": "a"}, key)
+    assert answer.json()["embeddings"] == [[0.25]]
+    assert gateway.attempts()[-1].cost_nanousd == 4 * 2_000
+
+
+def test_a_provider_without_vectors_says_so(gateway: Gateway, key: str) -> None:
+    answer = gateway.post("/v1/embeddings", {"model": "claude:c", "input": "a"}, key)
+    assert answer.status == 501
+    assert "makes no embeddings" in answer.json()["error"]["message"]
+
+
+def test_ollamas_clients_can_ask_what_any_model_can_do(gateway: Gateway, key: str) -> None:
+    answer = gateway.post("/api/show", {"model": "claude:c"}, key)
+    assert answer.json()["capabilities"] == ["completion", "tools"]
+
+
+def test_every_face_lists_the_models_of_every_provider(gateway: Gateway, key: str) -> None:
+    for path in ("/v1/models", "/v1beta/models", "/api/tags"):
+        found = request(gateway.port, "GET", path, headers={"authorization": f"Bearer {key}"})
+        listed = found.body.decode()
+        assert found.status == 200
+        assert all(name in listed for name in ("to-claude", "to-google", "to-lab"))
+
+
+# ---- streams
+
+
+def test_a_client_that_did_not_ask_for_events_gets_geminis_array(gateway: Gateway, key: str, server: Upstream) -> None:
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"content": "Sun"}}], "model": "m"},
+        {"choices": [{"index": 0, "delta": {"content": "ny."}, "finish_reason": "stop"}], "model": "m"},
+        {"choices": [], "usage": CHAT["usage"]},
+    ]
+    server.now(streamed(*[b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks], b"data: [DONE]\n\n"))
+    contents = [{"role": "user", "parts": [{"text": "hello"}]}]
+    answer = gateway.post("/v1beta/models/lab:m:streamGenerateContent", {"contents": contents}, key)
+    assert answer.headers["content-type"] == "application/json"
+    found = answer.json()
+    parts = [part["text"] for chunk in found for part in chunk["candidates"][0]["content"].get("parts", ())]
+    assert "".join(parts) == "Sunny."
+    assert found[-1]["usageMetadata"]["totalTokenCount"] == 23
+
+
+def test_a_cut_stream_ends_in_the_faces_own_error(gateway: Gateway, key: str, server: Upstream) -> None:
+    first = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Sun"}}], "model": "m"}
+    server.now(streamed(b"data: %b\n\n" % json.dumps(first).encode(), end=False, close=True))
+    answer = gateway.post("/v1/messages", {"model": "lab:m", "messages": ASK, "max_tokens": 9, "stream": True}, key)
+    assert answer.status == 200
+    assert b"event: error\n" in answer.body
+    assert b"message_stop" not in answer.body
+    assert gateway.attempts()[-1].outcome == "provider_cut"
+
+
+def test_an_error_inside_a_stream_is_told_in_the_faces_shape(gateway: Gateway, key: str, server: Upstream) -> None:
+    first = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Sun"}}], "model": "m"}
+    failed = {"error": {"message": "the GPU burns", "code": 500}}
+    server.now(streamed(*[b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in (first, failed)]))
+    answer = gateway.post("/v1/messages", {"model": "lab:m", "messages": ASK, "max_tokens": 9, "stream": True}, key)
+    assert b"event: error\n" in answer.body
+    assert b"the GPU burns" in answer.body
+    assert gateway.attempts()[-1].outcome == "provider_error"
+
+
+def test_a_refusal_keeps_its_status_and_words_in_the_faces_shape(gateway: Gateway, key: str, server: Upstream) -> None:
+    refused = {"error": {"message": "slow down", "type": "rate_limit", "code": "rate_limit_exceeded"}}
+    server.now(whole(json.dumps(refused).encode(), "429 Too Many Requests", retry_after="7"))
+    answer = gateway.post("/v1/messages", {"model": "lab:m", "messages": ASK, "max_tokens": 9}, key)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "7")
+    assert answer.json()["type"] == "error"
+    assert answer.json()["error"]["message"] == "slow down"
+    assert gateway.attempts()[-1].cost_nanousd == 0
+
+
+def test_json_in_the_place_of_a_stream_is_told_as_a_stream(gateway: Gateway, key: str, server: Upstream) -> None:
+    answers(server, CHAT)
+    answer = gateway.post("/v1/messages", {"model": "lab:m", "messages": ASK, "max_tokens": 9, "stream": True}, key)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.body.index(b"message_start") < answer.body.index(b"Sunny.") < answer.body.index(b"message_stop")
+
+
+# ---- a path that a server of an unknown make may not have
+
+
+def test_a_server_without_responses_is_asked_by_chat(server: Upstream, tmp_path: Path) -> None:
+    missing = whole(b'{"detail":"Not Found"}', "404 Not Found")
+    found = whole(json.dumps(CHAT).encode())
+    with running_gateway(tmp_path / "home", SETTINGS.format(url=server.url)) as fresh:
+        key = fresh.new_key()
+        server.now(missing, found)
+        before = len(server.requests)
+        for _ in range(2):
+            answer = fresh.post("/v1/responses", {"model": "lab:m", "input": "hello"}, key)
+            assert answer.status == 200, answer.body
+            assert answer.json()["output"][-1]["content"][0]["text"] == "Sunny."
+        paths = [path_of(asked) for asked in server.requests[before:]]
+        assert paths == ["/v1/responses", "/v1/chat/completions", "/v1/chat/completions"]
+        first, second, third = fresh.attempts()
+        assert (first.outcome, first.cost_nanousd, first.opening.ordinal) == ("provider_error", 0, 1)
+        assert (second.outcome, second.opening.ordinal) == ("ok", 2)
+        assert first.opening.call_id == second.opening.call_id != third.opening.call_id
+        fresh.verify()
+
+
+# ---- seals
+
+
+def test_a_conversation_moves_to_another_provider_and_back_with_its_seals(
+    gateway: Gateway, key: str, server: Upstream
+) -> None:
+    """An OpenAI client, Claude's thinking with a tool, then another provider, then Claude again."""
+    call = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Bern"}}
+    thought = {"type": "thinking", "thinking": "I look.", "signature": "EqQBCgIYAhIM"}
+    answers(server, {**CLAUDE, "content": [thought, call], "stop_reason": "tool_use"})
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": schema}}]
+    body: dict[str, Any] = {
+        "model": "claude:claude-sonnet-4-5",
+        "messages": list(ASK),
+        "tools": tools,
+        "reasoning_effort": "low",
+    }
+    message = gateway.post("/v1/chat/completions", body, key).json()["choices"][0]["message"]
+    assert "EqQB" not in json.dumps(message)
+    body["messages"] += [
+        {"role": "assistant", "content": message["content"], "tool_calls": message["tool_calls"]},
+        {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "sunny"},
+    ]
+    answers(server, CHAT)
+    assert gateway.post("/v1/chat/completions", {**body, "model": "lab:m"}, key).status == 200
+    assert "EqQB" not in server.requests[-1].decode()
+    answers(server, CLAUDE)
+    assert gateway.post("/v1/chat/completions", body, key).status == 200
+    assistant = sent(server)["messages"][1]
+    assert assistant["content"][0] == thought
+    assert assistant["content"][1]["type"] == "tool_use"
+
+
+def test_geminis_seals_come_back_for_an_anthropic_client_and_never_reach_anthropic(
+    gateway: Gateway, key: str, server: Upstream
+) -> None:
+    parts = [
+        {"text": "I look.", "thought": True},
+        {"functionCall": {"name": "weather", "args": {"city": "Bern"}}, "thoughtSignature": "CuYBAbc="},
+    ]
+    google = {
+        "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 3, "totalTokenCount": 12},
+        "modelVersion": "g",
+    }
+    answers(server, google)
+    tools = [{"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]
+    body: dict[str, Any] = {
+        "model": "google:gemini-3-pro",
+        "messages": list(ASK),
+        "tools": tools,
+        "max_tokens": 2_000,
+        "thinking": {"type": "enabled", "budget_tokens": 1_024},
+    }
+    content = gateway.post("/v1/messages", body, key).json()["content"]
+    assert [block["type"] for block in content] == ["thinking", "tool_use"]
+    result = {"type": "tool_result", "tool_use_id": content[1]["id"], "content": "sunny"}
+    body["messages"] += [{"role": "assistant", "content": content}, {"role": "user", "content": [result]}]
+
+    answers(server, google)
+    assert gateway.post("/v1/messages", body, key).status == 200
+    calls = [part for turn in sent(server)["contents"] for part in turn["parts"] if "functionCall" in part]
+    assert [part["thoughtSignature"] for part in calls] == ["CuYBAbc="]
+
+    answers(server, CLAUDE)
+    assert gateway.post("/v1/messages", {**body, "model": "claude:claude-sonnet-4-5"}, key).status == 200
+    told = server.requests[-1].decode()
+    assert "farthing." not in told
+    assert "CuYB" not in told
+    assert [block["type"] for block in sent(server)["messages"][1]["content"]] == ["tool_use"]
