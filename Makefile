@@ -15,7 +15,7 @@ DEV_STAMP  := $(shell (cat requirements/core.txt requirements/dev.txt requiremen
 
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo check test cover soak bench lock clean python-ok
+.PHONY: help setup serve demo check test cover soak bench agents lock clean python-ok
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -85,8 +85,12 @@ soak: dev  ## Make 200,000 calls with faults on both sides; nothing may grow (AR
 bench: dev  ## Measure; the table is printed (ARGS="--record" keeps it)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-lock:  ## Make the lock files anew (needs uv)
-	@for f in core dev "oracles --no-deps"; do set -- $$f; uv pip compile --quiet --universal --python-version 3.11 \
+agents: python-ok  ## Install the coding agents that tests drive into the user's cache (once, 1 GB)
+	@$(PYTHON) tools/install_agents.py
+
+lock:  ## Make the lock files anew (needs uv and npm)
+	@cd tools/agents && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
+	@for f in core dev aider "oracles --no-deps"; do set -- $$f; uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url $$2 requirements/$$1.in -o requirements/$$1.txt; done
 
 clean:  ## Remove what the commands above have made

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "tools" / "agents"
 PYTHON_LOCK = ROOT / "requirements" / "aider.txt"
 COMMANDS = ("claude", "codex", "gemini", "aider")
-_MAX_AGE_PYTHON = (3, 12)
+_NEWEST_PYTHON = (3, 12)
 """aider's locked version does not start on a newer one."""
 
 
@@ -92,14 +92,14 @@ def _install_aider(place: Path) -> None:
     python = _python()
     shutil.rmtree(place / "aider", ignore_errors=True)
     subprocess.run([python, "-m", "venv", str(place / "aider")], check=True)
-    pip = [str(place / "aider" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(place / "aider" / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     subprocess.run([*pip, "--require-hashes", "-r", str(PYTHON_LOCK)], check=True)
     _link(place, "aider", place / "aider" / "bin" / "aider")
 
 
 def _python() -> str:
     """Return an interpreter that aider's lock is for: ours, or the newest that is old enough."""
-    if sys.version_info[:2] <= _MAX_AGE_PYTHON:
+    if sys.version_info[:2] <= _NEWEST_PYTHON:
         return sys.executable
     for version in ("3.12", "3.11"):
         found = shutil.which(f"python{version}")

@@ -131,6 +131,86 @@ def test_a_restart_with_settings_that_are_wrong_is_not_begun(tmp_path: Path) -> 
         assert said(home).count("farthing listens on") == 1
 
 
+def test_who_asks_for_the_end_while_it_starts_anew_gets_the_end(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    with upstream(streamed(chunk("a"), end=False)) as server, serving(home, settings(server)) as gateway:
+        threads, answers = open_streams(gateway, gateway.new_key(), 3)
+        until(lambda: len(server.requests) == 3, "three streams are open")
+        gateway.process.send_signal(signal.SIGUSR2)
+        until(lambda: "stopping:" in said(home), "their answers are waited for")
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(10) == 0
+        for thread in threads:
+            thread.join(30)
+        assert len(answers) == 3
+        assert said(home).count("farthing listens on") == 1
+        assert not connects(gateway.port)
+        gateway.verify()
+
+
+def test_settings_that_become_wrong_while_answers_end_leave_nobody_without_a_gateway(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    go_on = threading.Event()
+    with upstream(held_until(go_on), by_what_is_asked) as server, serving(home, settings(server)) as gateway:
+        key = gateway.new_key()
+        threads, answers = open_streams(gateway, key, 1)
+        until(lambda: len(server.requests) == 1, "a stream is open")
+        gateway.process.send_signal(signal.SIGUSR2)
+        until(lambda: "stopping:" in said(home), "its end is waited for")
+        good = (home / "settings.yaml").read_text()
+        (home / "settings.yaml").write_text(good.replace("base_url", "base_ulr"))
+        go_on.set()
+        until(lambda: said(home).count("farthing listens on") == 2, "it serves again")
+        assert "is given up" in said(home)
+        assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+        threads[0].join(30)
+        assert answers[0].body.endswith(DONE)
+        (home / "settings.yaml").write_text(good)
+        gateway.process.send_signal(signal.SIGUSR2)
+        until(lambda: said(home).count("farthing listens on") == 3, "then it starts anew")
+        assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+        gateway.verify()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGHUP])
+def test_signals_that_come_while_it_stops_do_not_end_it_early(
+    tmp_path: Path, workers: int, number: signal.Signals
+) -> None:
+    home = tmp_path / "h"
+    go_on = threading.Event()
+    with upstream(held_until(go_on)) as server, serving(home, settings(server), "--workers", str(workers)) as gateway:
+        threads, answers = open_streams(gateway, gateway.new_key(), 3)
+        until(lambda: len(server.requests) == 3, "three streams are open")
+        gateway.process.send_signal(signal.SIGTERM)
+        until(lambda: not connects(gateway.port), "the port is closed")
+        for _ in range(100):
+            gateway.process.send_signal(number)
+            time.sleep(0.005)
+        go_on.set()
+        while gateway.process.poll() is None:
+            gateway.process.send_signal(number)
+            time.sleep(0.002)
+        assert gateway.process.wait(30) == 0
+        for thread in threads:
+            thread.join(30)
+        assert all(answer.body.endswith(DONE) for answer in answers)
+        assert gateway.costs()["total"]["nanousd"] == 3 * COST
+        gateway.verify()
+
+
+def test_a_storm_of_requests_to_start_anew_is_survived(tmp_path: Path) -> None:
+    with upstream(by_what_is_asked) as server, serving(tmp_path / "h", settings(server)) as gateway:
+        key = gateway.new_key()
+        deadline = time.monotonic() + 20
+        while said(tmp_path / "h").count("farthing listens on") < 4:
+            assert time.monotonic() < deadline
+            gateway.process.send_signal(signal.SIGUSR2)
+            time.sleep(0.004)
+        assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+        assert gateway.process.poll() is None
+
+
 def test_a_socket_that_systemd_hands_over_is_served_and_outlives_the_process(tmp_path: Path) -> None:
     home = tmp_path / "h"
     home.mkdir(mode=0o700)

@@ -1,17 +1,26 @@
 """Several processes that serve one home: together they are one gateway, and the death of one is nobody's loss."""
 
+import asyncio
 import json
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from farthing.cli.workers import _Worker
+from farthing.config.paths import Home
+from farthing.monitoring.exposition import Family
+from farthing.monitoring.siblings import Siblings, forget_figures
+from farthing.storage.offload import ThreadOffload
 from tests.e2e.serving import (
     ANSWER,
     ASK,
@@ -181,6 +190,176 @@ def test_when_who_started_them_is_killed_they_leave_in_order_and_hold_the_home_t
         until(lambda: not workers_of(home), "both have left")
         assert gateway.costs()["total"]["nanousd"] == 6 * COST
         gateway.verify()
+
+
+def test_a_place_is_not_left_empty_until_the_books_of_who_died_are_complete(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    kept = streamed(chunk("a"), end=False)
+    with (
+        upstream(*[kept] * 4, by_what_is_asked) as server,
+        serving(home, settings(server), "--workers", "2") as gateway,
+    ):
+        key = gateway.new_key()
+        asking = [
+            threading.Thread(target=lambda: suppressed(lambda: gateway.post("/v1/chat/completions", STREAM, key)))
+            for _ in range(4)
+        ]
+        for one in asking:
+            one.start()
+        until(lambda: len(server.requests) == 4, "four streams are open")
+        writes = sqlite3.connect(home / "farthing.db", isolation_level=None)
+        writes.execute("BEGIN IMMEDIATE")
+        for victim in workers_of(home):
+            os.kill(victim, signal.SIGKILL)
+        until(lambda: said(home).count("is back") == 2, "both places are taken")
+        assert "attempts that it left in flight" not in said(home)
+        assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+        writes.execute("ROLLBACK")
+        writes.close()
+        for one in asking:
+            one.join(30)
+
+        def outcomes() -> Counter[str]:
+            return Counter(attempt.outcome for attempt in gateway.attempts())
+
+        until(lambda: outcomes() == {"crashed": 4, "ok": 1}, f"the books are complete: {outcomes()}")
+        gateway.verify()
+
+
+def test_a_price_list_that_is_broken_when_workers_die_keeps_them_away_no_longer_than_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    with (
+        upstream(streamed(chunk("a"), end=False)) as server,
+        serving(home, settings(server), "--workers", "2") as gateway,
+    ):
+        key = gateway.new_key()
+        asking = threading.Thread(target=lambda: suppressed(lambda: gateway.post("/v1/chat/completions", STREAM, key)))
+        asking.start()
+        until(lambda: len(server.requests) == 1, "a stream is open")
+        (home / "prices").mkdir(exist_ok=True)
+        (home / "prices" / "state.json").write_text("{")
+        for victim in workers_of(home):
+            os.kill(victim, signal.SIGKILL)
+        until(lambda: "left is not in the ledger yet: The price list" in said(home), "it is told")
+        (home / "prices" / "state.json").unlink()
+        until(lambda: said(home).count("is back") == 2, "both are back")
+        until(lambda: "1 attempts that it left in flight" in said(home), "the books are complete")
+        asking.join(30)
+    assert "everything is settled" in said(home)
+
+
+def test_a_signal_that_a_service_manager_sends_to_all_processes_lets_answers_end(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    go_on = threading.Event()
+    with upstream(held_until(go_on)) as server, serving(home, settings(server), "--workers", "2") as gateway:
+        key = gateway.new_key()
+        bodies: list[bytes] = []
+        threads = [
+            threading.Thread(target=lambda: bodies.append(gateway.post("/v1/chat/completions", STREAM, key).body))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(server.requests) == 4, "four streams are open")
+        for process in (*workers_of(home), gateway.process.pid):
+            os.kill(process, signal.SIGTERM)
+        time.sleep(1)
+        assert not bodies
+        go_on.set()
+        for thread in threads:
+            thread.join(30)
+        assert len(bodies) == 4
+        assert all(body.endswith(DONE) for body in bodies)
+        assert gateway.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("restarting", [False, True])
+def test_a_second_signal_cuts_at_once_and_all_is_settled(tmp_path: Path, restarting: bool) -> None:
+    home = tmp_path / "h"
+    with (
+        upstream(streamed(chunk("a"), end=False)) as server,
+        serving(home, settings(server), "--workers", "2") as gateway,
+    ):
+        key = gateway.new_key()
+        bodies: list[bytes] = []
+        threads = [
+            threading.Thread(target=lambda: bodies.append(gateway.post("/v1/chat/completions", STREAM, key).body))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(server.requests) == 4, "four streams are open")
+        if restarting:  # a new worker is about to start, and must keep nobody waiting
+            gateway.process.send_signal(signal.SIGUSR2)
+            until(lambda: len(workers_of(home)) == 3, "a new worker starts")
+        gateway.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(10) == 0
+        assert not workers_of(home)
+        for thread in threads:
+            thread.join(30)
+        assert len(bodies) == 4
+        assert all(b'"error"' in body for body in bodies)
+        assert not list((home / "journal").glob("*.journal"))
+        gateway.verify()
+    assert "everything is settled" in said(home)
+    assert "Traceback" not in said(home)
+
+
+async def test_a_worker_that_hangs_when_it_is_to_leave_is_killed() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        hung = await asyncio.create_subprocess_exec("sleep", "60")
+        _Worker(1, hung, ours).retire(within_s=0.05)
+        async with asyncio.timeout(10):
+            assert await hung.wait() == -signal.SIGKILL
+
+
+def test_settings_that_are_to_be_read_again_while_workers_start_end_none_of_them(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    with upstream(by_what_is_asked) as server, serving(home, settings(server), "--workers", "2") as gateway:
+        before = workers_of(home)
+        gateway.process.send_signal(signal.SIGUSR2)
+        deadline = time.monotonic() + 20
+        while "every worker was replaced" not in said(home):
+            assert time.monotonic() < deadline, said(home)
+            gateway.process.send_signal(signal.SIGHUP)
+            time.sleep(0.05)
+        until(lambda: not set(before) & set(workers_of(home)), "the old ones have left")
+        assert len(workers_of(home)) == 2
+
+
+async def test_the_figures_of_a_place_are_those_of_the_process_that_came_last(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    forget_figures(home)
+    offload = ThreadOffload("test")
+    old, new, other = (Siblings(home, index, offload) for index in (1, 1, 2))
+
+    def counted(value: int) -> list[Family]:
+        return [Family("calls", "counter", "Calls.", [("_total", "", value)])]
+
+    older, newer = (
+        asyncio.create_task(one.publish(lambda value=value: counted(value)))  # type: ignore[misc]  # bound as default
+        for one, value in ((old, 7), (new, 1))
+    )
+    try:
+        async with asyncio.timeout(10):
+            await older  # it sees that another has its place, and goes
+        (family,) = await other.all([])
+        assert family.samples == [("_total", '{worker="1"}', 1)]
+    finally:
+        newer.cancel()
+        await asyncio.wait([newer])
+        await offload.close()
+
+
+def suppressed(work: object) -> None:
+    """Do what a dead worker's clients do, whose error is of no interest."""
+    assert callable(work)
+    with suppress(Exception):
+        work()
 
 
 def test_more_workers_than_make_sense_are_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import hypothesis.strategies as st
 import msgspec
 import pytest
 from hypothesis import given, settings
+from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.completion_create_params import (
@@ -36,7 +37,7 @@ from tests.properties.chat_strategies import answers, names, requests, texts, us
 from tests.properties.mutations import pieces_of, spoiled
 
 SCALE = float(os.environ.get("FARTHING_CI_SCALE", "1"))
-EXAMPLES = max(10, round(150 * SCALE))
+EXAMPLES = max(10, round(100 * SCALE))
 CASES = max(20, round(400 * SCALE))
 
 both = pytest.mark.parametrize("translator", [CHAT, COMPLETIONS], ids=lambda found: found.wire)
@@ -248,6 +249,32 @@ def test_what_a_client_gets_is_an_answer_of_openais(answer: ChatAnswer, usage: U
     counted = [chunk for chunk in chunks if chunk.usage is not None]
     assert counted == (chunks[-1:] if with_usage and usage is not None else [])
     assert all(("usage" in chunk.model_fields_set) == with_usage for chunk in chunks)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(chat_answers, usages())
+def test_openais_own_client_puts_the_chunks_together_to_what_the_whole_answer_tells(
+    answer: ChatAnswer, usage: Usage
+) -> None:
+    asked = asked_for(usage_in_stream=True)
+    state: Any = ChatCompletionStreamState()
+    for event in EventSplitter().feed(streamed(CHAT, answer, usage, asked))[:-1]:
+        state.handle_chunk(ChatCompletionChunk.model_validate_json(event_data(event)))
+    found = state.current_completion_snapshot
+    whole = ChatCompletion.model_validate_json(CHAT.write_answer(answer, usage, asked))
+    assert found.usage == whole.usage
+    for one, other in zip(found.choices, whole.choices, strict=True):
+        assert (one.message.content or None, one.message.refusal or None) == (
+            other.message.content,
+            other.message.refusal,
+        )
+        assert one.finish_reason == other.finish_reason
+        assert calls_of(one) == calls_of(other)
+
+
+def calls_of(choice: Any) -> list[tuple[str, str, str]]:
+    calls = choice.message.tool_calls or []
+    return [(call.id, call.function.name, call.function.arguments) for call in calls]
 
 
 # ---- spoiled

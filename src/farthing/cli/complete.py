@@ -60,6 +60,14 @@ def key_names(ctx: click.Context) -> Iterable[str]:
 
 
 @_offering
+def agent_names(_ctx: click.Context) -> Iterable[str]:
+    """Offer the agents that are known; any other command may stand there too."""
+    from farthing.cli.agents import known_agents  # noqa: PLC0415  (--help must not pay for it)
+
+    return known_agents()
+
+
+@_offering
 def setting_paths(ctx: click.Context) -> Iterable[str]:
     """Offer every setting that has a value, and those of the sections that have none."""
     from farthing.config.schema import ServerSettings  # noqa: PLC0415  (--help must not pay for it)

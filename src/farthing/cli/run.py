@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from farthing.cli.complete import agent_names
 from farthing.cli.context import existing_home, say
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _SHORT = 6
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("command")
+@click.argument("command", shell_complete=agent_names)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--model", metavar="PROVIDER:MODEL", help="The model to use, an alias too; else what the agent asks for.")
 @click.option("--project", help="What the calls are for [the git repository's folder].")

@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import click
 import msgspec
@@ -18,12 +19,12 @@ from farthing.cli.config_follow import following_settings
 from farthing.cli.context import say
 from farthing.cli.first_words import first_words
 from farthing.cli.providers import missing_credential
-from farthing.cli.start_up import hear_signals
+from farthing.cli.start_up import hear_signals, hold_signals, ignore_signals
 from farthing.config.paths import Home
 from farthing.config.reach import reachable_host, url_of
 from farthing.config.running import Running, RunningProvider, RunningSettings, write_running
 from farthing.config.schema import ServerSettings, Settings
-from farthing.config.watch import Stamp, Taken
+from farthing.config.watch import Stamp, Taken, stamp_of
 from farthing.errors import StoreError
 from farthing.ledger import Ledger
 from farthing.server.admin.token import chosen_token
@@ -54,8 +55,29 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         return self.server.public_url or url_of(reachable_host(self.server.host), self.server.port)
 
 
+class _Kept(msgspec.Struct, frozen=True):
+    """What is left of a process that has stopped for its successor; `checked` is the file that it was found fit for."""
+
+    sock: socket.socket
+    settings: Settings
+    checked: Stamp | None
+
+
 async def serve_alone(start: Start) -> socket.socket | None:
     """Serve until a signal; return the listening socket where the signal asked for a successor."""
+    while (kept := await _serve_until_signal(start)) is not None:
+        if stamp_of(start.home.settings) == kept.checked:
+            return kept.sock
+        problem = await _problem_of_successor(start.home)  # half a minute may have passed while answers ended
+        if problem is None:
+            return kept.sock
+        say(f"the restart that was asked for is given up, and what was served is served again: {problem}")
+        start = msgspec.structs.replace(start, sock=kept.sock, settings=kept.settings)
+    return None
+
+
+async def _serve_until_signal(start: Start) -> _Kept | None:
+    checked: Stamp | None = None
     farthing = Farthing(start.settings, start.home, environment=os.environ)
     words = await open_and_greet(farthing, start)
     try:
@@ -70,16 +92,32 @@ async def serve_alone(start: Start) -> socket.socket | None:
             hear_signals()
 
         live = build_server(farthing, start.server, on_ready=ready)
-        undo = on_restart(start.home, lambda: live.stop(keeping_sockets=True))
+
+        def begin_anew() -> None:
+            nonlocal checked
+            if not live.should_exit:  # else whoever asked for the end meanwhile gets that
+                checked = stamp_of(start.home.settings)
+                live.stop(keeping_sockets=True)
+
         try:
-            async with following_settings(farthing, live, seen=start.seen, told=told_fields(start), tell=tell):
+            async with (
+                on_restart(start.home, begin_anew),
+                following_settings(farthing, live, seen=start.seen, told=told_fields(start), tell=tell),
+            ):
                 await live.serve(sockets=[start.sock])
+                hold_signals()
         finally:
-            undo()
+            ignore_signals()
     finally:
         await farthing.close()
     say(last_words(farthing.ledger, str(start.home.journal)))
-    return live.kept[0] if live.kept else None
+    if not live.kept:
+        return None
+    (sock,) = live.kept
+    if live.force_exit:  # a signal that came while the answers ended asked for the end
+        sock.close()
+        return None
+    return _Kept(sock, farthing.settings, checked)
 
 
 async def open_and_greet(farthing: Farthing, start: Start) -> list[str]:
@@ -135,14 +173,16 @@ def leave_note(start: Start, settings: Settings, taken: Taken, now_us: int) -> N
         say(f"warning: {str(start.home.running)!r} cannot be written: {error.strerror or error}")
 
 
-def on_restart(home: Home, begin: Callable[[], None]) -> Callable[[], None]:
-    """Have SIGUSR2 handled, in the running loop; return what ends that.
+@asynccontextmanager
+async def on_restart(home: Home, begin: Callable[[], None]) -> AsyncIterator[None]:
+    """Have SIGUSR2 handled while the block runs.
 
     `begin` is called when a process of the program as it is installed now has read the settings and found them good:
     whoever restarts after an upgrade must not be left without a gateway.
     """
     if not hasattr(signal, "SIGUSR2"):
-        return lambda: None  # Windows
+        yield  # Windows
+        return
     loop = asyncio.get_running_loop()
     checking: list[asyncio.Task[None]] = []
 
@@ -158,13 +198,14 @@ def on_restart(home: Home, begin: Callable[[], None]) -> Callable[[], None]:
             checking[:] = [loop.create_task(check(), name="restart")]
 
     loop.add_signal_handler(signal.SIGUSR2, asked)
-
-    def undo() -> None:
+    try:
+        yield
+    finally:
         loop.remove_signal_handler(signal.SIGUSR2)
         for task in checking:
             task.cancel()
-
-    return undo
+        if checking:
+            await asyncio.wait(checking)
 
 
 async def _problem_of_successor(home: Home) -> str | None:
@@ -188,8 +229,12 @@ async def _problem_of_successor(home: Home) -> str | None:
         async with asyncio.timeout(_CHECK_S):
             output, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
         return f"the program did not read its settings within {_CHECK_S:.0f} s"
+    finally:
+        if process.returncode is None:  # it hangs, or we stop; its pipe must be closed before the loop is
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.communicate()
     return None if process.returncode == 0 else output.decode("utf-8", "replace").strip()
 
 

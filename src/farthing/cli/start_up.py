@@ -27,6 +27,16 @@ def hear_signals() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
+def ignore_signals() -> None:
+    """Have SIGHUP and SIGUSR2 change nothing any more.
+
+    Whoever stops has nobody left who handles them, and settles still; unhandled, they would end it in the middle. It is
+    done by a handler because, unlike being ignored, one is not inherited by what the process becomes.
+    """
+    for number in _HELD:
+        signal.signal(number, lambda *_: None)
+
+
 def no_core_dumps() -> None:
     """Forbid core dumps, to this process and those it starts: one would hold every credential in plain text.
 

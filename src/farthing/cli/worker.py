@@ -3,7 +3,9 @@
     python -m farthing.cli.worker CHANNEL SOCKET
 
 Two open files come with the command line. The channel brings an `Order`, takes one byte back when we take calls, and
-its end tells that who started us is gone: then we leave in order, because nobody would look after our journal.
+brings the word to leave. That is not said by a signal, because whoever stops a service may send one to all of its
+processes, and a second signal means at once. The channel's end tells that who started us is gone: then we leave in
+order, too, because nobody would look after our journal.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -20,14 +23,14 @@ from farthing.cli.config_follow import following_settings
 from farthing.cli.context import say
 from farthing.cli.serve import loop_factory
 from farthing.cli.serving import last_words, settle_memory
-from farthing.cli.start_up import hear_signals, prepare_process
+from farthing.cli.start_up import hear_signals, hold_signals, ignore_signals, prepare_process
 from farthing.config.paths import Home
 from farthing.config.schema import ServerSettings, Settings
 from farthing.config.watch import Stamp
 from farthing.errors import FarthingError
 from farthing.server.build import build_server
 
-READY = b"r"
+READY, LEAVE, AT_ONCE = b"r", b"l", b"n"
 LENGTH_BYTES = 4
 
 
@@ -77,18 +80,26 @@ async def _serve(order: Order, sock: socket.socket, channel: socket.socket) -> N
         def ready() -> None:
             settle_memory()
             hear_signals()
-            channel.send(READY)
+            with suppress(OSError):  # who started us is gone: the channel's end, which is heard next, says so
+                channel.send(READY)
+            loop.add_reader(channel, spoken)
 
-        live = build_server(farthing, order.server, on_ready=ready, worker=order.index)
-
-        def spoken() -> None:  # nothing is ever said after the order, so this is the end
-            loop.remove_reader(channel)
+        def spoken() -> None:
+            try:
+                word = channel.recv(len(LEAVE + AT_ONCE))
+            except OSError:  # who started us is gone, and has not heard our own word
+                word = b""
+            if not word:
+                loop.remove_reader(channel)
+            live.force_exit = live.force_exit or AT_ONCE in word
             live.stop()
 
+        live = build_server(farthing, order.server, on_ready=ready, worker=order.index)
         channel.setblocking(False)  # noqa: FBT003 - the socket module's own signature
-        loop.add_reader(channel, spoken)
         async with following_settings(farthing, live, seen=order.seen, told=order.told, tell=lambda _: None):
             await live.serve(sockets=[sock])
+            hold_signals()
+        ignore_signals()
         loop.remove_reader(channel)
     finally:
         await farthing.close()
@@ -99,6 +110,7 @@ async def _serve(order: Order, sock: socket.socket, channel: socket.socket) -> N
 def main() -> int:
     """Serve; return the exit status."""
     os.umask(0o077)
+    hold_signals()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # to start anew is for who started us
     channel, sock = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
     with channel, sock:

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import msgspec
 
@@ -25,14 +25,15 @@ from farthing.cli.config_file import settings_to_serve
 from farthing.cli.config_follow import on_hangup
 from farthing.cli.context import say
 from farthing.cli.serving import Start, leave_note, on_restart, open_and_greet, say_ready, told_fields
-from farthing.cli.start_up import hear_signals
-from farthing.cli.worker import READY, Order
+from farthing.cli.start_up import hear_signals, hold_signals, ignore_signals
+from farthing.cli.worker import AT_ONCE, LEAVE, READY, Order
 from farthing.clock import SystemClock
 from farthing.config.changes import needs_restart
 from farthing.config.lock import HomeLock
 from farthing.config.schema import Settings
 from farthing.config.watch import SettingsWatch, Stamp, Taken, stamp_of
-from farthing.errors import ConfigError, StoreError
+from farthing.errors import ConfigError, FarthingError
+from farthing.ledger.journal_reader import segments
 from farthing.ledger.recovery import recover
 from farthing.monitoring.siblings import forget_figures
 from farthing.monitoring.watch import level_file
@@ -45,11 +46,11 @@ READY_S = 30.0
 """How long a worker may take until it takes calls; it needs half a second."""
 FIRST_PAUSE_S, SHORT_LIFE_PAUSE_S, LAST_PAUSE_S = 0.1, 1.0, 10.0
 """How long a place stays empty after its worker died: longer where it lived for less than the last of these, and twice
-as long after each try that fails."""
-RECOVERY_PAUSE_S = 1.0
-"""How long is waited where the store does not take what a dead worker left, before it is tried again."""
+as long after each try that fails. What it left in its journal is tried again after such pauses, too."""
 STOP_S = 20.0
 """What a worker may take beyond `drain_s`: cut streams, the last commits. Then it is killed, and its journal posted."""
+AT_ONCE_S = 15.0
+"""What it may take after a second signal: two seconds to cut streams, ten for a store that is away."""
 
 
 async def serve_together(start: Start, lock: HomeLock, workers: int) -> None:
@@ -57,7 +58,10 @@ async def serve_together(start: Start, lock: HomeLock, workers: int) -> None:
     farthing = Farthing(start.settings, start.home, environment=os.environ)
     words = await open_and_greet(farthing, start)
     await farthing.close()
-    forget_figures(start.home)
+    try:
+        forget_figures(start.home)
+    except OSError as error:  # calls do not depend on it
+        say(f"warning: {error.filename!r} is in the way of the workers' figures: {error.strerror or error}")
     level_file(start.home).unlink(missing_ok=True)
     house = _House(start, lock, workers)
     try:
@@ -81,14 +85,26 @@ class _Worker:
         self.began_s = asyncio.get_running_loop().time()
         self.ready = False
         self.retired = False
+        self.deadline: asyncio.TimerHandle | None = None
 
     def signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
             self.process.send_signal(number)
 
-    def retire(self) -> None:
+    def retire(self, within_s: float) -> None:
+        """Have it leave in order; one that hangs is killed."""
         self.retired = True
-        self.signal(signal.SIGTERM)
+        self.tell(LEAVE)
+        self.deadline = asyncio.get_running_loop().call_later(within_s, self._kill)
+
+    def tell(self, word: bytes) -> None:
+        with suppress(OSError):  # it has ended already
+            self.channel.send(word)
+
+    def _kill(self) -> None:
+        if self.process.returncode is None:
+            log.error("worker %d (pid %d) does not end, and is killed", self.place, self.process.pid)
+            self.signal(signal.SIGKILL)
 
 
 class _House:
@@ -105,10 +121,17 @@ class _House:
         self._places: dict[int, _Worker] = {}
         self._alive: dict[asyncio.Task[None], _Worker] = {}
         self._filling: set[asyncio.Task[None]] = set()
+        self._open_books: set[int] = set()
         self._stopping = asyncio.Event()
-        self._stops = 0
+        self._at_once = asyncio.Event()
+        self._hangups = 0
         self._renewing: asyncio.Task[None] | None = None
-        self.settled = True
+        self._handlers = AsyncExitStack()
+
+    @property
+    def settled(self) -> bool:
+        """Whether what every worker left is in the ledger."""
+        return not self._open_books
 
     async def serve(self, on_ready: Callable[[], None]) -> None:
         """Start all, and look after them until a signal.
@@ -116,7 +139,7 @@ class _House:
         Raises:
             ConfigError: a worker cannot start; it has said why.
         """
-        undo = self._on_signals()
+        self._handlers.callback(self._on_signals())
         watch = SettingsWatch(
             self._start.home.settings,
             read=lambda: settings_to_serve(self._start.home, self._settings.providers),
@@ -128,10 +151,13 @@ class _House:
 
         def hung_up() -> None:
             watch.ask()
-            self._signal_all(signal.SIGHUP)
+            self._hangups += 1  # for those that start just now, which would die of it
+            for worker in self._alive.values():
+                if worker.ready:
+                    worker.signal(signal.SIGHUP)
 
-        undo_hangup = on_hangup(hung_up, self._stop)
-        undo_restart = on_restart(self._start.home, self._renew)
+        self._handlers.callback(on_hangup(hung_up, self._stop))
+        await self._handlers.enter_async_context(on_restart(self._start.home, self._renew))
         following = asyncio.create_task(watch.follow(), name="settings")
         try:
             started = await asyncio.gather(*(self._launch(place) for place in range(1, self._count + 1)))
@@ -142,40 +168,55 @@ class _House:
             hear_signals()
             await self._stopping.wait()
         finally:
-            for end in (undo, undo_hangup, undo_restart):
-                end()
             following.cancel()
             await asyncio.wait([following])
 
     async def close(self) -> None:
         """Have all end in order; what does not end in time is killed, and completed from its journal."""
         self._stopping.set()
-        launching = [*self._filling, *([self._renewing] if self._renewing else [])]
-        if launching:
-            await asyncio.wait(launching)
         self._start.sock.close()
-        undo = self._on_signals()
         try:
+            launching = [*self._filling, *([self._renewing] if self._renewing else [])]
+            for task in launching:
+                task.cancel()
             for worker in self._alive.values():
-                if not worker.retired:
-                    worker.retire()
-            await self._ended(self._settings.server.drain_s + STOP_S)
-            self._signal_all(signal.SIGKILL)
+                if worker.ready and not worker.retired:
+                    self._retire(worker)
+            if launching:
+                await asyncio.wait(launching)
+            for worker in self._alive.values():
+                if not worker.retired:  # of a start that failed
+                    self._retire(worker)
+            ended = asyncio.create_task(self._ended(self._settings.server.drain_s + STOP_S))
+            hurried = asyncio.create_task(self._at_once.wait())
+            await asyncio.wait([ended, hurried], return_when=asyncio.FIRST_COMPLETED)
+            if self._at_once.is_set():
+                for worker in self._alive.values():
+                    worker.tell(AT_ONCE)
+                await self._ended(AT_ONCE_S)
+            ended.cancel()
+            hurried.cancel()
+            for worker in self._alive.values():
+                worker.signal(signal.SIGKILL)
             await self._ended(READY_S)
         finally:
-            undo()
+            hold_signals()
+            await self._handlers.aclose()
+            ignore_signals()
             await self._offload.close()
 
     async def _ended(self, timeout_s: float) -> None:
         if self._alive:
             await asyncio.wait(self._alive, timeout=timeout_s)
 
+    def _retire(self, worker: _Worker) -> None:
+        worker.retire(self._settings.server.drain_s + STOP_S)
+
     # ---- workers
 
     async def _launch(self, place: int) -> bool:
         """Start a worker and give it the place when it takes calls; whether it does."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+        hangups = self._hangups
         order = Order(
             home=str(self._start.home.path),
             settings=self._settings,
@@ -187,20 +228,18 @@ class _House:
             index=place,
             workers=self._count,
         )
-        inherited = (theirs.fileno(), self._start.sock.fileno(), self._lock.descriptor)
-        with theirs:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "farthing.cli.worker", str(inherited[0]), str(inherited[1])),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=inherited,
-                    start_new_session=True,  # Ctrl-C is for us: it would reach them twice, and twice means at once
-                )
-            except OSError as error:  # no memory, no process number: tried again, or told
-                log.error("worker %d cannot be started: %s", place, error.strerror or error)  # noqa: TRY400
-                ours.close()
-                return False
+        try:
+            process, ours = await self._spawn()
+        except OSError as error:  # no memory, no process number, no descriptor: tried again, or told
+            log.error("worker %d cannot be started: %s", place, error.strerror or error)  # noqa: TRY400
+            return False
         worker = _Worker(place, process, ours)
+        if process.pid in self._open_books:  # a dead one's number, whose journal will be posted by it
+            worker.signal(signal.SIGKILL)
+            ours.close()
+            await process.wait()
+            return False
+        self._open_books.add(process.pid)
         task = asyncio.create_task(self._look_after(worker), name=f"worker-{place}")
         self._alive[task] = worker
         task.add_done_callback(self._alive.pop)
@@ -212,42 +251,71 @@ class _House:
                 said = await loop.sock_recv(ours, 1)
         except (OSError, TimeoutError):
             pass  # it died, or hangs
-        if said != READY:
+        except asyncio.CancelledError:  # we stop; it may have taken its first calls, and leaves in order
+            worker.retire(AT_ONCE_S)
+            raise
+        if said != READY or process.returncode is not None:
             worker.retired = True
             worker.signal(signal.SIGKILL)
             ours.close()
             return False
         worker.ready = True
-        if worker.process.returncode is not None:
-            ours.close()  # it took no call, and who looked after it left this to us
         before, self._places[place] = self._places.get(place), worker
-        if before is not None and not before.retired:
-            before.retire()
+        if before is not None and not before.retired and before.process.returncode is None:
+            self._retire(before)
         if self._stopping.is_set():
-            worker.retire()
+            self._retire(worker)
+        if hangups != self._hangups:
+            worker.signal(signal.SIGHUP)
         return True
 
+    async def _spawn(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """Start a process; return it and our end of its channel.
+
+        Raises:
+            OSError: the system has no room for it, or the program is gone.
+        """
+        ours, theirs = socket.socketpair()
+        inherited = (theirs.fileno(), self._start.sock.fileno(), self._lock.descriptor)
+        try:
+            ours.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "farthing.cli.worker", str(inherited[0]), str(inherited[1])),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=inherited,
+                    start_new_session=True,  # Ctrl-C is for us: it would reach them twice, and twice means at once
+                )
+        except BaseException:
+            ours.close()
+            raise
+        return process, ours
+
     async def _look_after(self, worker: _Worker) -> None:
-        """Wait for a worker's end, complete its books, and fill its place where it was not told to leave it."""
+        """Wait for a worker's end, fill its place where it was not told to leave it, and complete its books.
+
+        One does not wait for the other: a store that takes nothing (locked, or brought up to date by a newer program
+        than we are) must not leave the place empty.
+        """
         status = await worker.process.wait()
+        if worker.deadline is not None:
+            worker.deadline.cancel()
         if worker.ready:  # before, somebody waits for a word from it, and hears the end
             worker.channel.close()
         if not worker.retired:
             log.error("worker %d (pid %d) ended with %d", worker.place, worker.process.pid, status)
+            if worker.ready and not self._stopping.is_set():
+                filling = asyncio.create_task(self._fill(worker), name=f"place-{worker.place}")
+                self._filling.add(filling)
+                filling.add_done_callback(self._filling.discard)
         await self._complete(worker)
-        if not worker.retired:
-            filling = asyncio.create_task(self._fill(worker), name=f"place-{worker.place}")
-            self._filling.add(filling)
-            filling.add_done_callback(self._filling.discard)
 
     async def _fill(self, dead: _Worker) -> None:
         """Start another worker in the place of a dead one, as often as it takes."""
         loop = asyncio.get_running_loop()
         pause_s = FIRST_PAUSE_S if loop.time() - dead.began_s > LAST_PAUSE_S else SHORT_LIFE_PAUSE_S
         while not self._stopping.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._stopping.wait()
+            await self._pause(pause_s)
             if self._stopping.is_set() or self._places.get(dead.place) is not dead:
                 return
             if await self._launch(dead.place):
@@ -255,8 +323,18 @@ class _House:
                 return
             pause_s = min(pause_s * 2, LAST_PAUSE_S)
 
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not when we stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
     async def _complete(self, worker: _Worker) -> None:
         """Post what a worker left in its journal; where the store takes nothing, again and again until we stop."""
+        if not segments(self._start.home.journal, worker.process.pid):  # it settled all, or did not get that far
+            self._open_books.discard(worker.process.pid)
+            return
+        pause_s = SHORT_LIFE_PAUSE_S
         offload = ThreadOffload("farthing-recovery")
         store = SqliteStore(self._start.home.database, offload)
         try:
@@ -272,13 +350,14 @@ class _House:
                         price_at_crash=price_at_crash(self._settings, prices),
                         pid=worker.process.pid,
                     )
-                except (StoreError, OSError) as error:
+                except (FarthingError, OSError) as error:  # the store, or the lists of prices
                     log.error("what worker %d left is not in the ledger yet: %s", worker.place, error)  # noqa: TRY400
                     if self._stopping.is_set():
-                        self.settled = False
                         return
-                    await asyncio.sleep(RECOVERY_PAUSE_S)
+                    await self._pause(pause_s)
+                    pause_s = min(pause_s * 2, LAST_PAUSE_S)
                     continue
+                self._open_books.discard(worker.process.pid)
                 for damage in found.damage:
                     log.error("what worker %d left is not all in the ledger: %s", worker.place, damage)
                 if found.ended or found.crashed:
@@ -295,10 +374,14 @@ class _House:
 
     def _renew(self) -> None:
         """Replace one worker after the other; not while that is being done."""
-        if self._renewing is None or self._renewing.done():
+        if not self._stopping.is_set() and (self._renewing is None or self._renewing.done()):
             self._renewing = asyncio.create_task(self._replace_all(), name="renewal")
 
     async def _replace_all(self) -> None:
+        leaving = [one for one in self._alive.values() if one.retired and one.process.returncode is None]
+        if leaving:  # or each restart would add as many processes as there are workers
+            log.warning("the restart waits until %d workers that the last one replaced have ended", len(leaving))
+            await asyncio.gather(*(worker.process.wait() for worker in leaving))
         for place in sorted(self._places):
             if self._stopping.is_set():
                 return
@@ -333,11 +416,6 @@ class _House:
         return undo
 
     def _stop(self) -> None:
-        self._stops += 1
+        if self._stopping.is_set():
+            self._at_once.set()
         self._stopping.set()
-        if self._stops > 1:  # at once
-            self._signal_all(signal.SIGTERM)
-
-    def _signal_all(self, number: int) -> None:
-        for worker in self._alive.values():
-            worker.signal(number)

@@ -19,6 +19,9 @@ Player = Callable[[Asked], Reply | None]
 _PATHS = ("file_path", "filePath", "path", "target_file")
 _CONTENTS = ("content", "contents", "text")
 _COMMANDS = ("cmd", "command")
+_TASKS = ("prompt", "message")
+_NOT_TO_DELEGATE = frozenset({"url", "query", "to", "target", "questions", "id", "cron", "delaySeconds"})
+_DELEGATED = b"This is a sub-agent's task"
 _EDIT_FORMAT = (b"*file listing*", b"SEARCH/REPLACE")
 """How aider tells a model what to answer with, for whole files and for parts of them."""
 
@@ -41,6 +44,22 @@ def writes_a_file(name: str, content: str, *, folder: str = "") -> Player:
         if any(mark in prompt for mark in _EDIT_FORMAT):
             return Reply(text=f"{name}\n```\n{content}\n```\n")
         return Reply(text="A small task")
+
+    return play
+
+
+def delegates(then: Player) -> Player:
+    """Return a model that lets a sub-agent do the task, where the agent has a tool for that."""
+
+    def play(asked: Asked) -> Reply | None:
+        if not asked.wanted.after_tool_result and not any(_DELEGATED in block.text for block in asked.blocks):
+            for tool, schema in asked.wanted.tools:
+                properties = _properties(schema)
+                at = next((name for name in _TASKS if name in properties), None)
+                if at is not None and not _NOT_TO_DELEGATE.intersection(properties):
+                    task = f"{_DELEGATED.decode()}: write the file."
+                    return _call(tool, {at: task, **_demanded(schema, {at})})
+        return then(asked)
 
     return play
 

@@ -20,6 +20,7 @@ class Feature(Enum):
     LINKED_DOCUMENTS = "linked_documents", True, "documents given by their address"
     DOCUMENT_CONTEXT = "document_context", False, "what is said about a document beside it"
     AUDIO = "audio", True, "sound to hear"
+    LINKED_AUDIO = "linked_audio", True, "sound given by its address"
     VIDEO = "video", True, "films to look at"
     FILES = "files", True, "files that were uploaded to another provider"
     CITED = "cited", False, "documents that are to be cited"

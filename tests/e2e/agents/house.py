@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from farthing.testing.fake_model import writes_a_file
+from farthing.testing.fake_model import Player, writes_a_file
 from farthing.testing.fake_provider import FakeProvider, in_thread
 from farthing.testing.fakes.account import Tariff
 from tests.e2e.support import Gateway, clean_environment, running_gateway
@@ -60,16 +60,30 @@ class House:
         """The agent's home, empty at first."""
 
     def run(self, agent: str, provider: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """Let an agent do the task on a provider's model; what it said is kept beside its home."""
+        """Let `farthing run` start an agent that does the task on a provider's model."""
+        return self._start(
+            *(sys.executable, "-m", "farthing", "--home", str(self.gateway.home), "run"),
+            *("--model", f"{provider}:{FORMATS[provider][2]}", *options, agent, *ARGUMENTS[agent]),
+            programs=program_of(agent).parent,
+        )
+
+    def wire(self, agent: str, provider: str) -> None:
+        model = f"{provider}:{FORMATS[provider][2]}"
+        command = (sys.executable, "-m", "farthing", "--home", str(self.gateway.home), "wire", agent, "--model", model)
+        done = self._start(*command, programs=program_of(agent).parent)
+        assert done.returncode == 0, done.stderr
+
+    def start(self, agent: str) -> subprocess.CompletedProcess[str]:
+        """Start an agent by itself, with nothing but its own settings."""
         program = program_of(agent)
+        return self._start(str(program), *ARGUMENTS[agent], programs=program.parent)
+
+    def _start(self, *command: str, programs: Path) -> subprocess.CompletedProcess[str]:
         environment = clean_environment(HOME=str(self.theirs), OPENAI_API_KEY="sk-not-for-agents", **QUIET)
         del environment["PYTHONWARNINGS"]  # aider has some
-        environment["PATH"] = f"{program.parent}{os.pathsep}{environment['PATH']}"
+        environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
         done = subprocess.run(
-            [
-                *(sys.executable, "-m", "farthing", "--home", str(self.gateway.home), "run"),
-                *("--model", f"{provider}:{FORMATS[provider][2]}", *options, agent, *ARGUMENTS[agent]),
-            ],
+            command,
             cwd=self.here,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -78,7 +92,8 @@ class House:
             timeout=AGENT_S,
             check=False,
         )
-        (self.theirs.parent / f"{agent}.said").write_text(f"{done.stdout}\n--\n{done.stderr}", encoding="utf-8")
+        with (self.theirs.parent / "said.log").open("a", encoding="utf-8") as log:
+            log.write(f"{command}\n{done.stdout}\n--\n{done.stderr}\n")
         return done
 
     def keys(self) -> list[dict[str, Any]]:
@@ -97,12 +112,12 @@ def program_of(agent: str) -> Path:
 
 
 @contextmanager
-def standing(tmp_path: Path) -> Iterator[House]:
+def standing(tmp_path: Path, playing: Callable[[Player], Player] = lambda player: player) -> Iterator[House]:
     here, theirs = tmp_path / "work" / "site", tmp_path / "their-home"
     here.mkdir(parents=True)
     theirs.mkdir()
     subprocess.run(["git", "init", "-q", "-b", "greet", str(here)], check=True)
-    player = writes_a_file(NAME, CONTENT, folder=str(here))
+    player = playing(writes_a_file(NAME, CONTENT, folder=str(here)))
     fakes = {
         name: FakeProvider(format_name, player=player, models=(model,), tariffs={model: TARIFF})
         for name, (format_name, _, model) in FORMATS.items()

@@ -1,4 +1,4 @@
-"""What recorded chat completions say, written down by hand: the parts of each answer in their order, and its finish.
+"""What recorded chat completions say, noted and looked through: the parts of each answer in order, and its finish.
 
 A recording is named by its provider and the end of its name. Of a longer text its characters are counted; behind a
 thought stands under which name it came; `sealed` is what has a signature of its provider's. Beside each there is one of

@@ -1,8 +1,8 @@
 """Every recorded chat completion and legacy completion is read, and says what it says in the recording.
 
 What was said is put together a second time, from the recording, by code that shares nothing with the translator: texts,
-thoughts and arguments joined, whatever their pieces. What the parts are, and in which order, is checked by expectations
-written by hand. Answers are written for a client again, whole and in a stream, and must tell the same as before.
+thoughts and arguments joined, whatever their pieces. What the parts are, and in which order, is checked by noted
+expectations. Answers are written for a client again, whole and in a stream, and must tell the same as before.
 """
 
 import itertools
@@ -23,7 +23,6 @@ from farthing.types.chat import (
     ChatAnswer,
     ChatRequest,
     Inline,
-    Message,
     Part,
     Refusal,
     StreamEvent,
@@ -112,7 +111,7 @@ def texts_of(request: ChatRequest) -> list[str]:
     for message in request.messages:
         text = "".join([part.text for part in message.content if isinstance(part, Text)])
         calls = [f"{part.name}({part.arguments})" for part in message.content if isinstance(part, ToolCall)]
-        if isinstance(message, Message) and (text or calls):
+        if text or calls:
             said.append(f"{message.role}: {''.join(text.split())} {calls}")
     return said
 

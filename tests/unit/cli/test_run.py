@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from farthing.cli import root
+from farthing.cli.child import ending_in_order
 from tests.e2e.support import Gateway, running_gateway
 
 TELL = """#!{python}
@@ -245,3 +246,70 @@ def wait_for(path: Path) -> None:
         while not path.exists():
             assert time.monotonic() < deadline, path
             time.sleep(0.02)
+
+
+COUNT = """#!{python}
+import os, pathlib, signal, sys
+heard = 0
+def hear(number, frame):
+    global heard
+    heard += 1
+signal.signal(signal.SIGINT, hear)
+signal.signal(signal.SIGALRM, lambda *_: None)
+pathlib.Path(sys.argv[1]).touch()
+while not heard:
+    signal.pause()
+for _ in range(2):  # long enough for one that was passed on to arrive
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.pause()
+sys.exit(50 + heard)
+"""
+IN_FRONT = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_terminals_interrupt_reaches_the_agent_once(person: Person) -> None:
+    person.program("anything", COUNT)
+    ours, theirs = os.openpty()
+    try:
+        started = person.here / "started"
+        farthing = [sys.executable, "-m", "farthing", "--home", str(person.gateway.home), "run"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", IN_FRONT, *farthing, "anything", str(started)],
+            cwd=person.here,
+            env=person.environment,
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(started)
+        os.write(ours, b"\x03")
+        assert process.wait(30) == 51
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert person.last_key()["revoked_at_us"] is not None
+
+
+def test_a_signal_before_the_agent_runs_takes_back_what_was_made() -> None:
+    made: list[str] = []
+
+    def make() -> None:
+        with ending_in_order() as nothing_ends_us:
+            made.append("key")
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                nothing_ends_us()
+                os.kill(os.getpid(), signal.SIGTERM)
+                made.clear()
+
+    with pytest.raises(SystemExit) as ended:
+        make()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert made == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -1,10 +1,10 @@
 import asyncio
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -91,17 +91,15 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(home: Path) -> None:
 
 
 def test_it_is_fast_enough_for_a_prompt(home: Path, make_attempt: MakeAttempt) -> None:
-    now = hours_from_first(0)
-    keep(home, [make_attempt(now, call=n, ordinal=n) for n in range(1)])
-    took = []
-    for _ in range(7):
-        began = time.perf_counter()
-        said(home)
-        took.append(time.perf_counter() - began)
-    alone = []
-    for _ in range(3):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "pass"], check=True)
-        alone.append(time.perf_counter() - began)
-    # 0.1 s where Python itself starts in 0.015; other tests may share the machine, so the budget grows with that.
-    assert min(took) < 0.1 * max(1.0, min(alone) / 0.015)
+    keep(home, [make_attempt(hours_from_first(0))])
+    ours = min(processor_s(lambda: said(home)) for _ in range(7))
+    alone = min(processor_s(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)) for _ in range(3))
+    # The processor's time, because other tests share the machine; where Python itself takes over 12 ms, so do we.
+    assert ours < 0.1 * max(1.0, alone / 0.012)
+
+
+def processor_s(work: Callable[[], object]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

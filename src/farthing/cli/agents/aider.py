@@ -18,7 +18,7 @@ class Aider:
         """See `Agent.start`."""
         elsewhere = {
             "ANTHROPIC_API_BASE": asked.url,
-            "GEMINI_API_BASE": asked.url,
+            "GEMINI_API_BASE": f"{asked.url}/v1beta",
             "OLLAMA_API_BASE": asked.url_with_key,
         }
         options = {

@@ -62,7 +62,9 @@ class Gemini:
         return headers.get("x-goog-api-key") or None
 
     def read(self, body: Any, path: str) -> Asked:
-        """See `WireFormat.read`."""
+        """See `WireFormat.read`; a count of tokens may be asked for the whole request, one level deeper."""
+        if isinstance(body, dict) and isinstance(body.get("generateContentRequest"), dict):
+            body = body["generateContentRequest"]
         if not isinstance(body, dict) or not isinstance(body.get("contents"), list):
             raise BadRequest("* GenerateContentRequest.contents: contents is not specified")
         contents = body["contents"]

@@ -73,10 +73,10 @@ class Borders:
         if isinstance(self._open, Text | Thinking | ToolCall):
             self._open = msgspec.structs.replace(self._open, signature=signature)
 
-    def cite(self, citation: Citation) -> None:
-        """Take a citation of the open text."""
+    def cite(self, *citations: Citation) -> None:
+        """Take citations of the open text; all at once where there may be many."""
         if isinstance(self._open, Text):
-            self._open = msgspec.structs.replace(self._open, citations=(*self._open.citations, citation))
+            self._open = msgspec.structs.replace(self._open, citations=(*self._open.citations, *citations))
 
     @property
     def open(self) -> Part | None:

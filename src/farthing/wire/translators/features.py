@@ -57,7 +57,9 @@ def _walk(request: ChatRequest) -> Iterator[Used]:
         if message.role == "system" and began:
             yield Used(Feature.LATE_SYSTEM, f"messages[{at}]")
         began = began or message.role != "system"
-        yield from _message(message, at)
+        content = message.content
+        if message.name is not None or len(content) != 1 or type(content[0]) is not Text or content[0].cached:
+            yield from _message(message, at)  # nearly all others are a text, which everything can carry
     last = request.messages[-1] if request.messages else None
     if last is not None and last.role == "assistant" and not request.raw_prompt:
         yield Used(Feature.PREFILL, f"messages[{len(request.messages) - 1}]")
@@ -65,8 +67,11 @@ def _walk(request: ChatRequest) -> Iterator[Used]:
 
 def _members(request: ChatRequest) -> Iterator[Used]:
     for feature, field in _SIMPLE.items():
-        if getattr(request, field) not in (None, False, (), ""):
-            yield Used(feature, field)
+        value = getattr(request, field)
+        if value is None or value is False:
+            continue
+        if value not in ((), ""):  # a temperature of 0 says something
+            yield Used(feature, value if feature is Feature.SERVER_STATE else field)  # it is the member's own name
     if request.temperature is not None and request.temperature > 1:
         yield Used(Feature.HIGH_TEMPERATURE, "temperature")
     if request.n is not None and request.n > 1:
@@ -142,6 +147,8 @@ def _part(part: Part, where: str) -> Iterator[Used]:
                 yield Used(Feature.CITED, where)
         case Audio():
             yield Used(Feature.AUDIO, where)
+            if part.source is not None:
+                yield from _source(part.source, Feature.LINKED_AUDIO, where)
         case Video():
             yield Used(Feature.VIDEO, where)
             yield from _source(part.source, Feature.VIDEO, where)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
@@ -70,11 +70,11 @@ def check_stream(stream: bytes) -> Response:
 def through_sdk(stream: bytes) -> Response:
     """Return what the SDK's own stream makes of the bytes."""
 
-    def answer(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=stream)
+    def answer(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=stream)
 
     with (
-        httpx.Client(transport=httpx.MockTransport(answer)) as http,
+        httpx2.Client(transport=httpx2.MockTransport(answer)) as http,
         openai.OpenAI(api_key="x", base_url="http://localhost/v1", http_client=http, max_retries=0) as client,
         client.responses.stream(model="m", input="hi") as told,
     ):

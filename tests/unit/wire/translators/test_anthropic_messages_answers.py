@@ -30,13 +30,14 @@ from farthing.types.chat import (
     Thinking,
     ToolCall,
 )
+from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.translators.anthropic_messages import TRANSLATOR
 from farthing.wire.translators.assembly import answer_of, events_of
 from farthing.wire.translators.marks import is_marked, marked, unmarked
 from farthing.wire.translators.protocol import Asked, encode_all
 
-OWN = "anthropic_messages"
+OWN: WireFormat = "anthropic_messages"
 ASKED = Asked(
     request=ChatRequest(origin=OWN, model="m", messages=(Message("user", (Text("Hello."),)),)),
     model="my-model",

@@ -30,10 +30,11 @@ from farthing.types.chat import (
     ToolChoice,
     ToolResult,
 )
+from farthing.types.providers import WireFormat
 from farthing.wire.translators.anthropic_messages import TRANSLATOR
 from farthing.wire.translators.features import Feature
 
-OWN = "anthropic_messages"
+OWN: WireFormat = "anthropic_messages"
 HELLO = Message("user", (Text("Hello."),))
 CALL = Message("assistant", (ToolCall("toolu_1", "look", '{"at": "it"}'),))
 RESULT = Message("tool", (ToolResult("toolu_1", (Text("Seen."),)),))
@@ -139,6 +140,13 @@ def test_what_the_answer_is_to_continue_ends_without_space() -> None:
 def test_a_turn_of_thoughts_alone_is_left_out() -> None:
     alone = Message("assistant", (Thinking("Hm.", Signature(OWN, "EqQB")),))
     assert [turn["role"] for turn in written(HELLO, alone, HELLO)["messages"]] == ["user"]
+
+
+def test_results_come_first_also_where_a_turn_in_between_was_left_out() -> None:
+    alone = Message("assistant", (Thinking("Hm."),))
+    body = written(HELLO, CALL, HELLO, alone, RESULT, HELLO)
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
+    assert [block["type"] for block in body["messages"][2]["content"]] == ["tool_result", "text", "text"]
 
 
 # ---- blocks

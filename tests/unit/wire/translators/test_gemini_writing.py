@@ -327,6 +327,11 @@ def test_bounds_of_google_hold() -> None:
     assert written(seed=(1 << 40) + 7)["generationConfig"] == {"seed": 7}
 
 
+def test_penalties_of_nothing_are_not_told() -> None:
+    assert "generationConfig" not in written(presence_penalty=0, frequency_penalty=0.0)
+    assert written(presence_penalty=-0.5)["generationConfig"] == {"presencePenalty": -0.5}
+
+
 def test_logprobs_are_asked_for() -> None:
     assert written(logprobs=True, top_logprobs=3)["generationConfig"] == {"responseLogprobs": True, "logprobs": 3}
     assert written(logprobs=True, top_logprobs=0)["generationConfig"] == {"responseLogprobs": True}

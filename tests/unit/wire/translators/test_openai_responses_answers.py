@@ -30,7 +30,14 @@ from farthing.types.chat import (
 from farthing.types.usage import Usage
 from farthing.wire.translators.marks import marked
 from farthing.wire.translators.openai_responses import TRANSLATOR
-from tests.unit.wire.translators.responses_checks import USAGE, asked_for, check_answer, new_ids
+from tests.unit.wire.translators.responses_checks import (
+    USAGE,
+    asked_for,
+    check_answer,
+    check_stream,
+    new_ids,
+    stream_of,
+)
 
 
 def read(*output: Any, **members: Any) -> ChatAnswer:
@@ -105,6 +112,24 @@ def test_log_probabilities_are_those_of_all_texts() -> None:
     token = {"token": "hi", "bytes": [104], "logprob": -0.5, "top_logprobs": []}
     said = {"type": "message", "content": [{"type": "output_text", "text": "hi", "logprobs": [token]}]}
     assert read(said, said).choices[0].logprobs == msgspec.json.encode([token, token])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (b'[{"token":"hi","logprob":-0.5,"bytes":null}]', (-0.5, [104, 105])),
+        (b'[{"token":"","top_logprobs":[{"token":"a","logprob":-1}]}]', (-9999.0, [])),
+    ],
+)
+def test_what_together_and_hugging_face_leave_out_of_log_probabilities_is_filled_in(
+    given: bytes, told: tuple[float, list[int]]
+) -> None:
+    answer = ChatAnswer(id=None, model=None, choices=(Choice((Text("hi"),), "stop", logprobs=given),))
+    body = TRANSLATOR.write_answer(answer, None, asked_for())
+    check_answer(body)
+    (token,) = json.loads(body)["output"][0]["content"][0]["logprobs"]
+    assert (token["logprob"], token["bytes"]) == told
+    check_stream(stream_of(answer))
 
 
 @pytest.mark.parametrize(

@@ -396,3 +396,7 @@ def test_what_is_wrong_is_named_with_its_place(members: dict[str, Any], path: st
     error = refusal(**members)
     assert path in error.message
     assert error.hint
+
+
+def test_a_temperature_of_nothing_is_asked_for_all_the_same() -> None:
+    assert [used.feature for used in used_by(read(temperature=0))] == [Feature.TEMPERATURE]

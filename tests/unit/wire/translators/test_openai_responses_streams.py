@@ -197,6 +197,11 @@ def test_pictures_and_foreign_items_of_this_format_come_whole() -> None:
     check_stream(stream)
 
 
+def test_thoughts_that_share_an_id_get_their_own_because_the_sdk_refuses_two_items_of_one() -> None:
+    twice = (Thinking("a", id="rs_1"), Thinking("b", id="rs_1"))
+    assert len({item.id for item in check_stream(stream_of(answer(*twice))).output}) == 2
+
+
 def test_other_choices_than_the_first_are_not_told() -> None:
     one, two = Choice((Text("a"),), "stop"), Choice((Text("b"),), "stop", 1)
     stream = stream_of(ChatAnswer(id="x", model="m", choices=(one, two)))

@@ -65,7 +65,7 @@ def test_a_request_is_small_and_what_grows_comes_last() -> None:
 
 
 def test_system_messages_keep_their_places() -> None:
-    roles = [item["role"] for item in items(*[Message(role, (Text("a"),)) for role in ("system", "user", "system")])]  # type: ignore[arg-type]
+    roles = [item["role"] for item in items(*[Message(role, (Text("a"),)) for role in ("system", "user", "system")])]
     assert roles == ["system", "user", "system"]
 
 

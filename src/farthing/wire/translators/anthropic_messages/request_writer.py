@@ -134,6 +134,31 @@ class _Writer:
         return members
 
 
+class _Turn:
+    """One turn while it is joined; results of tools come first in it."""
+
+    __slots__ = ("rest", "results", "role")
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.results: list[Any] = []
+        self.rest: list[Any] = []
+
+    def add(self, block: Any) -> None:
+        is_result = self.role == "user" and type(block) is dict and block["type"] == "tool_result"
+        (self.results if is_result else self.rest).append(block)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it may stand alone; Anthropic refuses an empty turn, and one of thoughts alone."""
+        if self.role != "assistant":
+            return bool(self.results or self.rest)
+        return not all(type(block) is dict and block["type"] in _THOUGHTS for block in self.rest)
+
+    def written(self) -> dict[str, Any]:
+        return {"role": self.role, "content": self.results + self.rest if self.results else self.rest}
+
+
 class _Turns:
     """Joins the messages of a request to turns that alternate."""
 
@@ -142,87 +167,62 @@ class _Turns:
         self.blocks = blocks
         self.keeps_system = request.origin == WIRE
         """Whether a late system message may stay one: only who speaks this format can know that its model takes it."""
-        self.turns: list[dict[str, Any]] = []
-        self.role = ""
-        self.content: list[Any] = []
-        self.results = 0
-        """Results of tools at the beginning of the open turn."""
+        self.turns: list[_Turn] = []
+        self.turn = _Turn("")
+        """The open one."""
 
     def written(self) -> tuple[list[Any], list[dict[str, Any]]]:
         """Return the blocks of the system prompt, and the turns."""
         system: list[Any] = []
         for at, message in enumerate(self.messages):
             if message.role != "system":
-                self._message(message, at)
-            elif self.role:
+                self._open("assistant" if message.role == "assistant" else "user")
+                self._add(message, at)
+            elif self.turn.role:
                 self._late_system(message, at)
             else:
                 system += [block for part in message.content if (block := self._of_system(part)) is not None]
-        self._close(last=True)
-        if not self.turns or self.turns[0]["role"] != "user":
-            self.turns.insert(0, _FIRST_TURN)
-        return system, self.turns
+        if self.turn.role == "assistant":
+            _end_plainly(self.turn.rest)
+        self._close()
+        if not self.turns or self.turns[0].role != "user":
+            return system, [_FIRST_TURN, *[turn.written() for turn in self.turns]]
+        return system, [turn.written() for turn in self.turns]
 
     def _of_system(self, part: Part) -> Any:
         return self.blocks.text(part) if isinstance(part, Text) else self.blocks.block(part, "messages[0]")
 
-    def _message(self, message: Message, at: int) -> None:
-        role = "assistant" if message.role == "assistant" else "user"
-        self._open(role)
-        content = self.content
+    def _add(self, message: Message, at: int) -> None:
+        add, write = self.turn.add, self.blocks.block
         for number, part in enumerate(message.content):
-            block = self.blocks.block(part, f"messages[{at}].content[{number}]")
-            if block is None:
-                continue
-            if role == "user" and not _is_no_result(block):
-                content.insert(self.results, block)
-                self.results += 1
-            else:
-                content.append(block)
+            block = write(part, f"messages[{at}].content[{number}]")
+            if block is not None:
+                add(block)
 
     def _late_system(self, message: Message, at: int) -> None:
         if self.keeps_system:
             self._open("system")
-            self.content += [
-                block
-                for number, part in enumerate(message.content)
-                if (block := self.blocks.block(part, f"messages[{at}].content[{number}]")) is not None
-            ]
+            self._add(message, at)
             return
         self._open("user")
         for part in message.content:
-            if isinstance(part, Text) and not part.text.isspace() and part.text:
+            if isinstance(part, Text) and part.text and not part.text.isspace():
                 told = f"<system-instruction>\n{part.text}\n</system-instruction>"
-                self.content.append(self.blocks.text(Text(told, part.cached)))
+                self.turn.add(self.blocks.text(Text(told, part.cached)))
 
     def _open(self, role: str) -> None:
-        if role != self.role:
-            self._close(last=False)
-            self.role = role
+        if role != self.turn.role:
+            self._close()
+            # What stood in between may have been nothing: then the turn before goes on.
+            goes_on = self.turns and self.turns[-1].role == role
+            self.turn = self.turns.pop() if goes_on else _Turn(role)
 
-    def _close(self, *, last: bool) -> None:
-        """Add the open turn, unless nothing in it may stand alone; what follows may then join the one before."""
-        content, role = self.content, self.role
-        if role == "assistant":
-            if last:
-                _end_plainly(content)
-            if all(type(block) is dict and block["type"] in _THOUGHTS for block in content):
-                content = []
-        if content:
-            if self.turns and self.turns[-1]["role"] == role:
-                joined = self.turns[-1]["content"]
-                joined += content
-                joined.sort(key=_is_no_result)
-            else:
-                self.turns.append({"role": role, "content": content})
-        self.content, self.results = [], 0
+    def _close(self) -> None:
+        if self.turn.stands:
+            self.turns.append(self.turn)
 
 
 _THOUGHTS = ("thinking", "redacted_thinking")
-
-
-def _is_no_result(block: Any) -> bool:
-    return type(block) is not dict or block["type"] != "tool_result"
 
 
 def _end_plainly(content: list[Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from farthing.types.chat import (
+    Citation,
     Closed,
     Finished,
     FinishReason,
@@ -75,6 +76,7 @@ class MessagesDecoder:
     __slots__ = (
         "_borders",
         "_called",
+        "_citations",
         "_events",
         "_foreign",
         "_grown",
@@ -92,6 +94,8 @@ class MessagesDecoder:
         self._borders = Borders(self._events)
         self._opened = False
         self._called = False
+        self._citations: list[Citation] = []
+        """Of the open block; told at its end, because each would cost what all before it cost."""
         self._part: Part | None = None
         """The open block."""
         self._foreign: _ForeignBlock | None = None
@@ -187,8 +191,8 @@ class MessagesDecoder:
         self._borders.grow(part, begun, key=self._key)
         if isinstance(part, Thinking) and part.signature is not None:
             self._borders.seal(part.signature)
-        for cited in part.citations if isinstance(part, Text) else ():
-            self._borders.cite(cited)
+        if isinstance(part, Text):
+            self._citations = list(part.citations)
 
     def _grow_oddly(self, delta: dict[str, Any]) -> None:
         part = self._part
@@ -204,7 +208,7 @@ class MessagesDecoder:
             case "citations_delta":
                 raw = delta.get("citation")
                 if isinstance(raw, dict) and (cited := citation(raw)) is not None:
-                    self._borders.cite(cited)
+                    self._citations.append(cited)
             case _:
                 text = text_in(delta, "text") or text_in(delta, "thinking") or text_in(delta, "partial_json")
                 if text:
@@ -221,6 +225,9 @@ class MessagesDecoder:
         if isinstance(part, ToolCall) and not self._grown:
             # Nothing grew: either there are no arguments, or they stood in the beginning already.
             self._borders.grow(part, part.arguments, key=self._key)
+        if self._citations:
+            self._borders.cite(*self._citations)
+            self._citations = []
         self._borders.end()
 
     def _finish(self, delta: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ class GeminiTranslator:
             Feature.DOCUMENTS,
             Feature.LINKED_DOCUMENTS,
             Feature.AUDIO,
+            Feature.LINKED_AUDIO,
             Feature.VIDEO,
             Feature.REASONING,
             Feature.TOOLS,

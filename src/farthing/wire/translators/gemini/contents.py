@@ -79,11 +79,17 @@ class Conversation:
         if not (role is None or isinstance(role, str)) or role not in _ROLES:
             refuse(f"{path}.role", role, '"user" or "model"; what the system says goes into "systemInstruction"')
         self._keep(content, ("parts", "role"), "contents")
+        speaks = _ROLES[role]
         run: list[Part] = []
         running: Role | None = None
         for at, given in enumerate(objects_of(content, "parts", path)):
-            part = self._part(given, f"{path}.parts[{at}]")
-            speaker = _speaker(part, _ROLES[role])
+            text = given.get("text")
+            if isinstance(text, str) and len(given) == 1:
+                part: Part = Text(text)  # as nearly all are
+                speaker = speaks
+            else:
+                part = self._part(given, f"{path}.parts[{at}]")
+                speaker = _speaker(part, speaks)
             if running is not None and speaker != running:
                 self.messages.append(Message(running, tuple(run)))
                 run = []
@@ -96,8 +102,6 @@ class Conversation:
         part = camel(given)
         text = part.get("text")
         if isinstance(text, str):
-            if len(part) == 1:
-                return Text(text)
             self._keep(part, ("text", *_ABOUT_ANY), "contents.parts")
             signature = signature_of(text_at(part, "thoughtSignature", path))
             return Thinking(text, signature) if flag_at(part, "thought", path) else Text(text, signature=signature)

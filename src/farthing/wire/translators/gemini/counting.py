@@ -8,10 +8,8 @@ import msgspec
 
 from farthing.types.chat import ChatRequest
 from farthing.wire.lenient import UNREADABLE
-from farthing.wire.translators.gemini.names import camel
-from farthing.wire.translators.gemini.requests import request_of
+from farthing.wire.translators.gemini.requests import read_request
 from farthing.wire.translators.gemini.writing import members_of
-from farthing.wire.translators.reading import object_at, request_members
 
 
 class _Counted(msgspec.Struct, gc=False):
@@ -23,15 +21,15 @@ _counts = msgspec.json.Decoder(_Counted)
 
 def read_count_request(body: bytes, *, model: str) -> ChatRequest:
     """Return the request whose tokens a client wants counted; raises `InvalidRequest`."""
-    members = camel(request_members(body))
-    wrapped = object_at(members, "generateContentRequest")
-    return request_of(members if wrapped is None else wrapped, model=model, streamed=False)
+    return read_request(body, model=model, streamed=False)
 
 
 def write_count_request(request: ChatRequest) -> bytes:
     """Return the body that has a Gemini provider count a request's tokens."""
     name = request.model if request.model.startswith(("models/", "tunedModels/")) else f"models/{request.model}"
-    return msgspec.json.encode({"generateContentRequest": {"model": name} | members_of(request)})
+    members = members_of(request)
+    members.pop("serviceTier", None)  # what is counted is served by nobody
+    return msgspec.json.encode({"generateContentRequest": {"model": name} | members})
 
 
 def read_count_answer(body: bytes) -> int | None:

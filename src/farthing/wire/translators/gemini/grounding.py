@@ -75,6 +75,8 @@ def _grounded(raw: msgspec.Raw, places: _Places) -> list[Citation]:
     for support in supports[:MAX_CITATIONS] if isinstance(supports, list) else ():
         if not isinstance(support, dict) or not isinstance(support.get("groundingChunkIndices"), list):
             continue
+        if len(found) >= MAX_CITATIONS:
+            break
         start, end = places.of(support.get("segment"))
         for at in support["groundingChunkIndices"][:MAX_CITATIONS]:
             if _is_count(at) and at < len(chunks) and isinstance(chunks[at], dict):

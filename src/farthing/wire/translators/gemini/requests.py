@@ -56,14 +56,12 @@ _TEXT_ALONE: tuple[list[Any], ...] = (["TEXT"], ["MODALITY_UNSPECIFIED"], [1], [
 
 
 def read_request(body: bytes, *, model: str, streamed: bool) -> ChatRequest:
-    """See `Translator.read_request`."""
-    return request_of(request_members(body), model=model, streamed=streamed)
-
-
-def request_of(members: dict[str, Any], *, model: str, streamed: bool) -> ChatRequest:
-    """Return the request that decoded members are; raises `InvalidRequest`."""
+    """See `Translator.read_request`. What is to be counted may be wrapped in a `generateContentRequest`."""
+    members = camel(request_members(body))
+    if "contents" not in members and (wrapped := object_at(members, "generateContentRequest")) is not None:
+        members = camel(wrapped)
     try:
-        return _request(camel(members), model, streamed=streamed)
+        return _request(members, model, streamed=streamed)
     except UNREADABLE:
         raise InvalidRequest(
             "the request is nested too deeply, or holds numbers that no JSON can say", hint="send plain JSON"

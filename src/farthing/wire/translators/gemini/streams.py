@@ -76,15 +76,21 @@ class _Speaker:
     def take(self, candidate: Candidate) -> None:
         """Take what one chunk says of this candidate."""
         logprobs = None if candidate.logprobsResult is ABSENT else _logprobs(candidate.logprobsResult)
-        content = candidate.content
-        for part in (content.parts or ()) if content is not None else ():
+        parts = (candidate.content.parts or ()) if candidate.content is not None else ()
+        sourced = -1
+        if candidate.groundingMetadata is not ABSENT or candidate.citationMetadata is not ABSENT:
+            # Sources stand behind all the parts: they belong to the last text among them, or to the one that is open.
+            sourced = max((at for at, part in enumerate(parts) if part.text and not part.thought), default=0)
+            if sourced == 0:
+                self._sources.append(Grounding(candidate.groundingMetadata, candidate.citationMetadata))
+        for at, part in enumerate(parts):
+            if at == sourced > 0:
+                self._sources.append(Grounding(candidate.groundingMetadata, candidate.citationMetadata))
             if part.text is not None:
                 self._take_text(part, logprobs)
                 logprobs = logprobs if part.thought else None
             else:
                 self._take_whole(part)
-        if candidate.groundingMetadata is not ABSENT or candidate.citationMetadata is not ABSENT:
-            self._sources.append(Grounding(candidate.groundingMetadata, candidate.citationMetadata))
         if (reason := read_reason(candidate.finishReason)) is not None:
             self.reason = reason
 

@@ -99,8 +99,8 @@ def _config(request: ChatRequest, family: Family) -> dict[str, Any]:
         "stopSequences": list(request.stop[:MAX_STOPS]) or None,
         "candidateCount": request.n,
         "seed": None if request.seed is None else _seed(request.seed),
-        "presencePenalty": request.presence_penalty,
-        "frequencyPenalty": request.frequency_penalty,
+        "presencePenalty": request.presence_penalty or None,  # models without penalties refuse the mere member
+        "frequencyPenalty": request.frequency_penalty or None,
         "responseMimeType": None if shape is None else "application/json",
         "responseJsonSchema": None if shape is None or shape.schema is None else msgspec.Raw(shape.schema),
         "responseLogprobs": request.logprobs or None,

@@ -38,6 +38,9 @@ _REASONS: Mapping[str, FinishReason] = {
     "error": "error",
 }
 
+_LAST_S = 253_402_300_799
+"""The last second that a calendar has; some tell milliseconds where seconds are meant."""
+
 
 class _Alternative(msgspec.Struct, kw_only=True, gc=False):
     token: str
@@ -175,7 +178,9 @@ def write_answer(answer: ChatAnswer, usage: Usage | None, asked: Asked) -> bytes
     """Return a whole answer for a client of either path."""
     choice = answer.choices[0] if answer.choices else Choice((), "stop")
     message = written_message(choice.content)
-    members = _head(answer.model or asked.model, asked.created_s if answer.created_s is None else answer.created_s)
+    told_s = answer.created_s
+    created_s = asked.created_s if told_s is None or not 0 <= told_s <= _LAST_S else told_s
+    members = _head(answer.model or asked.model, created_s)
     if asked.request.raw_prompt:
         members["response"] = message.pop("content")
         members |= message

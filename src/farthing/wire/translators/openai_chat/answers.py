@@ -91,6 +91,8 @@ def finish_word(reason: FinishReason, *, refused: bool, legacy: bool) -> str:
 def _message(content: tuple[Part, ...], asked: Asked) -> _Json:
     message: _Json = {"role": "assistant", "content": None, "refusal": None}
     texts: list[str] = []
+    thoughts: list[str] = []
+    refusals: list[str] = []
     calls: list[_Json] = []
     annotations: list[_Json] = []
     length = 0
@@ -101,9 +103,9 @@ def _message(content: tuple[Part, ...], asked: Asked) -> _Json:
                 texts.append(part.text)
                 length += len(part.text)
             case Thinking() if part.text:
-                message["reasoning_content"] = message.get("reasoning_content", "") + part.text
+                thoughts.append(part.text)
             case Refusal():
-                message["refusal"] = (message["refusal"] or "") + part.text
+                refusals.append(part.text)
             case ToolCall():
                 calls.append(written_call(part))
             case Audio():
@@ -114,6 +116,10 @@ def _message(content: tuple[Part, ...], asked: Asked) -> _Json:
                 pass
     if texts:
         message["content"] = "".join(texts)
+    if refusals:
+        message["refusal"] = "".join(refusals)
+    if thoughts:
+        message["reasoning_content"] = "".join(thoughts)
     if annotations:
         message["annotations"] = annotations
     if calls and asked.request.legacy_functions and "function" in calls[0]:

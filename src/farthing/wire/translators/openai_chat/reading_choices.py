@@ -66,6 +66,10 @@ _THINKING = Thinking("")
 _REFUSAL = Refusal("")
 _CALL = ToolCall("call", "", "")
 """What a piece belongs to whose call is not open any more: refused by its key."""
+MAX_CITED = 500
+"""Citations of one text: the most in a recorded answer are 20, and each costs as much as all before it."""
+_MAX_SEAL_MEMBERS = 32
+"""Members of a detail of reasoning that its fragments may bring one by one: there are five."""
 _LEGACY = -1
 """The index that a legacy `function_call` is given."""
 
@@ -77,6 +81,7 @@ class ChoiceReader:
         "_bare",
         "_call",
         "_calls",
+        "_cited",
         "_ids",
         "_keys",
         "_new_id",
@@ -93,6 +98,7 @@ class ChoiceReader:
         """What was given as the finish reason; text may come behind it (Baseten's does)."""
         self._new_id = new_id
         self._calls = 0
+        self._cited = 0
         self._call = 0
         """The index of the call that pieces without one belong to."""
         self._keys: dict[int, tuple[int, int]] = {}
@@ -218,7 +224,7 @@ class ChoiceReader:
             self._settle()
             self.borders.whole(Thinking("", sealed(seal), redacted=True))
             return
-        if not seal.keys() <= self._seal.keys() and (text or is_open):
+        if not seal.keys() <= self._seal.keys() and (text or is_open) and len(self._seal) < _MAX_SEAL_MEMBERS:
             self._seal = dict(sorted((self._seal | seal).items()))
             self.borders.seal(sealed(self._seal))
 
@@ -230,7 +236,7 @@ class ChoiceReader:
         One begins with an index that is new, or with a name and an id that are: some servers give every call the
         index 0, others leave it out.
         """
-        custom = call.get("type") == "custom"
+        custom = "custom" in call and "function" not in call  # only a call's first piece says its type
         held = call.get("custom" if custom else "function")
         held = held if isinstance(held, dict) else {}
         name, call_id, index = held.get("name"), call.get("id"), call.get("index")
@@ -271,8 +277,9 @@ class ChoiceReader:
     # ---- what few answers have
 
     def _annotations(self, annotations: object) -> None:
-        if isinstance(annotations, list):
-            for found in annotations:
+        if isinstance(annotations, list) and self._cited < MAX_CITED:
+            for found in annotations[: MAX_CITED - self._cited]:
+                self._cited += 1
                 if (citation := citation_in(found)) is not None:
                     self.borders.cite(citation)
 

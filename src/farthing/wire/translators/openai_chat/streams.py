@@ -9,15 +9,13 @@ from typing import Any
 
 from farthing.types.chat import Citation, Opened, StreamEvent
 from farthing.wire.sse import EventSplitter, event_data
-from farthing.wire.translators.openai_chat.reading_choices import ChoiceReader
+from farthing.wire.translators.openai_chat.reading_choices import MAX_CITED, ChoiceReader
 from farthing.wire.translators.openai_chat.thinking import WIRE
 from farthing.wire.translators.protocol import NewId
 from farthing.wire.translators.reading import answer_members, as_json
 
 MAX_CHOICES = 128
 """What OpenAI allows as `n`; choices beyond it are nobody's."""
-_MAX_CITED = 200
-"""Pages that a search cites: Perplexity's deepest had 60."""
 
 
 class ChunkReader:
@@ -89,7 +87,7 @@ class ChunkReader:
         found = results if results and isinstance(results, list) else addresses
         if not isinstance(found, list):
             return []
-        return [citation for result in found[:_MAX_CITED] if (citation := _searched_page(result)) is not None]
+        return [citation for result in found[:MAX_CITED] if (citation := _searched_page(result)) is not None]
 
 
 class ChatStreamDecoder:

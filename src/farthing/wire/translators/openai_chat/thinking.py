@@ -79,25 +79,49 @@ def thoughts_in(details: list[Any]) -> list[Thinking]:
     return found
 
 
-def add_thought(message: dict[str, Any], listed: list[dict[str, Any]], thought: Thinking) -> None:
-    """Write a thought into a message as it was once said; one that this format's providers never said is left out.
+class Thoughts:
+    """The thoughts of one message as they were once said; what this format's providers never said is left out.
 
-    `listed` takes those that Mistral wants in the content.
+    `listed` are those that Mistral wants in the content.
+    """
+
+    __slots__ = ("_details", "_texts", "listed")
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._details: list[Any] = []
+        self.listed: list[dict[str, Any]] = []
+
+    def add(self, thought: Thinking) -> None:
+        """Take one."""
+        value = said_as(thought)
+        if value.startswith("{"):
+            try:
+                detail = msgspec.json.decode(value)
+            except UNREADABLE:
+                return
+            if thought.text:
+                detail["summary" if detail.get("type") == "reasoning.summary" else "text"] = thought.text
+            self._details.append(detail)
+        elif value == LISTED.value:
+            self.listed.append({"type": "thinking", "thinking": [{"type": "text", "text": thought.text}]})
+        elif value in (CONTENT.value, REASONING.value):
+            self._texts.setdefault(value, []).append(thought.text)
+
+    def write(self, message: dict[str, Any]) -> None:
+        """Write those that stand beside the content."""
+        for name, texts in self._texts.items():
+            message[name] = "".join(texts)
+        if self._details:
+            message["reasoning_details"] = self._details
+
+
+def said_as(thought: Thinking) -> str:
+    """Return how a provider of this format said a thought; empty where none did.
+
+    Of a mark, whose signature is lost, all that is known is that one did.
     """
     signature = thought.signature
     if signature is None or signature.origin != WIRE:
-        return
-    value = signature.value
-    if value.startswith("{"):
-        try:
-            detail = msgspec.json.decode(value)
-        except UNREADABLE:
-            return
-        if thought.text:
-            detail["summary" if detail.get("type") == "reasoning.summary" else "text"] = thought.text
-        message.setdefault("reasoning_details", []).append(detail)
-    elif value == LISTED.value:
-        listed.append({"type": "thinking", "thinking": [{"type": "text", "text": thought.text}]})
-    elif value in (CONTENT.value, REASONING.value) or is_marked(value):
-        name = CONTENT.value if is_marked(value) else value
-        message[name] = message.get(name, "") + thought.text
+        return ""
+    return CONTENT.value if is_marked(signature.value) else signature.value

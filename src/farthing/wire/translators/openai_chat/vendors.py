@@ -1,18 +1,22 @@
 """What can be told from a model's name, because the format is spoken by many and they do not agree.
 
 Only what is certain is here: OpenAI's reasoning models take `max_completion_tokens` and refuse `max_tokens`, everybody
-knows `max_tokens`; its other models refuse an effort. Mistral refuses ids of calls that are not nine letters or digits,
-OpenAI those of over 40 characters, and names of users and keys of over 64.
+knows `max_tokens`; its other models refuse an effort. DeepSeek, z.ai and Xiaomi have a switch for thinking. Mistral
+refuses ids of calls that are not nine letters or digits, OpenAI those of over 40 characters, and names of users and
+keys of over 64.
 """
 
 import hashlib
 import re
+from typing import Any
 
 from farthing.types.chat import Effort, Reasoning
 from farthing.wire.translators.efforts import effort_of
 
 _REASONERS = re.compile(r"(gpt-[5-9]|o[1-9])(?![0-9a-z])")
 _OTHERS = re.compile(r"gpt-3\.5|gpt-4|chatgpt-|gpt-5-chat")
+_SWITCHED = ("deepseek-", "glm-", "mimo-")
+"""Their makers' own names: who serves these models to others puts a name before them, and has another switch."""
 _MISTRALS = re.compile(r"(open-)?(mis|minis|magis|codes|devs|pix|vox|mix)tral")
 _MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
 
@@ -25,7 +29,16 @@ def is_openai_reasoner(model: str) -> bool:
     return _REASONERS.match(_bare(model)) is not None
 
 
-def effort_for(model: str, reasoning: Reasoning) -> Effort | None:
+def add_reasoning(members: dict[str, Any], model: str, reasoning: Reasoning) -> None:
+    """Add what tells a model how much to think, where it would not refuse that."""
+    effort = _effort_for(model, reasoning)
+    if effort is not None:
+        members["reasoning_effort"] = effort
+    elif (reasoning.off or reasoning.adaptive) and model.startswith(_SWITCHED):
+        members["thinking"] = {"type": "disabled" if reasoning.off else "enabled"}
+
+
+def _effort_for(model: str, reasoning: Reasoning) -> Effort | None:
     """Return the effort to ask a model for; `None` where it is left to the model, or it would refuse any."""
     bare = _bare(model)
     if _OTHERS.match(bare):

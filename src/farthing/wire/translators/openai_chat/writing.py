@@ -32,8 +32,8 @@ from farthing.types.chat import (
 )
 from farthing.wire.lenient import UNREADABLE
 from farthing.wire.translators.openai_chat.media import plain_document, written_media
-from farthing.wire.translators.openai_chat.thinking import WIRE, add_thought
-from farthing.wire.translators.openai_chat.vendors import effort_for, fitting_id, fitting_name, is_openai_reasoner
+from farthing.wire.translators.openai_chat.thinking import WIRE, Thoughts
+from farthing.wire.translators.openai_chat.vendors import add_reasoning, fitting_id, fitting_name, is_openai_reasoner
 from farthing.wire.translators.protocol import NewId
 
 _MOST_STOPS = 4
@@ -55,9 +55,7 @@ def write_request(request: ChatRequest, new_id: NewId) -> bytes:
     if request.shape is not None:
         members["response_format"] = _shape(request.shape)
     if request.reasoning is not None:
-        effort = effort_for(request.model, request.reasoning)
-        if effort is not None:
-            members["reasoning_effort"] = effort
+        add_reasoning(members, request.model, request.reasoning)
     if request.max_output_tokens is not None:
         reasoner = is_openai_reasoner(request.model)
         members["max_completion_tokens" if reasoner else "max_tokens"] = request.max_output_tokens
@@ -208,7 +206,7 @@ class _Messages:
             said["name"] = message.name
         texts: list[str] = []
         refusals: list[_Json] = []
-        listed: list[_Json] = []
+        thoughts = Thoughts()
         calls: list[_Json] = []
         for part in message.content:
             match part:
@@ -216,7 +214,7 @@ class _Messages:
                     texts.append(part.text)
                     _seal(said, part.signature)
                 case Thinking():
-                    add_thought(said, listed, part)
+                    thoughts.add(part)
                 case ToolCall():
                     calls.append(self._call(part))
                 case Refusal():
@@ -226,8 +224,9 @@ class _Messages:
                 case _:
                     self._keep((part,))
         text = "".join(texts)
-        if listed or refusals:
-            said["content"] = [*listed, *([{"type": "text", "text": text}] if text else ()), *refusals]
+        thoughts.write(said)
+        if thoughts.listed or refusals:
+            said["content"] = [*thoughts.listed, *([{"type": "text", "text": text}] if text else ()), *refusals]
         elif text:
             said["content"] = text
         if calls:

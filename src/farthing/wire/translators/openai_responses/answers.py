@@ -96,17 +96,26 @@ def ended_as(reason: FinishReason | None, parts: Iterable[Part]) -> tuple[str, s
 class ItemWriter:
     """Writes the items of one answer, and gives them their ids."""
 
-    __slots__ = ("_answer_id", "_count", "_sealed")
+    __slots__ = ("_answer_id", "_count", "_sealed", "_thoughts")
 
     def __init__(self, asked: Asked) -> None:
         self._answer_id = asked.answer_id
         self._sealed = asked.request.seals_asked
         self._count = 0
+        self._thoughts: set[str] = set()
 
     def new_id(self, prefix: str) -> str:
         """Return the id of the next item: the answer's, and a number."""
         self._count += 1
         return f"{prefix}_{self._answer_id}{self._count:02d}"
+
+    def thinking_id(self, thinking: Thinking) -> str:
+        """Return a thought's own id, once: xAI gives several the same, and OpenAI's SDK refuses that."""
+        item_id = thinking.id
+        if item_id is None or item_id in self._thoughts:
+            return self.new_id("rs")
+        self._thoughts.add(item_id)
+        return item_id
 
     def thinking(self, item_id: str, thinking: Thinking) -> dict[str, Any]:
         """Return a thought as an item."""
@@ -126,7 +135,7 @@ class ItemWriter:
         """Return all items of an answer; the last of them has its status."""
         output: list[bytes] = []
         said: list[dict[str, Any]] = []
-        logprobs = choice.logprobs
+        logprobs = None if choice.logprobs is None else items.whole_logprobs(choice.logprobs)
         for part in choice.content:
             if isinstance(part, Text):
                 said.append(items.text_part(part, logprobs))
@@ -145,7 +154,7 @@ class ItemWriter:
     def _item(self, part: Part) -> bytes | None:
         match part:
             case Thinking():
-                return _encode(self.thinking(part.id or self.new_id("rs"), part))
+                return _encode(self.thinking(self.thinking_id(part), part))
             case Call():
                 item_id = self.new_id("ctc" if part.custom else "fc")
                 return _encode(items.call_item(item_id, "completed", part, items.given_of(part)))

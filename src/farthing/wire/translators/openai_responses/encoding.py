@@ -165,7 +165,7 @@ class Encoder:
             return self._begin_said(part)
         ended = self._end_message()
         if isinstance(part, Thinking):
-            self._id = part.id or self._items.new_id("rs")
+            self._id = self._items.thinking_id(part)
             self._prepare("response.reasoning_summary_text.delta", b'"summary_index":0,')
             added = self._add({"id": self._id, "type": "reasoning", "summary": []})
         elif isinstance(part, ToolCall):
@@ -204,8 +204,9 @@ class Encoder:
                     "response.reasoning_summary_part.added", summary_index=0, part={"type": "summary_text", "text": ""}
                 )
         if event.logprobs is not None and tail:
-            self._logprobs.append(event.logprobs)
-            tail = b',"logprobs":' + event.logprobs
+            logprobs = items.whole_logprobs(event.logprobs)
+            self._logprobs.append(logprobs)
+            tail = b',"logprobs":' + logprobs
         self._seq += 1
         return b'%b%b%b%b,"sequence_number":%d}\n\n' % (told, self._before, _encode(event.text), tail, self._seq - 1)
 

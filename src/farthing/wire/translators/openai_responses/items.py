@@ -140,8 +140,35 @@ def message_item(item_id: str, status: str, content: list[Any]) -> dict[str, Any
     return {"id": item_id, "type": "message", "status": status, "content": content, "role": "assistant"}
 
 
+UNLIKELY = -9999.0
+"""What OpenAI says of a token that is not among the likeliest."""
+
+
+def whole_logprobs(logprobs: bytes) -> bytes:
+    """Return log probabilities with the members that OpenAI always sends; Together and Hugging Face leave some out."""
+    try:
+        tokens = msgspec.json.decode(logprobs)
+        return msgspec.json.encode([_whole_token(token) for token in tokens if isinstance(token, dict)])
+    except (*UNREADABLE, TypeError):
+        return b"[]"
+
+
+def _whole_token(token: dict[str, Any], *, of_others: bool = True) -> dict[str, Any]:
+    text, probability = _text(token, "token"), token.get("logprob")
+    whole = {**token, "token": text}
+    if not isinstance(token.get("bytes"), list):
+        whole["bytes"] = list(text.encode("utf-8", "replace"))
+    if not isinstance(probability, int | float):
+        whole["logprob"] = UNLIKELY
+    if of_others:
+        others = token.get("top_logprobs")
+        others = others if isinstance(others, list) else []
+        whole["top_logprobs"] = [_whole_token(other, of_others=False) for other in others if isinstance(other, dict)]
+    return whole
+
+
 def text_part(part: Text, logprobs: bytes | None = None) -> dict[str, Any]:
-    """Return a text of a message."""
+    """Return a text of a message; `logprobs` are whole."""
     return {
         "type": "output_text",
         "annotations": annotations(part),

@@ -24,7 +24,8 @@ KNOWN_CODES = frozenset(
         "usage_not_included",
     }
 )
-"""Codes of a failed response at which Codex stops or waits; all others it takes for a reason to try again."""
+"""Codes of a failed response that clients know: Codex stops or waits at all of them but `server_error`, and repeats the
+call at that and at any other."""
 _encode = msgspec.json.encode
 
 
