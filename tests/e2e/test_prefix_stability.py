@@ -18,6 +18,7 @@ import pytest
 from farthing.testing.fakes.script import Reply, ToolCall
 from tests.e2e.foreign import sessions
 from tests.e2e.foreign.house import KINDS, House, open_house
+from tests.e2e.serving import until
 
 TURNS = max(10, round(100 * float(os.environ.get("FARTHING_CI_SCALE", "1"))))
 LIFETIME_S = 300.0
@@ -124,6 +125,7 @@ def hold(house: House, face: str, provider: str) -> tuple[list[bytes], list[byte
     finally:
         fake.replies.clear()
     theirs = house.bodies(provider)[-len(ours) :]
+    until(lambda: len(fake.account.lines) - before >= len(ours), "the fake's account is behind its answers")
     lines = fake.account.lines[before:]
     assert len(lines) == len(ours) == len(theirs)
     if provider in CACHES_BY_ITSELF:

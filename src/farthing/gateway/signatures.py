@@ -87,6 +87,8 @@ class Signatures:
     def restored(self, key_id: str, request: ChatRequest, wire: WireFormat) -> ChatRequest:
         """Return a request with what providers of `wire` have sealed of its history, and without any marks."""
         known = key_id in self._bytes_of
+        if not known and not _has_thoughts(request):
+            return request
         messages: list[Message] = []
         turn = b""
         for message in request.messages:
@@ -119,11 +121,20 @@ class Signatures:
         return tuple(parts)
 
     def _unmarked(self, key_id: str, part: Thinking) -> Thinking:
-        """Return a thought with its own seal in place of a mark, or without one."""
+        """Return a thought with its own seal in place of a mark, or without one.
+
+        Its text is the client's, where it has one: what stands for a seal in chat completions is the name under which a
+        thought came, the same for all of a provider's, so that the thought that was kept last may be another.
+        """
         if part.signature is None or not is_marked(part.signature.value):
             return part
         kept = self._find((key_id, part.signature.value.encode()))
-        return kept.thoughts[0] if kept is not None else msgspec.structs.replace(part, signature=None)
+        if kept is None:
+            return msgspec.structs.replace(part, signature=None)
+        (thought,) = kept.thoughts
+        if not part.text or part.text == thought.text:
+            return thought
+        return msgspec.structs.replace(part, signature=thought.signature)
 
     def _find(self, key: _Key) -> Kept | None:
         kept = self._kept.get(key)
@@ -163,6 +174,15 @@ class Signatures:
         else:
             del self._bytes_of[key[0]]
         assert min(self._bytes, left) >= 0, "more was dropped than was kept"
+
+
+def _has_thoughts(request: ChatRequest) -> bool:
+    for message in request.messages:
+        if message.role == "assistant":
+            for part in message.content:
+                if type(part) is Thinking:
+                    return True
+    return False
 
 
 def _signed(part: Part, signature: Signature | None, wire: WireFormat) -> Part:

@@ -77,7 +77,7 @@ wire_api = "responses"
 """,
     },
     "gemini": {
-        ".gemini/settings.json": '{"security": {"auth": {"selectedType": "oauth-personal"}}, "model": {"name": "theirs"}}',
+        ".gemini/settings.json": '{"security": {"auth": {"selectedType": "oauth-personal"}}, "model": {"name": "x"}}',
         ".gemini/.env": f"GOOGLE_GEMINI_BASE_URL={ELSEWHERE}\nGEMINI_API_KEY=theirs\nGEMINI_MODEL=theirs\n",
     },
     "aider": {
@@ -95,9 +95,7 @@ def test_an_agents_own_settings_neither_lead_past_the_gateway_nor_are_changed(ho
         path.write_text(text, encoding="utf-8")
     check(house, agent, OWN[agent])
     for name, text in THEIRS[agent].items():
-        kept = (house.theirs / name).read_text(encoding="utf-8")
-        # Codex itself notes there which folders it was told to trust.
-        assert kept == text or (agent == "codex" and kept.startswith(text))
+        assert (house.theirs / name).read_text(encoding="utf-8") == text
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ written for it.
 
 import itertools
 import json
+import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -65,6 +66,16 @@ def chats(folder: str) -> list[Exchange]:
     """Return every recorded exchange that asked for words with a JSON object."""
     found = [exchange for exchange in load(Path(folder)) if exchange.asked and exchange.asked.operation in CHATS]
     return [exchange for exchange in found if isinstance(exchange.body, dict)]
+
+
+@cache
+def _by_slug(folder: str) -> dict[str, Exchange]:
+    return {exchange.slug: exchange for exchange in load(Path(folder))}
+
+
+def recorded(slug: str) -> Exchange:
+    """Return one recorded exchange, of whatever kind."""
+    return _by_slug(os.environ["FARTHING_RECORDINGS"])[slug]
 
 
 def numbered() -> NewId:
@@ -162,6 +173,12 @@ def told_to(face: Translator, exchange: Exchange) -> tuple[ChatAnswer, ChatAnswe
     answer, live = answer_to(exchange)
     events = events_of(answer, USAGE) if live is None else [*live, Closed(USAGE)]
     return in_whole(face, answer, asked_by(face.wire)), in_stream(face, events, asked_by(face.wire))
+
+
+def parts_of(exchange: Exchange) -> tuple[Part, ...]:
+    """Return the parts of a recorded answer; none of one that failed."""
+    choices = answer_to(exchange)[0].choices if exchange.status == 200 else ()
+    return choices[0].content if choices else ()
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -161,9 +161,8 @@ def check_losses(sent: ChatRequest, again: ChatRequest, declared: set[Feature], 
 
 def check_words(sent: ChatRequest, again: ChatRequest, name: str, problems: list[str]) -> None:
     everything = "".join(texts_in(again))
-    for text in texts_in(sent):
-        if text not in everything:
-            problems.append(f"{name}: lost the words {text[:80]!r}")
+    missing = [text for text in texts_in(sent) if text not in everything]
+    problems += [f"{name}: lost the words {text[:80]!r}" for text in missing]
     if calls_in(again) != calls_in(sent):
         problems.append(f"{name}: other calls: {calls_in(again)} for {calls_in(sent)}"[:400])
 

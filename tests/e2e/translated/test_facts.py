@@ -1,12 +1,12 @@
 """What providers really do, fact by fact, and what a client of another format sees of it.
 
 Each has cost somebody money or a client. The number is that of the list that was made of the recordings; the exchange
-that showed it stands in its test. Here are the facts of cost; framing and translation follow in `test_facts_of_form.py`.
+that showed it stands in its test. Here are the facts of cost; those of framing and translation are in
+`test_facts_of_form.py`, and what was seen while all recordings were played is in `test_more_facts.py`.
 """
 
 import collections
 import os
-from functools import cache
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from tests.e2e.translated.crossing import (
     objects_in,
     on_face,
     reading_of,
+    recorded,
     streamed_on_face,
     usage_of,
     wire_of,
@@ -33,15 +34,6 @@ pytestmark = [
 ]
 CENT = 10_000_000
 """In nanodollars."""
-
-
-@cache
-def by_slug() -> dict[str, Exchange]:
-    return {exchange.slug: exchange for exchange in chats(RECORDINGS)}
-
-
-def recorded(slug: str) -> Exchange:
-    return by_slug()[slug]
 
 
 def last_usage(exchange: Exchange, face: Any = "openai_chat") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -103,3 +104,13 @@ def processor_s(work: Callable[[], object]) -> float:
     work()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_under_farthing_run_claude_codes_session_is_a_conversation_and_found_as_well(
+    home: Path, make_attempt: MakeAttempt
+) -> None:
+    kept = make_attempt(hours_from_first(0), session="run-claude-5e1f0a")
+    who = msgspec.structs.replace(kept.opening.attribution, conversation="cc-1")
+    keep(home, [msgspec.structs.replace(kept, opening=msgspec.structs.replace(kept.opening, attribution=who))])
+    for session in ("cc-1", "run-claude-5e1f0a"):
+        assert json.loads(said(home, "--session", session, "--json").stdout)["session"]["nanousd"] == 1_478_250

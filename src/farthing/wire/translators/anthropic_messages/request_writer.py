@@ -153,7 +153,10 @@ class _Turn:
         """Whether it may stand alone; Anthropic refuses an empty turn, and one of thoughts alone."""
         if self.role != "assistant":
             return bool(self.results or self.rest)
-        return not all(type(block) is dict and block["type"] in _THOUGHTS for block in self.rest)
+        for block in self.rest:
+            if type(block) is not dict or block["type"] not in _THOUGHTS:
+                return True
+        return False
 
     def written(self) -> dict[str, Any]:
         return {"role": self.role, "content": self.results + self.rest if self.results else self.rest}
@@ -176,7 +179,9 @@ class _Turns:
         system: list[Any] = []
         for at, message in enumerate(self.messages):
             if message.role != "system":
-                self._open("assistant" if message.role == "assistant" else "user")
+                role = "assistant" if message.role == "assistant" else "user"
+                if role != self.turn.role:
+                    self._open(role)
                 self._add(message, at)
             elif self.turn.role:
                 self._late_system(message, at)
@@ -193,8 +198,14 @@ class _Turns:
         return self.blocks.text(part) if isinstance(part, Text) else self.blocks.block(part, "messages[0]")
 
     def _add(self, message: Message, at: int) -> None:
+        content = message.content
+        if len(content) == 1 and type(content[0]) is Text:  # as most messages are
+            block = self.blocks.text(content[0])
+            if block is not None:
+                self.turn.rest.append(block)
+            return
         add, write = self.turn.add, self.blocks.block
-        for number, part in enumerate(message.content):
+        for number, part in enumerate(content):
             block = write(part, f"messages[{at}].content[{number}]")
             if block is not None:
                 add(block)
