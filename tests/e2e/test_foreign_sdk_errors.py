@@ -16,6 +16,7 @@ import openai
 import pytest
 from google import genai
 from google.genai import errors, types
+from openai.types.responses import Response
 
 from farthing.testing.fakes.script import Reply
 from tests.e2e.foreign import anthropic_clients, google_clients, ollama_clients, openai_clients
@@ -61,7 +62,8 @@ def responses(house: House, ask: Ask, counted: Counted, more: dict[str, Any], *,
         openai.OpenAI(base_url=f"{house.url}/v1", api_key=house.key, max_retries=RETRIES, http_client=http) as sdk,
     ):
         if not streams:
-            return sdk.responses.create(**openai_clients.responses_request(ask), **more).output_text
+            answer: Response = sdk.responses.create(**openai_clients.responses_request(ask), **more)
+            return answer.output_text
         with sdk.responses.stream(**openai_clients.responses_request(ask), **more) as stream:
             for _ in stream:
                 pass

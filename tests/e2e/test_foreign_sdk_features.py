@@ -11,6 +11,7 @@ from typing import Any
 import ollama
 import pytest
 from google.genai import types
+from openai.types.responses import Response
 from pydantic import BaseModel
 
 from farthing.testing.fakes.script import Reply
@@ -154,7 +155,8 @@ def loop_by_responses(house: House, ask: Ask) -> str:
             for at, call in enumerate(calls)
         ]
         body["input"] = [{"role": "user", "content": body["input"]}, *response.output, *results]
-        return sdk.responses.create(**body).output_text
+        answer: Response = sdk.responses.create(**body)
+        return answer.output_text
 
 
 def loop_by_anthropic(house: House, ask: Ask) -> str:

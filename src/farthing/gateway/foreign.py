@@ -10,14 +10,16 @@ import msgspec
 
 from farthing.catalog.token_estimate import estimate_request_tokens, family_of
 from farthing.clock import Clock
+from farthing.config.schema import TranslationSettings
 from farthing.gateway.call import Reply, Request
+from farthing.gateway.contexts import Contexts
 from farthing.gateway.counting import COUNTING_FORMATS, Counting, counted
 from farthing.gateway.embedding import EMBEDDING_OPERATIONS, Embedding
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.losses import LossPolicy
 from farthing.gateway.signatures import Signatures
 from farthing.gateway.translated import Translated
-from farthing.gateway.translation import Translations, new_ids
+from farthing.gateway.translation import ANSWER_ROOM_TOKENS, Translations, new_ids
 from farthing.providers.protocol import Provider
 from farthing.types.chat import ChatRequest
 from farthing.types.identity import IdSource
@@ -46,6 +48,9 @@ class Foreign:
         self._ids = ids
         self._clock = clock
         self._signatures = Signatures(clock)
+        self._contexts = Contexts(clock)
+        self._translations = Translations(LossPolicy(TranslationSettings()), self._signatures, ids)
+        self._policy: LossPolicy | None = None
         self._noted: set[tuple[str, str, str, tuple[str, ...]]] = set()
 
     def without_marks(self, wire: WireFormat, body: bytes) -> bytes:
@@ -71,20 +76,19 @@ class Foreign:
             InvalidRequest: the request is wrong in itself.
             NotServed: it is nothing that can be translated.
         """
-        policy = LossPolicy(lineup.translation)
+        policy = self._policy_of(lineup)
         if request.operation == "ollama_show":
             return Reply(status=200, lines=_head(call_id, ref), body=write_shown(ref.provider))
         if request.operation in EMBEDDING_OPERATIONS:
             vectors = Embedding(request.operation, body, asked=asked, ref=ref, provider=provider, policy=policy)
             self._note(vectors, request, ref)
             return vectors
-        estimate = estimate_request_tokens(body, family_of(provider.known.price_key or provider.known.kind, ref.model))
         chat = _read(request, body, asked, streamed=streamed)
         if request.operation == "count_tokens":
-            return self._counted(request, provider, ref, chat, call_id, estimate)
+            return self._counted(request, provider, ref, chat, call_id, body)
         if request.wire == "ollama" and not chat.messages:
             return Reply(status=200, lines=_head(call_id, ref), body=_loaded(chat, asked, call_id, self._clock))
-        translation = Translations(policy, self._signatures, self._ids).begin(
+        translation = self._translations.begin(
             chat,
             asked=asked,
             call_id=call_id,
@@ -92,20 +96,32 @@ class Foreign:
             provider=provider,
             key_id=request.principal.key_id,
             now_s=self._clock.now_us() // 1_000_000,
-            input_tokens_estimate=estimate,
+            context_tokens=self._room(chat, body, provider, ref) if provider.known.wire == "ollama" else None,
             array=request.wire == "gemini" and streamed and b"alt=sse" not in request.query,
         )
         self._note(translation, request, ref)
         return translation
 
+    def _room(self, chat: ChatRequest, body: bytes, provider: Provider, ref: ModelRef) -> int:
+        """Return how many tokens of context a local model needs for a request and its answer."""
+        needed = _estimate(body, provider, ref) + (chat.max_output_tokens or ANSWER_ROOM_TOKENS)
+        return self._contexts.at_least(ref, needed)
+
+    def _policy_of(self, lineup: Lineup) -> LossPolicy:
+        if self._policy is None or self._policy.settings is not lineup.translation:
+            self._policy = LossPolicy(lineup.translation)
+            self._translations = Translations(self._policy, self._signatures, self._ids)
+        return self._policy
+
     def _counted(
-        self, request: Request, provider: Provider, ref: ModelRef, chat: ChatRequest, call_id: str, estimate: int
+        self, request: Request, provider: Provider, ref: ModelRef, chat: ChatRequest, call_id: str, body: bytes
     ) -> Translated | Reply:
         wire = provider.known.wire
         if wire in COUNTING_FORMATS:
             sent = msgspec.structs.replace(chat, model=ref.model)
             names = ToolNames(sent, translator(wire).carries)
             return Counting(request.wire, wire, names.applied(sent) if names.changes else sent, new_ids(self._ids))
+        estimate = _estimate(body, provider, ref)
         return Reply(status=200, lines=[*_head(call_id, ref), _ESTIMATED], body=counted(request.wire, estimate))
 
     def _note(self, translation: Translated, request: Request, ref: ModelRef) -> None:
@@ -139,6 +155,10 @@ def _loaded(chat: ChatRequest, asked: str, call_id: str, clock: Clock) -> bytes:
             new_id=lambda prefix: prefix,
         )
     )
+
+
+def _estimate(body: bytes, provider: Provider, ref: ModelRef) -> int:
+    return estimate_request_tokens(body, family_of(provider.known.price_key or provider.known.kind, ref.model))
 
 
 def _head(call_id: str, ref: ModelRef) -> list[bytes]:

@@ -207,8 +207,9 @@ class Gateway:
             if not await lineup.live_models.refresh():
                 raise
         else:
-            if lineup.providers[found.provider].known.speaks(wire) or not await lineup.live_models.refresh():
+            if lineup.providers[found.provider].known.speaks(wire) or lineup.live_models.fresh:
                 return found
+            await lineup.live_models.refresh()
         if self.lineup is not lineup:  # a reload fell into the wait; it happens once a second at most
             return await self._resolve(asked, wire)
         return lineup.catalog.resolve(asked, wire)

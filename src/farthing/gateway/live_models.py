@@ -84,11 +84,16 @@ class LiveModels:
         self._asking: asyncio.Task[None] | None = None
         self._complained: set[str] = set()  # at most one entry for each provider
 
+    @property
+    def fresh(self) -> bool:
+        """Whether asking again would teach nothing."""
+        return self._asking is None and asyncio.get_running_loop().time() - self._asked_at < self._keep_s
+
     async def refresh(self) -> bool:
         """Ask, unless that was done lately; whether anything may have been learned. Callers at once share one round."""
         loop = asyncio.get_running_loop()
         if self._asking is None:
-            if loop.time() - self._asked_at < self._keep_s:
+            if self.fresh:
                 return False
             self._asked_at = loop.time()
             self._asking = loop.create_task(self._ask_all())

@@ -21,11 +21,11 @@ class LossPolicy:
     """The operator's settings, applied."""
 
     def __init__(self, settings: TranslationSettings) -> None:
-        self._settings = settings
+        self.settings = settings
 
     def action(self, feature: Feature) -> LossAction:
         """Return what is done about the loss of a feature."""
-        settings = self._settings
+        settings = self.settings
         return settings.features.get(feature.label) or (settings.meaning if feature.changes_meaning else settings.rest)
 
     def refused(self, losses: Iterable[Used]) -> list[Used]:

@@ -7,6 +7,7 @@ imported when the first call needs them: a gateway that only passes through neve
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -18,7 +19,7 @@ from farthing.providers.protocol import Operation, Provider
 from farthing.types.chat import ChatAnswer, ChatRequest, Part
 from farthing.types.identity import IdSource
 from farthing.types.models import ModelRef
-from farthing.types.providers import WireFormat
+from farthing.types.providers import KnownProvider, WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.meter import StreamMeter
 from farthing.wire.translators.assembly import answer_of, events_of
@@ -29,6 +30,8 @@ from farthing.wire.translators.tool_names import RestoredStream, ToolNames
 
 ANSWER_ROOM_TOKENS = 4_096
 """Room that a local model's context leaves for an answer whose length nobody bounded: as Ollama's own default."""
+MAX_TARGETS = 1_024
+"""Choices that are remembered: providers times models of a busy house."""
 _CHAT_OPERATIONS: dict[WireFormat, tuple[Operation, Operation]] = {
     "openai_chat": ("chat.completions", "chat.completions"),
     "openai_responses": ("responses", "responses"),
@@ -147,7 +150,7 @@ class Translations:
         provider: Provider,
         key_id: str,
         now_s: int,
-        input_tokens_estimate: int,
+        context_tokens: int | None = None,
         array: bool = False,
     ) -> Translation:
         """Translate a client's request for a provider.
@@ -165,12 +168,16 @@ class Translations:
             request,
             model=ref.model,
             usage_in_stream=provider.asks_for_usage,
-            context_tokens=request.context_tokens or _context(request, input_tokens_estimate),
+            context_tokens=request.context_tokens or context_tokens,
         )
         sent = self._signatures.restored(key_id, sent, other.wire)
         names = ToolNames(request, other.carries)
         sent = names.applied(sent) if names.changes else sent
         new_id = new_ids(self._ids)
+        left_out: list[Used] = []
+        body = other.write_request(sent, new_id, left_out)
+        if refused := self.policy.refused(left_out):
+            raise refusal(refused, ref, other.wire, request.origin)
         return Translation(
             translator(request.origin),
             other,
@@ -179,13 +186,13 @@ class Translations:
                 model=asked,
                 answer_id=call_id.rpartition("_")[2],
                 created_s=now_s,
-                input_tokens_estimate=input_tokens_estimate,
+                input_tokens_estimate=0,  # the attempt knows it, which begins later
                 new_id=new_id,
                 array=array,
             ),
-            other.write_request(sent, new_id),
+            body,
             names=names if names.changes else None,
-            losses=self.policy.warned(losses),
+            losses=self.policy.warned([*losses, *left_out]),
             signatures=self._signatures,
             key_id=key_id,
         )
@@ -195,7 +202,7 @@ class Translations:
     ) -> tuple[Translator, list[Used]]:
         """Return the provider's format that loses nothing which is refused, else its first, and what it loses."""
         found: tuple[Translator, list[Used]] | None = None
-        for wire in targets(provider, model, raw_prompt=request.raw_prompt):
+        for wire in targets(provider.known, model, raw_prompt=request.raw_prompt):
             other = translator(wire)
             losses = lost(used, other.carries)
             if not self.policy.refused(losses):
@@ -205,26 +212,22 @@ class Translations:
         return found
 
 
-def targets(provider: Provider, model: str, *, raw_prompt: bool) -> list[WireFormat]:
+@lru_cache(maxsize=MAX_TARGETS)
+def targets(known: KnownProvider, model: str, *, raw_prompt: bool) -> tuple[WireFormat, ...]:
     """Return the formats that a provider can be asked in for a model's words, the best first.
 
     It hangs on the model alone, so that a conversation stays in one format and in one prompt cache.
     """
-    known = provider.known
     wires = dict.fromkeys((known.wire, *known.also))
     if "openai_responses" in wires and _RESPONSES_FIRST.match(model):
         wires = dict.fromkeys(("openai_responses", *wires))
-    return [wire for wire in wires if wire in CHAT_FORMATS and (wire != "openai_completions" or raw_prompt)]
+    return tuple(wire for wire in wires if wire in CHAT_FORMATS and (wire != "openai_completions" or raw_prompt))
 
 
 def _operation(wire: WireFormat, request: ChatRequest) -> Operation:
     if wire == "ollama" and request.raw_prompt:
         return "ollama_generate"
     return _CHAT_OPERATIONS[wire][request.streamed]
-
-
-def _context(request: ChatRequest, input_tokens_estimate: int) -> int:
-    return input_tokens_estimate + (request.max_output_tokens or ANSWER_ROOM_TOKENS)
 
 
 def new_ids(ids: IdSource) -> NewId:

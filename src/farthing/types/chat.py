@@ -4,7 +4,8 @@ A request is messages of parts; an answer is choices of parts; a stream is event
 part. What only one format knows travels as `Foreign`, so that it can go back to that format and be named a loss
 everywhere else. Which format can carry what is declared in `farthing.wire.translators`.
 
-Arguments of a call, schemas of tools and of answers are JSON as text or bytes: nobody here looks into them.
+None of these can be part of a cycle, so the collector need not look at them (`gc=False`). Arguments of a call, schemas
+of tools and of answers are JSON as text or bytes: nobody here looks into them.
 """
 
 from collections.abc import Mapping
@@ -154,7 +155,7 @@ class Foreign(msgspec.Struct, frozen=True, tag="foreign", gc=False):
     raw: bytes
 
 
-class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
+class ToolResult(msgspec.Struct, frozen=True, tag="tool_result", gc=False):
     """What a tool gave. `name` is the tool's, found by the call's id where the format leaves it out."""
 
     call_id: str
@@ -173,7 +174,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 """`developer` is `system`: the formats that know both take one for the other. Only messages of `tool` hold results."""
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One turn, or a part of one: formats that want turns to alternate join neighbours of one role."""
 
     role: Role
@@ -240,7 +241,7 @@ class Reasoning(msgspec.Struct, frozen=True, gc=False):
     summary: str | None = None
 
 
-class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a client asks of a model. `None` means that it did not say; `extra` holds what only its format knows.
 
     `extra` are top-level members by name, as JSON, of `origin`'s format. `cached` is a mark on the whole request.
@@ -275,7 +276,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     cached: Cached | None = None
     store: bool | None = None
     server_state: str | None = None
-    """The member that names turns which only the provider keeps (`previous_response_id`, `conversation`); see `extra`."""
+    """The member that names turns which only the provider keeps (`previous_response_id`, ...); see `extra`."""
     seals_asked: bool = False
     """Whether a client of OpenAI responses wants what it can give back of the thoughts (encrypted content)."""
     suffix: str | None = None
@@ -299,7 +300,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusa
 `pause_turn`; `refusal` a model's own, `content_filter` the provider's."""
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """One answer of maybe several. `logprobs` is JSON in OpenAI's shape: a list of tokens."""
 
     content: tuple[Part, ...]
@@ -309,7 +310,7 @@ class Choice(msgspec.Struct, frozen=True):
     logprobs: bytes | None = None
 
 
-class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a model answered. `model` is what the provider says served; `created_s` is seconds since 1970 UTC."""
 
     id: str | None
@@ -366,7 +367,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", gc=False):
     stop_sequence: str | None = None
 
 
-class Closed(msgspec.Struct, frozen=True, tag="closed"):
+class Closed(msgspec.Struct, frozen=True, tag="closed", gc=False):
     """The stream is over, and whole; `usage` is what the meter read."""
 
     usage: Usage | None = None

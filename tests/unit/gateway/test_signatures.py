@@ -114,3 +114,13 @@ def test_a_seal_larger_than_the_bound_is_not_kept() -> None:
     kept = Signatures(SetClock(), max_bytes=20_000, max_bytes_per_key=5_000)
     kept.remember("k", (ASK,), (Thinking("t", Signature("gemini", "x" * 6_000)), CALL))
     assert restored(kept, history(CALL)) == (CALL,)
+
+
+def test_a_thought_whose_seal_is_the_same_for_all_keeps_its_own_words() -> None:
+    """In chat completions the name under which thoughts come stands for a seal, and so all of them have one mark."""
+    kept, name = Signatures(SetClock()), Signature("openai_chat", "reasoning_content")
+    kept.remember("k", (ASK,), (Thinking("the first", name), CALL))
+    kept.remember("k", (ASK,), (Thinking("the second", name), Text("Sunny.")))
+    mark = Signature("openai_chat", marked(name))
+    found = restored(kept, history(Thinking("the first", mark), CALL), wire="openai_chat")
+    assert found == (Thinking("the first", name), CALL)

@@ -13,7 +13,7 @@ import msgspec
 from farthing.types.chat import ChatAnswer, ChatRequest, StreamEvent
 from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
-from farthing.wire.translators.features import Feature
+from farthing.wire.translators.features import Feature, Used
 
 NewId = Callable[[str], str]
 """Makes an id that begins with a prefix: `new_id("call_")`."""
@@ -78,8 +78,11 @@ class Translator(Protocol):
         """
         ...
 
-    def write_request(self, request: ChatRequest, new_id: NewId) -> bytes:
-        """Write a request for a provider, without what the format cannot carry. Raises `InvalidRequest` as well."""
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:
+        """Write a request for a provider, without what the format cannot carry. Raises `InvalidRequest` as well.
+
+        To `left_out` is added what the format could carry, and this model or this history forbids.
+        """
         ...
 
     def read_answer(self, body: bytes, new_id: NewId) -> ChatAnswer:

@@ -32,7 +32,7 @@ from farthing.types.chat import (
 )
 from farthing.types.providers import WireFormat
 from farthing.wire.translators.anthropic_messages import TRANSLATOR
-from farthing.wire.translators.features import Feature
+from farthing.wire.translators.features import Feature, Used
 
 OWN: WireFormat = "anthropic_messages"
 HELLO = Message("user", (Text("Hello."),))
@@ -70,7 +70,9 @@ def looked_through(value: Any) -> None:
 
 
 def left_out(*messages: Message, model: str = BUDGETED, **members: Any) -> list[Feature]:
-    return [used.feature for used in TRANSLATOR.left_out(asked(*messages, model=model, **members))]
+    left_out: list[Used] = []
+    TRANSLATOR.write_request(asked(*messages, model=model, **members), lambda prefix: prefix, left_out)
+    return [used.feature for used in left_out]
 
 
 def content(*parts: Part, role: Any = "user") -> Any:

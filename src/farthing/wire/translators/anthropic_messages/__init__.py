@@ -54,13 +54,9 @@ class MessagesTranslator:
         """See `Translator.read_request`."""
         return requests.read_request(body, model=model, streamed=streamed)
 
-    def write_request(self, request: ChatRequest, new_id: NewId) -> bytes:  # noqa: ARG002 - every id is known here
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - every id is known here
         """See `Translator.write_request`."""
-        return request_writer.write_request(request)
-
-    def left_out(self, request: ChatRequest) -> list[Used]:
-        """Return what a request loses although the format carries it: its model or its history forbids that."""
-        return request_writer.left_out(request)
+        return request_writer.write_request(request, left_out)
 
     def read_answer(self, body: bytes, new_id: NewId) -> ChatAnswer:
         """See `Translator.read_answer`."""

@@ -26,19 +26,16 @@ _TIERS = {ours: theirs for theirs, ours in TIERS.items()} | {"auto": "auto"}
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
 
-def write_request(request: ChatRequest) -> bytes:
+def write_request(request: ChatRequest, left_out: list[Used] | None = None) -> bytes:
     """See `Translator.write_request`."""
+    writer = _Writer(request)
     try:
-        return msgspec.json.encode(_Writer(request).written())
+        body = msgspec.json.encode(writer.written())
     except RecursionError:
         raise InvalidRequest("the request is nested too deeply", hint="send JSON with fewer levels") from None
-
-
-def left_out(request: ChatRequest) -> list[Used]:
-    """Return what a request loses although the format carries it, because its model or its history forbids that."""
-    writer = _Writer(request)
-    writer.written()
-    return writer.settled.left_out + writer.blocks.left_out
+    if left_out is not None:
+        left_out += (*writer.settled.left_out, *writer.blocks.left_out)
+    return body
 
 
 class _Writer:
@@ -153,10 +150,7 @@ class _Turn:
         """Whether it may stand alone; Anthropic refuses an empty turn, and one of thoughts alone."""
         if self.role != "assistant":
             return bool(self.results or self.rest)
-        for block in self.rest:
-            if type(block) is not dict or block["type"] not in _THOUGHTS:
-                return True
-        return False
+        return any(type(block) is not dict or block["type"] not in _THOUGHTS for block in self.rest)
 
     def written(self) -> dict[str, Any]:
         return {"role": self.role, "content": self.results + self.rest if self.results else self.rest}
@@ -200,9 +194,9 @@ class _Turns:
     def _add(self, message: Message, at: int) -> None:
         content = message.content
         if len(content) == 1 and type(content[0]) is Text:  # as most messages are
-            block = self.blocks.text(content[0])
-            if block is not None:
-                self.turn.rest.append(block)
+            text = self.blocks.text(content[0])
+            if text is not None:
+                self.turn.rest.append(text)
             return
         add, write = self.turn.add, self.blocks.block
         for number, part in enumerate(content):

@@ -7,7 +7,7 @@ of thinking (Gemini 3 takes levels), thoughts without a signature of its own, an
 from farthing.types.chat import ChatAnswer, ChatRequest
 from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
-from farthing.wire.translators.features import Feature
+from farthing.wire.translators.features import Feature, Used
 from farthing.wire.translators.gemini.answers import read_answer, write_answer
 from farthing.wire.translators.gemini.requests import read_request
 from farthing.wire.translators.gemini.streams import GeminiStreamDecoder, GeminiStreamEncoder
@@ -57,7 +57,7 @@ class GeminiTranslator:
         """See `Translator.read_request`."""
         return read_request(body, model=model, streamed=streamed)
 
-    def write_request(self, request: ChatRequest, new_id: NewId) -> bytes:
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - what it declares, every model takes
         """See `Translator.write_request`."""
         return write_request(request, new_id)
 

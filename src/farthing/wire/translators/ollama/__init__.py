@@ -8,7 +8,7 @@ from farthing.types.chat import ChatAnswer, ChatRequest
 from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.translators.assembly import answer_of
-from farthing.wire.translators.features import Feature
+from farthing.wire.translators.features import Feature, Used
 from farthing.wire.translators.ollama import answers, request_writer, requests
 from farthing.wire.translators.ollama.streams import Decoder, Encoder
 from farthing.wire.translators.protocol import Asked, NewId
@@ -56,7 +56,7 @@ class OllamaTranslator:
         """See `Translator.read_request`: a request of /api/chat."""
         return requests.read_request(body, model=model, streamed=streamed)
 
-    def write_request(self, request: ChatRequest, new_id: NewId) -> bytes:  # noqa: ARG002 - everything has its id
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - what it declares, every model takes
         """See `Translator.write_request`: for /api/generate where `raw_prompt` is set, else for /api/chat."""
         return request_writer.write_request(request)
 

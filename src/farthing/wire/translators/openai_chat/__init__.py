@@ -11,7 +11,7 @@ one text they work everywhere. So are films and sound, which many of the others 
 from farthing.types.chat import ChatAnswer, ChatRequest
 from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
-from farthing.wire.translators.features import Feature
+from farthing.wire.translators.features import Feature, Used
 from farthing.wire.translators.openai_chat import answers, requests, writing
 from farthing.wire.translators.openai_chat.encoder import ChatStreamEncoder
 from farthing.wire.translators.openai_chat.streams import ChatStreamDecoder
@@ -69,7 +69,7 @@ class OpenAIChat:
         """See `Translator.read_request`."""
         return requests.read_request(body, model=model, streamed=streamed)
 
-    def write_request(self, request: ChatRequest, new_id: NewId) -> bytes:
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - what it declares, every model takes
         """See `Translator.write_request`."""
         return writing.write_request(request, new_id)
 

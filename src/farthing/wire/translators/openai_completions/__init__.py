@@ -5,7 +5,7 @@ A conversation is no prompt: without the template of the very model it cannot be
 
 from farthing.types.chat import ChatAnswer, ChatRequest
 from farthing.types.usage import Usage
-from farthing.wire.translators.features import Feature
+from farthing.wire.translators.features import Feature, Used
 from farthing.wire.translators.openai_completions import answers, requests
 from farthing.wire.translators.protocol import Asked, NewId, StreamDecoder, StreamEncoder, Translator
 
@@ -38,7 +38,7 @@ class OpenAICompletions:
         """See `Translator.read_request`."""
         return requests.read_request(body, model=model, streamed=streamed)
 
-    def write_request(self, request: ChatRequest, new_id: NewId) -> bytes:
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - what it declares, every model takes
         """See `Translator.write_request`."""
         return requests.write_request(request, new_id)
 

@@ -9,7 +9,7 @@ answered by another provider is given a mark in its place.
 from farthing.types.chat import ChatAnswer, ChatRequest
 from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
-from farthing.wire.translators.features import Feature
+from farthing.wire.translators.features import Feature, Used
 from farthing.wire.translators.openai_responses.answers import read_answer, write_answer
 from farthing.wire.translators.openai_responses.encoding import Encoder
 from farthing.wire.translators.openai_responses.requests import read_request
@@ -63,7 +63,7 @@ class ResponsesTranslator:
         """See `Translator.read_request`."""
         return read_request(body, model=model, streamed=streamed)
 
-    def write_request(self, request: ChatRequest, new_id: NewId) -> bytes:  # noqa: ARG002 - call ids are always known
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - what it declares, every model takes
         """See `Translator.write_request`."""
         return write_request(request)
 
