@@ -163,6 +163,18 @@ def test_a_passed_through_session_is_the_clients_own_bytes(house: House, face: s
     check_growth(theirs, CONVERSATION[face], may_change=set())
 
 
+@pytest.mark.parametrize("provider", ["claude", "google"])
+def test_a_turn_that_is_like_an_earlier_one_changes_nothing_before_it(house: House, provider: str) -> None:
+    """An agent that waits asks the same again and again: the thoughts that are put back must not move about."""
+    call = ToolCall("weather", '{"city":"Bern"}')
+    waits = Reply(text="", tools=(call,), reasoning_tokens=9)
+    house.next(provider, *[waits] * 7, Reply(text="Warm.", tools=(), reasoning_tokens=9))
+    with ExitStack() as stack:
+        ours = sessions.chat(stack, house.url, house.key, house.model(provider))("Is it warm yet?")
+    assert len(ours) == 8
+    check_growth(house.bodies(provider)[-8:], CONVERSATION[KINDS[provider].wire], may_change=set())
+
+
 def check_growth(sent: list[bytes], member: str, *, may_change: set[str]) -> None:
     cache = PrefixCache(member)
     hits = [cache.hit(body) for body in sent]

@@ -147,6 +147,12 @@ class Signatures:
         return kept
 
     def _keep(self, key_id: str, place: bytes, kept: Kept) -> None:
+        """Keep what was sealed at a place; what is kept of an earlier turn that was just like this one stays.
+
+        An agent that waits asks the same again and again. Were the last one's thoughts put back at the first one's
+        place, the history would become another with each call, and the provider's prompt cache would be of no use.
+        """
+        kept = self._find((key_id, place)) or kept
         size = _ENTRY_BYTES + sum(
             len(seal.value) for seal in (kept.signature, *(thought.signature for thought in kept.thoughts)) if seal
         )

@@ -117,7 +117,8 @@ def _chat(pieces: list[dict[str, Any]], streams: bool) -> Told | None:
         for choice in piece.get("choices") or ():
             said = choice["delta" if streams else "message"]
             content = said.get("content")
-            for part in content if isinstance(content, list) else [{"type": "text", "text": content or ""}]:
+            parts: list[Any] = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+            for part in parts:
                 match part["type"]:
                     case "text":
                         told.text += part["text"]

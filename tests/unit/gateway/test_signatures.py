@@ -124,3 +124,10 @@ def test_a_thought_whose_seal_is_the_same_for_all_keeps_its_own_words() -> None:
     mark = Signature("openai_chat", marked(name))
     found = restored(kept, history(Thinking("the first", mark), CALL), wire="openai_chat")
     assert found == (Thinking("the first", name), CALL)
+
+
+def test_a_turn_just_like_an_earlier_one_leaves_the_earlier_ones_thoughts_in_place() -> None:
+    kept = Signatures(SetClock())
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    kept.remember("k", (ASK,), (Thinking("I should look again", Signature("anthropic_messages", "EqZZ")), CALL))
+    assert restored(kept, history(CALL)) == (THOUGHT, CALL)
