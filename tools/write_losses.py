@@ -43,7 +43,6 @@ def page() -> str:
         "the header `x-farthing-loss`, the log says it, and `farthing calls show CALL` shows it. `translation:` in",
         "settings.yaml decides otherwise, for all of them or one by one:\n",
         "```yaml",
-        "version: 1",
         "translation:",
         "  meaning: refuse       # refuse | warn | pass: losses that change the meaning",
         "  rest: warn            # the others",

@@ -343,3 +343,46 @@ def test_geminis_seals_come_back_for_an_anthropic_client_and_never_reach_anthrop
     assert "farthing." not in told
     assert "CuYB" not in told
     assert [block["type"] for block in sent(server)["messages"][1]["content"]] == ["tool_use"]
+
+
+# ---- a text to be continued
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
+def test_a_legacy_completion_is_answered_by_a_model_that_only_chats(
+    gateway: Gateway, key: str, server: Upstream, streams: bool
+) -> None:
+    started = {**CLAUDE, "content": [], "stop_reason": None, "usage": {"input_tokens": 20, "output_tokens": 1}}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": started},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Sunny."}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+        {"type": "message_stop"},
+    ]
+    if streams:
+        server.now(streamed(*[b"data: %b\n\n" % json.dumps(event).encode() for event in events]))
+    else:
+        answers(server, CLAUDE)
+    body = {"model": "claude:c", "prompt": "The weather is", "max_tokens": 50, "stream": streams}
+    answer = gateway.post("/v1/completions", body, key)
+    assert answer.status == 200, answer.body
+    assert sent(server)["messages"] == [{"role": "user", "content": [{"type": "text", "text": "The weather is"}]}]
+    if streams:
+        assert answer.body.endswith(b"data: [DONE]\n\n")
+        rows = [json.loads(line[6:]) for line in answer.body.splitlines() if line.startswith(b"data: {")]
+        assert "".join(row["choices"][0]["text"] for row in rows if row["choices"]) == "Sunny."
+    else:
+        assert answer.json()["choices"][0]["text"] == "Sunny."
+        assert answer.json()["usage"]["total_tokens"] == 23
+    assert answer.headers["x-farthing-loss"] == "raw_prompt"
+
+
+def test_ollamas_generate_is_answered_by_a_model_that_only_chats(gateway: Gateway, key: str, server: Upstream) -> None:
+    answers(server, CLAUDE)
+    answer = gateway.post("/api/generate", {"model": "claude:c", "prompt": "Hello", "stream": False}, key)
+    assert answer.json()["response"] == "Sunny."
+    assert answer.json()["eval_count"] == 3
+    load = gateway.post("/api/generate", {"model": "claude:c"}, key)
+    assert (load.status, load.json()["done_reason"]) == (200, "load")

@@ -80,8 +80,9 @@ class Signatures:
                     self._keep(key_id, marked(part.signature).encode(), Kept(key_id, 0, 0, (part,)))
                 continue
             signature = part.signature if isinstance(part, _SIGNED) else None
-            if thoughts or signature is not None:
-                self._keep(key_id, _place(turn, part), Kept(key_id, 0, 0, tuple(thoughts), signature))
+            seal = signature or (thoughts[0].signature if thoughts else None)
+            if seal is not None:
+                self._keep(key_id, _place(turn, part, seal.origin), Kept(key_id, 0, 0, tuple(thoughts), signature))
                 thoughts = []
 
     def restored(self, key_id: str, request: ChatRequest, wire: WireFormat) -> ChatRequest:
@@ -113,7 +114,7 @@ class Signatures:
                 sealed = sealed or (known.signature is not None and known.signature.origin == wire)
                 parts.append(known)
                 continue
-            kept = self._find((key_id, _place(turn, part)))
+            kept = self._find((key_id, _place(turn, part, wire)))
             if kept is not None and not sealed:
                 parts += [thought for thought in kept.thoughts if _is_of(thought.signature, wire)]
             parts.append(part if kept is None else _signed(part, kept.signature, wire))
@@ -210,9 +211,12 @@ def _turn(messages: tuple[Message, ...]) -> bytes:
     return b""
 
 
-def _place(turn: bytes, part: Part) -> bytes:
-    """Return what tells a place in a conversation: the turn, and the part itself, without seals and marks."""
-    return _digest((turn, type(part).__name__.encode(), *_words(part)))
+def _place(turn: bytes, part: Part, wire: WireFormat) -> bytes:
+    """Return what tells a place in a conversation: the turn, and the part itself, without seals and marks.
+
+    And the format of those who can read the seal: two providers may say the same to the same question.
+    """
+    return _digest((turn, wire.encode(), type(part).__name__.encode(), *_words(part)))
 
 
 def _words(part: Part) -> Iterable[bytes]:

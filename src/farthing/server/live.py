@@ -3,6 +3,9 @@
 uvicorn opens the sockets and keeps the loop; its own way of stopping would kill the process with the signal it got and
 close streams without a word, so stopping is ours: no new connections, a while to finish, an error in the face's own
 shape for what is left, and a normal end. A second signal ends at once.
+
+Who starts anew stops in the same way, but keeps its sockets. A signal that comes meanwhile is the first one that asks
+for the end: the sockets are closed, and the answers may still end for what is left of their time.
 """
 
 import asyncio
@@ -28,6 +31,8 @@ _LOOK_S = 0.02
 """How often is looked whether the last answer is out; stopping takes as much longer."""
 FIRST_INHERITED = 3
 """The descriptor that systemd puts the first socket at."""
+_MOST_DIGITS, _MOST_TOLD = 6, 40
+"""What of LISTEN_FDS is repeated: a process has at most a million open files; of anything else, the beginning."""
 _BACKLOG = 2048
 """Connections that wait to be accepted: half of what we accept at all."""
 
@@ -43,7 +48,8 @@ def inherited_socket(environment: Mapping[str, str]) -> socket.socket | None:
     hint = "give the unit one ListenStream= with the address and port, or none."
     count = environment["LISTEN_FDS"]
     if count != "1":
-        raise ConfigError(f"{count} sockets were handed over (LISTEN_FDS), and one is used", hint=hint)
+        told = count if count.isdecimal() and len(count) <= _MOST_DIGITS else repr(count[:_MOST_TOLD])
+        raise ConfigError(f"{told} sockets were handed over (LISTEN_FDS), and one is used", hint=hint)
     try:
         sock = socket.socket(fileno=FIRST_INHERITED)
         listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -125,10 +131,19 @@ class LiveServer(uvicorn.Server):
         self._on_ready = on_ready
         self._keeps_sockets = False
         self.kept: list[socket.socket] = []
+        """The sockets, for who starts anew; empty where the end was asked for, before that or meanwhile."""
 
     def stop(self, *, keeping_sockets: bool = False) -> None:
-        """Leave in order, as a signal does; where the sockets are kept, who connects meanwhile waits in their queue."""
-        self._keeps_sockets = keeping_sockets
+        """Leave in order, as a signal does; where the sockets are kept, who connects meanwhile waits in their queue.
+
+        Whoever asks for the end gets it, also where it is asked for while the sockets are kept.
+        """
+        if keeping_sockets and not self.should_exit:
+            self._keeps_sockets = True
+        elif not keeping_sockets and self._keeps_sockets:
+            self._keeps_sockets = False
+            self._drop_kept()
+            log.warning("the end was asked for while answers ended for a restart: the process does not start anew")
         self.should_exit = True
 
     def retune(self, bounds: Bounds, drain_s: float) -> None:
@@ -153,16 +168,26 @@ class LiveServer(uvicorn.Server):
         listener.drain()
         if listener.exchanges:
             log.warning(
-                "stopping: %d answers in flight may end for %s s; a second signal cuts them",
+                "stopping: %d answers in flight may end for %s s; %s",
                 len(listener.exchanges),
                 self._drain_s,
+                "then we start anew" if self._keeps_sockets else "a second signal cuts them",
             )
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         await self._until_idle(self._drain_s)
         if listener.exchanges:
-            log.warning("%d calls were still in flight after %s s and are cut", len(listener.exchanges), self._drain_s)
+            log.warning(
+                "%d calls were still in flight after %.1f s%s and are cut",
+                len(listener.exchanges),
+                loop.time() - began_s,
+                ", when we were told to end at once," if self.force_exit else "",
+            )
             listener.cut()
             await self._until_idle(_CUT_WAIT_S, even_if_forced=True)
         listener.close()
+        if not self._keeps_sockets:  # the end may have been asked for just when they were kept
+            self._drop_kept()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -176,9 +201,14 @@ class LiveServer(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: object) -> None:  # noqa: ARG002 - the signal module's signature
-        if self.should_exit:
+        if self.should_exit and not self._keeps_sockets:
             self.force_exit = True
-        self.should_exit = True
+        self.stop()
+
+    def _drop_kept(self) -> None:
+        for sock in self.kept:
+            sock.close()
+        self.kept.clear()
 
     async def _until_idle(self, seconds: float, *, even_if_forced: bool = False) -> None:
         loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ from farthing.testing.fake_provider import FakeProvider, in_thread
 from farthing.testing.fakes.account import Tariff
 from farthing.testing.fakes.script import Reply, ToolCall
 from farthing.testing.fakes.wire_format import Event, Job, WireFormat
+from tests.e2e.serving import until
 from tests.e2e.support import Gateway, running_gateway
 
 TARIFF = Tariff(input="2", output="10", cache_read="0.5", cache_write_5m="2.5", cache_write_1h="4")
@@ -126,8 +127,9 @@ class House:
         count = 0
         attempts = [attempt for attempt in self.gateway.attempts() if attempt.opening.operation != "count_tokens"]
         for provider, fake in self.fakes.items():
-            lines = fake.account.lines
             mine = [attempt for attempt in attempts if attempt.opening.provider == provider]
+            until(lambda fake=fake, mine=mine: len(fake.account.lines) >= len(mine), f"{provider}'s account is behind")
+            lines = fake.account.lines
             assert len(mine) == len(lines), provider
             for attempt, line in zip(mine, lines, strict=True):
                 where = f"{provider} {line.request_id} {attempt.opening.call_id}"

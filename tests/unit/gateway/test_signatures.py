@@ -1,5 +1,7 @@
 """Seals of providers, kept for clients that cannot keep them."""
 
+import msgspec
+
 from farthing.gateway.signatures import KEEP_S, Signatures
 from farthing.types.chat import ChatRequest, Message, Part, Signature, Text, Thinking, ToolCall, ToolResult
 from farthing.types.providers import WireFormat
@@ -131,3 +133,11 @@ def test_a_turn_just_like_an_earlier_one_leaves_the_earlier_ones_thoughts_in_pla
     kept.remember("k", (ASK,), (THOUGHT, CALL))
     kept.remember("k", (ASK,), (Thinking("I should look again", Signature("anthropic_messages", "EqZZ")), CALL))
     assert restored(kept, history(CALL)) == (THOUGHT, CALL)
+
+
+def test_two_providers_that_answer_alike_each_get_their_own_seal_back() -> None:
+    kept, google = Signatures(SetClock()), Signature("gemini", "CuYB")
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    kept.remember("k", (ASK,), (msgspec.structs.replace(CALL, signature=google),))
+    assert restored(kept, history(CALL)) == (THOUGHT, CALL)
+    assert restored(kept, history(CALL), wire="gemini") == (msgspec.structs.replace(CALL, signature=google),)
