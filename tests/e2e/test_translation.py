@@ -386,3 +386,25 @@ def test_ollamas_generate_is_answered_by_a_model_that_only_chats(gateway: Gatewa
     assert answer.json()["eval_count"] == 3
     load = gateway.post("/api/generate", {"model": "claude:c"}, key)
     assert (load.status, load.json()["done_reason"]) == (200, "load")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        ("/v1/chat/completions", {"messages": ASK, "response_format": {"type": "json_object"}}, '"response_format"'),
+        ("/v1/responses", {"input": "x", "text": {"format": {"type": "json_object"}}}, '"text.format"'),
+        ("/api/chat", {"messages": ASK, "format": "json"}, '"format"'),
+        (
+            "/v1beta/models/claude:c:generateContent",
+            {"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"candidateCount": 2}},
+            '"generationConfig.candidateCount"',
+        ),
+    ],
+)
+def test_a_refusal_names_the_member_as_the_client_knows_it(
+    gateway: Gateway, key: str, path: str, body: dict[str, Any], named: str
+) -> None:
+    answer = gateway.post(path, {"model": "claude:c", **body}, key)
+    assert answer.status == 400
+    error = answer.json()["error"]
+    assert named in (error if isinstance(error, str) else error["message"])

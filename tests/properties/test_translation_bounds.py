@@ -247,3 +247,28 @@ def test_a_stream_that_is_read_back_is_what_was_written_before_it_was_spoiled(wi
     kinds = {type(part) for choice in read.choices for part in choice.content}
     assert Text in kinds or wire == "openai_completions"
     assert (ToolCall in kinds) == ("tool_call" in translator(wire).answers_carry)
+
+
+def many_citations() -> list[bytes]:
+    """Return a stream of responses that cites a page with every word."""
+    word = (
+        b'data: {"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"a"}\n\n'
+        b'data: {"type":"response.output_text.annotation.added","output_index":0,"content_index":0,'
+        b'"annotation":{"type":"url_citation","url":"https://example.com","start_index":0,"end_index":1}}\n\n'
+    )
+    return [*[word * 100] * 600, b'data: {"type":"response.completed","response":{"status":"completed"}}\n\n']
+
+
+def many_logprobs() -> list[bytes]:
+    """Return a stream of Ollama's whose tokens are told long before any text is."""
+    line = b'{"model":"m","message":{"content":""},"done":false,"logprobs":[{"token":"a","logprob":-1}]}\n'
+    return [*[line] * 60_000, b'{"model":"m","message":{"content":"a"},"done":true,"done_reason":"stop"}\n']
+
+
+@pytest.mark.parametrize(
+    ("wire", "pieces"), [("openai_responses", many_citations()), ("ollama", many_logprobs())], ids=["cited", "logprobs"]
+)
+def test_what_gathers_until_a_part_ends_takes_no_longer_than_its_size_needs(
+    wire: WireFormat, pieces: list[bytes]
+) -> None:
+    in_time(lambda: tell_stream(wire, "openai_chat", pieces), wire)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from farthing.cli.config_file import settings_to_serve
+from farthing.cli.start_up import STARTED_TO_OUTLIVE_TERMINAL, handle_no_more
 from farthing.config.changes import changes, losses, needs_restart
 from farthing.config.first_start import write_schema
 from farthing.config.watch import SettingsWatch, Stamp, Taken
@@ -104,10 +105,10 @@ def with_told(server: "ServerSettings", host: str | None, port: int | None) -> "
 
 
 def on_hangup(ask: Callable[[], None], stop: Callable[[], None]) -> Callable[[], None]:
-    """Have SIGHUP handled, in the running loop; return what ends that."""
+    """Have SIGHUP handled, in the running loop; return what ends that, after which it changes nothing."""
     if not hasattr(signal, "SIGHUP"):
         return lambda: None  # Windows; there the file is followed all the same
-    outlives_terminal = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN or not _has_terminal()
+    outlives_terminal = STARTED_TO_OUTLIVE_TERMINAL or not _has_terminal()
 
     def hung_up() -> None:
         if outlives_terminal or _has_terminal():
@@ -117,11 +118,7 @@ def on_hangup(ask: Callable[[], None], stop: Callable[[], None]) -> Callable[[],
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, hung_up)
-
-    def undo() -> None:
-        loop.remove_signal_handler(signal.SIGHUP)
-
-    return undo
+    return partial(handle_no_more, loop, signal.SIGHUP)
 
 
 def _has_terminal() -> bool:

@@ -63,10 +63,11 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     os.umask(0o077)
     home = current_home()
     home.create()
-    with HomeLock.acquire(home.lock, patience_s=_LOCK_PATIENCE_S) as lock:
+    lock = HomeLock.handed_over(home.lock, os.environ)  # by who we were before we started anew
+    with lock or HomeLock.acquire(home.lock, patience_s=_LOCK_PATIENCE_S) as lock:
         kept = _serve(home, lock, host, port, workers)
-    if kept is not None:
-        _serve_anew(kept)
+        if kept is not None:
+            _serve_anew(kept, lock)
 
 
 def _serve(home: "Home", lock: "HomeLock", host: str | None, port: int | None, workers: int) -> "socket.socket | None":
@@ -77,7 +78,7 @@ def _serve(home: "Home", lock: "HomeLock", host: str | None, port: int | None, w
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
             if workers == 1:
-                return runner.run(serve_alone(start))
+                return runner.run(serve_alone(start, lock))
             from farthing.cli.workers import serve_together  # noqa: PLC0415
 
             runner.run(serve_together(start, lock, workers))
@@ -180,15 +181,20 @@ def _with_other_host(warnings: "Iterable[str]", server: "ServerSettings") -> "It
         yield exposed(server.host)
 
 
-def _serve_anew(sock: "socket.socket") -> NoReturn:
-    """Become our successor: the same command line and number, with the listening socket where systemd would put it."""
-    from farthing.cli.start_up import hold_signals  # noqa: PLC0415
+def _serve_anew(sock: "socket.socket", lock: "HomeLock") -> NoReturn:
+    """Become our successor: the same command line and number, with the listening socket where systemd would put it.
+
+    The home is held all the while: nobody may settle the books in between, and keep the successor from starting.
+    """
+    from farthing.cli.start_up import hold_signals, outlive_terminal_again  # noqa: PLC0415
     from farthing.server.live import FIRST_INHERITED  # noqa: PLC0415
 
+    lock.hand_over(os.environ)  # before the socket takes the number that may be the lock's
     if sock.fileno() != FIRST_INHERITED:
         os.dup2(sock.fileno(), FIRST_INHERITED)
     os.set_inheritable(FIRST_INHERITED, True)  # noqa: FBT003 - the os module's own signature
     hold_signals()
+    outlive_terminal_again()
     os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line, no shell's
 

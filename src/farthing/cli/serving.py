@@ -7,8 +7,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import click
 import msgspec
@@ -19,13 +20,14 @@ from farthing.cli.config_follow import following_settings
 from farthing.cli.context import say
 from farthing.cli.first_words import first_words
 from farthing.cli.providers import missing_credential
-from farthing.cli.start_up import hear_signals, hold_signals, ignore_signals
+from farthing.cli.start_up import handle_no_more, hear_signals, hold_signals, ignore_signals
+from farthing.config.lock import HomeLock
 from farthing.config.paths import Home
 from farthing.config.reach import reachable_host, url_of
 from farthing.config.running import Running, RunningProvider, RunningSettings, write_running
 from farthing.config.schema import ServerSettings, Settings
 from farthing.config.watch import Stamp, Taken, stamp_of
-from farthing.errors import StoreError
+from farthing.errors import FarthingError, StoreError
 from farthing.ledger import Ledger
 from farthing.server.admin.token import chosen_token
 from farthing.server.build import build_server
@@ -37,6 +39,9 @@ _GC_THRESHOLDS = (20_000, 10, 10)
 
 _CHECK_S = 30.0
 """How long the successor may take to say whether it can start; it needs half a second."""
+
+_LOCK_LOOK_S = 1.0
+"""How often is looked whether the home's lock is still there; meanwhile the lock of its folder keeps others out."""
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,16 +68,17 @@ class _Kept(msgspec.Struct, frozen=True):
     checked: Stamp | None
 
 
-async def serve_alone(start: Start) -> socket.socket | None:
+async def serve_alone(start: Start, lock: HomeLock) -> socket.socket | None:
     """Serve until a signal; return the listening socket where the signal asked for a successor."""
-    while (kept := await _serve_until_signal(start)) is not None:
-        if stamp_of(start.home.settings) == kept.checked:
-            return kept.sock
-        problem = await _problem_of_successor(start.home)  # half a minute may have passed while answers ended
-        if problem is None:
-            return kept.sock
-        say(f"the restart that was asked for is given up, and what was served is served again: {problem}")
-        start = msgspec.structs.replace(start, sock=kept.sock, settings=kept.settings)
+    async with keeping_lock(lock, start.home):
+        while (kept := await _serve_until_signal(start)) is not None:
+            if stamp_of(start.home.settings) == kept.checked:
+                return kept.sock
+            problem = await problem_of_successor(start.home)  # half a minute may have passed while answers ended
+            if problem is None:
+                return kept.sock
+            say(f"the restart that was asked for is given up, and what was served is served again: {problem}")
+            start = msgspec.structs.replace(start, sock=kept.sock, settings=kept.settings)
     return None
 
 
@@ -101,7 +107,7 @@ async def _serve_until_signal(start: Start) -> _Kept | None:
 
         try:
             async with (
-                on_restart(start.home, begin_anew),
+                on_restart(partial(problem_of_successor, start.home), begin_anew),
                 following_settings(farthing, live, seen=start.seen, told=told_fields(start), tell=tell),
             ):
                 await live.serve(sockets=[start.sock])
@@ -114,9 +120,6 @@ async def _serve_until_signal(start: Start) -> _Kept | None:
     if not live.kept:
         return None
     (sock,) = live.kept
-    if live.force_exit:  # a signal that came while the answers ended asked for the end
-        sock.close()
-        return None
     return _Kept(sock, farthing.settings, checked)
 
 
@@ -174,11 +177,40 @@ def leave_note(start: Start, settings: Settings, taken: Taken, now_us: int) -> N
 
 
 @asynccontextmanager
-async def on_restart(home: Home, begin: Callable[[], None]) -> AsyncIterator[None]:
-    """Have SIGUSR2 handled while the block runs.
+async def keeping_lock(lock: HomeLock, home: Home) -> AsyncIterator[None]:
+    """Look after the home's lock while the block runs: make it again where it was removed, and say so."""
+    told: str | None = None
 
-    `begin` is called when a process of the program as it is installed now has read the settings and found them good:
-    whoever restarts after an upgrade must not be left without a gateway.
+    async def look() -> None:
+        nonlocal told
+        while True:
+            await asyncio.sleep(_LOCK_LOOK_S)
+            try:
+                made_again = lock.keep()
+            except (OSError, FarthingError) as error:
+                problem = error.message if isinstance(error, FarthingError) else error.strerror or str(error)
+                if problem != told:
+                    log.error("the lock %s is gone and cannot be made again: %s", home.lock, problem)  # noqa: TRY400
+                    told = problem
+                continue
+            if made_again:
+                log.error("the lock %s was removed or replaced under us; it is made again", home.lock)
+            told = None
+
+    task = asyncio.create_task(look(), name="lock")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def on_restart(problem: Callable[[], Awaitable[str | None]], begin: Callable[[], None]) -> AsyncIterator[None]:
+    """Have SIGUSR2 handled while the block runs; afterwards it changes nothing.
+
+    `begin` is called when there is no `problem` with the program as it is installed now: whoever restarts after an
+    upgrade must not be left without a gateway.
     """
     if not hasattr(signal, "SIGUSR2"):
         yield  # Windows
@@ -187,11 +219,11 @@ async def on_restart(home: Home, begin: Callable[[], None]) -> AsyncIterator[Non
     checking: list[asyncio.Task[None]] = []
 
     async def check() -> None:
-        problem = await _problem_of_successor(home)
-        if problem is None:
+        found = await problem()
+        if found is None:
             begin()
         else:
-            log.error("the restart that was asked for is not begun: %s", problem)
+            log.error("the restart that was asked for is not begun: %s", found)
 
     def asked() -> None:
         if all(task.done() for task in checking):
@@ -201,24 +233,29 @@ async def on_restart(home: Home, begin: Callable[[], None]) -> AsyncIterator[Non
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGUSR2)
+        handle_no_more(loop, signal.SIGUSR2)
         for task in checking:
             task.cancel()
         if checking:
             await asyncio.wait(checking)
 
 
-async def _problem_of_successor(home: Home) -> str | None:
+async def problem_of_successor(home: Home) -> str | None:
+    """Return why a process of the program as it is installed now would not serve this home; `None` where it would."""
     from farthing.cli.books import home_pepper  # noqa: PLC0415  (only a restart needs it)
 
-    command = [sys.executable, "-m", "farthing", "--home", str(home.path), "config", "check"]
     try:
         home_pepper(home)  # a successor is refused where it or the database was lost; we have both open still
     except StoreError as error:
         return error.message
+    return await complaint_of("farthing", "--home", str(home.path), "config", "check")
+
+
+async def complaint_of(module: str, *arguments: str) -> str | None:
+    """Run a module as it is installed now; return what it says where it does not end well."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *(sys.executable, "-m", module, *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -1,12 +1,24 @@
-"""What a process that serves does to itself first: leaves no memory image behind, and takes over the logs."""
+"""What a process that serves does to itself first: leaves no memory image behind, and takes over the logs.
+
+And what it makes of signals from its first moment to its last. What surprised us: to hold signals back is a thread's
+own affair, so the system hands them to another thread; and a loop that lets go of a signal leaves it to the system,
+which ends the process. So whoever handles SIGHUP or SIGUSR2 no more has it change nothing.
+"""
 
 import signal
+from typing import TYPE_CHECKING
 
 from farthing.config.schema import LogSettings
 from farthing.monitoring.logs import PROCESS_LOGS
 
+if TYPE_CHECKING:
+    import asyncio
+
 _HELD = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR2") if hasattr(signal, name)]
 """Windows has neither."""
+
+STARTED_TO_OUTLIVE_TERMINAL = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+"""Whether we were started with SIGHUP ignored, as `nohup` does; looked at before anybody handles it."""
 
 
 def prepare_process(log: LogSettings) -> None:
@@ -35,6 +47,17 @@ def ignore_signals() -> None:
     """
     for number in _HELD:
         signal.signal(number, lambda *_: None)
+
+
+def handle_no_more(loop: "asyncio.AbstractEventLoop", number: int) -> None:
+    """Have a signal that the loop handled change nothing any more, without a moment in which it would end us."""
+    loop.add_signal_handler(number, lambda: None)
+
+
+def outlive_terminal_again() -> None:
+    """Leave SIGHUP to the program that we become as we found it: only what is ignored is inherited."""
+    if STARTED_TO_OUTLIVE_TERMINAL:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def no_core_dumps() -> None:

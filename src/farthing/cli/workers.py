@@ -24,9 +24,19 @@ from farthing.catalog.prices import price_book
 from farthing.cli.config_file import settings_to_serve
 from farthing.cli.config_follow import on_hangup
 from farthing.cli.context import say
-from farthing.cli.serving import Start, leave_note, on_restart, open_and_greet, say_ready, told_fields
+from farthing.cli.serving import (
+    Start,
+    complaint_of,
+    keeping_lock,
+    leave_note,
+    on_restart,
+    open_and_greet,
+    problem_of_successor,
+    say_ready,
+    told_fields,
+)
 from farthing.cli.start_up import hear_signals, hold_signals, ignore_signals
-from farthing.cli.worker import AT_ONCE, LEAVE, READY, Order
+from farthing.cli.worker import AT_ONCE, CHECK, LEAVE, LEAVING, ORDER_VERSION, READY, Order, shape_of_settings
 from farthing.clock import SystemClock
 from farthing.config.changes import needs_restart
 from farthing.config.lock import HomeLock
@@ -35,10 +45,11 @@ from farthing.config.watch import SettingsWatch, Stamp, Taken, stamp_of
 from farthing.errors import ConfigError, FarthingError
 from farthing.ledger.journal_reader import segments
 from farthing.ledger.recovery import recover
-from farthing.monitoring.siblings import forget_figures
+from farthing.monitoring.siblings import forget_figures, forget_figures_of
 from farthing.monitoring.watch import level_file
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.sqlite import SqliteStore
+from farthing.storage.sqlite.database import shipped_migrations
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +138,9 @@ class _House:
         self._hangups = 0
         self._renewing: asyncio.Task[None] | None = None
         self._handlers = AsyncExitStack()
+        # As they are in this program, whatever is installed later.
+        self._tables = len(shipped_migrations())
+        self._shape = shape_of_settings()
 
     @property
     def settled(self) -> bool:
@@ -157,7 +171,8 @@ class _House:
                     worker.signal(signal.SIGHUP)
 
         self._handlers.callback(on_hangup(hung_up, self._stop))
-        await self._handlers.enter_async_context(on_restart(self._start.home, self._renew))
+        await self._handlers.enter_async_context(on_restart(self._problem_of_successors, self._renew))
+        await self._handlers.enter_async_context(keeping_lock(self._lock, self._start.home))
         following = asyncio.create_task(watch.follow(), name="settings")
         try:
             started = await asyncio.gather(*(self._launch(place) for place in range(1, self._count + 1)))
@@ -219,10 +234,11 @@ class _House:
         hangups = self._hangups
         order = Order(
             home=str(self._start.home.path),
-            settings=self._settings,
-            server=msgspec.structs.replace(
-                self._settings.server, host=self._start.server.host, port=self._start.server.port
-            ),
+            tables=self._tables,
+            shape=self._shape,
+            settings=msgspec.msgpack.encode(self._settings),
+            host=self._start.server.host,
+            port=self._start.server.port,
             seen=self._seen,
             told=told_fields(self._start),
             index=place,
@@ -260,6 +276,7 @@ class _House:
             ours.close()
             return False
         worker.ready = True
+        loop.add_reader(ours, self._hear, worker)
         before, self._places[place] = self._places.get(place), worker
         if before is not None and not before.retired and before.process.returncode is None:
             self._retire(before)
@@ -276,7 +293,7 @@ class _House:
             OSError: the system has no room for it, or the program is gone.
         """
         ours, theirs = socket.socketpair()
-        inherited = (theirs.fileno(), self._start.sock.fileno(), self._lock.descriptor)
+        inherited = (theirs.fileno(), self._start.sock.fileno(), *self._lock.descriptors)
         try:
             ours.setblocking(False)  # noqa: FBT003 - the socket module's own signature
             with theirs:
@@ -301,17 +318,35 @@ class _House:
         if worker.deadline is not None:
             worker.deadline.cancel()
         if worker.ready:  # before, somebody waits for a word from it, and hears the end
+            asyncio.get_running_loop().remove_reader(worker.channel)
             worker.channel.close()
         if not worker.retired:
             log.error("worker %d (pid %d) ended with %d", worker.place, worker.process.pid, status)
-            if worker.ready and not self._stopping.is_set():
-                filling = asyncio.create_task(self._fill(worker), name=f"place-{worker.place}")
-                self._filling.add(filling)
-                filling.add_done_callback(self._filling.discard)
+            if worker.ready:
+                forget_figures_of(self._start.home, worker.place)  # what was under way there is so no more
+                self._have_filled(worker)
         await self._complete(worker)
 
+    def _hear(self, worker: _Worker) -> None:
+        """Take a word from a worker that serves: somebody else than we has told it to leave."""
+        asyncio.get_running_loop().remove_reader(worker.channel)
+        try:
+            said = worker.channel.recv(1)
+        except OSError:
+            return  # it has ended
+        if said == LEAVING and not worker.retired and not self._stopping.is_set():
+            log.warning("worker %d (pid %d) got a signal and leaves", worker.place, worker.process.pid)
+            self._retire(worker)
+            self._have_filled(worker)
+
+    def _have_filled(self, worker: _Worker) -> None:
+        if not self._stopping.is_set():
+            filling = asyncio.create_task(self._fill(worker), name=f"place-{worker.place}")
+            self._filling.add(filling)
+            filling.add_done_callback(self._filling.discard)
+
     async def _fill(self, dead: _Worker) -> None:
-        """Start another worker in the place of a dead one, as often as it takes."""
+        """Start another worker in the place of one that is dead or leaves, as often as it takes."""
         loop = asyncio.get_running_loop()
         pause_s = FIRST_PAUSE_S if loop.time() - dead.began_s > LAST_PAUSE_S else SHORT_LIFE_PAUSE_S
         while not self._stopping.is_set():
@@ -371,6 +406,12 @@ class _House:
         finally:
             await store.close()
             await offload.close()
+
+    async def _problem_of_successors(self) -> str | None:
+        """Return why workers of the program as it is installed now could not serve beside ours, and under us."""
+        return await complaint_of(
+            "farthing.cli.worker", CHECK, str(ORDER_VERSION), str(self._tables)
+        ) or await problem_of_successor(self._start.home)
 
     def _renew(self) -> None:
         """Replace one worker after the other; not while that is being done."""

@@ -11,6 +11,8 @@ from farthing.errors import LostInTranslation
 from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
 from farthing.wire.translators.features import Feature, Used
+from farthing.wire.translators.member_names import FORMATS_IN_WORDS, member_names
+from farthing.wire.translators.own_names import own_name
 
 MAX_TOLD = 20
 """Losses named in one header or line; a request with everything in it at once has about 15."""
@@ -39,18 +41,51 @@ class LossPolicy:
 
 
 def refusal(losses: list[Used], ref: ModelRef, wire: WireFormat, face: WireFormat) -> LostInTranslation:
-    """Return the error that names what is lost, and the ways out."""
-    what = "; ".join(f'"{loss.field}" ({loss.feature.words})' for loss in losses[:MAX_TOLD])
-    names = ", ".join(dict.fromkeys(loss.feature.label for loss in losses))
+    """Return the error that names what is lost as the client calls it, and the ways out."""
+    what = "; ".join(_named(loss, face) for loss in losses[:MAX_TOLD])
+    first, *others = list(dict.fromkeys(loss.feature.label for loss in losses))[:MAX_TOLD]
+    allowed = f'"farthing config set translation.{first} warn"'
+    if others:
+        allowed += f", and so for {', '.join(others)}"
     return LostInTranslation(
-        f"'{ref}' speaks {wire}, which cannot carry {what}",
-        hint=f"leave it out, ask a model whose provider speaks {face}, or let the operator allow the loss with "
-        f'"farthing config set translation.{names.partition(",")[0]} warn"',
+        f"'{ref}' is asked in {FORMATS_IN_WORDS[wire]}, which cannot carry {what}",
+        hint=f"leave it out, ask a model whose provider speaks {FORMATS_IN_WORDS[face]}, or let the operator allow the"
+        f" loss: {allowed}",
     )
 
 
+def _named(loss: Used, face: WireFormat) -> str:
+    """Return a loss in words, after the member that it stands in where that can be named.
+
+    Losses know their places in the neutral form. Its messages are those of OpenAI's chat; elsewhere system messages and
+    results stand otherwise, so that a number would lead to the wrong one.
+    """
+    words, field = loss.feature.words, loss.field
+    kind = _kind(field)
+    if field.startswith(("messages[", "server_tools[")):
+        member = field.removesuffix(f" ({kind})") if face == "openai_chat" and field.startswith("messages[") else ""
+        words += f": {kind}" if kind else ""
+    else:
+        member = member_names(face).get(loss.feature, field)
+    return f'"{member[:_MAX_FIELD_CHARS]}" ({words})' if member else words
+
+
+def _kind(field: str) -> str:
+    """Return what a field says of itself in parentheses: the kind of a part or tool that one format alone knows."""
+    found = field.endswith(")") and field.find(" (")
+    return _printable(field[found + 2 : -1]) if found and found > 0 else ""
+
+
 def _told(loss: Used) -> str:
-    if loss.feature is Feature.UNKNOWN_FIELDS:
-        field = "".join(c for c in loss.field[:_MAX_FIELD_CHARS] if c.isascii() and c.isprintable() and c not in ",()")
-        return f"{loss.feature.label}({field})"
-    return loss.feature.label
+    match loss.feature:
+        case Feature.UNKNOWN_FIELDS:
+            named = _printable(loss.field)
+        case Feature.SERVER_TOOLS:
+            named = _kind(loss.field)
+        case _:
+            named = ""
+    return f"{loss.feature.label}({named})" if named else loss.feature.label
+
+
+def _printable(text: str) -> str:
+    return "".join(c for c in text[:_MAX_FIELD_CHARS] if c.isascii() and c.isprintable() and c not in ",()")

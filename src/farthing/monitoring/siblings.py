@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -116,6 +117,12 @@ def forget_figures(home: Home) -> None:
     folder.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     for path in folder.iterdir():  # drafts of one that was killed as well
         path.unlink(missing_ok=True)
+
+
+def forget_figures_of(home: Home, index: int) -> None:
+    """Take away what a process left that has died: it has no call in flight and no connection open any more."""
+    with suppress(OSError):  # then they stand there until its successor has its own; calls do not depend on it
+        (figures_folder(home) / f"{index}{_SUFFIX}").unlink(missing_ok=True)
 
 
 def _labelled(families: Iterable[Family], index: int) -> list[Family]:

@@ -126,10 +126,13 @@ class LiveServer(uvicorn.Server):
                 date_header=False,
             )
         )
+        self._loop = loop
         self._listener = listener
         self._drain_s = drain_s
         self._on_ready = on_ready
         self._keeps_sockets = False
+        self.on_leaving: Callable[[], None] = lambda: None
+        """Is called when it stops to accept, whoever asked for that."""
         self.kept: list[socket.socket] = []
         """The sockets, for who starts anew; empty where the end was asked for, before that or meanwhile."""
 
@@ -143,7 +146,8 @@ class LiveServer(uvicorn.Server):
         elif not keeping_sockets and self._keeps_sockets:
             self._keeps_sockets = False
             self._drop_kept()
-            log.warning("the end was asked for while answers ended for a restart: the process does not start anew")
+            told = "the end was asked for while answers ended for a restart: the process does not start anew"
+            self._loop.call_soon_threadsafe(log.warning, told)  # we may be inside of a signal's handler
         self.should_exit = True
 
     def retune(self, bounds: Bounds, drain_s: float) -> None:
@@ -159,6 +163,7 @@ class LiveServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, let answers end, cut what is left."""
         listener = self._listener
+        self.on_leaving()
         if self._keeps_sockets:
             self.kept = [sock.dup() for sock in sockets or ()]
         for server in self.servers:
@@ -173,14 +178,13 @@ class LiveServer(uvicorn.Server):
                 self._drain_s,
                 "then we start anew" if self._keeps_sockets else "a second signal cuts them",
             )
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
+        began_s = self._loop.time()
         await self._until_idle(self._drain_s)
         if listener.exchanges:
             log.warning(
                 "%d calls were still in flight after %.1f s%s and are cut",
                 len(listener.exchanges),
-                loop.time() - began_s,
+                self._loop.time() - began_s,
                 ", when we were told to end at once," if self.force_exit else "",
             )
             listener.cut()

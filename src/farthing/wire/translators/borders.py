@@ -28,7 +28,7 @@ from farthing.wire.translators.assembly import begun, text_of
 class Borders:
     """The parts of one choice; each method adds to `events` what it means."""
 
-    __slots__ = ("_calls", "_choice", "_key", "_open", "_pieces", "count", "events", "finished")
+    __slots__ = ("_calls", "_choice", "_cited", "_key", "_open", "_pieces", "count", "events", "finished")
 
     def __init__(self, events: list[StreamEvent], choice: int = 0) -> None:
         self.events = events
@@ -39,6 +39,7 @@ class Borders:
         self._open: Part | None = None
         self._key: object = None
         self._pieces: list[str] = []
+        self._cited: list[Citation] = []
         self._calls: set[object] = set()
 
     def grow(self, part: Part, text: str, *, key: object = None, logprobs: bytes | None = None) -> None:
@@ -74,9 +75,9 @@ class Borders:
             self._open = msgspec.structs.replace(self._open, signature=signature)
 
     def cite(self, *citations: Citation) -> None:
-        """Take citations of the open text; all at once where there may be many."""
+        """Take citations of the open text, which has them when it ends."""
         if isinstance(self._open, Text):
-            self._open = msgspec.structs.replace(self._open, citations=(*self._open.citations, *citations))
+            self._cited.extend(citations)
 
     @property
     def open(self) -> Part | None:
@@ -90,8 +91,8 @@ class Borders:
             return
         self._open, self._key = None, None
         if whole is None:
-            whole = _filled(part, "".join(self._pieces))
-        self._pieces = []
+            whole = _filled(part, "".join(self._pieces), self._cited)
+        self._pieces, self._cited = [], []
         self.events.append(PartEnded(self.count - 1, whole, self._choice))
 
     def finish(self, reason: FinishReason, stop_sequence: str | None = None) -> None:
@@ -109,8 +110,10 @@ class Borders:
         self.count += 1
 
 
-def _filled(part: Part, text: str) -> Part:
+def _filled(part: Part, text: str, cited: list[Citation]) -> Part:
     match part:
+        case Text() if cited:
+            return msgspec.structs.replace(part, text=text, citations=(*part.citations, *cited))
         case Text() | Thinking() | Refusal():
             return msgspec.structs.replace(part, text=text)
         case ToolCall():

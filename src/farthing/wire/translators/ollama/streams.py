@@ -81,7 +81,7 @@ class Decoder:
         self._borders = Borders([])
         self._opened = False
         self._called = False
-        self._pending: bytes | None = None
+        self._pending: list[bytes] = []
         """Log probabilities that came before the part that they belong to."""
 
     def feed(self, data: bytes) -> list[StreamEvent]:
@@ -151,27 +151,31 @@ class Decoder:
 
     def _grow(self, thinking: str | None, text: str | None, tokens: msgspec.Raw) -> None:
         borders = self._borders
-        probabilities = None
-        if tokens is not _ABSENT or self._pending is not None:
-            probabilities = self._probabilities(tokens)
+        probabilities = None if tokens is _ABSENT else raw_logprobs(tokens)
+        if not text and not thinking:
+            if probabilities is not None:
+                self._grow_unheard(probabilities)
+            return
+        if self._pending:
+            probabilities = self._with_pending(probabilities)
         if thinking:
             borders.grow(_THINKING, thinking, logprobs=probabilities)
             probabilities = None
         if text:
             borders.grow(_TEXT, text, logprobs=probabilities)
-        elif probabilities is not None:
-            is_open = borders.open
-            if isinstance(is_open, Text | Thinking):
-                borders.grow(is_open, "", logprobs=probabilities)
-            else:
-                self._pending = probabilities
 
-    def _probabilities(self, tokens: msgspec.Raw) -> bytes | None:
-        found = raw_logprobs(tokens)
-        pending, self._pending = self._pending, None
-        if pending is None or found is None:
-            return found or pending
-        return b"%b,%b" % (pending[:-1], found[1:])
+    def _grow_unheard(self, probabilities: bytes) -> None:
+        """Take log probabilities that come without any text."""
+        is_open = self._borders.open
+        if isinstance(is_open, Text | Thinking):
+            self._borders.grow(is_open, "", logprobs=probabilities)
+        else:
+            self._pending.append(probabilities)
+
+    def _with_pending(self, found: bytes | None) -> bytes:
+        lists = self._pending if found is None else [*self._pending, found]
+        self._pending = []
+        return b"[%b]" % b",".join([listed[1:-1] for listed in lists])
 
     def _whole(self, images: object, listed: object) -> None:
         for picture in pictures(images):
