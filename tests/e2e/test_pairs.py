@@ -153,7 +153,6 @@ def ask(house: House, face: WireFormat, wire: WireFormat, *, streams: bool) -> t
 def test_what_is_asked_and_answered_arrives_and_is_billed(
     house: House, face: WireFormat, wire: WireFormat, streams: bool
 ) -> None:
-    before = len(house[0].attempts())
     answer, sent = ask(house, face, wire, streams=streams)
     assert answer.status == 200, answer.body
 
@@ -183,7 +182,8 @@ def test_what_is_asked_and_answered_arrives_and_is_billed(
     assert said(choice.content) == said(ANSWER)
 
     # And the ledger has what the provider counted.
-    attempt = house[0].attempts()[before:][0]
+    call = answer.headers["x-farthing-call-id"]
+    (attempt,) = [found for found in house[0].attempts() if found.opening.call_id == call]
     assert attempt.outcome == "ok"
     assert (attempt.usage.input_tokens, attempt.usage.output_tokens) == (1_000, 50)
     assert attempt.cost_nanousd == (COST_WITHOUT_CACHE if wire == "ollama" else COST)

@@ -1,5 +1,8 @@
 """Leaving and coming back: a hundred open streams, and restarts that nobody notices."""
 
+import asyncio
+import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from farthing.cli.config_follow import on_hangup
+from farthing.config.lock import holder
 from tests.e2e.serving import (
     ANSWER,
     ASK,
@@ -30,6 +35,16 @@ from tests.e2e.upstream import streamed, upstream, whole
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="Windows starts anew by ending and beginning")
 STREAMS = 100
+
+NOHUP = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0)
+os.close(int(sys.argv[1]))
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+log = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+os.dup2(log, 1), os.dup2(log, 2)
+os.execv(sys.executable, sys.argv[3:])
+"""
 
 HANDED_OVER = """
 import os, sys
@@ -137,15 +152,123 @@ def test_who_asks_for_the_end_while_it_starts_anew_gets_the_end(tmp_path: Path) 
         threads, answers = open_streams(gateway, gateway.new_key(), 3)
         until(lambda: len(server.requests) == 3, "three streams are open")
         gateway.process.send_signal(signal.SIGUSR2)
-        until(lambda: "stopping:" in said(home), "their answers are waited for")
+        until(lambda: "then we start anew" in said(home), "their answers are waited for")
+        gateway.process.send_signal(signal.SIGTERM)
+        until(lambda: not connects(gateway.port), "nobody is left to wait in the queue")
+        assert gateway.process.poll() is None  # they may still end
         gateway.process.send_signal(signal.SIGTERM)
         assert gateway.process.wait(10) == 0
         for thread in threads:
             thread.join(30)
         assert len(answers) == 3
+        assert "does not start anew" in said(home)
+        assert re.search(r"3 calls were still in flight after \d\.\d s, when we were told to end at once", said(home))
         assert said(home).count("farthing listens on") == 1
         assert not connects(gateway.port)
         gateway.verify()
+
+
+def test_answers_end_whole_where_the_end_is_asked_for_while_it_starts_anew(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    go_on = threading.Event()
+    with upstream(held_until(go_on)) as server, serving(home, settings(server)) as gateway:
+        threads, answers = open_streams(gateway, gateway.new_key(), 3)
+        until(lambda: len(server.requests) == 3, "three streams are open")
+        gateway.process.send_signal(signal.SIGUSR2)
+        until(lambda: "then we start anew" in said(home), "their answers are waited for")
+        gateway.process.send_signal(signal.SIGTERM)
+        until(lambda: not connects(gateway.port), "the port is closed")
+        go_on.set()
+        assert gateway.process.wait(10) == 0
+        for thread in threads:
+            thread.join(30)
+        assert len(answers) == 3
+        assert all(answer.body.endswith(DONE) for answer in answers)
+        assert said(home).count("farthing listens on") == 1
+        gateway.verify()
+    assert "everything is settled" in said(home)
+
+
+def test_the_home_is_held_at_every_moment_of_a_restart(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    with upstream(whole(ANSWER)) as server, serving(home, settings(server)) as gateway:
+        key = gateway.new_key()
+        for number in (2, 3):
+            gateway.process.send_signal(signal.SIGUSR2)
+            while said(home).count("farthing listens on") < number:
+                assert holder(home / "lock") == gateway.process.pid
+        assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+    assert holder(home / "lock") is None
+
+
+@pytest.mark.parametrize("arguments", [[], ["--workers", "2"]])
+def test_a_lock_file_that_is_removed_costs_nobody_anything(tmp_path: Path, arguments: list[str]) -> None:
+    home = tmp_path / "h"
+    go_on = threading.Event()
+    with upstream(held_until(go_on)) as server, serving(home, settings(server), *arguments) as gateway:
+        threads, answers = open_streams(gateway, gateway.new_key(), 4)
+        until(lambda: len(server.requests) == 4, "four streams are open")
+        until(lambda: len(list((home / "journal").glob("*.journal"))) >= 1, "they are in a journal")
+        (home / "lock").unlink()
+        assert gateway.costs()["total"]["attempts"] == 0  # nothing was posted for dead
+        second = subprocess.run(
+            [sys.executable, "-m", "farthing", "serve", "--home", str(home), "--port", "0"],
+            capture_output=True,
+            text=True,
+            env=gateway.environment,
+            timeout=60,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert f"(pid {gateway.process.pid}) serves the home" in second.stderr
+        until(lambda: "it is made again" in said(home), "the gateway notices")
+        assert (home / "lock").read_text() == f"{gateway.process.pid} serve\n"
+        go_on.set()
+        for thread in threads:
+            thread.join(30)
+        assert all(answer.body.endswith(DONE) for answer in answers)
+        assert gateway.costs()["total"]["nanousd"] == 4 * COST
+        assert {attempt.outcome for attempt in gateway.attempts()} == {"ok"}
+        gateway.verify()
+
+
+def test_a_gateway_that_outlives_its_terminal_does_so_after_it_started_anew(tmp_path: Path) -> None:
+    import pty  # noqa: PLC0415 (Windows has none)
+
+    home, port = tmp_path / "h", free_port()
+    home.mkdir(mode=0o700)
+    environment = clean_environment(HOME=str(home), KEY="sk-real")
+    with upstream(by_what_is_asked) as server:
+        (home / "settings.yaml").write_text(settings(server))
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-c", NOHUP, str(theirs), str(home / "serve.log"), sys.executable]
+        command += ["-m", "farthing", "serve", "--home", str(home), "--port", str(port)]
+        process = subprocess.Popen(command, env=environment, pass_fds=[theirs], start_new_session=True)
+        os.close(theirs)
+        gateway = Gateway(home, port, process, environment)
+        try:
+            wait_until_answers(port, "/ready", process)
+            process.send_signal(signal.SIGUSR2)
+            until(lambda: said(home).count("farthing listens on") == 2, "it starts anew")
+            os.close(ours)  # the window is closed: the system sends SIGHUP
+            looked = (home / "running.json").stat().st_mtime_ns
+            process.send_signal(signal.SIGHUP)
+            until(lambda: (home / "running.json").stat().st_mtime_ns > looked, "it has read its settings again")
+            assert gateway.post("/v1/chat/completions", ASK, gateway.new_key()).status == 200
+            assert gateway.stop() == 0
+        finally:
+            if process.poll() is None:
+                gateway.kill()
+
+
+async def test_a_signal_that_is_handled_no_more_ends_nobody() -> None:
+    heard: list[str] = []
+    undo = on_hangup(lambda: heard.append("ask"), lambda: heard.append("stop"))
+    undo()
+    assert signal.getsignal(signal.SIGHUP) != signal.SIG_DFL
+    os.kill(os.getpid(), signal.SIGHUP)
+    await asyncio.sleep(0)
+    assert heard == []
 
 
 def test_settings_that_become_wrong_while_answers_end_leave_nobody_without_a_gateway(tmp_path: Path) -> None:
@@ -245,7 +368,12 @@ def test_a_socket_that_systemd_hands_over_is_served_and_outlives_the_process(tmp
 
 
 @pytest.mark.parametrize(
-    ("count", "kind", "told"), [("2", "listens", "2 sockets"), ("1", "connects", "does not listen")]
+    ("count", "kind", "told"),
+    [
+        ("2", "listens", "2 sockets"),
+        ("1", "connects", "does not listen"),
+        ("9" * 5000, "listens", f"'{'9' * 40}' sockets"),
+    ],
 )
 def test_a_socket_that_is_no_good_is_told(tmp_path: Path, count: str, kind: str, told: str) -> None:
     with socket.socket() as sock:

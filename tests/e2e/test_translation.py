@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import Gateway, request, running_gateway
+from farthing.types.calls import Attempt
+from tests.e2e.support import Answer, Gateway, request, running_gateway
 from tests.e2e.upstream import Upstream, streamed, upstream, whole
 
 SETTINGS = """
@@ -69,6 +70,12 @@ def sent(server: Upstream) -> dict[str, Any]:
     return found
 
 
+def attempt_of(gateway: Gateway, answer: Answer) -> Attempt:
+    """Return the last try of the call that was answered so."""
+    call = answer.headers["x-farthing-call-id"]
+    return [attempt for attempt in gateway.attempts() if attempt.opening.call_id == call][-1]
+
+
 def path_of(request: bytes) -> str:
     return request.split(b" ")[1].decode()
 
@@ -85,7 +92,7 @@ def test_what_does_not_change_the_meaning_is_told_in_header_log_and_ledger(
     assert answer.status == 200
     assert answer.headers["x-farthing-loss"] == "seed, logit_bias, unknown_fields(frobnicate)"
     assert {"seed", "logit_bias", "frobnicate"}.isdisjoint(sent(server))
-    assert gateway.attempts()[-1].losses == "seed,logit_bias,unknown_fields(frobnicate)"
+    assert attempt_of(gateway, answer).losses == "seed,logit_bias,unknown_fields(frobnicate)"
     assert "seed, logit_bias" in gateway.farthing("calls", "show", answer.headers["x-farthing-call-id"]).stdout.replace(
         "logit bias", "logit_bias"
     )
@@ -171,7 +178,7 @@ def test_vectors_come_from_a_provider_of_another_format(gateway: Gateway, key: s
     answers(server, {"object": "list", "data": [{"index": 0, "embedding": [0.25]}], "model": "e", "usage": usage})
     answer = gateway.post("/api/embed", {"model": "lab:e", "input": "a"}, key)
     assert answer.json()["embeddings"] == [[0.25]]
-    assert gateway.attempts()[-1].cost_nanousd == 4 * 2_000
+    assert attempt_of(gateway, answer).cost_nanousd == 4 * 2_000
 
 
 def test_a_provider_without_vectors_says_so(gateway: Gateway, key: str) -> None:
@@ -219,7 +226,7 @@ def test_a_cut_stream_ends_in_the_faces_own_error(gateway: Gateway, key: str, se
     assert answer.status == 200
     assert b"event: error\n" in answer.body
     assert b"message_stop" not in answer.body
-    assert gateway.attempts()[-1].outcome == "provider_cut"
+    assert attempt_of(gateway, answer).outcome == "provider_cut"
 
 
 def test_an_error_inside_a_stream_is_told_in_the_faces_shape(gateway: Gateway, key: str, server: Upstream) -> None:
@@ -229,7 +236,7 @@ def test_an_error_inside_a_stream_is_told_in_the_faces_shape(gateway: Gateway, k
     answer = gateway.post("/v1/messages", {"model": "lab:m", "messages": ASK, "max_tokens": 9, "stream": True}, key)
     assert b"event: error\n" in answer.body
     assert b"the GPU burns" in answer.body
-    assert gateway.attempts()[-1].outcome == "provider_error"
+    assert attempt_of(gateway, answer).outcome == "provider_error"
 
 
 def test_a_refusal_keeps_its_status_and_words_in_the_faces_shape(gateway: Gateway, key: str, server: Upstream) -> None:
@@ -239,7 +246,7 @@ def test_a_refusal_keeps_its_status_and_words_in_the_faces_shape(gateway: Gatewa
     assert (answer.status, answer.headers["retry-after"]) == (429, "7")
     assert answer.json()["type"] == "error"
     assert answer.json()["error"]["message"] == "slow down"
-    assert gateway.attempts()[-1].cost_nanousd == 0
+    assert attempt_of(gateway, answer).cost_nanousd == 0
 
 
 def test_json_in_the_place_of_a_stream_is_told_as_a_stream(gateway: Gateway, key: str, server: Upstream) -> None:
@@ -265,7 +272,8 @@ def test_a_server_without_responses_is_asked_by_chat(server: Upstream, tmp_path:
             assert answer.json()["output"][-1]["content"][0]["text"] == "Sunny."
         paths = [path_of(asked) for asked in server.requests[before:]]
         assert paths == ["/v1/responses", "/v1/chat/completions", "/v1/chat/completions"]
-        first, second, third = fresh.attempts()
+        in_order = sorted(fresh.attempts(), key=lambda attempt: attempt.opening.started_at_us)
+        first, second, third = in_order
         assert (first.outcome, first.cost_nanousd, first.opening.ordinal) == ("provider_error", 0, 1)
         assert (second.outcome, second.opening.ordinal) == ("ok", 2)
         assert first.opening.call_id == second.opening.call_id != third.opening.call_id

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -16,10 +17,13 @@ from pathlib import Path
 
 import pytest
 
+import farthing
+from farthing.cli.worker import LENGTH_BYTES, ORDER_VERSION, VERSION_BYTES, read_order
 from farthing.cli.workers import _Worker
 from farthing.config.paths import Home
+from farthing.errors import ConfigError
 from farthing.monitoring.exposition import Family
-from farthing.monitoring.siblings import Siblings, forget_figures
+from farthing.monitoring.siblings import Siblings, forget_figures, forget_figures_of
 from farthing.storage.offload import ThreadOffload
 from tests.e2e.serving import (
     ANSWER,
@@ -99,6 +103,7 @@ def test_a_change_of_the_settings_reaches_all_and_a_mistake_none(tmp_path: Path)
             asked = {**ASK, "model": "nick"}
             return {gateway.post("/v1/chat/completions", asked, key).status for _ in range(20)} == {200}
 
+        until((home / "running.json").exists, "all have started")
         looked = json.loads((home / "running.json").read_text())["settings"]["looked_at_us"]
         until(
             lambda: json.loads((home / "running.json").read_text())["settings"]["looked_at_us"] > looked, "it is read"
@@ -181,7 +186,8 @@ def test_when_who_started_them_is_killed_they_leave_in_order_and_hold_the_home_t
             check=False,
         )
         assert second.returncode == 1
-        assert "serves the home" in second.stderr
+        assert f"(pid {gateway.process.pid}) is gone, but workers that it started still hold it" in second.stderr
+        assert all(str(worker) in second.stderr for worker in workers_of(home))
         go_on.set()
         for thread in threads:
             thread.join(30)
@@ -305,6 +311,100 @@ def test_a_second_signal_cuts_at_once_and_all_is_settled(tmp_path: Path, restart
         gateway.verify()
     assert "everything is settled" in said(home)
     assert "Traceback" not in said(home)
+
+
+def test_who_tells_a_worker_to_leave_need_not_wait_for_its_answers_to_have_another(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    go_on = threading.Event()
+    with upstream(held_until(go_on)) as server, serving(home, settings(server), "--workers", "2") as gateway:
+        threads, bodies = [], []
+        key = gateway.new_key()
+        for _ in range(8):
+            threads.append(
+                threading.Thread(target=lambda: bodies.append(gateway.post("/v1/chat/completions", STREAM, key).body))
+            )
+            threads[-1].start()
+        until(lambda: len(server.requests) == 8, "eight streams are open")
+        before = workers_of(home)
+        for worker in before:
+            os.kill(worker, signal.SIGTERM)
+        until(lambda: said(home).count("is back") == 2, "others take their places")
+        assert said(home).count("got a signal and leaves") == 2
+        assert not bodies
+        go_on.set()
+        for thread in threads:
+            thread.join(30)
+        assert all(body.endswith(DONE) for body in bodies)
+        until(lambda: not set(before) & set(workers_of(home)), "the old ones have left")
+        assert gateway.costs()["total"]["nanousd"] == 8 * COST
+        gateway.verify()
+
+
+def test_the_figures_of_a_dead_worker_are_told_no_more(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    forget_figures(home)
+    (tmp_path / "workers" / "1.figures").write_bytes(b"")
+    (tmp_path / "workers" / "2.figures").write_bytes(b"")
+    forget_figures_of(home, 1)
+    forget_figures_of(home, 1)  # there is nothing any more
+    assert [path.name for path in (tmp_path / "workers").iterdir()] == ["2.figures"]
+
+
+@pytest.fixture
+def upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have gateways run from a copy of the program, which a test may then change as an upgrade does."""
+    installed = tmp_path / "installed"
+    shutil.copytree(
+        Path(farthing.__file__).parent, installed / "farthing", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    return installed / "farthing"
+
+
+def test_workers_are_not_replaced_by_those_of_a_program_that_would_change_the_tables(
+    tmp_path: Path, upgraded: Path
+) -> None:
+    home = tmp_path / "h"
+    with upstream(by_what_is_asked) as server, serving(home, settings(server), "--workers", "2") as gateway:
+        key = gateway.new_key()
+        before = workers_of(home)
+        migrations = upgraded / "storage" / "sqlite" / "migrations"
+        number = len(list(migrations.glob("*.sql"))) + 1
+        (migrations / f"{number:04d}_more.sql").write_text("CREATE TABLE more (id INTEGER PRIMARY KEY) STRICT;")
+        gateway.process.send_signal(signal.SIGUSR2)
+        until(lambda: "the restart that was asked for is not begun" in said(home), "it is refused")
+        assert f"its ledger has tables of version {number}, and those of the running one have version" in said(home)
+        assert "stop the gateway and start it again" in said(home)
+        assert workers_of(home) == before
+        # One that dies is not replaced by such a program either.
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: "a worker did not start: Another program is installed now" in said(home), "it is refused")
+        assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+        with sqlite3.connect(home / "farthing.db") as reads:
+            assert reads.execute("PRAGMA user_version").fetchone() == (number - 1,)
+    assert "Traceback" not in said(home)
+
+
+def test_a_program_with_other_settings_reads_them_itself(tmp_path: Path, upgraded: Path) -> None:
+    home = tmp_path / "h"
+    with upstream(by_what_is_asked) as server, serving(home, settings(server), "--workers", "2") as gateway:
+        key = gateway.new_key()
+        schema = upgraded / "config" / "schema.py"
+        text = schema.read_text()
+        assert text.count("    drain_s: ") == 1
+        schema.write_text(text.replace("    drain_s: ", "    nap_s: float = 5.0\n    drain_s: "))
+        gateway.process.send_signal(signal.SIGUSR2)
+        until(lambda: "every worker was replaced" in said(home), said(home))
+        assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+    assert "Traceback" not in said(home)
+
+
+def test_an_order_of_another_version_is_refused_in_words() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall((ORDER_VERSION + 1).to_bytes(VERSION_BYTES) + (3).to_bytes(LENGTH_BYTES) + b"\xff\xff\xff")
+        with pytest.raises(ConfigError, match=f"take orders of version {ORDER_VERSION}, and get those of version"):
+            read_order(theirs)
 
 
 async def test_a_worker_that_hangs_when_it_is_to_leave_is_killed() -> None:

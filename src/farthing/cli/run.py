@@ -6,12 +6,13 @@ ended; where we are killed first, it ends by itself.
 """
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +33,7 @@ _MASKED = "ft-..."
 _SHORT = 6
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.argument("command", shell_complete=agent_names)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--model", metavar="PROVIDER:MODEL", help="The model to use, an alias too; else what the agent asks for.")
@@ -63,6 +64,7 @@ def run(
     from farthing.cli.agents.protocol import Asked  # noqa: PLC0415
     from farthing.cli.child import ending_in_order  # noqa: PLC0415
     from farthing.cli.git_facts import facts_of  # noqa: PLC0415
+    from farthing.cli.model_check import refuse_unknown  # noqa: PLC0415
     from farthing.cli.serving_now import ready_gateway  # noqa: PLC0415
 
     home = existing_home()
@@ -93,6 +95,7 @@ def run(
     with ending_in_order() as nothing_ends_us:
         record, key = _make_key(home, agent, facts, project=project, session=session, task=task)
         try:
+            refuse_unknown(gateway, key, model)
             with _private_folder() as folder:
                 start = agent.start(asked(key, folder))
                 _lay_out(folder, start)
@@ -108,6 +111,9 @@ def _program(command: str) -> str:
     from farthing.errors import ConfigError  # noqa: PLC0415  (--help must not pay for it)
 
     found = shutil.which(command)
+    if found is None and PurePath(command).name != command:
+        what = "may not be executed" if Path(command).is_file() else "is no program"
+        raise ConfigError(f"{command!r} {what}.", hint="give the path of a program, or its name alone.")
     if found is None:
         raise ConfigError(f"There is no program {command!r} on the PATH.", hint="install it, or give its whole path.")
     return found
@@ -183,6 +189,7 @@ def _say_spent(home: "Home", record: "KeyRecord") -> None:
     """Say what the session cost; the agent's own end counts, so nothing here may change the status."""
     from farthing.cli.books import read_books  # noqa: PLC0415
     from farthing.cli.costs import remarks  # noqa: PLC0415
+    from farthing.cli.records import nothing_known  # noqa: PLC0415
     from farthing.cli.tables import counted, usd  # noqa: PLC0415
     from farthing.errors import FarthingError  # noqa: PLC0415
 
@@ -195,7 +202,8 @@ def _say_spent(home: "Home", record: "KeyRecord") -> None:
     if row is None:
         say(f"The session {record.session!r} made no call.")
         return
-    say(f"The session {record.session!r}: {counted(row.calls, 'call')}, {usd(row.cost_nanousd)} USD.")
+    cost = "of unknown cost" if nothing_known(row) else f"{usd(row.cost_nanousd)} USD"
+    say(f"The session {record.session!r}: {counted(row.calls, 'call')}, {cost}.")
     for line in remarks(row):
         say(line)
 
@@ -208,4 +216,4 @@ def _print_plan(program: str, start: "Start", around: Mapping[str, str], taken: 
             click.echo(f"unset  {name}")
     for name in start.files:
         click.echo(f"write  {Path('(a private folder)') / name}")
-    click.echo(f"start  {' '.join([program, *start.arguments])}")
+    click.echo(f"start  {shlex.join([program, *start.arguments])}")

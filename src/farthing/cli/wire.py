@@ -19,6 +19,7 @@ from farthing.cli.settings_edits import Changed, plan, put_back, write
 if TYPE_CHECKING:
     from farthing.cli.agents.protocol import Agent, Asked
     from farthing.config.paths import Home
+    from farthing.errors import ConfigError
 
 _agent_names = click.Choice(sorted(known_agents()))
 
@@ -46,17 +47,37 @@ def wire(agent: str, model: str | None, project: str | None) -> None:
     home = existing_home()
     note = _note(home, agent)
     if note.exists():
-        raise ConfigError(f"{agent} is wired already.", hint=f'"farthing unwire {agent}" puts its settings back.')
+        raise ConfigError(
+            f"{agent} is wired already.",
+            hint=f'"farthing unwire {agent}" puts its settings back; then it can be again.',
+        )
     chosen = known_agents()[agent]
     record, key = _make_key(home, agent, project)
     try:
-        planned = [(Path(c.path), c, data) for c, data in map(plan, chosen.edits(_asked(home, chosen, key, model)))]
-        _remember(note, Wired(agent, record[0], record[1], tuple(changed for _, changed, _ in planned)))
+        asked = _asked(home, chosen, key, model)
+        planned = [(Path(c.path), c, data) for c, data in map(plan, chosen.edits(asked))]
+        wired = Wired(agent, record[0], record[1], tuple(changed for _, changed, _ in planned))
+        _remember(note, wired)
+    except ConfigError as error:
+        _revoke(home, record[0])
+        raise _without_key(error, key, agent) from error
+    except OSError as error:
+        _revoke(home, record[0])
+        raise ConfigError(
+            f"{str(error.filename)!r} cannot be used: {error.strerror or error}. Nothing was changed.",
+            hint="let this account read and write there.",
+        ) from error
     except BaseException:
         _revoke(home, record[0])
         raise
-    for path, changed, data in planned:
-        write(path, data)
+    try:
+        for path, _, data in planned:
+            write(path, data)
+    except OSError as error:
+        raise ConfigError(
+            f"{str(path)!r} cannot be written: {error.strerror or error}.", hint=_undone(home, note, wired)
+        ) from error
+    for path, changed, _ in planned:
         say(f"{'changed' if changed.before is not None else 'made'} {path}")
         if changed.before is not None and os.name == "posix" and path.stat().st_mode & 0o077:
             say(f"warning: other accounts of this machine can read {path}, and the key in it: chmod 600 {path}")
@@ -77,20 +98,60 @@ def unwire(agent: str) -> None:
     if not note.exists():
         raise ConfigError(f"{agent} is not wired by this home.", hint=f'"farthing wire {agent}" does it.')
     wired = _read(note)
-    told = {"restored": "put back", "removed": "removed", "taken out": "took our part out of", "nothing": "left"}
+    mine = False
     for changed in wired.files:
-        say(f"{told[put_back(changed)]} {changed.path}")
+        try:
+            done = put_back(changed)
+        except OSError as error:
+            raise ConfigError(
+                f"{changed.path!r} cannot be put back: {error.strerror or error}.",
+                hint=f'let this account write there; then "farthing unwire {agent}" again. What it said before is in'
+                f" {str(note)!r}.",
+            ) from error
+        gone = done == "nothing" and changed.before is not None and not Path(changed.path).exists()
+        mine = mine or gone or done == "taken out"
+        say(f"{'gone already:' if gone else _DONE[done]} {changed.path}")
     try:
         _revoke(home, wired.key_id)
+        revoked = f"the key {wired.key_name!r} is revoked"
     except StoreError as error:
         say(f'warning: the key is not revoked: {error.message} "farthing keys revoke {wired.key_name}" does it.')
+        revoked = "its key is still valid"
     note.unlink()
-    say(f"{agent} is as it was before; the key {wired.key_name!r} is revoked.")
+    say(f"{agent} is {'not wired any more, and what you changed stays' if mine else 'as it was before'}; {revoked}.")
+
+
+_DONE = {"restored": "put back", "removed": "removed", "taken out": "took our part out of", "nothing": "as before:"}
+
+
+def _undone(home: "Home", note: Path, wired: Wired) -> str:
+    """Take back a wiring that failed in the middle; return what is to be done then."""
+    from farthing.errors import FarthingError  # noqa: PLC0415
+
+    try:
+        for changed in wired.files:
+            put_back(changed)
+        _revoke(home, wired.key_id)
+        note.unlink()
+    except (OSError, FarthingError):
+        return f'let this account write there, and take back what was done: "farthing unwire {wired.agent}".'
+    return "all is as it was before; let this account write there."
+
+
+def _without_key(error: "ConfigError", key: str, agent: str) -> "ConfigError":
+    """Return an error whose hint names no key: the one that was made for it is revoked."""
+    from farthing.errors import ConfigError  # noqa: PLC0415
+
+    if error.hint is None or key not in error.hint:
+        return error
+    made = f'ft-... being what "farthing keys create {agent}" prints'
+    return ConfigError(error.message, hint=error.hint.replace(key, "ft-...").rstrip() + f"\n{made}")
 
 
 def _asked(home: "Home", agent: "Agent", key: str, model: str | None) -> "Asked":
     from farthing.cli.agents.protocol import Asked  # noqa: PLC0415
     from farthing.cli.context import current_settings  # noqa: PLC0415
+    from farthing.cli.model_check import refuse_unknown  # noqa: PLC0415
     from farthing.cli.serving_now import Address  # noqa: PLC0415
     from farthing.config.running import read_running  # noqa: PLC0415
 
@@ -99,6 +160,8 @@ def _asked(home: "Home", agent: "Agent", key: str, model: str | None) -> "Asked"
     address = Address(server.host, server.port)
     if running is None:
         say(f'No gateway serves this home now: it is wired to {address.url}, where "farthing serve" will listen.')
+    else:
+        refuse_unknown(address, key, model)
     return Asked(
         url=address.url,
         key=key,

@@ -48,7 +48,7 @@ def refusal(losses: list[Used], ref: ModelRef, wire: WireFormat, face: WireForma
     if others:
         allowed += f", and so for {', '.join(others)}"
     return LostInTranslation(
-        f"'{ref}' is asked in {FORMATS_IN_WORDS[wire]}, which cannot carry {what}",
+        f"'{ref}' speaks {FORMATS_IN_WORDS[wire]}, which cannot carry {what}",
         hint=f"leave it out, ask a model whose provider speaks {FORMATS_IN_WORDS[face]}, or let the operator allow the"
         f" loss: {allowed}",
     )
@@ -61,19 +61,15 @@ def _named(loss: Used, face: WireFormat) -> str:
     results stand otherwise, so that a number would lead to the wrong one.
     """
     words, field = loss.feature.words, loss.field
-    kind = _kind(field)
-    if field.startswith(("messages[", "server_tools[")):
-        member = field.removesuffix(f" ({kind})") if face == "openai_chat" and field.startswith("messages[") else ""
-        words += f": {kind}" if kind else ""
+    if loss.feature is Feature.UNKNOWN_FIELDS:  # the client's own name
+        member = field
+    elif field.startswith(("messages[", "server_tools[")):
+        place, found, kind = field.partition(" (")
+        member = place if face == "openai_chat" and place.startswith("messages[") else ""
+        words += f": {_printable(kind)}" if found else ""
     else:
         member = member_names(face).get(loss.feature, field)
     return f'"{member[:_MAX_FIELD_CHARS]}" ({words})' if member else words
-
-
-def _kind(field: str) -> str:
-    """Return what a field says of itself in parentheses: the kind of a part or tool that one format alone knows."""
-    found = field.endswith(")") and field.find(" (")
-    return _printable(field[found + 2 : -1]) if found and found > 0 else ""
 
 
 def _told(loss: Used) -> str:
@@ -81,7 +77,7 @@ def _told(loss: Used) -> str:
         case Feature.UNKNOWN_FIELDS:
             named = _printable(loss.field)
         case Feature.SERVER_TOOLS:
-            named = _kind(loss.field)
+            named = _printable(loss.field.partition(" (")[2])  # its kind
         case _:
             named = ""
     return f"{loss.feature.label}({named})" if named else loss.feature.label

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -40,7 +41,10 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
 pathlib.Path(sys.argv[1]).touch()
 time.sleep(60)
 """
-SETTINGS = "providers: {openai: {base_url: 'http://127.0.0.1:9/v1', credential: env:KEY}}\n"
+SETTINGS = """providers:
+  openai: {base_url: 'http://127.0.0.1:9/v1', credential: env:KEY}
+  lab: {kind: openai-compatible, base_url: 'http://127.0.0.1:9/v1', credential: none}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +232,36 @@ def test_a_program_that_is_not_there_is_told_before_a_key_is_made(person: Person
     assert "There is no program 'no-such-agent' on the PATH" in process.communicate(timeout=30)[1]
     assert process.returncode == 1
     assert person.last_key() == before
+
+
+def test_a_path_to_what_is_no_program_is_told_as_one(person: Person) -> None:
+    (person.here / "notes.txt").touch()
+    told = [person.start(path).communicate(timeout=30)[1] for path in ("./notes.txt", "./nothing")]
+    assert "'./notes.txt' may not be executed" in told[0]
+    assert "'./nothing' is no program" in told[1]
+
+
+def test_an_option_that_there_is_not_is_told_and_no_program(person: Person) -> None:
+    process = person.start("--modle", "lab:m", "claude")
+    assert "No such option '--modle'" in process.communicate(timeout=30)[1]
+    assert process.returncode == 2
+
+
+def test_a_model_that_nobody_has_is_told_before_the_agent_starts(person: Person) -> None:
+    process = person.start("--model", "lba:m", "claude")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert "--model: Unknown model 'lba:m'" in err
+    assert "configured providers: openai, lab" in err
+    assert person.last_key()["revoked_at_us"] is not None
+
+
+def test_a_dry_run_prints_what_a_shell_could_read(person: Person) -> None:
+    out = person.start("--dry-run", "codex", "exec", "two words").communicate(timeout=60)[0]
+    line = next(line for line in out.splitlines() if line.startswith("start  "))
+    arguments = shlex.split(line.removeprefix("start  "))
+    assert arguments[-2:] == ["exec", "two words"]
+    assert 'model_provider="farthing"' in arguments
 
 
 def test_without_a_gateway_it_says_how_to_start_one(tmp_path: Path) -> None:

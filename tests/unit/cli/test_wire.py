@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from farthing.cli import root
+from farthing.cli.settings_edits import write
 
 CLAUDE = """{
   "model": "opus", "env": {"ANTHROPIC_BASE_URL": "https://elsewhere.example", "X": "1"},
@@ -255,3 +257,61 @@ def test_our_part_with_its_end_cut_off_is_told(account: Account) -> None:
     assert done.exit_code == 1
     assert "no end any more" in done.stderr
     assert account.keys()["wire-codex"]
+
+
+def test_a_folder_that_cannot_be_written_takes_everything_back(account: Account, tmp_path: Path) -> None:
+    (tmp_path / "no-folder").write_text("a file", encoding="utf-8")
+    account.put("claude")
+    before = account.everything()
+    environment = {"CLAUDE_CONFIG_DIR": str(tmp_path / "no-folder" / "below")}
+    done = account.runner.invoke(root, ["wire", "claude"], env=environment)
+    assert (done.exit_code, done.exception.__class__) == (1, SystemExit), done.output
+    assert "cannot be used: Not a directory. Nothing was changed" in done.stderr
+    assert account.everything() == before
+    assert not account.keys()["wire-claude"]
+    assert not (account.path / "farthing" / "wired" / "claude.json").exists()
+
+
+def test_a_write_that_fails_takes_everything_back(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    account.put("gemini")
+    before = account.everything()
+
+    def full(path: Path, data: bytes) -> None:
+        if path.name == ".env":
+            raise OSError(28, "No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr("farthing.cli.wire.write", full)
+    done = account.run("wire", "gemini")
+    assert done.exit_code == 1
+    assert "cannot be written: No space left on device" in done.stderr
+    assert "all is as it was before" in done.stderr
+    assert account.everything() == before
+    assert not account.keys()["wire-gemini"]
+    assert account.run("wire", "claude").exit_code == 0
+
+
+def test_what_is_to_be_added_by_hand_names_no_key_that_is_revoked(account: Account) -> None:
+    for agent, name in (("claude", ".claude/settings.json"), ("codex", ".codex/config.toml")):
+        path = account.path / name
+        path.parent.mkdir()
+        path.write_text("[broken", encoding="utf-8")
+        told = account.run("wire", agent).stderr
+        assert "ft-..." in told
+        assert not re.search(r"ft-\w", told)
+        assert "keys create" in told
+
+
+def test_unwire_says_whether_all_is_as_it_was(account: Account) -> None:
+    account.put("claude")
+    path = account.path / ".claude/settings.json"
+    account.run("wire", "claude")
+    assert "claude is as it was before; the key 'wire-claude-" in account.run("unwire", "claude").stderr
+    account.run("wire", "claude")
+    path.write_text(path.read_text(encoding="utf-8").replace('"opus"', '"haiku"'), encoding="utf-8")
+    assert "what you changed stays" in account.run("unwire", "claude").stderr
+    account.run("wire", "claude")
+    path.unlink()
+    told = account.run("unwire", "claude").stderr
+    assert f"gone already: {path}" in told
+    assert "as it was before" not in told

@@ -1,7 +1,9 @@
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from farthing.config.credentials import credential_warning, read_credential
 from farthing.config.first_start import FIRST_SETTINGS, write_first_settings
 from farthing.config.load import load_settings
-from farthing.config.lock import HomeLock, holder
+from farthing.config.lock import HANDED_OVER, HomeLock, holder
 from farthing.config.paths import Home, find_home
 from farthing.config.save import settings_lock
 from farthing.config.schema import CredentialSource, LogSettings, ProviderSettings, ServerSettings, Settings, Timeouts
@@ -123,6 +125,124 @@ def test_a_killed_owner_leaves_no_lock_behind(tmp_path: Path) -> None:
         owner.wait(10)
     assert holder(path) is None
     HomeLock.acquire(path).release()
+
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="Windows removes no open files, and has no exec that keeps them")
+
+
+@POSIX
+def test_a_lock_file_that_was_removed_does_not_free_the_home(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with HomeLock.acquire(path) as lock:
+        path.unlink()
+        assert holder(path) == 0
+        with pytest.raises(HomeLocked, match=r"serves the home .*, whose lock file was removed"):
+            HomeLock.acquire(path)
+        assert not path.exists()
+        (tmp_path / "running.json").write_text('{"pid": 4711, "port": 1}')
+        assert holder(path) == 4711
+        path.write_text("99999 serve\n")  # and somebody made another one
+        with pytest.raises(HomeLocked):
+            HomeLock.acquire(path)
+        assert lock.keep()
+        assert path.read_text() == f"{os.getpid()} serve\n"
+        assert not lock.keep()
+        with pytest.raises(HomeLocked, match=rf"pid {os.getpid()}\) serves"):
+            HomeLock.acquire(path)
+    assert holder(path) is None
+    HomeLock.acquire(path).release()
+
+
+@POSIX
+def test_a_lock_file_that_cannot_be_made_again_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with HomeLock.acquire(path) as lock:
+        path.unlink()
+        path.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(OSError, match="symbolic link"):
+            lock.keep()
+        assert not (tmp_path / "elsewhere").exists()
+
+
+@POSIX
+def test_a_home_that_is_reached_over_a_link_is_the_same_home(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to("home")
+    with HomeLock.acquire(tmp_path / "home" / "lock"):
+        (tmp_path / "home" / "lock").unlink()
+        with pytest.raises(HomeLocked):
+            HomeLock.acquire(tmp_path / "link" / "lock")
+
+
+@POSIX
+def test_who_is_refused_is_told_who_really_holds_the_home(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    code = (
+        "import pathlib, subprocess, sys; from farthing.config.lock import HomeLock;"
+        "lock = HomeLock.acquire(pathlib.Path(sys.argv[1]));"
+        "print(subprocess.Popen(['sleep', '60'], pass_fds=lock.descriptors, stdout=subprocess.DEVNULL).pid, flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        worker = int(owner.stdout.readline())
+        owner.wait(10)
+    try:
+        with pytest.raises(HomeLocked) as caught:
+            HomeLock.acquire(path)
+        told = caught.value
+        assert told.message.startswith(f"The gateway of the home '{tmp_path}' (pid {owner.pid}) is gone, but workers")
+        if Path("/proc").exists():
+            assert f"still hold it (pid {worker})" in told.message
+            assert f"kill -9 {worker}." in str(told.hint)
+    finally:
+        os.kill(worker, signal.SIGKILL)
+    HomeLock.acquire(path, patience_s=10).release()
+
+
+@POSIX
+def test_a_lock_that_is_handed_over_is_held_at_every_moment(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    after = (
+        "import os, pathlib, sys; from farthing.config.lock import HANDED_OVER, HomeLock;"
+        "lock = HomeLock.handed_over(pathlib.Path(sys.argv[1]), os.environ);"
+        "print(lock is not None, HANDED_OVER in os.environ, flush=True); sys.stdin.read()"
+    )
+    before = (
+        "import os, pathlib, sys; from farthing.config.lock import HomeLock;"
+        "lock = HomeLock.acquire(pathlib.Path(sys.argv[1])); print('held', flush=True); sys.stdin.readline();"
+        f"lock.hand_over(os.environ); os.execv(sys.executable, [sys.executable, '-c', {after!r}, sys.argv[1]])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", before, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdin is not None
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "held\n"
+        said: list[str] = []
+        reading = threading.Thread(target=lambda: said.append(owner.stdout.readline()))  # type: ignore[union-attr]
+        reading.start()
+        owner.stdin.write("go\n")
+        owner.stdin.flush()
+        while reading.is_alive():
+            assert holder(path) == owner.pid
+        assert said == ["True False\n"]
+        assert holder(path) == owner.pid
+        owner.stdin.close()
+        owner.wait(10)
+    HomeLock.acquire(path).release()
+
+
+@POSIX
+def test_a_lock_of_another_process_or_home_is_not_taken_for_handed_over(tmp_path: Path) -> None:
+    assert HomeLock.handed_over(tmp_path / "lock", {}) is None
+    environment = {HANDED_OVER: f"{os.getpid() + 1}:10,11"}
+    assert HomeLock.handed_over(tmp_path / "lock", environment) is None
+    assert not environment
+    (tmp_path / "other").mkdir()
+    with HomeLock.acquire(tmp_path / "lock") as lock:
+        lock.hand_over(environment)
+        assert HomeLock.handed_over(tmp_path / "other" / "lock", environment) is None
+    assert holder(tmp_path / "lock") is None
 
 
 def _look(path: Path, times: int) -> None:

@@ -29,8 +29,9 @@ from farthing.types.chat import (
     Video,
 )
 from farthing.types.features import Feature
+from farthing.types.providers import WireFormat
 
-__all__ = ["Feature", "Used", "lost", "used_by"]
+__all__ = ["Feature", "Used", "lost", "thoughts_of_others", "used_by"]
 
 
 class Used(msgspec.Struct, frozen=True, gc=False):
@@ -41,10 +42,10 @@ class Used(msgspec.Struct, frozen=True, gc=False):
 
 
 def used_by(request: ChatRequest) -> list[Used]:
-    """Return every feature that a request uses, each once, where it is used first."""
+    """Return every feature that a request uses, each once, where it is used first; of what has names, every name."""
     found: dict[tuple[Feature, str], Used] = {}
     for used in _walk(request):
-        named = used.field if used.feature is Feature.UNKNOWN_FIELDS else ""
+        named = used.field if used.feature in _NAMED else ""
         found.setdefault((used.feature, named), used)
     return list(found.values())
 
@@ -183,6 +184,9 @@ def _source(source: Source, linked: Feature, where: str) -> Iterator[Used]:
             pass
 
 
+_NAMED = frozenset({Feature.UNKNOWN_FIELDS, Feature.SERVER_TOOLS})
+"""What is told one by one, because each is something else."""
+
 _SIMPLE: Mapping[Feature, str] = {
     Feature.MAX_OUTPUT_TOKENS: "max_output_tokens",
     Feature.TEMPERATURE: "temperature",
@@ -206,6 +210,17 @@ _SIMPLE: Mapping[Feature, str] = {
     Feature.CONTEXT_TOKENS: "context_tokens",
     Feature.PARALLEL_TOOL_CALLS: "parallel_tool_calls",
 }
+
+
+def thoughts_of_others(request: ChatRequest, wire: WireFormat) -> list[Used]:
+    """Return the first thought in the history that no provider of `wire` has sealed: those it has no use for."""
+    for at, message in enumerate(request.messages):
+        if message.role != "assistant":
+            continue
+        for number, part in enumerate(message.content):
+            if type(part) is Thinking and (part.signature is None or part.signature.origin != wire):
+                return [Used(Feature.THINKING_HISTORY, f"messages[{at}].content[{number}]")]
+    return []
 
 
 def lost(used: Iterable[Used], carried: frozenset[Feature]) -> list[Used]:

@@ -35,8 +35,8 @@ def answer_members(body: bytes) -> dict[str, Any]:
 
 
 def refuse(path: str, value: object, allowed: str) -> NoReturn:
-    """Raise the error that says what is wrong with a member, and what it may be."""
-    raise InvalidRequest(f'"{path}" is {shown(value)}', hint=f"send {allowed}")
+    """Raise the error that says what is wrong with a member, and what it may be; `None` is one that is not there."""
+    raise InvalidRequest(f'"{path}" is {"missing or null" if value is None else shown(value)}', hint=f"send {allowed}")
 
 
 def shown(value: object) -> str:

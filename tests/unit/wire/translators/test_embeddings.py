@@ -143,20 +143,20 @@ def test_what_is_lost_is_named() -> None:
 @pytest.mark.parametrize(
     ("operation", "body", "words"),
     [
-        ("embeddings", {}, '"input" is null'),
+        ("embeddings", {}, '"input" is missing or null'),
         ("embeddings", {"input": []}, '"input" is []'),
         ("embeddings", {"input": ["a", 1]}, '"input[1]" is 1'),
         ("embeddings", {"input": [[1], "a"]}, '"input[1]" is "a"'),
         ("embeddings", {"input": [True]}, '"input[0]" is true'),
         ("embeddings", {"input": "a", "dimensions": 0}, '"dimensions" is 0'),
         ("embeddings", {"input": "a", "encoding_format": "int8"}, 'one of "float", "base64"'),
-        ("embed_content", {}, '"content" is null'),
-        ("embed_content", {"content": {}}, '"content.parts" is null'),
-        ("batch_embed_contents", {}, '"requests" is null'),
-        ("batch_embed_contents", {"requests": [{"content": {"parts": []}}]}, '"requests[0].content.parts" is null'),
+        ("embed_content", {}, '"content" is missing or null'),
+        ("embed_content", {"content": {}}, '"content.parts" is missing or null'),
+        ("batch_embed_contents", {}, '"requests" is missing or null'),
+        ("batch_embed_contents", {"requests": [{"content": {"parts": []}}]}, '"requests[0].content.parts" is missing or null'),
         ("ollama_embed", {"input": [1]}, '"input[0]" is 1'),
         ("ollama_embed", {"input": 7}, '"input" is 7'),
-        ("ollama_embeddings", {}, '"prompt" is null'),
+        ("ollama_embeddings", {}, '"prompt" is missing or null'),
     ],
 )
 def test_what_is_wrong_is_named(operation: EmbeddingOperation, body: Mapping[str, Any], words: str) -> None:

@@ -388,7 +388,7 @@ def test_thinking_is_asked_for_by_budget_or_by_level(config: dict[str, Any], rea
     ("members", "words"),
     [
         ({"contents": []}, '"contents" is []'),
-        ({"contents": None}, '"contents" is null'),
+        ({"contents": None}, '"contents" is missing or null'),
         ({"contents": "hi"}, '"contents" is "hi"'),
         ({"contents": [{"role": "system", "parts": []}]}, '"contents[0].role" is "system"'),
         ({"contents": [{"role": ["x"], "parts": []}]}, '"contents[0].role" is ["x"]'),
@@ -403,7 +403,7 @@ def test_thinking_is_asked_for_by_budget_or_by_level(config: dict[str, Any], rea
         ({"generationConfig": {"stopSequences": [1]}}, '"generationConfig.stopSequences[0]" is 1'),
         ({"generationConfig": {"thinkingConfig": {"thinkingLevel": "deep"}}}, "thinkingLevel"),
         ({"toolConfig": {"functionCallingConfig": {"mode": "SOME"}}}, '"SOME"'),
-        ({"tools": [{"functionDeclarations": [{}]}]}, '"tools[0].functionDeclarations[0].name" is null'),
+        ({"tools": [{"functionDeclarations": [{}]}]}, '"tools[0].functionDeclarations[0].name" is missing or null'),
         ({"tools": 1}, '"tools" is 1'),
     ],
 )

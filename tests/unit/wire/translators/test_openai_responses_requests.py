@@ -380,7 +380,7 @@ def test_members_that_only_this_format_knows_are_kept_by_name() -> None:
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": 7}]}, '"input[0].output"'),
         ({"input": [{"type": "reasoning", "summary": "a"}]}, '"input[0].summary"'),
         ({"input": [{"type": 7}]}, '"input[0].type"'),
-        ({"tools": [{"type": "function", "function": {"name": "a"}}]}, '"tools[0].name"'),
+        ({"tools": [{"type": "function", "function": {"name": "a"}}]}, '"tools[0].function"'),
         ({"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "x"}]}]}, '"tools[0].tools[0].type"'),
         ({"tool_choice": "any"}, '"tool_choice"'),
         ({"tool_choice": {"type": "function"}}, '"tool_choice.name"'),

@@ -185,6 +185,8 @@ class _Reader:
         for at, tool in enumerate(objects_at(self.members, "tools")):
             path = f"tools[{at}]"
             kind = text_at(tool, "type", path)
+            if kind == "function":  # OpenAI's, and no tool of Anthropic's: it would be left out as one that it runs
+                refuse(f"{path}.type", kind, "the tool as name, description and input_schema, without a type")
             if kind not in (None, "custom"):
                 server_tools.append(ServerTool(WIRE, str(kind), as_json(tool)))
                 continue

@@ -27,9 +27,9 @@ from farthing.types.chat import (
 )
 from farthing.wire.lenient import UNREADABLE
 from farthing.wire.translators.efforts import budget_of, effort_of
+from farthing.wire.translators.features import Feature, Used
 from farthing.wire.translators.gemini.chunks import on_one_line
 from farthing.wire.translators.gemini.names import STAND_IN, Family, media_of, signature_text
-from farthing.wire.translators.protocol import NewId
 from farthing.wire.translators.reading import refuse
 
 MAX_STOPS = 5
@@ -41,9 +41,13 @@ _ANSWERED = ("application/pdf", "text/plain")
 _objects = msgspec.json.Decoder(dict[str, Any])
 
 
-def write_request(request: ChatRequest, new_id: NewId) -> bytes:  # noqa: ARG001 - calls have ids already
+def write_request(request: ChatRequest, left_out: list[Used] | None = None) -> bytes:
     """See `Translator.write_request`."""
-    return msgspec.json.encode(members_of(request))
+    members = members_of(request)
+    thinks = "thinkingConfig" in members.get("generationConfig", ())
+    if left_out is not None and request.reasoning is not None and not thinks:
+        left_out.append(Used(Feature.REASONING, "reasoning"))
+    return msgspec.json.encode(members)
 
 
 def members_of(request: ChatRequest) -> dict[str, Any]:

@@ -69,9 +69,9 @@ class OpenAIChat:
         """See `Translator.read_request`."""
         return requests.read_request(body, model=model, streamed=streamed)
 
-    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - what it declares, every model takes
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - every call has its id by now
         """See `Translator.write_request`."""
-        return writing.write_request(request, new_id)
+        return writing.write_request(request, left_out)
 
     def read_answer(self, body: bytes, new_id: NewId) -> ChatAnswer:
         """See `Translator.read_answer`."""

@@ -14,7 +14,10 @@ from farthing.types.chat import Effort, Reasoning
 from farthing.wire.translators.efforts import effort_of
 
 _REASONERS = re.compile(r"(gpt-[5-9]|o[1-9])(?![0-9a-z])")
-_OTHERS = re.compile(r"gpt-3\.5|gpt-4|chatgpt-|gpt-5-chat")
+_OTHERS = re.compile(
+    r"gpt-3\.5|gpt-4|chatgpt-|gpt-5-chat|llama|(?:open-)?(?:mis|minis|mix|codes|devs|pix|vox)tral|gemma|phi-|command|qwen-?2"
+)
+"""Models that do not think; those of OpenAI, Groq and Mistral refuse to be told how much."""
 _SWITCHED = ("deepseek-", "glm-", "mimo-")
 """Their makers' own names: who serves these models to others puts a name before them, and has another switch."""
 _MISTRALS = re.compile(r"(open-)?(mis|minis|magis|codes|devs|pix|vox|mix)tral")

@@ -31,10 +31,10 @@ from farthing.types.chat import (
     Video,
 )
 from farthing.wire.lenient import UNREADABLE
+from farthing.wire.translators.features import Feature, Used, thoughts_of_others
 from farthing.wire.translators.openai_chat.media import plain_document, written_media
 from farthing.wire.translators.openai_chat.thinking import WIRE, Thoughts
 from farthing.wire.translators.openai_chat.vendors import add_reasoning, fitting_id, fitting_name, is_openai_reasoner
-from farthing.wire.translators.protocol import NewId
 
 _MOST_STOPS = 4
 _TIERS = {"standard_only": "default"}
@@ -42,20 +42,22 @@ _TIERS = {"standard_only": "default"}
 _ERROR = "Error: "
 """How the text of a failed tool begins: the format has no other place to say so."""
 
+_OF_REASONING = frozenset(["reasoning_effort", "thinking"])
 _OF_NO_THOUGHT = frozenset(["role", "content", "name"])
 
 _Json = dict[str, Any]
 
 
-def write_request(request: ChatRequest, new_id: NewId) -> bytes:
+def write_request(request: ChatRequest, left_out: list[Used] | None = None) -> bytes:
     """See `Translator.write_request`."""
-    del new_id  # every call has its id by now
     members: _Json = {"model": request.model}
     _add_tools(members, request)
     if request.shape is not None:
         members["response_format"] = _shape(request.shape)
     if request.reasoning is not None:
         add_reasoning(members, request.model, request.reasoning)
+        if left_out is not None and members.keys().isdisjoint(_OF_REASONING):
+            left_out.append(Used(Feature.REASONING, "reasoning"))
     if request.max_output_tokens is not None:
         reasoner = is_openai_reasoner(request.model)
         members["max_completion_tokens" if reasoner else "max_tokens"] = request.max_output_tokens
@@ -69,6 +71,8 @@ def write_request(request: ChatRequest, new_id: NewId) -> bytes:
         members["stream"] = True
         if request.usage_in_stream:
             members["stream_options"] = {"include_usage": True}
+    if left_out is not None:
+        left_out += thoughts_of_others(request, "openai_chat")
     members["messages"] = _Messages(request.model).written(request.messages)
     return msgspec.json.encode(members)
 

@@ -77,8 +77,10 @@ def _prompt(members: dict[str, Any]) -> str:
         return prompt[0]
     if isinstance(prompt, list) and prompt and all(isinstance(text, str) for text in prompt):
         refuse("prompt", prompt, "one prompt in each request")
-    if not isinstance(prompt, str):
+    if isinstance(prompt, list) and prompt:
         refuse("prompt", prompt, "a text: tokens mean something to one model only")
+    if not isinstance(prompt, str):
+        refuse("prompt", prompt, "a text")
     return prompt
 
 

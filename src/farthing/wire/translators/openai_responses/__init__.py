@@ -63,9 +63,9 @@ class ResponsesTranslator:
         """See `Translator.read_request`."""
         return read_request(body, model=model, streamed=streamed)
 
-    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - what it declares, every model takes
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - every call has its id by now
         """See `Translator.write_request`."""
-        return write_request(request)
+        return write_request(request, left_out)
 
     def read_answer(self, body: bytes, new_id: NewId) -> ChatAnswer:
         """See `Translator.read_answer`."""

@@ -63,6 +63,8 @@ def _namespace(tool: dict[str, Any], path: str) -> Iterable[Tool]:
 
 
 def _tool(tool: dict[str, Any], path: str, namespace: str | None = None, described: str | None = None) -> Tool:
+    if "name" not in tool and isinstance(tool.get("function"), dict):  # as a chat completion has it
+        refuse(f"{path}.function", tool["function"], "name, description and parameters in the tool itself")
     name = needed_text(tool, "name", path)
     description = text_at(tool, "description", path)
     if tool["type"] == "custom":

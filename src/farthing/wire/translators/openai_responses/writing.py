@@ -35,6 +35,7 @@ from farthing.types.chat import (
     ToolResult,
 )
 from farthing.wire.translators.efforts import effort_of
+from farthing.wire.translators.features import Feature, Used, thoughts_of_others
 from farthing.wire.translators.marks import is_marked
 from farthing.wire.translators.openai_responses.requests import LOGPROBS, SEALS
 from farthing.wire.translators.openai_responses.tools import WIRE, write_choice, write_tools
@@ -46,11 +47,18 @@ SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast
 ERROR_WORDS = "Error: "
 _THINKS = re.compile(r"(?:o[1-9]\b|gpt-(?:[5-9]|\d\d)(?!.*-chat)|grok-[4-9]|codex)")
 """Models that give encrypted reasoning unasked: recorded are o3, o4, gpt-5 to 5.6 and grok-4.3."""
+_MAY_BE_REFUSED = {
+    "temperature": Feature.TEMPERATURE,
+    "top_p": Feature.TOP_P,
+    "service_tier": Feature.SERVICE_TIER,
+    "reasoning": Feature.REASONING,
+}
+"""What a request may ask for, and not every model takes."""
 _FIXED_SAMPLING = re.compile(r"(?:o[1-9]|gpt-5)(?:-(?:mini|nano|pro|codex|preview))*(?:-\d{4}-\d\d-\d\d)?$")
 """Models that take no temperature and no `top_p`; later ones of the GPT-5 family do where they do not think."""
 
 
-def write_request(request: ChatRequest) -> bytes:
+def write_request(request: ChatRequest, left_out: list[Used] | None = None) -> bytes:
     """See `Translator.write_request`. What grows comes last, so that a prompt's beginning stays as it is."""
     body: dict[str, Any] = {"model": request.model}
     if request.streamed:
@@ -61,6 +69,12 @@ def write_request(request: ChatRequest) -> bytes:
     _add_beside(body, request)
     if request.origin == WIRE:
         body |= {name: msgspec.Raw(raw) for name, raw in request.extra.items() if name not in body and "." not in name}
+    if left_out is not None:
+        asked = {name: getattr(request, name) is not None for name in _MAY_BE_REFUSED}
+        left_out += [
+            Used(feature, name) for name, feature in _MAY_BE_REFUSED.items() if asked[name] and name not in body
+        ]
+        left_out += thoughts_of_others(request, WIRE)
     body["input"] = [item for message in request.messages for item in _items(message)]
     return msgspec.json.encode(body)
 
