@@ -39,8 +39,8 @@ def page() -> str:
         "<!-- Made by tools/write_losses.py from the code. Change it there. -->\n",
         "A call whose provider speaks the client's own format is passed through: nothing is lost, not a byte. For any",
         "other the request is translated, and what the other format has no place for is a loss with a name. One that",
-        "changes what the request means is refused (400, with the member's name); of any other the client is told in",
-        "the header `x-farthing-loss`, the log says it, and `farthing calls show CALL` shows it. `translation:` in",
+        "changes what the request means is refused (400, in the client's own words); of any other the client is told",
+        "in the header `x-farthing-loss`, the log says it, and `farthing calls show CALL` shows it. `translation:` in",
         "settings.yaml decides otherwise, for all of them or one by one:\n",
         "```yaml",
         "translation:",
@@ -69,6 +69,17 @@ def page() -> str:
     parts += [
         f"| {_NAMES[wire]} | {', '.join(sorted(translator(wire).answers_carry)).replace('_', ' ')} |"
         for wire in CHAT_FORMATS
+    ]
+    parts += [
+        "\n## What is written otherwise\n",
+        "Nothing is lost by these, so nobody is told of them:\n",
+        "- A provider of messages demands a limit. Where the client names none it is 32,000 tokens for a Claude from",
+        "  4.0 on, 8,192 for any other model and 4,096 for Claudes before 3.5.",
+        "- A provider of responses takes no limit under 16 tokens: a smaller one becomes 16. It is told to keep",
+        "  nothing (`store: false`) unless the client asks for that.",
+        "- An Ollama is asked for as much context (`num_ctx`) as the request and its answer need, unless the client",
+        "  says how much.",
+        "- A tool whose name the provider would refuse is spelled otherwise there, and by its own name in the answer.",
     ]
     return "\n".join(parts) + "\n"
 

@@ -184,11 +184,11 @@ def test_a_request_that_is_wrong_is_refused_once(house: House, name: str, provid
         ("chat", "local", {"tool_choice": "required"}, '"tool_choice"'),
         ("responses", "claude", {"previous_response_id": "resp_1"}, '"previous_response_id"'),
         ("responses", "mistral", {"previous_response_id": "resp_1"}, '"previous_response_id"'),
-        ("google", "claude", {"candidate_count": 2}, '"n"'),
-        ("google", "local", {"candidate_count": 2}, '"n"'),
-        ("anthropic", "mistral", {"stop_sequences": list("abcde")}, '"stop"'),
-        ("anthropic", "google", {"stop_sequences": list("abcdef")}, '"stop"'),
-        ("ollama", "claude", {"format": "json"}, '"shape"'),
+        ("google", "claude", {"candidate_count": 2}, '"generationConfig.candidateCount"'),
+        ("google", "local", {"candidate_count": 2}, '"generationConfig.candidateCount"'),
+        ("anthropic", "mistral", {"stop_sequences": list("abcde")}, '"stop_sequences"'),
+        ("anthropic", "google", {"stop_sequences": list("abcdef")}, '"stop_sequences"'),
+        ("ollama", "claude", {"format": "json"}, '"format"'),
     ],
 )
 def test_a_loss_that_is_refused_stops_a_client(

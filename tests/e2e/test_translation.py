@@ -1,6 +1,7 @@
 """What a client sees of a translation: losses told or refused, counts, vectors, seals and errors."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,18 @@ def test_vectors_come_from_a_provider_of_another_format(gateway: Gateway, key: s
     assert attempt_of(gateway, answer).cost_nanousd == 4 * 2_000
 
 
+@pytest.mark.parametrize("vectors", [[[1.0]], [[1.0], [2.0], [3.0]], [[1.0], []], []])
+def test_an_answer_without_a_vector_for_each_text_is_an_error_and_is_billed(
+    gateway: Gateway, key: str, server: Upstream, vectors: list[list[float]]
+) -> None:
+    found = [{"values": vector} for vector in vectors]
+    answers(server, {"embeddings": found, "usageMetadata": {"promptTokenCount": 4}})
+    answer = gateway.post("/v1/embeddings", {"model": "google:e", "input": ["a", "b"]}, key)
+    assert answer.status == 502, answer.body
+    assert "2 texts with" in answer.json()["error"]["message"]
+    assert gateway.attempts()[-1].cost_nanousd == 4 * 2_000
+
+
 def test_a_provider_without_vectors_says_so(gateway: Gateway, key: str) -> None:
     answer = gateway.post("/v1/embeddings", {"model": "claude:c", "input": "a"}, key)
     assert answer.status == 501
@@ -278,6 +291,63 @@ def test_a_server_without_responses_is_asked_by_chat(server: Upstream, tmp_path:
         assert (second.outcome, second.opening.ordinal) == ("ok", 2)
         assert first.opening.call_id == second.opening.call_id != third.opening.call_id
         fresh.verify()
+
+
+def test_a_model_that_cannot_be_had_in_a_format_says_nothing_of_the_servers_others(
+    server: Upstream, tmp_path: Path
+) -> None:
+    """A server in front of others answers 404 to responses for some models, and maybe because of a client's mistake."""
+
+    def by_model(connection: socket.socket, sent: bytes) -> None:
+        is_responses = path_of(sent) == "/v1/responses"
+        if is_responses and b'"only-chats"' in sent:
+            whole(b'{"error":{"message":"no responses here"}}', "404 Not Found")(connection, sent)
+        else:
+            told = {"id": "resp_1", "output": [], "usage": {"input_tokens": 1, "output_tokens": 1}}
+            whole(json.dumps(told if is_responses else CHAT).encode())(connection, sent)
+
+    with running_gateway(tmp_path / "home", SETTINGS.format(url=server.url)) as fresh:
+        key = fresh.new_key()
+        server.now(by_model)
+        before = len(server.requests)
+        for model in ("lab:only-chats", "lab:both", "lab:only-chats"):
+            assert fresh.post("/v1/responses", {"model": model, "input": "hello"}, key).status == 200
+        paths = [path_of(asked) for asked in server.requests[before:]]
+        assert paths == ["/v1/responses", "/v1/chat/completions", "/v1/responses", "/v1/chat/completions"]
+
+
+# ---- what nobody should send
+
+
+def test_a_body_of_very_many_objects_is_refused_before_everybody_waits_for_it(
+    gateway: Gateway, key: str, server: Upstream
+) -> None:
+    answers(server, CLAUDE)
+    crowd = [*ASK, *[{"role": "user", "content": "x"}] * 100_000]
+    answer = gateway.post("/v1/chat/completions", {"model": "claude:c", "messages": crowd}, key)
+    assert answer.status == 400
+    assert "more than 100000 objects" in answer.json()["error"]["message"]
+    text = json.dumps([{"a": 1}] * 150_000)  # braces in a text are none
+    fine = [{"role": "user", "content": text}]
+    assert gateway.post("/v1/chat/completions", {"model": "claude:c", "messages": fine}, key).status == 200
+
+
+def test_a_stream_that_cannot_be_told_is_billed_for_what_came(gateway: Gateway, key: str, server: Upstream) -> None:
+    """Pieces of several calls in turn: no provider was seen to send them, and one that does bills them all the same."""
+    deltas = [
+        {"content": "Let me look at the weather in both cities."},
+        *[{"tool_calls": [{"index": at, "id": f"c{at}", "function": {"name": "w", "arguments": ""}}]} for at in (0, 1)],
+        {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]},
+    ]
+    chunks = [{"model": "m", "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    server.now(streamed(b"".join([b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks])))
+    body = {"model": "lab:m", "messages": ASK, "max_tokens": 9, "stream": True}
+    answer = gateway.post("/v1/messages", body, key)
+    assert answer.status == 502
+    assert "mixed" in answer.json()["error"]["message"]
+    attempt = gateway.attempts()[-1]
+    assert (attempt.outcome, attempt.cost_basis) == ("provider_cut", "estimated")
+    assert attempt.cost_nanousd
 
 
 # ---- seals

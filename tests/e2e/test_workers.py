@@ -254,7 +254,8 @@ def test_a_price_list_that_is_broken_when_workers_die_keeps_them_away_no_longer_
     assert "everything is settled" in said(home)
 
 
-def test_a_signal_that_a_service_manager_sends_to_all_processes_lets_answers_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", ["workers", "who started them"])
+def test_a_signal_that_a_service_manager_sends_to_all_processes_lets_answers_end(tmp_path: Path, first: str) -> None:
     home = tmp_path / "h"
     go_on = threading.Event()
     with upstream(held_until(go_on)) as server, serving(home, settings(server), "--workers", "2") as gateway:
@@ -267,8 +268,10 @@ def test_a_signal_that_a_service_manager_sends_to_all_processes_lets_answers_end
         for thread in threads:
             thread.start()
         until(lambda: len(server.requests) == 4, "four streams are open")
-        for process in (*workers_of(home), gateway.process.pid):
+        workers = workers_of(home)
+        for process in (*workers, gateway.process.pid) if first == "workers" else (gateway.process.pid, *workers):
             os.kill(process, signal.SIGTERM)
+            until(lambda: "stopping:" in said(home), "the first to hear of it has done what it can")
         time.sleep(1)
         assert not bodies
         go_on.set()

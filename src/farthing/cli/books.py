@@ -19,9 +19,9 @@ from farthing.auth import KeyRing, load_pepper
 from farthing.catalog.prices import price_book
 from farthing.cli.context import current_settings, say
 from farthing.clock import SystemClock
-from farthing.config.lock import HomeLock
+from farthing.config.lock import HomeLock, holder
 from farthing.config.paths import Home
-from farthing.errors import HomeLocked
+from farthing.errors import HomeLocked, StoreError
 from farthing.ledger.journal_reader import segments
 from farthing.ledger.recovery import recover, wait_for_store
 from farthing.storage.memory import MemoryStore
@@ -29,7 +29,7 @@ from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import is_read_only, make_database, refuse_lost
-from farthing.storage.sqlite.inspection import keys_in_use
+from farthing.storage.sqlite.inspection import keys_in_use, migrations_wait
 from farthing.types.identity import IdSource
 
 T = TypeVar("T")
@@ -124,6 +124,8 @@ def _with_ring(home: Home, pepper: bytes, work: Callable[[KeyRing], Awaitable[T]
 
 @asynccontextmanager
 async def _open_store(home: Home, *, read_only: bool = False) -> AsyncIterator[tuple[Store, ThreadOffload]]:
+    if not read_only:
+        _refuse_to_migrate_under(home)
     offload = ThreadOffload()
     store = SqliteStore(home.database, offload, read_only=read_only)
     try:
@@ -132,6 +134,20 @@ async def _open_store(home: Home, *, read_only: bool = False) -> AsyncIterator[t
     finally:
         await store.close()
         await offload.close()
+
+
+def _refuse_to_migrate_under(home: Home) -> None:
+    """Leave the tables as they are while an older Farthing writes them; it brings them up to date when it starts anew.
+
+    Raises:
+        StoreError: they are older than this program's, and somebody serves this home.
+    """
+    if home.database.exists() and migrations_wait(home.database) and (pid := holder(home.lock)) is not None:
+        who = f"process {pid}" if pid else "another process"
+        raise StoreError(
+            f"The ledger of {str(home.path)!r} is of an older Farthing, which is still running ({who}).",
+            hint="restart it with this version first: that brings the ledger up to date",
+        )
 
 
 @asynccontextmanager

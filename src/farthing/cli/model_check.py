@@ -1,4 +1,4 @@
-"""Whether the gateway knows the model that an agent is to ask for, before the agent fails over it in words of its own."""
+"""Whether the gateway knows the model that an agent is to ask for, before the agent fails over it in its own words."""
 
 import json
 from typing import TYPE_CHECKING

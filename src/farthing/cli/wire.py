@@ -47,10 +47,7 @@ def wire(agent: str, model: str | None, project: str | None) -> None:
     home = existing_home()
     note = _note(home, agent)
     if note.exists():
-        raise ConfigError(
-            f"{agent} is wired already.",
-            hint=f'"farthing unwire {agent}" puts its settings back; then it can be again.',
-        )
+        raise _already(agent)
     chosen = known_agents()[agent]
     record, key = _make_key(home, agent, project)
     try:
@@ -70,13 +67,13 @@ def wire(agent: str, model: str | None, project: str | None) -> None:
     except BaseException:
         _revoke(home, record[0])
         raise
-    try:
-        for path, _, data in planned:
+    for path, _, data in planned:
+        try:
             write(path, data)
-    except OSError as error:
-        raise ConfigError(
-            f"{str(path)!r} cannot be written: {error.strerror or error}.", hint=_undone(home, note, wired)
-        ) from error
+        except OSError as error:
+            raise ConfigError(
+                f"{str(path)!r} cannot be written: {error.strerror or error}.", hint=_undone(home, note, wired)
+            ) from error
     for path, changed, _ in planned:
         say(f"{'changed' if changed.before is not None else 'made'} {path}")
         if changed.before is not None and os.name == "posix" and path.stat().st_mode & 0o077:
@@ -196,13 +193,32 @@ def _note(home: "Home", agent: str) -> Path:
     return home.path / "wired" / f"{agent}.json"
 
 
+def _already(agent: str) -> "ConfigError":
+    from farthing.errors import ConfigError  # noqa: PLC0415
+
+    return ConfigError(
+        f"{agent} is wired already.",
+        hint=f'"farthing unwire {agent}" puts its settings back; then it can be again.',
+    )
+
+
 def _remember(note: Path, wired: Wired) -> None:
+    """Write the note, unless another `wire` was quicker: the settings as they were before would be lost with its."""
     from farthing.config.home_files import give_folder_to_owner, write_whole  # noqa: PLC0415
 
     if not note.parent.is_dir():
-        note.parent.mkdir(mode=0o700)
+        note.parent.mkdir(mode=0o700, exist_ok=True)
         give_folder_to_owner(note.parent)
-    write_whole(note, msgspec.json.encode(wired))
+    draft = note.with_name(f".{note.name}-{wired.key_id}")
+    write_whole(draft, msgspec.json.encode(wired))
+    try:
+        os.link(draft, note)  # which fails where there is one, as a replacement would not
+    except FileExistsError as error:
+        raise _already(wired.agent) from error
+    except OSError:
+        draft.replace(note)  # a file system without links
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _read(note: Path) -> Wired:

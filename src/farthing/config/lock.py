@@ -288,19 +288,24 @@ class _Pid(msgspec.Struct, frozen=True):
 def _refusal(path: Path) -> HomeLocked:
     """Return what to tell who wanted a home that is held: by whom really, and what to do."""
     file_held = _is_held(lambda: os.open(path, os.O_RDWR))
-    pid, held_for = _noted(path, file_held=file_held)
+    noted, held_for = _noted(path, file_held=file_held)
     really = _holders(path)
     home = str(path.parent)
-    if pid is not None and pid != os.getpid() and not (pid in really if really else _is_alive(pid)):
-        names = ", ".join(str(one) for one in really[:_MOST_NAMED]) + (" ..." if len(really) > _MOST_NAMED else "")
-        named = f" (pid {names})" if really else ""
-        return HomeLocked(
-            f"The gateway of the home {home!r} (pid {pid}) is gone, but workers that it started still hold it{named}.",
-            hint="they end when their last answers are out; one that hangs has to be killed: kill -9"
-            f" {' '.join(str(one) for one in really[:_MOST_NAMED]) or 'PID'}. Then start again.",
-        )
-    if pid is None and really:
-        pid = really[0]
+    pid = next((one for one, called in really.items() if noted in (None, called)), noted)
+    if noted is not None and noted != os.getpid() and noted not in really.values():
+        if really:
+            names = [str(one) for one in list(really)[:_MOST_NAMED]]
+            return HomeLocked(
+                f"The gateway of the home {home!r} (pid {noted}) is gone, but workers that it started still hold it"
+                f" (pid {', '.join(names)}).",
+                hint="they end when their last answers are out; one that hangs has to be killed:"
+                f" kill -9 {' '.join(names)}. Then start again.",
+            )
+        if not _is_alive(noted):
+            return HomeLocked(
+                f"The home {home!r} is held by processes that cannot be seen from here; pid {noted} took it.",
+                hint="that one runs in another container or account, or is gone while its workers end their answers.",
+            )
     told = f"Another process{f' (pid {pid})' if pid else ''} {_DOING[held_for]} the home {home!r}"
     if not file_held and not path.exists():
         told += ", whose lock file was removed"
@@ -324,22 +329,31 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _holders(path: Path) -> list[int]:
-    """Return who has the home's folder open, where the system tells (Linux, one's own processes); not ourselves."""
-    found = []
+def _holders(path: Path) -> dict[int, int]:
+    """Return who has the home's folder open, where the system tells (Linux, one's own processes); not ourselves.
+
+    By their pids here; each with the one that it has in its own eyes, which is another in a container.
+    """
+    found = {}
     try:
         folder = path.parent.stat()
         processes = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - only names
     except OSError:
-        return []
-    for pid in processes:
+        return {}
+    for pid in sorted(processes):
         try:
             with os.scandir(f"/proc/{pid}/fd") as files:
                 if pid != os.getpid() and any(_is_file(one, folder) for one in files):
-                    found.append(pid)
+                    found[pid] = _own_pid(pid)
         except OSError:
             continue  # it has ended, or is another account's
-    return sorted(found)
+    return found
+
+
+def _own_pid(pid: int) -> int:
+    with Path(f"/proc/{pid}/status").open(encoding="utf-8") as file:
+        numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
+    return int(numbers[-1]) if numbers else pid
 
 
 def _is_file(entry: "os.DirEntry[str]", wanted: os.stat_result) -> bool:

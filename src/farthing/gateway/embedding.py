@@ -4,11 +4,11 @@ from typing import cast
 
 import msgspec
 
-from farthing.errors import NotServed
+from farthing.errors import NotServed, ProviderMisbehaved
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.losses import LossPolicy, refusal
 from farthing.providers.protocol import Operation, Provider
-from farthing.types.embeddings import EmbeddingRequest
+from farthing.types.embeddings import EmbeddingAnswer, EmbeddingRequest
 from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
@@ -65,7 +65,18 @@ class Embedding:
     def whole(self, body: bytes, usage: Usage, attempt: LiveAttempt, *, streamed: bool) -> bytes:  # noqa: ARG002 - vectors are never streamed
         """See `Translated.whole`."""
         answer = embeddings.read_answer(self._sent_as, body)
+        self._check(answer)
         return embeddings.write_answer(self._operation, answer, usage, self._asked)
+
+    def _check(self, answer: EmbeddingAnswer) -> None:
+        """Raise unless every text has its vector: one too few, and all that follow belong to another text."""
+        asked, vectors = self._asked.inputs, answer.vectors
+        missing = len(vectors) != len(asked) or any(
+            not vector and item.content for item, vector in zip(asked, vectors, strict=True)
+        )
+        if missing and any(item.content for item in asked):  # of an empty text some make nothing
+            found = sum(1 for vector in vectors if vector)
+            raise ProviderMisbehaved(f"the provider answered {len(asked)} texts with {found} vectors")
 
     def collected(self, events: bytes, usage: Usage, attempt: LiveAttempt) -> bytes:
         """See `Translated.collected`."""

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 UNNAMED = "default"
 """What the ledger calls the model of a request that names none; what served it is in the answer."""
 _NO_SUCH_PATH = frozenset({404, 405, 501})
+MAX_LACKING = 1_024
+"""Models of which it is remembered that they cannot be had in a format; servers that take any name could be sent more.
+Beyond it each such call is asked twice."""
 _USAGE_ON_REQUEST: frozenset[WireFormat] = frozenset({"openai_chat", "openai_completions"})
 """Formats whose streams tell usage where `stream_options` asks for it."""
 
@@ -107,7 +110,7 @@ class Gateway:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
         call_id = self._ids.new("call")
         chosen = _Chosen(request, lineup, provider, ref, asked, envelope, streamed, call_id)
-        if not provider.known.speaks(request.wire) or (provider.name, request.wire) in lineup.lacking:
+        if not provider.known.speaks(request.wire) or (ref, request.wire) in lineup.lacking:
             return await self._in_other_format(chosen, ordinal=1)
         return await self._serve(chosen, self._as_it_is(chosen), None, ordinal=1)
 
@@ -174,8 +177,9 @@ class Gateway:
         attempt.settle_refused("no_such_path", f"it has no path for {chosen.request.wire}")
         answer.cancel()
         reply = await self._in_other_format(chosen, ordinal=2)
-        if reply.status < 400:
-            chosen.lineup.lacking.add((chosen.provider.name, chosen.request.wire))
+        lacking = chosen.lineup.lacking
+        if reply.status < 400 and len(lacking) < MAX_LACKING:
+            lacking.add((chosen.ref, chosen.request.wire))
         return reply
 
     async def models(self) -> list[ListedModel]:

@@ -14,6 +14,7 @@ from farthing.gateway.attempts import Attempts
 from farthing.gateway.live_models import LiveModels
 from farthing.providers.pool import Pool
 from farthing.providers.protocol import Provider
+from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
 
 
@@ -28,5 +29,6 @@ class Lineup(msgspec.Struct, frozen=True, kw_only=True):
     refuse_unpriced: bool
     translation: TranslationSettings
     max_body_bytes: int
-    lacking: set[tuple[str, WireFormat]] = msgspec.field(default_factory=set)
-    """Providers, by name, that turned out not to have a format which was guessed of them; at most one for each."""
+    lacking: set[tuple[ModelRef, WireFormat]] = msgspec.field(default_factory=set)
+    """Models that turned out not to be had in a format which was guessed of their provider. Not the whole provider: a
+    server in front of others may have that format for some models only, and a 404 may mean anything."""

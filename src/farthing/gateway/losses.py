@@ -4,19 +4,29 @@ What changes the meaning of a request is refused unless the settings say otherwi
 header, the operator in the log, and both find it in the ledger.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from farthing.config.schema import LossAction, TranslationSettings
 from farthing.errors import LostInTranslation
 from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
 from farthing.wire.translators.features import Feature, Used
-from farthing.wire.translators.member_names import FORMATS_IN_WORDS, member_names
 from farthing.wire.translators.own_names import own_name
 
 MAX_TOLD = 20
 """Losses named in one header or line; a request with everything in it at once has about 15."""
 _MAX_FIELD_CHARS = 60
+FORMATS_IN_WORDS: Mapping[WireFormat, str] = {
+    "openai_chat": "OpenAI's chat",
+    "openai_responses": "OpenAI's responses",
+    "openai_completions": "OpenAI's completions",
+    "openai_embeddings": "OpenAI's embeddings",
+    "anthropic_messages": "Anthropic's messages",
+    "gemini": "Gemini's format",
+    "ollama": "Ollama's format",
+}
+_COUNTED_OTHERWISE = ("messages[", "server_tools[", "inputs[")
+"""Beginnings of places whose numbers are those of the neutral form."""
 
 
 class LossPolicy:
@@ -36,8 +46,11 @@ class LossPolicy:
 
     def warned(self, losses: Iterable[Used]) -> list[str]:
         """Return the names of the losses that are told, each once."""
-        told = dict.fromkeys(_told(loss) for loss in losses if self.action(loss.feature) == "warn")
-        return list(told)[:MAX_TOLD]
+        warned = [loss for loss in losses if self.action(loss.feature) == "warn"]
+        warned.sort(key=lambda loss: loss.feature is Feature.UNKNOWN_FIELDS)  # they may be many, and hide the others
+        told = list(dict.fromkeys(map(_told, warned)))
+        more = len(told) - MAX_TOLD
+        return told if more <= 0 else [*told[:MAX_TOLD], f"and {more} more"]
 
 
 def refusal(losses: list[Used], ref: ModelRef, wire: WireFormat, face: WireFormat) -> LostInTranslation:
@@ -63,12 +76,12 @@ def _named(loss: Used, face: WireFormat) -> str:
     words, field = loss.feature.words, loss.field
     if loss.feature is Feature.UNKNOWN_FIELDS:  # the client's own name
         member = field
-    elif field.startswith(("messages[", "server_tools[")):
+    elif field.startswith(_COUNTED_OTHERWISE):
         place, found, kind = field.partition(" (")
         member = place if face == "openai_chat" and place.startswith("messages[") else ""
         words += f": {_printable(kind)}" if found else ""
     else:
-        member = member_names(face).get(loss.feature, field)
+        member = own_name(field, face)
     return f'"{member[:_MAX_FIELD_CHARS]}" ({words})' if member else words
 
 

@@ -77,10 +77,12 @@ class MeteredStream:
         Raises:
             ProviderError: the answer failed before it; nothing was handed out and the attempt is settled.
         """
-        held: list[bytes] = [self._take(first)] if first else []
-        if ended:
-            held.append(self._rest())
+        held: list[bytes] = []
         try:
+            if first:
+                held.append(self._take(first))
+            if ended:
+                held.append(self._rest())
             if not ended and not self._speaks():
                 held_bytes = len(held[0]) if held else 0
                 async with asyncio.timeout(hold_s):

@@ -2,8 +2,10 @@
 
 Anthropic signs its thinking, Gemini its calls and OpenAI encrypts its reasoning, and each refuses or forgets a history
 in which that is missing. A client of another format never sees a seal, or is given a mark in its place; when the
-conversation comes back, what belongs there is found by the conversation's own content: the part that the seal stood on
-or before, and the turn that it answered. So a history survives a change of provider, and the way back.
+conversation comes back, what belongs there is found by the conversation's own content: how it began, the turn that was
+answered, and the part that the seal stood on or before. So a history survives a change of provider, and the way back.
+How it began is looked at because a key may have many users and agents: "continue", answered by the same call, is said
+in many conversations, and what was thought in one of them is nobody's business in another.
 
 Kept in memory only: what is lost with the process costs the model its old thoughts, never an answer, because writers
 leave out what would be refused.
@@ -66,12 +68,14 @@ class Signatures:
         self._max_bytes = max_bytes
         self._max_bytes_per_key = max_bytes_per_key
         self._kept: OrderedDict[_Key, Kept] = OrderedDict()
+        self._places_of: dict[str, OrderedDict[bytes, None]] = {}
+        """The places of each key in the same order, so that its oldest is found without looking at everybody's."""
         self._bytes_of: dict[str, int] = {}
         self._bytes = 0
 
     def remember(self, key_id: str, messages: tuple[Message, ...], answer: Iterable[Part]) -> None:
         """Keep what is sealed in an answer to `messages`."""
-        turn = _turn(messages)
+        turn = _turn(messages, _beginning(messages))
         thoughts: list[Thinking] = []
         for part in answer:
             if isinstance(part, Thinking):
@@ -91,6 +95,7 @@ class Signatures:
         if not known and not _has_thoughts(request):
             return request
         messages: list[Message] = []
+        beginning = _beginning(request.messages) if known else b""
         turn = b""
         for message in request.messages:
             if message.role == "assistant":
@@ -98,7 +103,7 @@ class Signatures:
                     parts = self._restored_parts(key_id, turn, message.content, wire)
                     message = Message("assistant", parts, message.name)  # noqa: PLW2901 - the same turn, completed
             elif known:
-                turn = _turn((message,)) or turn
+                turn = _turn((message,), beginning) or turn
             messages.append(message)
         return msgspec.structs.replace(request, messages=tuple(messages))
 
@@ -145,6 +150,7 @@ class Signatures:
             self._drop(key)
             return None
         self._kept.move_to_end(key)
+        self._places_of[key[0]].move_to_end(key[1])
         return kept
 
     def _keep(self, key_id: str, place: bytes, kept: Kept) -> None:
@@ -165,15 +171,20 @@ class Signatures:
             self._drop(key)
         expires_at_us = self._clock.now_us() + KEEP_S * 1_000_000
         self._kept[key] = msgspec.structs.replace(kept, expires_at_us=expires_at_us, size_bytes=size)
+        self._places_of.setdefault(key_id, OrderedDict())[place] = None
         self._bytes += size
         self._bytes_of[key_id] = self._bytes_of.get(key_id, 0) + size
         while self._bytes_of[key_id] > self._max_bytes_per_key:
-            self._drop(next(other for other in self._kept if other[0] == key_id))
+            self._drop((key_id, next(iter(self._places_of[key_id]))))
         while self._bytes > self._max_bytes:
             self._drop(next(iter(self._kept)))
 
     def _drop(self, key: _Key) -> None:
         kept = self._kept.pop(key)
+        places = self._places_of[key[0]]
+        del places[key[1]]
+        if not places:
+            del self._places_of[key[0]]
         self._bytes -= kept.size_bytes
         left = self._bytes_of[key[0]] - kept.size_bytes
         if left:
@@ -203,11 +214,22 @@ def _is_of(signature: Signature | None, wire: WireFormat) -> bool:
     return signature is not None and signature.origin == wire
 
 
-def _turn(messages: tuple[Message, ...]) -> bytes:
+def _beginning(messages: tuple[Message, ...]) -> bytes:
+    """Return what tells a conversation from others: what was said first in it.
+
+    Clients keep that as it is, for the sake of the provider's prompt cache; the system's words change more often.
+    """
+    for message in messages:
+        if message.role != "system":
+            return _digest(chain.from_iterable(_words(part) for part in message.content))
+    return b""
+
+
+def _turn(messages: tuple[Message, ...], beginning: bytes) -> bytes:
     """Return what tells the turn that an answer belongs to: the last words that were not the assistant's own."""
     for message in reversed(messages):
         if message.role in ("user", "tool"):
-            return _digest(chain.from_iterable(_words(part) for part in message.content))
+            return _digest((beginning, *chain.from_iterable(_words(part) for part in message.content)))
     return b""
 
 

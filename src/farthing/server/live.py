@@ -131,6 +131,8 @@ class LiveServer(uvicorn.Server):
         self._drain_s = drain_s
         self._on_ready = on_ready
         self._keeps_sockets = False
+        self._signalled = False
+        """Whether a signal asked for the end: told in another way (to start anew, to a worker) it is the first one."""
         self.on_leaving: Callable[[], None] = lambda: None
         """Is called when it stops to accept, whoever asked for that."""
         self.kept: list[socket.socket] = []
@@ -205,8 +207,9 @@ class LiveServer(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: object) -> None:  # noqa: ARG002 - the signal module's signature
-        if self.should_exit and not self._keeps_sockets:
+        if self._signalled:
             self.force_exit = True
+        self._signalled = True
         self.stop()
 
     def _drop_kept(self) -> None:

@@ -16,6 +16,8 @@ from farthing.ledger.journal import Journal
 from farthing.ledger.journal_reader import segments
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.sqlite import SqliteStore
+from farthing.storage.sqlite.database import open_database, shipped_migrations
+from farthing.storage.sqlite.inspection import migrations_wait
 from farthing.types.calls import Attempt
 from farthing.types.usage import Usage
 
@@ -334,3 +336,15 @@ def test_wrong_settings_do_not_keep_the_books_from_being_verified(
     warning = told.stderr.splitlines()[0]
     assert warning.startswith("warning: the settings are wrong (")
     assert warning.endswith("so costs are not checked against prices.")
+
+
+def test_an_older_gateways_ledger_is_not_brought_up_to_date_under_it(home: Home, runner: CliRunner) -> None:
+    shipped = shipped_migrations()
+    open_database(home.database, shipped[:-1]).close()
+    with HomeLock.acquire(home.lock):
+        refused = runner.invoke(root, ["costs"])
+        assert refused.exit_code == 1
+        assert "is of an older Farthing, which is still running" in refused.output
+    assert migrations_wait(home.database)
+    assert runner.invoke(root, ["costs"]).exit_code == 0
+    assert not migrations_wait(home.database)

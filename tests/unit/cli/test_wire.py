@@ -8,7 +8,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from farthing.cli import root
-from farthing.cli.settings_edits import write
+from farthing.cli.agents.protocol import Edit
+from farthing.cli.settings_edits import Changed, plan, write
 
 CLAUDE = """{
   "model": "opus", "env": {"ANTHROPIC_BASE_URL": "https://elsewhere.example", "X": "1"},
@@ -315,3 +316,26 @@ def test_unwire_says_whether_all_is_as_it_was(account: Account) -> None:
     told = account.run("unwire", "claude").stderr
     assert f"gone already: {path}" in told
     assert "as it was before" not in told
+
+
+def test_of_two_that_wire_at_once_one_does_and_what_was_there_before_is_kept(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.put("claude")
+    before = account.everything()
+    others: list[Result] = []
+
+    def plan_late(edit: Edit) -> tuple[Changed, bytes]:
+        patched.setattr("farthing.cli.wire.plan", plan)
+        others.append(account.run("wire", "claude"))  # between the look for a note and the note
+        return plan(edit)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("farthing.cli.wire.plan", plan_late)
+        late = account.run("wire", "claude")
+    assert others[0].exit_code == 0
+    assert (late.exit_code, "wired already" in late.stderr) == (1, True)
+    keys = json.loads(account.run("keys", "list", "--json").stdout)
+    assert [key["revoked_at_us"] is None for key in keys if key["name"].startswith("wire-")] == [False, True]
+    assert account.run("unwire", "claude").exit_code == 0
+    assert account.everything() == before

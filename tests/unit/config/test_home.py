@@ -200,6 +200,18 @@ def test_who_is_refused_is_told_who_really_holds_the_home(tmp_path: Path) -> Non
 
 
 @POSIX
+def test_a_holder_that_cannot_be_seen_is_not_said_to_be_gone(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait(10)
+    path = tmp_path / "lock"
+    with HomeLock.acquire(path):  # what we hold ourselves is not looked for among others
+        path.write_text(f"{ended.pid} serve\n")  # as a container's process knows itself
+        with pytest.raises(HomeLocked, match=rf"cannot be seen from here; pid {ended.pid} took it") as caught:
+            HomeLock.acquire(path)
+    assert "kill" not in str(caught.value.hint)
+
+
+@POSIX
 def test_a_lock_that_is_handed_over_is_held_at_every_moment(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     after = (

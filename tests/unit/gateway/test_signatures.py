@@ -1,5 +1,7 @@
 """Seals of providers, kept for clients that cannot keep them."""
 
+import time
+
 import msgspec
 
 from farthing.gateway.signatures import KEEP_S, Signatures
@@ -65,6 +67,31 @@ def test_no_other_key_and_no_other_turn_gets_it() -> None:
         origin="openai_chat", model="m", messages=(Message("user", (Text("else?"),)), Message("assistant", (CALL,)))
     )
     assert kept.restored("k", asked_else, "anthropic_messages").messages[1].content == (CALL,)
+
+
+def test_another_conversation_that_says_the_same_gets_nothing_of_it() -> None:
+    """One key may have many users: what was thought for one of them is not put into the history of another."""
+    kept = Signatures(SetClock())
+    go_on = Message("user", (Text("continue"),))
+    alice, bob = (Message("user", (Text(name),)) for name in ("Alice's salaries", "Bob's own"))
+    kept.remember("k", (alice, Message("assistant", (Text("ok?"),)), go_on), (THOUGHT, CALL))
+    own = Thinking("for Bob", Signature("anthropic_messages", "EqBOB"))
+    asked = (bob, Message("assistant", (Text("ok?"),)), go_on)
+    history_of_bob = ChatRequest(origin="openai_chat", model="m", messages=(*asked, Message("assistant", (CALL,))))
+    assert kept.restored("k", history_of_bob, "anthropic_messages").messages[-1].content == (CALL,)
+    kept.remember("k", asked, (own, CALL))
+    assert kept.restored("k", history_of_bob, "anthropic_messages").messages[-1].content == (own, CALL)
+
+
+def test_a_key_at_its_bound_is_not_slower_for_what_others_have() -> None:
+    kept = Signatures(SetClock(), max_bytes_per_key=400_000)
+    for key in range(40):
+        for at in range(1_200):
+            kept.remember(f"key {key}", (ASK,), (ToolCall("1", "f", f'{{"a":{at}}}', signature=SEAL),))
+    began = time.perf_counter()
+    kept.remember("key 39", (ASK,), [ToolCall("1", "f", f'{{"b":{at}}}', signature=SEAL) for at in range(500)])
+    assert time.perf_counter() - began < 0.5  # 10 ms; looking through everybody's took over a second
+    assert kept.restored("key 0", history(Text("x")), "anthropic_messages").messages[1].content == (Text("x"),)
 
 
 def test_a_thought_that_the_client_kept_itself_is_not_put_there_twice() -> None:

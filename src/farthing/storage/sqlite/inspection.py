@@ -44,6 +44,18 @@ def inspect_database(path: Path) -> DatabaseState:
     return DatabaseState(ours, version if isinstance(version, int) else 0, len(shipped_migrations()), damage)
 
 
+def migrations_wait(path: Path) -> bool:
+    """Return whether the tables of the database at `path` are older than this program's; nothing is written."""
+    connection = open_reader(path)
+    try:
+        version = connection.pragma("user_version")
+    except apsw.Error as error:
+        raise store_error(path, error) from error
+    finally:
+        connection.close()
+    return isinstance(version, int) and 0 < version < len(shipped_migrations())
+
+
 def keys_in_use(path: Path) -> int:
     """Return how many keys count in the database at `path`; none where there is no database, or no table yet.
 

@@ -69,7 +69,8 @@ def _walk(request: ChatRequest) -> Iterator[Used]:
 def _members(request: ChatRequest) -> Iterator[Used]:
     for feature, field in _SIMPLE.items():
         value = getattr(request, field)
-        if value is None or value is False:
+        # What is false is not asked for; but calls are parallel unless that is false.
+        if value is None or value is (feature is Feature.PARALLEL_TOOL_CALLS):
             continue
         if value not in ((), ""):  # a temperature of 0 says something
             yield Used(feature, value if feature is Feature.SERVER_STATE else field)  # it is the member's own name

@@ -10,6 +10,7 @@ import re
 
 import msgspec
 
+from farthing.errors import InvalidRequest
 from farthing.types.chat import (
     ChatAnswer,
     ChatRequest,
@@ -49,7 +50,7 @@ class _Own(msgspec.Struct, frozen=True, gc=False):
 class ToolNames:
     """How the tools of one request are called on the other side, and back."""
 
-    __slots__ = ("_customs", "_flat", "_namespaces", "_own")
+    __slots__ = ("_called", "_customs", "_flat", "_namespaces", "_own")
 
     def __init__(self, request: ChatRequest, carries: frozenset[Feature]) -> None:
         """Choose the names for a format that carries so much."""
@@ -57,12 +58,19 @@ class ToolNames:
         self._namespaces = Feature.TOOL_NAMESPACES in carries
         self._flat: dict[tuple[str | None, str], str] = {}
         self._own: dict[str, _Own] = {}
+        self._called: dict[str, str] = {}
+        """How the tool of each call is called there: a result says neither namespace nor always a name."""
         for tool in request.tools:
             self._name(tool.namespace, tool.name, custom=tool.custom)
+        for message in request.messages:  # a client that wants a summary sends its calls without the tools
+            if message.role == "assistant":
+                for part in message.content:
+                    if type(part) is ToolCall:
+                        self._called[part.id] = self._name(part.namespace, part.name, custom=part.custom)
 
     @property
     def changes(self) -> bool:
-        """Whether any tool is called otherwise there, or takes something else."""
+        """Whether any tool is called otherwise there, or takes something else; those of earlier turns count as well."""
         return any(
             flat != own.name or own.namespace is not None or (own.custom and not self._customs)
             for flat, own in self._own.items()
@@ -134,8 +142,20 @@ class ToolNames:
     def _choice(self, choice: ToolChoice) -> ToolChoice:
         if not choice.named:
             return choice
-        known = {name: flat for (_, name), flat in self._flat.items()}
-        return ToolChoice(choice.mode, tuple(known.get(name, name) for name in choice.named))
+        return ToolChoice(choice.mode, tuple(self._chosen(name) for name in choice.named))
+
+    def _chosen(self, name: str) -> str:
+        plain = self._flat.get((None, name))
+        if plain is not None:
+            return plain
+        found = {namespace: flat for (namespace, other), flat in self._flat.items() if other == name}
+        if len(found) > 1:
+            where = ", ".join(f"'{namespace}'" for namespace in found)
+            raise InvalidRequest(
+                f"\"tool_choice\" names '{name}', which is a tool in several namespaces: {where}",
+                hint="let the model choose, or send the tools of one of them",
+            )
+        return next(iter(found.values()), name)
 
     def _message(self, message: Message) -> Message:
         if message.role not in ("assistant", "tool"):
@@ -153,7 +173,7 @@ class ToolNames:
                 namespace = part.namespace if self._namespaces else None
                 return msgspec.structs.replace(part, name=flat, arguments=arguments, custom=custom, namespace=namespace)
             case ToolResult():
-                name = part.name and self._flat.get((None, part.name), part.name)
+                name = self._called.get(part.call_id) or (part.name and self._flat.get((None, part.name), part.name))
                 return msgspec.structs.replace(part, name=name, custom=part.custom and self._customs)
             case _:
                 return part

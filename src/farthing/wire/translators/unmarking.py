@@ -15,7 +15,7 @@ from farthing.wire.translators.marks import is_marked
 
 
 def without_marks(wire: WireFormat, body: bytes) -> bytes:
-    """Return the body of a request without the thoughts that carry a mark."""
+    """Return the body of a request without the thoughts and the citations that carry a mark."""
     try:
         request = msgspec.json.decode(body)
     except UNREADABLE:
@@ -35,14 +35,31 @@ def _without(turn: Any) -> Any:
     content = turn.get("content") if isinstance(turn, dict) else None
     if not isinstance(content, list):
         return turn
-    left = [block for block in content if not _is_marked(block)]
-    if len(left) == len(content):
+    left = [_without_citations(block) for block in content if not _is_marked(block)]
+    if left == content:
         return turn
     return {**turn, "content": left} if left else None
 
 
+def _without_citations(block: Any) -> Any:
+    """Return a block without the citations that we made of another format's: Anthropic reads its own index alone."""
+    citations = block.get("citations") if isinstance(block, dict) else None
+    if not isinstance(citations, list):
+        return block
+    left = [citation for citation in citations if not _is_marked_citation(citation)]
+    if len(left) == len(citations):
+        return block
+    rest = {name: value for name, value in block.items() if name != "citations"}
+    return {**rest, "citations": left} if left else rest
+
+
+def _is_marked_citation(citation: Any) -> bool:
+    index = citation.get("encrypted_index") if isinstance(citation, dict) else None
+    return isinstance(index, str) and is_marked(index)
+
+
 def _is_marked(block: Any) -> bool:
-    if not isinstance(block, dict) or block.get("type") not in ("thinking", "reasoning"):
+    if not isinstance(block, dict) or block.get("type") not in ("thinking", "redacted_thinking", "reasoning"):
         return False
-    seal = block.get("signature") or block.get("encrypted_content")
+    seal = block.get("signature") or block.get("encrypted_content") or block.get("data")
     return isinstance(seal, str) and is_marked(seal)

@@ -338,6 +338,7 @@ def wrong(**members: Any) -> dict[str, Any]:
         (wrong(tools=[{"input_schema": {}}]), '"tools[0].name"'),
         (wrong(tools=[{"name": "a", "input_schema": []}]), '"tools[0].input_schema"'),
         (wrong(tools=[{"name": "a", "type": 1}]), '"tools[0].type"'),
+        (wrong(tools=[{"type": "function", "function": {"name": "a"}}]), '"tools[0].type" is "function"'),
         (wrong(tool_choice={"type": "some"}), '"tool_choice.type"'),
         (wrong(tool_choice={"type": "tool"}), '"tool_choice.name"'),
         (wrong(tool_choice={}), '"tool_choice.type"'),

@@ -153,7 +153,11 @@ def test_what_is_lost_is_named() -> None:
         ("embed_content", {}, '"content" is missing or null'),
         ("embed_content", {"content": {}}, '"content.parts" is missing or null'),
         ("batch_embed_contents", {}, '"requests" is missing or null'),
-        ("batch_embed_contents", {"requests": [{"content": {"parts": []}}]}, '"requests[0].content.parts" is missing or null'),
+        (
+            "batch_embed_contents",
+            {"requests": [{"content": {"parts": []}}]},
+            '"requests[0].content.parts" is missing or null',
+        ),
         ("ollama_embed", {"input": [1]}, '"input[0]" is 1'),
         ("ollama_embed", {"input": 7}, '"input" is 7'),
         ("ollama_embeddings", {}, '"prompt" is missing or null'),

@@ -246,7 +246,10 @@ def test_unknown_members_are_named_by_their_paths() -> None:
         ({"messages": [{"role": "user", "images": ["?!"]}]}, '"messages[0].images[0]" is "?!"'),
         ({"messages": [{"role": "user", "images": [None]}]}, '"messages[0].images[0]" is missing or null'),
         ({"messages": [{"role": "user", "images": PNG}]}, "a list of pictures"),
-        ({"messages": [{"role": "assistant", "tool_calls": [{}]}]}, '"messages[0].tool_calls[0].function" is missing or null'),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{}]}]},
+            '"messages[0].tool_calls[0].function" is missing or null',
+        ),
         (
             {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}]},
             '"messages[0].tool_calls[0].function.arguments" is "{}"',

@@ -283,7 +283,10 @@ def test_one_value_has_several_names() -> None:
         ({"messages": [{"role": "bot"}]}, '"messages[0].role" is "bot"'),
         ({"messages": [{"role": "user", "content": 5}]}, '"messages[0].content" is 5'),
         ({"messages": [{"role": "user", "content": [5]}]}, '"messages[0].content[0]" is 5'),
-        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, '"messages[0].content[0].text" is missing or null'),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            '"messages[0].content[0].text" is missing or null',
+        ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:x"}}]}]},
             '"messages[0].content[0].image_url.url" is "data:x"',

@@ -1,7 +1,9 @@
 """Tools under names and in shapes that the other side can take, and back."""
 
 import msgspec
+import pytest
 
+from farthing.errors import InvalidRequest
 from farthing.types.chat import (
     ChatAnswer,
     ChatRequest,
@@ -126,3 +128,37 @@ def test_a_whole_answer_gets_the_clients_names_back() -> None:
 def test_a_tool_that_nobody_declared_keeps_its_name() -> None:
     names = ToolNames(request(Tool("a.b")), PLAIN)
     assert names.restored(ToolCall("1", "other", "{}")) == ToolCall("1", "other", "{}")
+
+
+def test_calls_of_earlier_turns_are_spelled_alike_where_their_tools_are_not_sent_any_more() -> None:
+    """Codex asks for a summary without tools: the calls are still there, and one takes text."""
+    history = (
+        Message("assistant", (ToolCall("1", "apply_patch", "*** Begin Patch", custom=True),)),
+        Message("tool", (ToolResult("1", (Text("done"),), name="apply_patch", custom=True),)),
+        Message("assistant", (ToolCall("2", "fetch.page", "{}"), ToolCall("3", "search", "{}", namespace="docs"))),
+        Message("tool", (ToolResult("2", (Text("a"),)), ToolResult("3", (Text("b"),), name="search"))),
+    )
+    asked = request(messages=history)
+    names = ToolNames(asked, PLAIN)
+    assert names.changes
+    calls = [part for message in names.applied(asked).messages for part in message.content]
+    assert calls[0] == ToolCall("1", "apply_patch", '{"input":"*** Begin Patch"}')
+    fetched = calls[2]
+    assert isinstance(fetched, ToolCall)
+    assert fetched.name.startswith("fetch_page_")
+    assert calls[3] == ToolCall("3", "docs__search", "{}")
+    assert [part.name for part in calls if isinstance(part, ToolResult)] == [
+        "apply_patch",
+        fetched.name,
+        "docs__search",
+    ]
+
+
+def test_a_choice_that_several_namespaces_have_is_refused_and_not_guessed() -> None:
+    tools = (Tool("search", namespace="docs"), Tool("search", namespace="web"))
+    asked = request(*tools, choice=ToolChoice("required", ("search",)))
+    with pytest.raises(InvalidRequest, match="several namespaces: 'docs', 'web'"):
+        ToolNames(asked, PLAIN).applied(asked)
+    plain = request(*tools, Tool("search"), choice=ToolChoice("required", ("search",)))
+    choice = ToolNames(plain, PLAIN).applied(plain).tool_choice
+    assert choice == ToolChoice("required", ("search",))
