@@ -4,7 +4,7 @@
     python tools/install_agents.py --where    prints the folder
 
 Versions and digests are those of `tools/agents/package-lock.json` and `requirements/aider.txt`; the folder's name holds
-their digest, so that a new lock is a new installation and an old one is reused as long as nothing changed. 740 MB.
+their digest, so that a new lock is a new installation and an old one is reused as long as nothing changed. 1 GB.
 What surprised us: nothing may be run while npm installs (`--ignore-scripts`), and Claude Code then still wants its own
 program put in place, which its package does in a script; so that one alone is run.
 """

@@ -74,19 +74,14 @@ def test_it_says_what_was_found_what_is_missing_and_how_each_client_is_pointed_h
         f"export GEMINI_API_KEY={key}",
     ):
         assert f"\n{line}\n" in said
-    assert "OLLAMA_HOST" not in said
     assert "warning" not in said
 
 
-def test_clients_are_only_pointed_here_where_somebody_speaks_their_format(tmp_path: Path) -> None:
+def test_clients_of_every_format_are_pointed_here_whoever_is_called(tmp_path: Path) -> None:
     with started(tmp_path, OPENAI_API_KEY="sk") as start:
-        assert "\nexport OPENAI_BASE_URL=" in start.said
-        assert "ANTHROPIC_BASE_URL" not in start.said
-        assert "GOOGLE_GEMINI_BASE_URL" not in start.said
-    later = tmp_path / "nobody-yet"
-    later.mkdir()
-    with started(later) as start:
-        assert "\nexport ANTHROPIC_BASE_URL=" in start.said
+        for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "OLLAMA_HOST"):
+            assert f"\nexport {name}=" in start.said
+        assert " run claude\n" in start.said
 
 
 def test_a_later_start_says_whom_it_calls_and_no_secret(tmp_path: Path) -> None:
@@ -96,7 +91,7 @@ def test_a_later_start_says_whom_it_calls_and_no_secret(tmp_path: Path) -> None:
         assert start.said == "providers: groq (GROQ_API_KEY)\n"
 
 
-def test_ollamas_own_snippet_is_for_who_has_an_ollama(tmp_path: Path) -> None:
+def test_an_ollama_that_answers_is_found_and_told(tmp_path: Path) -> None:
     with upstream(whole(b'{"version":"0.12.0"}')) as ollama, started(tmp_path, OLLAMA_HOST=ollama.url) as start:
         assert f"providers: ollama ({ollama.url})\n" in start.said
         assert f"\nexport OLLAMA_HOST=http://127.0.0.1:{start.port}/k/{start.key}\n" in start.said

@@ -94,9 +94,8 @@ def test_what_does_not_change_the_meaning_is_told_in_header_log_and_ledger(
     assert answer.headers["x-farthing-loss"] == "seed, logit_bias, unknown_fields(frobnicate)"
     assert {"seed", "logit_bias", "frobnicate"}.isdisjoint(sent(server))
     assert attempt_of(gateway, answer).losses == "seed,logit_bias,unknown_fields(frobnicate)"
-    assert "seed, logit_bias" in gateway.farthing("calls", "show", answer.headers["x-farthing-call-id"]).stdout.replace(
-        "logit bias", "logit_bias"
-    )
+    told = gateway.farthing("calls", "show", answer.headers["x-farthing-call-id"]).stdout
+    assert "seed, logit_bias, unknown_fields(frobnicate)" in told
     assert "lose in translation: seed, logit_bias" in (gateway.home / "serve.log").read_text()
 
 
@@ -316,6 +315,18 @@ def test_a_model_that_cannot_be_had_in_a_format_says_nothing_of_the_servers_othe
         assert paths == ["/v1/responses", "/v1/chat/completions", "/v1/responses", "/v1/chat/completions"]
 
 
+def test_a_404_that_is_not_the_paths_is_handed_out_where_nothing_else_could_be_asked(
+    gateway: Gateway, key: str, server: Upstream
+) -> None:
+    server.now(whole(b'{"error":{"message":"no response r1","type":"x","code":"y"}}', "404 Not Found"))
+    before = len(server.requests)
+    body = {"model": "lab:m", "input": "go on", "previous_response_id": "r1"}
+    answer = gateway.post("/v1/responses", body, key)
+    assert (answer.status, answer.json()["error"]["message"]) == (404, "no response r1")
+    assert len(server.requests) == before + 1
+    assert attempt_of(gateway, answer).cost_nanousd == 0
+
+
 # ---- what nobody should send
 
 
@@ -330,6 +341,18 @@ def test_a_body_of_very_many_objects_is_refused_before_everybody_waits_for_it(
     text = json.dumps([{"a": 1}] * 150_000)  # braces in a text are none
     fine = [{"role": "user", "content": text}]
     assert gateway.post("/v1/chat/completions", {"model": "claude:c", "messages": fine}, key).status == 200
+
+
+def test_events_that_nobody_asked_for_and_that_break_off_are_no_answer(
+    gateway: Gateway, key: str, server: Upstream
+) -> None:
+    first = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Sunny, but"}}], "model": "m"}
+    server.now(streamed(b"data: %b\n\n" % json.dumps(first).encode()))
+    answer = gateway.post("/v1/messages", {"model": "lab:m", "messages": ASK, "max_tokens": 9}, key)
+    assert (answer.status, answer.json()["type"]) == (502, "error")
+    attempt = gateway.attempts()[-1]
+    assert (attempt.outcome, attempt.cost_basis) == ("provider_cut", "estimated")
+    assert attempt.cost_nanousd
 
 
 def test_a_stream_that_cannot_be_told_is_billed_for_what_came(gateway: Gateway, key: str, server: Upstream) -> None:

@@ -40,7 +40,6 @@ OWN_KIND: Final[dict[WireFormat, str]] = {
     "ollama": "ollama",
 }
 """The kind of provider that a format means when a name does not say which."""
-_AT_HOME: Final[dict[str, WireFormat]] = {kind: wire for wire, kind in reversed(OWN_KIND.items())}
 
 
 class CatalogProvider(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +83,7 @@ class Catalog:
         self._given = {provider.name: frozenset(provider.models) for provider in providers}
         self._learned: dict[str, dict[str, None]] = {}
         self._resolved: dict[tuple[str, WireFormat], ModelRef] = {}
-        self._listing: list[ListedModel] | None = None
+        self._listings: dict[WireFormat, list[ListedModel]] = {}
         self._aliases = {alias: self._target(alias, target) for alias, target in aliases.items()}
 
     def resolve(self, asked: str, face_wire: WireFormat) -> ModelRef:
@@ -116,18 +115,19 @@ class Catalog:
     def forget(self) -> None:
         """Forget what names were found to mean: the price list has changed."""
         self._resolved.clear()
-        self._listing = None
+        self._listings.clear()
 
-    def listing(self) -> list[ListedModel]:
-        """Return aliases, then every known model under the shortest name that resolves to it."""
-        if self._listing is None:
-            self._listing = [ListedModel(alias, ref) for alias, ref in self._aliases.items()]
+    def listing(self, face_wire: WireFormat = "openai_chat") -> list[ListedModel]:
+        """Return aliases, then every known model under the shortest name that means it to a client of this format."""
+        listing = self._listings.get(face_wire)
+        if listing is None:
+            listing = [ListedModel(alias, ref) for alias, ref in self._aliases.items()]
             for provider in self._providers.values():
-                own_wire = _AT_HOME.get(provider.kind, "openai_chat")
                 for model in self._models_of(provider):
                     ref = ModelRef(provider.name, model)
-                    self._listing.append(ListedModel(model if self._means(model, own_wire, ref) else str(ref), ref))
-        return list(self._listing)
+                    listing.append(ListedModel(model if self._means(model, face_wire, ref) else str(ref), ref))
+            self._listings[face_wire] = listing
+        return list(listing)
 
     # ---- resolving
 
@@ -170,10 +170,13 @@ class Catalog:
         return ref
 
     def _models_of(self, provider: CatalogProvider) -> Iterable[str]:
-        """Return each known name once: from the settings, from the provider itself, from the price list."""
+        """Return each known name once: from the settings, and from the provider or, while it is silent, the price list.
+
+        That list has models in it that nobody can ask for any more, and such as this account may not.
+        """
         learned = self._learned.get(provider.name, {})
         listed = [name for name in self._names(provider.price_key) if not name.startswith(provider.foreign)]
-        return dict.fromkeys((*provider.models, *learned, *listed))
+        return dict.fromkeys((*provider.models, *(learned or listed)))
 
     def _means(self, name: str, face_wire: WireFormat, ref: ModelRef) -> bool:
         try:

@@ -75,7 +75,7 @@ def _story(attempt: Attempt) -> list[tuple[str, str | None]]:
             + (f", first output after {_duration(first)}" if first is not None else ""),
         ),
         ("service tier", attempt.service_tier),
-        ("lost in translation", attempt.losses and attempt.losses.replace(",", ", ").replace("_", " ")),
+        ("lost in translation", attempt.losses and attempt.losses.replace(",", ", ")),
         ("provider's id", attempt.upstream_request_id),
     ]
 

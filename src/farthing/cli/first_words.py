@@ -35,6 +35,9 @@ Point a client at it:
 export OPENAI_BASE_URL={url}/v1
 export OPENAI_API_KEY={key}
 {more}
+# a coding agent, with a key of its own: claude, codex, gemini, aider, opencode
+{farthing} run claude
+
 # anything that cannot send a header
 {url}/k/{key}/v1
 
@@ -67,7 +70,7 @@ export GEMINI_API_KEY={key}
 export OLLAMA_HOST={url}/k/{key}
 """,
 }
-"""For clients of other formats; only where somebody is called who speaks theirs, or nobody is yet."""
+"""For clients of other formats: each reaches every model."""
 _ATTEMPTS: Mapping[WireFormat, str] = {
     "openai_chat": """\
 curl {url}/v1/chat/completions \\
@@ -136,10 +139,7 @@ def _way(provider: "ProviderSettings", environment: Mapping[str, str]) -> str:
 
 
 def _snippets(farthing: "Farthing", url: str, key: str, name: str) -> list[str]:
-    known = known_providers()
-    kinds = [known[provider.kind] for provider in farthing.settings.providers.values()]
-    spoken = {wire for kind in kinds for wire in (kind.wire, *kind.also)}
-    more = [text.format(url=url, key=key) for wire, text in _FOR_FORMATS.items() if wire in spoken or not spoken]
+    more = [text.format(url=url, key=key) for text in _FOR_FORMATS.values()]
     model, wire = _example(farthing)
     told = _SNIPPETS.format(
         key=key,

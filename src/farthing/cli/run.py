@@ -71,6 +71,7 @@ def run(
     agent = agent_for(command)
     program = _program(command)
     gateway = ready_gateway(home)
+    here = _here()
     clean = without_providers(os.environ, keep)
 
     def asked(key: str, folder: Path) -> Asked:
@@ -80,14 +81,14 @@ def run(
             arguments=arguments,
             environment=clean,
             user_home=Path.home(),
-            here=Path.cwd(),
+            here=here,
             folder=folder,
             model=model,
             models=gateway.models(key) if agent.lists_models and key != _MASKED else (),
         )
 
     around = past_proxies(clean, gateway.host)
-    facts = facts_of(Path.cwd(), os.environ)
+    facts = facts_of(here, os.environ)
     if dry_run:
         start = agent.start(asked(_MASKED, Path("(a private folder)")))
         _print_plan(program, start, around, taken_out(os.environ, keep))
@@ -105,6 +106,15 @@ def run(
             _revoke(home, record)
     _say_spent(home, record)
     ctx.exit(status)
+
+
+def _here() -> Path:
+    from farthing.errors import ConfigError  # noqa: PLC0415  (--help must not pay for it)
+
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError("The folder that this was started in is gone.", hint="go to another.") from error
 
 
 def _program(command: str) -> str:

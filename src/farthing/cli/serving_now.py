@@ -63,7 +63,7 @@ def ready_gateway(home: Home) -> Address:
     running = read_running(home)
     if running is None:
         raise ConfigError(
-            f"No gateway serves the home {str(home.path)!r}, so there is nothing to wire an agent to.",
+            f"No gateway serves the home {str(home.path)!r}, so no agent can reach it.",
             hint='start it in another terminal: "farthing serve"; if another home is served, name it with --home.',
         )
     address = Address(running.host, running.port)

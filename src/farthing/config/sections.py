@@ -16,6 +16,8 @@ from farthing.config.yaml_tree import Listing, Node, Scalar, Table
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?", re.ASCII)
+MAX_LISTED = 30
+"""More names than this are no help once there is a near one; the longest section of plain settings has 16."""
 _SECRET_KEYS = {"api_key", "apikey", "key", "token", "secret", "password", "credentials"}
 
 
@@ -85,7 +87,11 @@ def unknown_key(key: str, line: int, path: str, allowed: Iterable[str], problems
     if key.lower() in _SECRET_KEYS and "credential" in names:
         problems.error(line, where, "is not a setting; write credential: env:NAME or credential: file:/path.")
         return
-    problems.error(line, where, f"is not a setting{nearest(key, names)}; allowed: {listed(names)}.")
+    near = nearest(key, names)
+    if near and len(names) > MAX_LISTED:
+        problems.error(line, where, f"is not a setting{near}.")
+        return
+    problems.error(line, where, f"is not a setting{near}; allowed: {listed(names)}.")
 
 
 def described(node: Node) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from farthing.errors import FarthingError, Overloaded, ProviderError, ProviderMisbehaved, ProviderTimeout
+from farthing.errors import FarthingError, Overloaded, ProviderCut, ProviderError, ProviderMisbehaved, ProviderTimeout
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.call import Reply
 from farthing.gateway.discretion import discreet_headers, discreet_text
@@ -218,6 +218,7 @@ def _whole(asked: AskedFor, status: int, body: bytes, sent: Headers, lines: list
     else:
         attempt.note_first_output()
         reading, body = _read_whole(asked, body)
+        _refuse_cut(asked, body, reading)
     if reading.error_message is None and (
         reading.finished or reading.pending or reading.usage is not None or attempt.produced.chars
     ):
@@ -237,6 +238,17 @@ def _whole(asked: AskedFor, status: int, body: bytes, sent: Headers, lines: list
         return _failed_inside(asked, reading, sent, lines)
     body = asked.provider.redacted(body)
     return _error_reply(asked, read_error(asked.wire, _status_inside(reading), body), sent, body, lines)
+
+
+def _refuse_cut(asked: AskedFor, body: bytes, reading: Reading) -> None:
+    """Raise where events that nobody asked for ended before the answer did: translated, it would look as if it had."""
+    if asked.translation is None or reading.finished or reading.pending:
+        return
+    if reading.error_message is not None or not body.removeprefix(BOM).lstrip()[:6].startswith(_EVENTS):
+        return
+    cut = ProviderCut("the stream ended before its answer was finished", hint="try again")
+    asked.attempt.settle_broken("provider_cut", reading, cut.code, cut.message)
+    raise cut
 
 
 def _handed_out(asked: AskedFor, status: int, body: bytes, settled: Attempt, lines: list[bytes]) -> Reply:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from farthing.errors import (
+    CallerError,
     FarthingError,
     InvalidRequest,
     ModelNotFound,
@@ -148,7 +149,7 @@ class Gateway:
         try:
             answer = await _send(lineup, provider, sent.head, sent.pieces, attempt)
             if answer.status in _NO_SUCH_PATH and translation is None and request.wire in provider.known.guessed:
-                return await self._otherwise(chosen, answer, attempt)
+                return await self._otherwise(chosen, answer, asked_for)
             return await reply_to(answer, asked_for)
         except FarthingError as error:
             error.call_id = chosen.call_id
@@ -157,7 +158,10 @@ class Gateway:
 
     async def _in_other_format(self, chosen: "_Chosen", *, ordinal: int) -> Reply:
         """Ask a provider in a format of its own, or answer here where that will do."""
-        found = self._foreign().translated(
+        return await self._asked_so(chosen, self._translation(chosen), ordinal=ordinal)
+
+    def _translation(self, chosen: "_Chosen") -> Translated | Reply:
+        return self._foreign().translated(
             chosen.request,
             chosen.lineup,
             chosen.provider,
@@ -167,25 +171,36 @@ class Gateway:
             call_id=chosen.call_id,
             streamed=chosen.streamed,
         )
+
+    async def _asked_so(self, chosen: "_Chosen", found: Translated | Reply, *, ordinal: int) -> Reply:
         if isinstance(found, Reply):
             return found
         return await self._serve(chosen, _translated(found, chosen), found, ordinal=ordinal)
 
-    async def _otherwise(self, chosen: "_Chosen", answer: Answer, attempt: LiveAttempt) -> Reply:
-        """Ask once more in the provider's home format: a server of an unknown make turned out not to have this one."""
+    async def _otherwise(self, chosen: "_Chosen", answer: Answer, asked_for: AskedFor) -> Reply:
+        """Ask once more in the provider's home format: a server of an unknown make turned out not to have this one.
+
+        Where that could not carry the request, the provider's own words are handed out: they may say that a response
+        to go on from is not there, and not that the path is not.
+        """
+        attempt = asked_for.attempt
+        try:
+            found = self._translation(chosen)
+        except CallerError:
+            return await reply_to(answer, asked_for)
         attempt.note_answer(answer.status, None)
         attempt.settle_refused("no_such_path", f"it has no path for {chosen.request.wire}")
         answer.cancel()
-        reply = await self._in_other_format(chosen, ordinal=2)
+        reply = await self._asked_so(chosen, found, ordinal=2)
         lacking = chosen.lineup.lacking
         if reply.status < 400 and len(lacking) < MAX_LACKING:
             lacking.add((chosen.ref, chosen.request.wire))
         return reply
 
-    async def models(self) -> list[ListedModel]:
-        """Return the models that a client may ask for, whatever its format."""
+    async def models(self, wire: WireFormat) -> list[ListedModel]:
+        """Return the models that a client may ask for, all of them, under the names that mean them in its format."""
         await self.lineup.live_models.refresh()
-        return self.lineup.catalog.listing()
+        return self.lineup.catalog.listing(wire)
 
     async def model(self, asked: str, wire: WireFormat) -> ListedModel:
         """Return the model that a client of this format means by a name; raises `ModelNotFound`."""

@@ -170,7 +170,7 @@ class HotApp:
             assert route.model is not None
             body = face.render_model(await self._gateway.model(route.model, wire))
         else:
-            body = face.render_models(await self._gateway.models())
+            body = face.render_models(await self._gateway.models(wire))
         exchange.respond(200, _JSON, body)
 
     async def _no_route(self, exchange: Exchange, path: str, *, keyed: bool) -> None:
@@ -236,8 +236,8 @@ def _client_token(told: Mapping[bytes, bytes], query: bytes) -> bytes:
         return token
     raise InvalidKey(
         "no key was sent",
-        hint='send "Authorization: Bearer ft-...", "x-api-key: ft-...", "x-goog-api-key: ft-..." or "?key=ft-...";'
-        ' see "farthing keys create"',
+        hint='send "Authorization: Bearer ft-...", "x-api-key: ft-..." or "x-goog-api-key: ft-...", or put it into the'
+        ' address: "http://HOST:PORT/k/ft-.../"; see "farthing keys create"',
     )
 
 

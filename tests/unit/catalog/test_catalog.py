@@ -180,10 +180,17 @@ def test_list_has_aliases_first_then_each_model_under_the_name_that_means_it() -
     assert all(made.resolve(model.id, "openai_chat") == model.ref for model in listed)
 
 
-def test_list_of_an_anthropic_provider_is_named_as_its_own_face_resolves_it() -> None:
+def test_a_list_has_the_names_that_mean_the_models_to_who_asks_for_it() -> None:
     ours = CatalogProvider(name="ours", kind="anthropic", models=("gpt-5",))
     made = catalog(OPENAI, ours)
-    assert [model.id for model in made.listing() if model.ref.provider == "ours"] == ["gpt-5"]
+    assert [model.id for model in made.listing() if model.ref.provider == "ours"] == ["ours:gpt-5"]
+    assert [model.id for model in made.listing("anthropic_messages") if model.ref.provider == "ours"] == ["gpt-5"]
+
+
+def test_what_a_provider_lists_itself_stands_for_what_the_price_list_knows_of_it() -> None:
+    made = catalog(OPENAI)
+    made.learn("openai", ["gpt-9"])
+    assert [model.id for model in made.listing()] == ["gpt-9"]
 
 
 def test_a_list_handed_out_may_be_changed_by_its_receiver() -> None:

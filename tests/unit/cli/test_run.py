@@ -347,3 +347,23 @@ def test_a_signal_before_the_agent_runs_takes_back_what_was_made() -> None:
     assert ended.value.code == 128 + signal.SIGTERM
     assert made == []
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_folder_that_is_gone_is_said_and_makes_no_key(person: Person, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    keys = person.gateway.farthing("keys", "list", "--json").stdout
+    home = shlex.quote(str(person.gateway.home))
+    command = f"rmdir {shlex.quote(str(gone))} && exec {shlex.quote(sys.executable)} -m farthing --home {home} run true"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=gone,
+        env=person.gateway.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "is gone" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert person.gateway.farthing("keys", "list", "--json").stdout == keys

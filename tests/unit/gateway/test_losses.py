@@ -133,3 +133,10 @@ def test_that_calls_must_not_be_parallel_is_a_loss_and_that_they_may_be_is_none(
 
     assert told(parallel=False) == ["parallel_tool_calls"]
     assert told(parallel=True) == []
+
+
+@pytest.mark.parametrize("wire", ["gemini", "ollama"])
+def test_a_spoken_turn_that_only_its_provider_has_is_not_left_out_in_silence(wire: WireFormat) -> None:
+    spoken = {"role": "assistant", "audio": {"id": "audio_1"}}
+    told = refused("openai_chat", wire, messages=[*ASK, spoken, *ASK])
+    assert "messages[1].content[0]" in told

@@ -148,9 +148,7 @@ def _part(part: Part, where: str) -> Iterator[Used]:
             if part.cited:
                 yield Used(Feature.CITED, where)
         case Audio():
-            yield Used(Feature.AUDIO, where)
-            if part.source is not None:
-                yield from _source(part.source, Feature.LINKED_AUDIO, where)
+            yield from _audio(part, where)
         case Video():
             yield Used(Feature.VIDEO, where)
             yield from _source(part.source, Feature.VIDEO, where)
@@ -173,6 +171,14 @@ def _result(part: ToolResult, where: str) -> Iterator[Used]:
         if isinstance(piece, Image):
             yield Used(Feature.TOOL_IMAGES, f"{where}.content[{at}]")
         yield from _part(piece, f"{where}.content[{at}]")
+
+
+def _audio(part: Audio, where: str) -> Iterator[Used]:
+    yield Used(Feature.AUDIO, where)
+    if part.source is not None:
+        yield from _source(part.source, Feature.LINKED_AUDIO, where)
+    elif not part.transcript:
+        yield Used(Feature.FILES, where)  # a former answer's, which its provider alone has
 
 
 def _source(source: Source, linked: Feature, where: str) -> Iterator[Used]:
