@@ -93,7 +93,7 @@ class Farthing:
         self._following: list[asyncio.Task[None]] = []
         self._following_prices: asyncio.Task[None] | None = None
         self._draining: dict[asyncio.Task[None], Pool] = {}
-        self.gateway = Gateway(self._lineup(settings, self.prices), self.ids)
+        self.gateway = Gateway(self._lineup(settings, self.prices), self.ids, alone=workers == 1)
 
     @property
     def providers(self) -> Mapping[str, Provider]:

@@ -5,8 +5,6 @@ counts, else our estimate, marked as one. What a model can do (`ollama show`) is
 """
 
 import logging
-import re
-from itertools import islice
 
 import msgspec
 
@@ -32,17 +30,13 @@ from farthing.wire.translators.ollama import TRANSLATOR as OLLAMA
 from farthing.wire.translators.ollama import read_generate
 from farthing.wire.translators.ollama.show import write_shown
 from farthing.wire.translators.protocol import Asked
+from farthing.wire.translators.reading import MAX_OBJECTS, is_crowd
 from farthing.wire.translators.registry import translator
 from farthing.wire.translators.tool_names import ToolNames
 from farthing.wire.translators.unmarking import without_marks
 
 log = logging.getLogger(__name__)
 
-MAX_OBJECTS = 100_000
-"""Objects in a request that is translated. Each becomes one of ours and then another, 5 us each, in which everybody
-waits: 1.2 million in 27 MB took 27 s and 800 MB. A session of 1,000 turns with 200 tools has under 20,000, reckoned."""
-_OBJECT = re.compile(rb'\{[ \t\r\n]*"')
-"""How an object begins that has members. In a text the quote would have a backslash before it."""
 MAX_NOTED = 1_024
 """Losses that were logged and are not logged again: keys times models of a busy house."""
 _ESTIMATED = b"x-farthing-estimated: true"
@@ -52,10 +46,13 @@ _JSON = b"content-type: application/json"
 class Foreign:
     """Translates the calls of one gateway."""
 
-    def __init__(self, ids: IdSource, clock: Clock) -> None:
+    def __init__(self, ids: IdSource, clock: Clock, *, alone: bool) -> None:
+        """`alone` says that every call of a conversation comes here, and not to one of several workers."""
         self._ids = ids
         self._clock = clock
-        self._signatures = Signatures(clock)
+        # With several workers a seal would be found in one turn and not in the next, and each change of what is sent
+        # costs the provider's prompt cache. Without any the thoughts are left out, always in the same way.
+        self._signatures = Signatures(clock) if alone else Signatures(clock, max_bytes=0, max_bytes_per_key=0)
         self._contexts = Contexts(clock)
         self._translations = Translations(LossPolicy(TranslationSettings()), self._signatures, ids)
         self._policy: LossPolicy | None = None
@@ -153,10 +150,7 @@ class Foreign:
 
 
 def _refuse_crowd(body: bytes) -> None:
-    """Refuse a body of too many objects; all but few are told by counting braces."""
-    if body.count(b"{") <= MAX_OBJECTS:
-        return
-    if next(islice(_OBJECT.finditer(body), MAX_OBJECTS, None), None) is not None:
+    if is_crowd(body):
         raise InvalidRequest(
             f"the body has more than {MAX_OBJECTS} objects, and would have to be translated",
             hint="send fewer messages, parts and tools, or ask a provider that speaks the client's own format",

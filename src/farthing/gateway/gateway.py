@@ -81,7 +81,9 @@ class _Chosen(msgspec.Struct, frozen=True, gc=False):
 class Gateway:
     """Serves calls; one per process."""
 
-    def __init__(self, lineup: Lineup, ids: IdSource) -> None:
+    def __init__(self, lineup: Lineup, ids: IdSource, *, alone: bool = True) -> None:
+        """`alone` says that no other process serves the same clients."""
+        self._alone = alone
         self.lineup = lineup
         """Replaced whole by a reload; see `Lineup`."""
         self._ids = ids
@@ -213,7 +215,7 @@ class Gateway:
         if self._translates is None:
             from farthing.gateway.foreign import Foreign  # noqa: PLC0415 - most gateways only pass through
 
-            self._translates = Foreign(self._ids, self.lineup.attempts.clock)
+            self._translates = Foreign(self._ids, self.lineup.attempts.clock, alone=self._alone)
         return self._translates
 
     async def _resolve(self, asked: str, wire: WireFormat) -> ModelRef:

@@ -138,8 +138,11 @@ class Signatures:
         if kept is None:
             return msgspec.structs.replace(part, signature=None)
         (thought,) = kept.thoughts
-        if not part.text or part.text == thought.text:
+        seal = part.signature
+        if part.text == thought.text or not (part.text or seal.origin == "openai_chat"):
             return thought
+        if not part.text:
+            return msgspec.structs.replace(part, signature=None)  # a name that all thoughts share says not which it was
         return msgspec.structs.replace(part, signature=thought.signature)
 
     def _find(self, key: _Key) -> Kept | None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
+from farthing.errors import ProviderMisbehaved
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.losses import LossPolicy, refusal
 from farthing.gateway.signatures import Signatures
@@ -25,6 +26,7 @@ from farthing.wire.meter import StreamMeter
 from farthing.wire.translators.assembly import answer_of, events_of
 from farthing.wire.translators.features import Used, lost, used_by
 from farthing.wire.translators.protocol import Asked, NewId, Translator, encode_all
+from farthing.wire.translators.reading import MAX_OBJECTS, is_crowd
 from farthing.wire.translators.registry import CHAT_FORMATS, translator
 from farthing.wire.translators.tool_names import RestoredStream, ToolNames
 
@@ -107,7 +109,9 @@ class Translation:
         )
 
     def whole(self, body: bytes, usage: Usage, attempt: LiveAttempt, *, streamed: bool) -> bytes:
-        """See `Translated.whole`."""
+        """See `Translated.whole`; raises `ProviderMisbehaved` for an answer that would keep everybody waiting."""
+        if is_crowd(body):
+            raise ProviderMisbehaved(f"the answer has more than {MAX_OBJECTS} objects, and would have to be translated")
         return self._for_client(self._other.read_answer(body, self._asked.new_id), usage, attempt, streamed=streamed)
 
     def collected(self, events: bytes, usage: Usage, attempt: LiveAttempt) -> bytes:

@@ -168,3 +168,11 @@ def test_two_providers_that_answer_alike_each_get_their_own_seal_back() -> None:
     kept.remember("k", (ASK,), (msgspec.structs.replace(CALL, signature=google),))
     assert restored(kept, history(CALL)) == (THOUGHT, CALL)
     assert restored(kept, history(CALL), wire="gemini") == (msgspec.structs.replace(CALL, signature=google),)
+
+
+def test_where_nothing_may_be_kept_marks_are_taken_out_all_the_same() -> None:
+    kept = Signatures(SetClock(), max_bytes=0, max_bytes_per_key=0)
+    kept.remember("k", (ASK,), (THOUGHT, CALL))
+    mark = Thinking("I should look", Signature("anthropic_messages", marked(SEAL)))
+    assert restored(kept, history(mark, CALL)) == (Thinking("I should look"), CALL)
+    assert restored(kept, history(CALL)) == (CALL,)

@@ -1,6 +1,8 @@
 """How members of decoded JSON are read: strictly from clients, with the path in the error; leniently from providers."""
 
+import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -10,6 +12,11 @@ from farthing.wire.lenient import UNREADABLE, decode
 
 T = TypeVar("T")
 
+MAX_OBJECTS = 100_000
+"""Objects in what is translated. Each becomes one of ours and then another, 5 us each, in which everybody waits: a
+request of 1.2 million in 27 MB took 27 s and 800 MB. A session of 1,000 turns with 200 tools has under 20,000."""
+_OBJECT = re.compile(rb'\{[ \t\r\n]*"')
+"""How an object begins that has members. In a text the quote would have a backslash before it."""
 _anything = msgspec.json.Decoder()
 _SHOWN_CHARS = 80
 
@@ -32,6 +39,13 @@ def answer_members(body: bytes) -> dict[str, Any]:
     except msgspec.ValidationError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def is_crowd(body: bytes) -> bool:
+    """Whether a body has too many objects to be translated; all but few are told by counting braces."""
+    if body.count(b"{") <= MAX_OBJECTS:
+        return False
+    return next(islice(_OBJECT.finditer(body), MAX_OBJECTS, None), None) is not None
 
 
 def refuse(path: str, value: object, allowed: str) -> NoReturn:
