@@ -14,6 +14,7 @@ from farthing.types.chat import ChatAnswer, ChatRequest, StreamEvent
 from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.translators.features import Feature, Used
+from farthing.wire.translators.reading import Body
 
 NewId = Callable[[str], str]
 """Makes an id that begins with a prefix: `new_id("call_")`."""
@@ -68,7 +69,7 @@ class Translator(Protocol):
     answers_carry: frozenset[str]
     """What its answers can show: kinds of parts (tags of `types/chat.py`), and `citations`, `logprobs`, `several`."""
 
-    def read_request(self, body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+    def read_request(self, body: Body, *, model: str, streamed: bool) -> ChatRequest:
         """Read a client's request.
 
         `model` is the name that was asked for and `streamed` whether a stream was, wherever they stood.

@@ -11,6 +11,7 @@ from farthing.wire.translators.anthropic_messages import answers, request_writer
 from farthing.wire.translators.anthropic_messages.streams import MessagesDecoder, MessagesEncoder
 from farthing.wire.translators.features import Feature, Used
 from farthing.wire.translators.protocol import Asked, NewId
+from farthing.wire.translators.reading import Body
 
 
 class MessagesTranslator:
@@ -50,7 +51,7 @@ class MessagesTranslator:
     )
     answers_carry = frozenset({"text", "thinking", "tool_call", "citations"})
 
-    def read_request(self, body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+    def read_request(self, body: Body, *, model: str, streamed: bool) -> ChatRequest:
         """See `Translator.read_request`."""
         return requests.read_request(body, model=model, streamed=streamed)
 

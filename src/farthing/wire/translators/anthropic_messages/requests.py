@@ -27,6 +27,7 @@ from farthing.types.chat import (
 from farthing.wire.translators.anthropic_messages.blocks import WIRE, BlockReader, plain_text
 from farthing.wire.translators.anthropic_messages.schemas import is_strict
 from farthing.wire.translators.reading import (
+    Body,
     as_json,
     extras,
     flag_at,
@@ -72,7 +73,7 @@ TIERS = {"standard_only": "default"}
 """Words for a tier that OpenAI's clients have another word for."""
 
 
-def read_request(body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+def read_request(body: Body, *, model: str, streamed: bool) -> ChatRequest:
     """See `Translator.read_request`."""
     try:
         return _Reader(request_members(body)).read(model, streamed=streamed)

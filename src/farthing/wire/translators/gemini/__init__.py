@@ -13,6 +13,7 @@ from farthing.wire.translators.gemini.requests import read_request
 from farthing.wire.translators.gemini.streams import GeminiStreamDecoder, GeminiStreamEncoder
 from farthing.wire.translators.gemini.writing import write_request
 from farthing.wire.translators.protocol import Asked, NewId, StreamDecoder, StreamEncoder
+from farthing.wire.translators.reading import Body
 
 
 class GeminiTranslator:
@@ -53,7 +54,7 @@ class GeminiTranslator:
         {"text", "thinking", "tool_call", "image", "document", "audio", "video", "citations", "logprobs", "several"}
     )
 
-    def read_request(self, body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+    def read_request(self, body: Body, *, model: str, streamed: bool) -> ChatRequest:
         """See `Translator.read_request`."""
         return read_request(body, model=model, streamed=streamed)
 

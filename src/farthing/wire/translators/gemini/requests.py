@@ -14,6 +14,7 @@ from farthing.wire.translators.gemini.contents import Conversation, objects_of
 from farthing.wire.translators.gemini.names import camel
 from farthing.wire.translators.gemini.schemas import json_schema
 from farthing.wire.translators.reading import (
+    Body,
     as_json,
     extras,
     flag_at,
@@ -55,7 +56,7 @@ _CONFIGURED = (
 _TEXT_ALONE: tuple[list[Any], ...] = (["TEXT"], ["MODALITY_UNSPECIFIED"], [1], [])
 
 
-def read_request(body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+def read_request(body: Body, *, model: str, streamed: bool) -> ChatRequest:
     """See `Translator.read_request`. What is to be counted may be wrapped in a `generateContentRequest`."""
     members = camel(request_members(body))
     if "contents" not in members and (wrapped := object_at(members, "generateContentRequest")) is not None:

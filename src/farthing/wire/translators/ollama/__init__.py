@@ -12,9 +12,10 @@ from farthing.wire.translators.features import Feature, Used
 from farthing.wire.translators.ollama import answers, request_writer, requests
 from farthing.wire.translators.ollama.streams import Decoder, Encoder
 from farthing.wire.translators.protocol import Asked, NewId
+from farthing.wire.translators.reading import Body
 
 
-def read_generate(body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+def read_generate(body: Body, *, model: str, streamed: bool) -> ChatRequest:
     """Read a request of /api/generate, as `Translator.read_request` reads one of /api/chat."""
     return requests.read_request(body, model=model, streamed=streamed, generate=True)
 
@@ -52,7 +53,7 @@ class OllamaTranslator:
     )
     answers_carry = frozenset({"text", "thinking", "tool_call", "logprobs"})
 
-    def read_request(self, body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+    def read_request(self, body: Body, *, model: str, streamed: bool) -> ChatRequest:
         """See `Translator.read_request`: a request of /api/chat."""
         return requests.read_request(body, model=model, streamed=streamed)
 

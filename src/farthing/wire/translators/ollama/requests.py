@@ -32,6 +32,7 @@ from farthing.types.chat import (
 )
 from farthing.wire.translators.ollama.media import media_type
 from farthing.wire.translators.reading import (
+    Body,
     as_json,
     extras,
     flag_at,
@@ -86,7 +87,7 @@ _ID_NAME_CHARS = 16
 _ODD_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def read_request(body: bytes, *, model: str, streamed: bool, generate: bool = False) -> ChatRequest:
+def read_request(body: Body, *, model: str, streamed: bool, generate: bool = False) -> ChatRequest:
     """Read a request of /api/chat, or of /api/generate where `generate` is set.
 
     Raises:

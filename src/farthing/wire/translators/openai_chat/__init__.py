@@ -17,6 +17,7 @@ from farthing.wire.translators.openai_chat.encoder import ChatStreamEncoder
 from farthing.wire.translators.openai_chat.streams import ChatStreamDecoder
 from farthing.wire.translators.openai_chat.thinking import WIRE
 from farthing.wire.translators.protocol import Asked, NewId, StreamDecoder, StreamEncoder, Translator
+from farthing.wire.translators.reading import Body
 
 
 class OpenAIChat:
@@ -65,7 +66,7 @@ class OpenAIChat:
         ["text", "thinking", "tool_call", "refusal", "audio", "image", "citations", "logprobs", "several"]
     )
 
-    def read_request(self, body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+    def read_request(self, body: Body, *, model: str, streamed: bool) -> ChatRequest:
         """See `Translator.read_request`."""
         return requests.read_request(body, model=model, streamed=streamed)
 

@@ -21,6 +21,7 @@ from farthing.types.chat import (
 from farthing.wire.translators.openai_chat.messages import MessagesReader
 from farthing.wire.translators.openai_chat.thinking import WIRE
 from farthing.wire.translators.reading import (
+    Body,
     as_json,
     extras,
     flag_at,
@@ -88,7 +89,7 @@ _TOOL_MEMBERS = frozenset(["type", "function", "custom", "cache_control"])
 _FUNCTION_MEMBERS = frozenset(["name", "description", "parameters", "strict"])
 
 
-def read_request(body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+def read_request(body: Body, *, model: str, streamed: bool) -> ChatRequest:
     """See `Translator.read_request`."""
     members = request_members(body)
     extra = extras(members, _KNOWN)

@@ -8,6 +8,7 @@ from farthing.types.usage import Usage
 from farthing.wire.translators.features import Feature, Used
 from farthing.wire.translators.openai_completions import answers, requests
 from farthing.wire.translators.protocol import Asked, NewId, StreamDecoder, StreamEncoder, Translator
+from farthing.wire.translators.reading import Body
 
 
 class OpenAICompletions:
@@ -34,7 +35,7 @@ class OpenAICompletions:
     )
     answers_carry = frozenset(["text", "logprobs", "several"])
 
-    def read_request(self, body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+    def read_request(self, body: Body, *, model: str, streamed: bool) -> ChatRequest:
         """See `Translator.read_request`."""
         return requests.read_request(body, model=model, streamed=streamed)
 

@@ -15,7 +15,16 @@ from farthing.wire.translators.openai_chat.requests import sampling
 from farthing.wire.translators.openai_chat.vendors import fitting_name
 from farthing.wire.translators.openai_chat.writing import add_sampling
 from farthing.wire.translators.protocol import NewId
-from farthing.wire.translators.reading import extras, flag_at, object_at, refuse, request_members, text_at, whole_at
+from farthing.wire.translators.reading import (
+    Body,
+    extras,
+    flag_at,
+    object_at,
+    refuse,
+    request_members,
+    text_at,
+    whole_at,
+)
 
 WIRE: WireFormat = "openai_completions"
 
@@ -45,7 +54,7 @@ _KNOWN = frozenset(
 )
 
 
-def read_request(body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+def read_request(body: Body, *, model: str, streamed: bool) -> ChatRequest:
     """See `Translator.read_request`."""
     members = request_members(body)
     prompt = _prompt(members)

@@ -16,6 +16,7 @@ from farthing.wire.translators.openai_responses.requests import read_request
 from farthing.wire.translators.openai_responses.streams import Decoder
 from farthing.wire.translators.openai_responses.writing import write_request
 from farthing.wire.translators.protocol import Asked, NewId, StreamDecoder, StreamEncoder
+from farthing.wire.translators.reading import Body
 
 
 class ResponsesTranslator:
@@ -59,7 +60,7 @@ class ResponsesTranslator:
     )
     answers_carry = frozenset({"text", "thinking", "tool_call", "refusal", "image", "citations", "logprobs"})
 
-    def read_request(self, body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+    def read_request(self, body: Body, *, model: str, streamed: bool) -> ChatRequest:
         """See `Translator.read_request`."""
         return read_request(body, model=model, streamed=streamed)
 

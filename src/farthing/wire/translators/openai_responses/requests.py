@@ -12,6 +12,7 @@ from farthing.types.chat import AnswerShape, ChatRequest, Effort, Reasoning
 from farthing.wire.translators.openai_responses.input_items import read_turns
 from farthing.wire.translators.openai_responses.tools import WIRE, is_foreign, read_choice, read_tools
 from farthing.wire.translators.reading import (
+    Body,
     as_json,
     extras,
     flag_at,
@@ -57,7 +58,7 @@ _KNOWN = frozenset(
 _DEFAULTS = {"truncation": "disabled", "prompt_cache_retention": "in_memory", "background": False}
 
 
-def read_request(body: bytes, *, model: str, streamed: bool) -> ChatRequest:
+def read_request(body: Body, *, model: str, streamed: bool) -> ChatRequest:
     """See `Translator.read_request`."""
     members = request_members(body)
     try:
