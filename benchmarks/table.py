@@ -125,7 +125,7 @@ def write_readme(figures: Figures, where: dict[str, str]) -> None:
                 "core. So a fixed loop runs between slices of 5 ms, and the slices count before and after which the",
                 "machine was at its full speed, as that loop tells it (`slices.py`); in brackets their best and worst",
                 "tenth. What all slices together give stands beside it. What was tried to get here, and what the rest",
-                "is: [HOT_ROUTES.md](HOT_ROUTES.md).",
+                "is: [HOT_ROUTES.md](HOT_ROUTES.md). What a translated call costs: [TRANSLATED.md](TRANSLATED.md).",
                 "",
                 render(figures, where),
                 "",
