@@ -27,6 +27,7 @@ _ONLY_ONE_KNOWS = (
     Feature.UNKNOWN_FIELDS,
     Feature.FOREIGN_PARTS,
     Feature.FOREIGN_HISTORY,
+    Feature.CITATIONS_HISTORY,
     Feature.SERVER_TOOLS,
     Feature.FILES,
 )

@@ -23,8 +23,10 @@ class Feature(Enum):
     LINKED_AUDIO = "linked_audio", True, "sound given by its address"
     VIDEO = "video", True, "films to look at"
     FILES = "files", True, "files that were uploaded to another provider"
+    DOCUMENT_NAME = "document_name", False, "the name of a document"
     CITED = "cited", False, "documents that are to be cited"
     FOREIGN_PARTS = "foreign_parts", True, "parts of messages that only one format knows"
+    CITATIONS_HISTORY = "citations_history", False, "what the texts of earlier turns cited"
     FOREIGN_HISTORY = "foreign_history", False, "what a provider's own tools did in earlier turns"
     CACHE_MARKS = "cache_marks", False, "marks of what is to stay in the provider's prompt cache"
     # thinking
@@ -46,6 +48,7 @@ class Feature(Enum):
     # the answer that is wanted
     JSON_OBJECT = "json_object", True, "an answer that is any JSON object"
     JSON_SCHEMA = "json_schema", True, "an answer of a JSON schema"
+    SCHEMA_NAME = "schema_name", False, "the name and the description of an answer's schema"
     STRICT_SCHEMA = "strict_schema", False, "whether an answer is held to its schema strictly"
     SEVERAL = "several", True, "several answers at once (n)"
     LOGPROBS = "logprobs", True, "log probabilities"

@@ -74,6 +74,7 @@ NOT_FINISHED = "background-mode"
 SEALED_ELSEWHERE = "a thought goes back only to whom sealed it, or needs no seal"
 BY_MODEL = "whether it is taken hangs on the model's name, which is another provider's here"
 GOES_WITHOUT: dict[Feature, str] = {
+    Feature.DOCUMENT_NAME: "a document of plain text is a text in a chat, which has no name",
     Feature.THINKING_HISTORY: SEALED_ELSEWHERE,
     Feature.REASONING: BY_MODEL,
     Feature.REASONING_BUDGET: BY_MODEL,
@@ -87,6 +88,8 @@ GOES_WITHOUT: dict[Feature, str] = {
 }
 """What may vanish although the format carries it."""
 COMES_WITH: dict[Feature, str] = {
+    Feature.SCHEMA_NAME: "OpenAI wants a name for a schema",
+    Feature.DOCUMENT_NAME: "and one for a file",
     Feature.MAX_OUTPUT_TOKENS: "Anthropic wants a limit, and OpenAI's responses one of at least 16",
     Feature.REASONING_BUDGET: "older models take a budget where an effort was asked for",
     Feature.STRICT_SCHEMA: "Anthropic's schemas are all strict",

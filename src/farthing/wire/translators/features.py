@@ -59,11 +59,15 @@ def _walk(request: ChatRequest) -> Iterator[Used]:
             yield Used(Feature.LATE_SYSTEM, f"messages[{at}]")
         began = began or message.role != "system"
         content = message.content
-        if message.name is not None or len(content) != 1 or type(content[0]) is not Text or content[0].cached:
+        if message.name is not None or len(content) != 1 or not _is_plain(content[0]):
             yield from _message(message, at)  # nearly all others are a text, which everything can carry
     last = request.messages[-1] if request.messages else None
     if last is not None and last.role == "assistant" and not request.raw_prompt:
         yield Used(Feature.PREFILL, f"messages[{len(request.messages) - 1}]")
+
+
+def _is_plain(part: Part) -> bool:
+    return type(part) is Text and part.cached is None and not part.citations
 
 
 def _members(request: ChatRequest) -> Iterator[Used]:
@@ -89,6 +93,8 @@ def _members(request: ChatRequest) -> Iterator[Used]:
             yield Used(Feature.REASONING_BUDGET, "reasoning.budget_tokens")
     if shape is not None:
         yield Used(Feature.JSON_OBJECT if shape.schema is None else Feature.JSON_SCHEMA, "shape")
+        if shape.name is not None or shape.description is not None:
+            yield Used(Feature.SCHEMA_NAME, "shape.name")
         if shape.strict is not None:
             yield Used(Feature.STRICT_SCHEMA, "shape.strict")
     for name in request.extra:
@@ -122,9 +128,11 @@ def _message(message: Message, number: int) -> Iterator[Used]:
     if message.name is not None:
         yield Used(Feature.MESSAGE_NAME, f"messages[{number}].name")
     for at, part in enumerate(message.content):
-        if type(part) is Text and part.cached is None:
+        if _is_plain(part):
             continue  # nearly all are, and everything can carry them
         where = f"messages[{number}].content[{at}]"
+        if isinstance(part, Text) and part.citations:
+            yield Used(Feature.CITATIONS_HISTORY, where)
         if isinstance(part, Foreign) and message.role == "assistant":
             yield Used(Feature.FOREIGN_HISTORY, f"{where} ({part.kind})")
         else:
@@ -143,6 +151,8 @@ def _part(part: Part, where: str) -> Iterator[Used]:
         case Document():
             yield Used(Feature.DOCUMENTS, where)
             yield from _source(part.source, Feature.LINKED_DOCUMENTS, where)
+            if part.name is not None:
+                yield Used(Feature.DOCUMENT_NAME, where)
             if part.context is not None:
                 yield Used(Feature.DOCUMENT_CONTEXT, where)
             if part.cited:

@@ -13,6 +13,7 @@ _OPTIONS = ("temperature", "top_p", "top_k", "seed", "stop", "presence_penalty",
 _NAMES: Mapping[WireFormat, Mapping[str, str]] = {
     "openai_chat": {
         "shape": "response_format",
+        "shape.name": "response_format.json_schema.name",
         "shape.strict": "response_format.json_schema.strict",
         "reasoning": "reasoning_effort",
         "max_output_tokens": "max_completion_tokens",
@@ -20,6 +21,7 @@ _NAMES: Mapping[WireFormat, Mapping[str, str]] = {
     "openai_completions": {"max_output_tokens": "max_tokens"},
     "openai_responses": {
         "shape": "text.format",
+        "shape.name": "text.format.name",
         "shape.strict": "text.format.strict",
         "verbosity": "text.verbosity",
         "logprobs": "include",

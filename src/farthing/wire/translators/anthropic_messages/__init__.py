@@ -24,6 +24,7 @@ class MessagesTranslator:
             Feature.IMAGES,
             Feature.LINKED_IMAGES,
             Feature.DOCUMENTS,
+            Feature.DOCUMENT_NAME,
             Feature.LINKED_DOCUMENTS,
             Feature.DOCUMENT_CONTEXT,
             Feature.CITED,

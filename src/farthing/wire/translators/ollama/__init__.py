@@ -4,7 +4,7 @@ What came to /api/generate is read by `read_generate`; after that `raw_prompt` t
 of them a request is written for, and in whose shape the client's answer is.
 """
 
-from farthing.types.chat import ChatAnswer, ChatRequest
+from farthing.types.chat import ChatAnswer, ChatRequest, Thinking
 from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.translators.assembly import answer_of
@@ -57,8 +57,14 @@ class OllamaTranslator:
         """See `Translator.read_request`: a request of /api/chat."""
         return requests.read_request(body, model=model, streamed=streamed)
 
-    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - what it declares, every model takes
+    def write_request(self, request: ChatRequest, new_id: NewId, left_out: list[Used] | None = None) -> bytes:  # noqa: ARG002 - every call has its id by now
         """See `Translator.write_request`: for /api/generate where `raw_prompt` is set, else for /api/chat."""
+        if left_out is not None:
+            left_out += [
+                Used(Feature.THINKING_HISTORY, f"messages[{at}]")
+                for at, message in enumerate(request.messages)
+                if message.role == "assistant" and any(isinstance(p, Thinking) and not p.text for p in message.content)
+            ]
         return request_writer.write_request(request)
 
     def read_answer(self, body: bytes, new_id: NewId) -> ChatAnswer:

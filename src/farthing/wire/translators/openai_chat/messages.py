@@ -209,6 +209,10 @@ class MessagesReader:
             if function is None:
                 refuse(f"{path}.function", None, "an object with name and arguments")
             made = self._called(function, call_id, f"{path}.function", call.get("extra_content"))
+            if not function.keys() <= _OF_FUNCTION:
+                self._note(function, _OF_FUNCTION, "messages[].tool_calls[].function")
+        if not call.keys() <= _OF_CALL:
+            self._note(call, _OF_CALL, "messages[].tool_calls[]")
         mark = call.get("cache_control")
         return made if mark is None else msgspec.structs.replace(made, cached=_cached(mark, f"{path}.cache_control"))
 
@@ -255,6 +259,8 @@ class MessagesReader:
         return ToolResult(call_id, tuple(content), self._names.get(call_id, name))
 
 
+_OF_CALL = frozenset(["id", "type", "index", "function", "custom", "extra_content", "cache_control"])
+_OF_FUNCTION = frozenset(["name", "arguments"])
 _UNMARKED = Audio | Video | Thinking | Refusal | Foreign
 """Parts that cannot be marked."""
 

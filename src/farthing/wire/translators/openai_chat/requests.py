@@ -100,6 +100,7 @@ def read_request(body: Body, *, model: str, streamed: bool) -> ChatRequest:
 
     tools, server_tools = _tools(members, unknown)
     options = object_at(members, "stream_options")
+    _note_nested(members, unknown)
     if extra.get("modalities") == b'["text"]':
         del extra["modalities"]
     user = text_at(members, "user")
@@ -130,6 +131,28 @@ def read_request(body: Body, *, model: str, streamed: bool) -> ChatRequest:
         **sampling(members),
         **_logprobs(members),
     )
+
+
+_NESTED = {
+    "stream_options": frozenset(["include_usage", "include_obfuscation", "continuous_usage_stats"]),
+    "response_format": frozenset(["type", "json_schema", "schema"]),
+}
+"""Members that have members of their own, and which of those are read, or say nothing to others."""
+_OF_SCHEMA = frozenset(["name", "description", "schema", "strict"])
+
+
+def _note_nested(members: dict[str, Any], unknown: Any) -> None:
+    """Note what stands in a member beside what is read of it."""
+    for name, known in _NESTED.items():
+        inside = members.get(name)
+        if isinstance(inside, dict):
+            for member in inside.keys() - known:
+                unknown(f"{name}.{member}", inside[member])
+    shape = members.get("response_format")
+    schema = shape.get("json_schema") if isinstance(shape, dict) else None
+    if isinstance(schema, dict):
+        for member in schema.keys() - _OF_SCHEMA:
+            unknown(f"response_format.json_schema.{member}", schema[member])
 
 
 def sampling(members: Mapping[str, Any]) -> dict[str, Any]:

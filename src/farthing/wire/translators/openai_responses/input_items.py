@@ -4,7 +4,7 @@ One turn of an assistant is several items: what it thought, what it said, what i
 so do the results after them. Items without a `type` are messages, as OpenAI's own clients send them.
 
 Left out without a word, because it says nothing to anybody else: the items' ids and states, a message's `phase`, who
-called a call (`caller`), how closely a file is to be looked at.
+called a call (`caller`), how closely a file is to be looked at. Whatever else is not read is named (`unknown.py`).
 """
 
 from typing import Any

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from farthing.types.chat import AnswerShape, ChatRequest, Effort, Reasoning
 from farthing.wire.translators.openai_responses.input_items import read_turns
 from farthing.wire.translators.openai_responses.tools import WIRE, is_foreign, read_choice, read_tools
+from farthing.wire.translators.openai_responses.unknown import note_unknown
 from farthing.wire.translators.reading import (
     Body,
     as_json,
@@ -115,6 +116,7 @@ def _extra(members: dict[str, Any]) -> dict[str, bytes]:
     options = object_at(members, "stream_options") or {}
     for name, value in extras(options, ("include_obfuscation",)).items():
         extra[f"stream_options.{name}"] = value
+    note_unknown(members, extra)
     return extra
 
 

@@ -35,8 +35,8 @@ class Tools(msgspec.Struct, frozen=True):
 def read_tools(members: dict[str, Any]) -> Tools:
     """Read `tools`.
 
-    What a function says of when and by whom it is loaded and called (`defer_loading`, `allowed_callers`, `async`,
-    `output_schema`) is left out: elsewhere every tool is there from the beginning.
+    When a function is loaded and who may call it (`defer_loading`, `allowed_callers`) is left out: elsewhere every tool
+    is there from the beginning, for the model alone.
     """
     own: list[Tool] = []
     of_server: list[ServerTool] = []
