@@ -373,6 +373,16 @@ def test_a_stream_that_cannot_be_told_is_billed_for_what_came(gateway: Gateway, 
     assert attempt.cost_nanousd
 
 
+def test_a_server_that_does_not_know_the_model_is_asked_once(gateway: Gateway, key: str, server: Upstream) -> None:
+    missing = {"error": {"message": "The model `nobody` does not exist", "type": "NotFoundError", "code": 404}}
+    server.now(whole(json.dumps(missing).encode(), "404 Not Found"))
+    before = len(server.requests)
+    answer = gateway.post("/v1/responses", {"model": "lab:nobody", "input": "hello"}, key)
+    assert answer.status == 404
+    assert "nobody" in answer.json()["error"]["message"]
+    assert len(server.requests) == before + 1
+
+
 # ---- seals
 
 

@@ -182,17 +182,16 @@ class Gateway:
     async def _otherwise(self, chosen: "_Chosen", answer: Answer, asked_for: AskedFor) -> Reply:
         """Ask once more in the provider's home format: a server of an unknown make turned out not to have this one.
 
-        Where that could not carry the request, the provider's own words are handed out: they may say that a response
-        to go on from is not there, and not that the path is not.
+        Where it speaks of the model, or that format could not carry the request, its own words are handed out: then it
+        is the model that is not there, or a response to go on from, and not the path.
         """
-        attempt = asked_for.attempt
+        refused = await reply_to(answer, asked_for)
+        if chosen.ref.model.encode("utf-8", "replace") in refused.body:
+            return refused
         try:
             found = self._translation(chosen)
         except CallerError:
-            return await reply_to(answer, asked_for)
-        attempt.note_answer(answer.status, None)
-        attempt.settle_refused("no_such_path", f"it has no path for {chosen.request.wire}")
-        answer.cancel()
+            return refused
         reply = await self._asked_so(chosen, found, ordinal=2)
         lacking = chosen.lineup.lacking
         if reply.status < 400 and len(lacking) < MAX_LACKING:
