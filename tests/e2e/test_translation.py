@@ -231,6 +231,39 @@ def test_a_client_that_did_not_ask_for_events_gets_geminis_array(gateway: Gatewa
     assert found[-1]["usageMetadata"]["totalTokenCount"] == 23
 
 
+@pytest.mark.parametrize(
+    ("path", "sign"), [("/v1/messages", b"event: ping\n"), ("/v1/chat/completions", b": ping\n\n"), ("/api/chat", b"")]
+)
+def test_a_silent_provider_that_shows_life_keeps_the_client_waiting(
+    gateway: Gateway, key: str, server: Upstream, path: str, sign: bytes
+) -> None:
+    if path == "/v1/chat/completions":
+        started = {**CLAUDE, "content": [], "stop_reason": None}
+        events: list[dict[str, Any]] = [
+            {"type": "message_start", "message": started},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Sunny."}},
+            {"type": "ping"},
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+            {"type": "message_stop"},
+        ]
+        data = [b"event: %b\ndata: %b\n\n" % (str(e["type"]).encode(), json.dumps(e).encode()) for e in events]
+    else:
+        chunks = [
+            {"choices": [{"index": 0, "delta": {"content": "Sunny."}}], "model": "m"},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "model": "m", "usage": CHAT["usage"]},
+        ]
+        data = [b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks] + [b"data: [DONE]\n\n"]
+        data.insert(1, b": OPENROUTER PROCESSING\n\n")
+    alone = [piece for event in data for piece in (event, 0.05)]  # so that each arrives by itself
+    server.now(streamed(*alone))
+    model = "claude:c" if path == "/v1/chat/completions" else "lab:m"
+    answer = gateway.post(path, {"model": model, "messages": ASK, "max_tokens": 9, "stream": True}, key)
+    assert answer.status == 200
+    assert answer.body.count(sign) == 1 if sign else b"ping" not in answer.body
+
+
 def test_a_cut_stream_ends_in_the_faces_own_error(gateway: Gateway, key: str, server: Upstream) -> None:
     first = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Sun"}}], "model": "m"}
     server.now(streamed(b"data: %b\n\n" % json.dumps(first).encode(), end=False, close=True))

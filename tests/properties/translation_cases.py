@@ -225,6 +225,7 @@ def tell_stream(wire: WireFormat, face: WireFormat, pieces: list[bytes]) -> byte
         names=RestoredStream(names),
         usage_of=lambda reading: reading.usage or Usage(),
         on_answer=lambda _: None,
+        sign_of_life=b"",
     )
     got: list[bytes] = []
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from farthing.errors import ProviderMisbehaved
 from farthing.types.chat import Closed, Part, PartEnded, StreamEvent
+from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.meter import Reading, StreamMeter
 from farthing.wire.translators.protocol import StreamDecoder, StreamEncoder
@@ -16,6 +17,15 @@ from farthing.wire.translators.tool_names import RestoredStream
 
 MAX_STREAM_BYTES = 64 << 20
 """A part is kept until it is whole, so a stream that is translated has the bound of an answer that is not streamed."""
+SIGNS_OF_LIFE: dict[WireFormat, bytes] = {
+    "anthropic_messages": b'event: ping\ndata: {"type": "ping"}\n\n',
+    "openai_chat": b": ping\n\n",
+    "openai_completions": b": ping\n\n",
+    "openai_responses": b": ping\n\n",
+}
+"""What tells a client that nothing has been said for a while and more will come; others' clients know no such thing."""
+_PING_BYTES = 64
+"""Where a provider's event calls itself a ping: in its name, or in the type that its data begin with."""
 _TOLD = "the provider ended its stream with an error"
 
 
@@ -23,6 +33,7 @@ class TranslatedMeter:
     """Reads a provider's stream and writes the client's; see `StreamMeter`."""
 
     __slots__ = (
+        "_begun",
         "_closed",
         "_decoder",
         "_encoder",
@@ -31,6 +42,7 @@ class TranslatedMeter:
         "_on_answer",
         "_parts",
         "_read_bytes",
+        "_sign_of_life",
         "_usage_of",
         "failed",
         "has_finish",
@@ -48,8 +60,12 @@ class TranslatedMeter:
         names: RestoredStream | None,
         usage_of: Callable[[Reading], Usage],
         on_answer: Callable[[list[Part]], object],
+        sign_of_life: bytes,
     ) -> None:
-        """`usage_of` completes what the provider counted; `on_answer` is told the first choice's parts at the end."""
+        """`usage_of` completes what the provider counted; `on_answer` is told the first choice's parts at the end.
+
+        `sign_of_life` is what the client gets for a comment or a ping of the provider.
+        """
         self._inner = inner
         self._decoder = decoder
         self._encoder = encoder
@@ -58,6 +74,8 @@ class TranslatedMeter:
         self._on_answer = on_answer
         self._parts: list[Part] = []
         self._read_bytes = 0
+        self._sign_of_life = sign_of_life
+        self._begun = False
         self._closed = False
         self.has_output = self.has_finish = self.terminal = self.failed = self.suspect = False
 
@@ -96,6 +114,10 @@ class TranslatedMeter:
             return b""
         events = self._decoder.feed(data)
         out = self._told(events) if events else b""
+        if out:
+            self._begun = True
+        elif self._begun and not events and (data.startswith(b":") or b"ping" in data[:_PING_BYTES]):
+            out = self._sign_of_life
         if not self._inner.failed:
             return out
         reading = self._inner.reading()

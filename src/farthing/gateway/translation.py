@@ -15,7 +15,7 @@ from farthing.errors import ProviderMisbehaved
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.losses import LossPolicy, refusal
 from farthing.gateway.signatures import Signatures
-from farthing.gateway.translated_stream import TranslatedMeter
+from farthing.gateway.translated_stream import SIGNS_OF_LIFE, TranslatedMeter
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.chat import ChatAnswer, ChatRequest, Part
 from farthing.types.identity import IdSource
@@ -106,6 +106,7 @@ class Translation:
             names=None if self._names is None else RestoredStream(self._names),
             usage_of=attempt.so_far,
             on_answer=self._remember,
+            sign_of_life=SIGNS_OF_LIFE.get(self._face.wire, b""),
         )
 
     def whole(self, body: bytes, usage: Usage, attempt: LiveAttempt, *, streamed: bool) -> bytes:

@@ -277,6 +277,7 @@ def streamed_on_face(face: WireFormat, exchange: Exchange, data: bytes | None = 
         names=None,
         usage_of=lambda reading: reading.usage or Usage(),
         on_answer=_ignored,
+        sign_of_life=b"",
     )
     data = exchange.recorded if data is None else data
     got = [meter.feed(data[at : at + _PIECE_BYTES]) for at in range(0, len(data), _PIECE_BYTES)]
