@@ -31,7 +31,7 @@ from farthing.types.usage import Usage
 from farthing.wire.translators.assembly import answer_of, events_of
 from farthing.wire.translators.features import Feature
 from farthing.wire.translators.gemini import TRANSLATOR
-from farthing.wire.translators.gemini.counting import read_count_request, write_count_request
+from farthing.wire.translators.gemini.counting import write_count_request
 from farthing.wire.translators.gemini.names import guessed_type
 from farthing.wire.translators.protocol import Asked, NewId, encode_all
 from tests.properties.chat_strategies import answers, requests, schemas, texts, usages
@@ -104,9 +104,9 @@ def test_what_it_carries_comes_back_as_it_was(request: ChatRequest, level: Reaso
     if level is not None:
         request = msgspec.structs.replace(request, model="gemini-3-flash-preview", reasoning=level)
     assert again(request) == request
-    assert read_count_request(write_count_request(request), model=request.model) == msgspec.structs.replace(
-        request, streamed=False, service_tier=None
-    )
+    assert TRANSLATOR.read_request(
+        write_count_request(request), model=request.model, streamed=False
+    ) == msgspec.structs.replace(request, streamed=False, service_tier=None)
 
 
 @given(
@@ -207,7 +207,7 @@ def test_a_spoiled_request_is_read_or_refused() -> None:
         body = spoiled(random, random.choice(REQUESTS))
         try:
             request = TRANSLATOR.read_request(body, model="gemini-3-pro", streamed=True)
-            read_count_request(body, model="m")
+            TRANSLATOR.read_request(body, model="m", streamed=False)
             once = again(request)
         except InvalidRequest:
             continue

@@ -13,16 +13,14 @@ from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.lenient import UNREADABLE
 from farthing.wire.meter import StreamMeter
+from farthing.wire.translators.gemini.counting import read_count_answer, write_count_answer, write_count_request
 from farthing.wire.translators.protocol import NewId
 from farthing.wire.translators.registry import translator
 
 COUNTING_FORMATS: frozenset[WireFormat] = frozenset({"anthropic_messages", "gemini"})
 """Formats whose providers count."""
-_COUNTED = (
-    *("model", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control", "messages"),
-    *("systemInstruction", "toolConfig", "generationConfig", "contents"),
-)
-"""The members of a request that a request to count may have."""
+_COUNTED = ("model", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control", "messages")
+"""The members of a request that Anthropic takes in a request to count."""
 
 
 class Counting:
@@ -34,13 +32,7 @@ class Counting:
         self.query = b""
         self.losses: tuple[str, ...] = ()
         self._face = face
-        members = msgspec.json.decode(translator(wire).write_request(request, new_id), type=dict[str, msgspec.Raw])
-        counted = {name: members[name] for name in _COUNTED if name in members}
-        if wire == "gemini":
-            named = {"model": msgspec.Raw(msgspec.json.encode(f"models/{request.model.removeprefix('models/')}"))}
-            self.body = msgspec.json.encode({"generateContentRequest": named | counted})
-        else:
-            self.body = msgspec.json.encode(counted)
+        self.body = write_count_request(request) if wire == "gemini" else _asked_of_anthropic(request, new_id)
 
     def content_type(self, *, streamed: bool) -> bytes:  # noqa: ARG002 - a count is never streamed
         """See `Translated.content_type`."""
@@ -52,7 +44,7 @@ class Counting:
 
     def whole(self, body: bytes, usage: Usage, attempt: LiveAttempt, *, streamed: bool) -> bytes:  # noqa: ARG002 - a count costs nothing
         """See `Translated.whole`."""
-        found = _count_in(body)
+        found = read_count_answer(body) if self.wire == "gemini" else _count_of_anthropic(body)
         return counted(self._face, attempt.opening.input_tokens_estimate if found is None else found)
 
     def collected(self, events: bytes, usage: Usage, attempt: LiveAttempt) -> bytes:
@@ -62,13 +54,19 @@ class Counting:
 
 def counted(face: WireFormat, tokens: int) -> bytes:
     """Return the answer that tells a client of this format how many tokens there are."""
-    return msgspec.json.encode({"totalTokens" if face == "gemini" else "input_tokens": tokens})
+    return write_count_answer(tokens) if face == "gemini" else b'{"input_tokens":%d}' % tokens
 
 
-def _count_in(body: bytes) -> int | None:
+def _asked_of_anthropic(request: ChatRequest, new_id: NewId) -> bytes:
+    written = translator("anthropic_messages").write_request(request, new_id)
+    members = msgspec.json.decode(written, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({name: members[name] for name in _COUNTED if name in members})
+
+
+def _count_of_anthropic(body: bytes) -> int | None:
     try:
         told = msgspec.json.decode(body)
     except UNREADABLE:
         return None
-    found = told.get("input_tokens", told.get("totalTokens")) if isinstance(told, dict) else None
+    found = told.get("input_tokens") if isinstance(told, dict) else None
     return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None

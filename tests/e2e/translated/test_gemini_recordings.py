@@ -33,7 +33,7 @@ from farthing.types.chat import (
 from farthing.types.usage import Usage
 from farthing.wire.translators.assembly import answer_of, events_of
 from farthing.wire.translators.gemini import TRANSLATOR
-from farthing.wire.translators.gemini.counting import read_count_answer, read_count_request, write_count_request
+from farthing.wire.translators.gemini.counting import read_count_answer, write_count_request
 from farthing.wire.translators.protocol import Asked, NewId, encode_all
 
 RECORDINGS = os.environ.get("FARTHING_RECORDINGS", "")
@@ -342,8 +342,9 @@ def test_every_recorded_count_is_asked_for_and_read(recorded: list[dict[str, Any
         if not exchange["request"]["path"].endswith(":countTokens"):
             continue
         body = json.dumps(exchange["request"]["body"]).encode()
-        request = read_count_request(body, model=exchange["model"])
-        assert read_count_request(write_count_request(request), model=exchange["model"]).messages == request.messages
+        request = TRANSLATOR.read_request(body, model=exchange["model"], streamed=False)
+        again = TRANSLATOR.read_request(write_count_request(request), model=exchange["model"], streamed=False)
+        assert again.messages == request.messages
         if exchange["response"]["status"] == 200:
             counted.append(read_count_answer(body_of(exchange)))
     assert sorted(count or 0 for count in counted) == [7, 8, 12, 12, 36, 61]

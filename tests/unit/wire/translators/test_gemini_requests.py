@@ -30,7 +30,6 @@ from farthing.wire.translators.features import Feature, used_by
 from farthing.wire.translators.gemini import TRANSLATOR
 from farthing.wire.translators.gemini.counting import (
     read_count_answer,
-    read_count_request,
     write_count_answer,
     write_count_request,
 )
@@ -423,9 +422,9 @@ def test_a_schema_that_is_absurdly_deep_is_refused() -> None:
 
 
 def test_what_is_to_be_counted_is_a_request_alone_or_wrapped() -> None:
-    alone = read_count_request(json.dumps({"contents": [HELLO]}).encode(), model="m")
+    alone = TRANSLATOR.read_request(json.dumps({"contents": [HELLO]}).encode(), model="m", streamed=False)
     wrapped = {"generate_content_request": {"model": "models/m", "contents": [HELLO]}}
-    assert read_count_request(json.dumps(wrapped).encode(), model="m") == alone
+    assert TRANSLATOR.read_request(json.dumps(wrapped).encode(), model="m", streamed=False) == alone
     assert json.loads(write_count_request(alone)) == {
         "generateContentRequest": {"model": "models/m", "contents": [HELLO]}
     }

@@ -1,4 +1,4 @@
-"""Gemini's countTokens, both ways: what is to be counted is a request, alone or wrapped, and the answer is a number.
+"""Gemini's countTokens: how a provider is asked to count a request, and the answers of both sides, which are numbers.
 
 What surprised us: beside bare contents Google counts no system's instruction and no tools; they have to come in a
 `generateContentRequest`, which names its model a second time.
@@ -8,7 +8,6 @@ import msgspec
 
 from farthing.types.chat import ChatRequest
 from farthing.wire.lenient import UNREADABLE
-from farthing.wire.translators.gemini.requests import read_request
 from farthing.wire.translators.gemini.writing import members_of
 
 
@@ -17,11 +16,6 @@ class _Counted(msgspec.Struct, gc=False):
 
 
 _counts = msgspec.json.Decoder(_Counted)
-
-
-def read_count_request(body: bytes, *, model: str) -> ChatRequest:
-    """Return the request whose tokens a client wants counted; raises `InvalidRequest`."""
-    return read_request(body, model=model, streamed=False)
 
 
 def write_count_request(request: ChatRequest) -> bytes:

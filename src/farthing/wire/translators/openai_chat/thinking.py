@@ -20,7 +20,6 @@ CONTENT = Signature(WIRE, "reasoning_content")
 REASONING = Signature(WIRE, "reasoning")
 LISTED = Signature(WIRE, "thinking")
 """Mistral's, in the list that its content is then."""
-ENCRYPTED = "reasoning.encrypted"
 
 _TEXTS = ("text", "summary")
 
