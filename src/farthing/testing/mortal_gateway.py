@@ -116,11 +116,11 @@ class MortalStore(SqliteStore):
     async def append(self, attempts: Sequence[Attempt]) -> int:
         """See `LedgerStore.append`."""
         inserted, committing, committed = _AT_COMMITS[self.phase]
-        assert self._writer is not None, "open it first"
+        assert self.connections.writer is not None, "open it first"
         if attempts:
-            self._writer.exec_trace = lambda _, sql, __: self._goes_on(inserted if _ADDS_UP in sql else None)
-            self._writer.set_commit_hook(lambda: not self._goes_on(committing))
-            self._writer.set_wal_hook(lambda *_: 0 if self._goes_on(committed) else 1)
+            self.connections.writer.exec_trace = lambda _, sql, __: self._goes_on(inserted if _ADDS_UP in sql else None)
+            self.connections.writer.set_commit_hook(lambda: not self._goes_on(committing))
+            self.connections.writer.set_wal_hook(lambda *_: 0 if self._goes_on(committed) else 1)
         return await super().append(attempts)
 
     def _goes_on(self, point: CrashPoint | None) -> bool:

@@ -35,8 +35,8 @@ class DiesPosting(SqliteStore):
 
     async def append(self, attempts: Sequence[Attempt]) -> int:
         if attempts:
-            assert self._writer is not None
-            self._writer.exec_trace = lambda _, sql, __: "INTO daily_totals" not in sql or die()
+            assert self.connections.writer is not None
+            self.connections.writer.exec_trace = lambda _, sql, __: "INTO daily_totals" not in sql or die()
         return await super().append(attempts)
 
 

@@ -23,8 +23,8 @@ class Books:
         self.journal = Journal(folder, "boot")
 
     def sql(self, statement: str) -> None:
-        assert self.store._writer is not None
-        self.store._writer.execute(statement)
+        assert self.store.connections.writer is not None
+        self.store.connections.writer.execute(statement)
 
     async def verify(self, *, live: bool = False, now_us: int = NOON_US + 60_000_000) -> list[Finding]:
         return await verify(self.store, self.folder, InPlace(), now_us=now_us, live=live, reprice=known_price)

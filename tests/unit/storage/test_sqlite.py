@@ -51,10 +51,10 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None
 async def test_commits_are_on_the_disk_when_they_return(path: Path) -> None:
     store = SqliteStore(path, InPlace())
     await store.open()
-    assert store._writer is not None
-    assert store._writer.pragma("journal_mode") == "wal"
-    assert store._writer.pragma("synchronous") == 2  # FULL
-    assert store._writer.pragma("application_id") == APPLICATION_ID
+    assert store.connections.writer is not None
+    assert store.connections.writer.pragma("journal_mode") == "wal"
+    assert store.connections.writer.pragma("synchronous") == 2  # FULL
+    assert store.connections.writer.pragma("application_id") == APPLICATION_ID
     await store.close()
 
 
@@ -88,8 +88,8 @@ async def test_a_migration_that_fails_leaves_the_tables_as_they_were(path: Path)
         await SqliteStore(path, InPlace(), migrations=[*shipped_migrations(), broken]).open()
     store = SqliteStore(path, InPlace())
     await store.open()
-    assert store._writer is not None
-    assert store._writer.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").get == 0
+    assert store.connections.writer is not None
+    assert store.connections.writer.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").get == 0
     await store.close()
 
 

@@ -4,33 +4,23 @@ Appending tries the plain insert first and looks for attempts that are kept alre
 case after a crash, never in daily life, and looking costs as much as inserting.
 """
 
-import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import apsw
 import msgspec
 
-from farthing.errors import StoreError
 from farthing.storage.protocols import KeyRecord, RowsRefused
-from farthing.storage.sqlite.database import (
-    Migration,
-    open_current,
-    open_database,
-    open_reader,
-    shipped_migrations,
-    store_error,
-)
+from farthing.storage.sqlite.connections import Connections
+from farthing.storage.sqlite.database import Migration
 from farthing.storage.sqlite.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
 from farthing.types.offload import Offload
-
-T = TypeVar("T")
 
 _ABOUT_ROWS = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, OverflowError, TypeError, ValueError)
 """What SQLite and apsw raise of values: a wrong type, a text that is no Unicode, a number beyond 64 bits."""
@@ -53,157 +43,108 @@ class SqliteStore:
         migrations: Sequence[Migration] | None = None,
         read_only: bool = False,
     ) -> None:
-        self._path = path
-        self._read_only = read_only
-        self._writes = writes
-        self._reads = reads
-        self._migrations = shipped_migrations() if migrations is None else migrations
-        self._writer: apsw.Connection | None = None
-        self._reader: apsw.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self.connections = Connections(path, writes, reads, migrations=migrations, read_only=read_only)
 
     async def open(self) -> None:
         """See `Store.open`; migrates, having made a copy first."""
-        if self._writer is not None:
-            return
-        self._writer = await self._writes.run(self._connect)
-        self._identity = await self._writes.run(lambda: _identity(self._path))
-        if self._reads is not None:
-            self._reader = await self._reads.run(lambda: open_reader(self._path))
+        await self.connections.open()
 
     async def close(self) -> None:
         """See `Store.close`; the offloads stay open, they belong to the caller."""
-        reader, self._reader = self._reader, None
-        writer, self._writer = self._writer, None
-        if reader is not None and self._reads is not None:
-            await self._reads.run(reader.close)
-        if writer is not None:
-            await self._writes.run(writer.close)
+        await self.connections.close()
 
     async def append(self, attempts: Sequence[Attempt]) -> int:
         """See `LedgerStore.append`."""
-        return await self._write(lambda connection: self._append_or_refuse(connection, attempts))
+        return await self.connections.write(lambda connection: self._append_or_refuse(connection, attempts))
 
     async def intact(self) -> bool:
         """See `LedgerStore.intact`: SQLite goes on writing into a file that was deleted, and nobody will find it."""
-        return self._identity is not None and self._identity == await self._writes.run(lambda: _identity(self._path))
+        return await self.connections.intact()
 
     async def known(self, attempt_ids: Collection[str]) -> set[str]:
         """See `LedgerStore.known`."""
-        return await self._read(lambda connection: _known(connection, attempt_ids))
+        return await self.connections.read(lambda connection: _known(connection, attempt_ids))
 
     async def costs(self, by: CostsBy | None, since_us: int | None = None) -> list[CostsRow]:
         """See `LedgerStore.costs`."""
-        rows = await self._all("costs", {"by": by, "since": since_us})
+        rows = await self.connections.all("costs", {"by": by, "since": since_us})
         if not rows and by is None:
             rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]
         return [costs_row_of(row) for row in rows]
 
     async def recent(self, limit: int, before_call_id: str | None = None) -> list[list[Attempt]]:
         """See `LedgerStore.recent`."""
-        rows = await self._all("recent", {"limit": limit, "before": before_call_id})
+        rows = await self.connections.all("recent", {"limit": limit, "before": before_call_id})
         attempts = map(attempt_of, rows)
         return [list(tries) for _, tries in groupby(attempts, key=lambda attempt: attempt.opening.call_id)]
 
     async def call(self, call_id: str) -> list[Attempt]:
         """See `LedgerStore.call`."""
-        return [attempt_of(row) for row in await self._all("call", (call_id,))]
+        return [attempt_of(row) for row in await self.connections.all("call", (call_id,))]
 
     async def call_ids(self, prefix: str, limit: int) -> list[str]:
         """See `LedgerStore.call_ids`."""
         bindings = {"low": prefix, "high": prefix + _AFTER_EVERY_ID, "limit": limit}
-        return [row[0] for row in await self._all("call_ids", bindings)]
+        return [row[0] for row in await self.connections.all("call_ids", bindings)]
 
     async def attempts_after(self, attempt_id: str, limit: int) -> list[Attempt]:
         """See `LedgerStore.attempts_after`."""
-        return [attempt_of(row) for row in await self._all("attempts_after", (attempt_id, limit))]
+        return [attempt_of(row) for row in await self.connections.all("attempts_after", (attempt_id, limit))]
 
     async def attempts_of(self, attempt_ids: Collection[str]) -> list[Attempt]:
         """See `LedgerStore.attempts_of`."""
-        return [attempt_of(row) for row in await self._all("attempts_of", (_json(attempt_ids),))]
+        return [attempt_of(row) for row in await self.connections.all("attempts_of", (_json(attempt_ids),))]
 
     async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
         """See `LedgerStore.repeated_tries`."""
-        return [(row[0], row[1], row[2]) for row in await self._all("repeated_tries", (limit,))]
+        return [(row[0], row[1], row[2]) for row in await self.connections.all("repeated_tries", (limit,))]
 
     async def daily_totals(self) -> list[DailyTotal]:
         """See `LedgerStore.daily_totals`."""
-        return [daily_total_of(row) for row in await self._all("daily_totals", ())]
+        return [daily_total_of(row) for row in await self.connections.all("daily_totals", ())]
 
     async def daily_totals_recomputed(self) -> list[DailyTotal]:
         """See `LedgerStore.daily_totals_recomputed`."""
-        return [daily_total_of(row) for row in await self._all("daily_totals_recomputed", ())]
+        return [daily_total_of(row) for row in await self.connections.all("daily_totals_recomputed", ())]
 
     async def rebuild_totals(self) -> tuple[list[DailyTotal], list[DailyTotal]]:
         """See `LedgerStore.rebuild_totals`."""
-        before, after = await self._write(_rebuild_totals)
+        before, after = await self.connections.transaction(_rebuild_totals)
         return [daily_total_of(row) for row in before], [daily_total_of(row) for row in after]
 
     async def damage(self) -> list[str]:
         """See `LedgerStore.damage`."""
-        return await self._read(_damage)
+        return await self.connections.read(_damage)
 
     async def keys(self) -> list[KeyRecord]:
         """See `KeyStore.keys`."""
-        rows = await self._all("keys", ())
+        rows = await self.connections.all("keys", ())
         return [KeyRecord(**dict(zip(KeyRecord.__struct_fields__, row, strict=True))) for row in rows]
 
     async def add_key(self, record: KeyRecord) -> bool:
         """See `KeyStore.add_key`."""
-        return await self._change("key_add", msgspec.structs.astuple(record))
+        return await self.connections.change("key_add", msgspec.structs.astuple(record))
 
     async def revoke_key(self, key_id: str, at_us: int) -> bool:
         """See `KeyStore.revoke_key`."""
-        return await self._change("key_revoke", {"id": key_id, "at": at_us})
+        return await self.connections.change("key_revoke", {"id": key_id, "at": at_us})
 
     async def rename_key(self, key_id: str, name: str) -> bool:
         """See `KeyStore.rename_key`."""
-        return await self._change("key_rename", {"id": key_id, "name": name})
+        return await self.connections.change("key_rename", {"id": key_id, "name": name})
 
     async def change_counter(self) -> int:
         """See `KeyStore.change_counter`."""
-        (row,) = await self._all("change_counter", ())
+        (row,) = await self.connections.all("change_counter", ())
         counter: int = row[0]
         return counter
-
-    def _connect(self) -> apsw.Connection:
-        if self._read_only:
-            return open_current(self._path, self._migrations)
-        return open_database(self._path, self._migrations)
 
     def _append_or_refuse(self, connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
         try:
             return _append(connection, attempts)
         except _ABOUT_ROWS as error:
-            message = f"The ledger's database {str(self._path)!r} refuses these attempts: {error}."
+            message = f"The ledger's database {str(self.connections.path)!r} refuses these attempts: {error}."
             raise RowsRefused(message, hint="they are set aside in the journal's folder.") from error
-
-    async def _all(self, name: str, bindings: Any) -> list[tuple[Any, ...]]:
-        return await self._read(lambda connection: connection.execute(query(name), bindings).fetchall())
-
-    async def _change(self, name: str, bindings: Any) -> bool:
-        def change(connection: apsw.Connection) -> bool:
-            connection.execute(query(name), bindings)
-            return connection.changes() > 0
-
-        return await self._write(change)
-
-    async def _write(self, work: Callable[[apsw.Connection], T]) -> T:
-        return await self._writes.run(lambda: self._guarded(self._writer, work))
-
-    async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
-        if self._reads is None:
-            return await self._write(work)
-        return await self._reads.run(lambda: self._guarded(self._reader, work))
-
-    def _guarded(self, connection: apsw.Connection | None, work: Callable[[apsw.Connection], T]) -> T:
-        """Run `work` on the connection's own thread; SQLite's errors become ours."""
-        if connection is None:
-            raise StoreError(f"The ledger's database {str(self._path)!r} is not open.")
-        try:
-            return work(connection)
-        except apsw.Error as error:
-            raise store_error(self._path, error) from error
 
 
 def _append(connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
@@ -233,19 +174,11 @@ def _append(connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
 
 def _rebuild_totals(connection: apsw.Connection) -> tuple[list[Row], list[Row]]:
     """Other processes read the old totals until the new ones are committed; a gateway's batch waits, or comes again."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        before = connection.execute(query("daily_totals")).fetchall()
-        connection.execute(query("daily_totals_clear"))
-        last: Any = connection.execute(query("attempts_last")).get
-        _add_to_totals(connection, 0, last)
-        after = connection.execute(query("daily_totals")).fetchall()
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return before, after
+    before = connection.execute(query("daily_totals")).fetchall()
+    connection.execute(query("daily_totals_clear"))
+    last: Any = connection.execute(query("attempts_last")).get
+    _add_to_totals(connection, 0, last)
+    return before, connection.execute(query("daily_totals")).fetchall()
 
 
 def _add_to_totals(connection: apsw.Connection, first: int, last: int) -> None:
@@ -258,15 +191,6 @@ def _add_to_totals(connection: apsw.Connection, first: int, last: int) -> None:
         # Their sum does not fit 64 bits. One by one they do, and the total stops at the largest integer.
         for row in range(first, last):
             _add_to_totals(connection, row, row + 1)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return which file stands at the path, by device and number; `None` where there is none."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - os.stat is the call that is meant
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _insert(connection: apsw.Connection, attempts: Sequence[Attempt]) -> None:
