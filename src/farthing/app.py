@@ -87,6 +87,7 @@ class Farthing:
             files=journal_files,
             max_journal_bytes=MAX_JOURNAL_BYTES // workers,
             recovers=workers == 1,
+            budgets=self.store.budgets,
         )
         self._environment = environment
         self._connect = connect or Dialer(Proxies(environment))

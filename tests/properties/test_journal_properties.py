@@ -36,10 +36,10 @@ class Unsteady(MemoryStore):
 
     away = False
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         if self.away:
             raise StoreError("away")
-        return await super().append(attempts)
+        return await super().append(attempts, holder)
 
 
 class World:

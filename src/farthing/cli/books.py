@@ -186,7 +186,9 @@ async def _catch_up(home: Home, store: Store, offload: ThreadOffload) -> bool:
             settings = current_settings(home)
             at_crash = price_at_crash(settings, price_book(settings.prices, home.prices))
             now_us = SystemClock().now_us()
-            recovered = await recover(store, home.journal, offload, now_us=now_us, price_at_crash=at_crash)
+            recovered = await recover(
+                store, home.journal, offload, now_us=now_us, price_at_crash=at_crash, budgets=store.budgets
+            )
             for damage in recovered.damage:
                 say(f"warning: {damage}")
             if recovered.refused:

@@ -43,7 +43,6 @@ from farthing.config.lock import HomeLock
 from farthing.config.schema import Settings
 from farthing.config.watch import SettingsWatch, Stamp, Taken, stamp_of
 from farthing.errors import ConfigError, FarthingError
-from farthing.ledger.journal_reader import segments
 from farthing.ledger.recovery import recover
 from farthing.monitoring.siblings import forget_figures, forget_figures_of
 from farthing.monitoring.watch import level_file
@@ -366,9 +365,6 @@ class _House:
 
     async def _complete(self, worker: _Worker) -> None:
         """Post what a worker left in its journal; where the store takes nothing, again and again until we stop."""
-        if not segments(self._start.home.journal, worker.process.pid):  # it settled all, or did not get that far
-            self._open_books.discard(worker.process.pid)
-            return
         pause_s = SHORT_LIFE_PAUSE_S
         offload = ThreadOffload("farthing-recovery")
         store = SqliteStore(self._start.home.database, offload)
@@ -384,6 +380,7 @@ class _House:
                         now_us=self._clock.now_us(),
                         price_at_crash=price_at_crash(self._settings, prices),
                         pid=worker.process.pid,
+                        budgets=store.budgets,
                     )
                 except (FarthingError, OSError) as error:  # the store, or the lists of prices
                     log.error("what worker %d left is not in the ledger yet: %s", worker.place, error)  # noqa: TRY400

@@ -32,10 +32,19 @@ from farthing.ledger.journal import (
     Segment,
 )
 from farthing.ledger.journal_reader import Damage
-from farthing.ledger.recovery import PriceAtCrash, Recovered, no_price, post_ends, recover, remove
+from farthing.ledger.recovery import (
+    THIS_HOME,
+    PriceAtCrash,
+    Recovered,
+    holder_name,
+    no_price,
+    post_ends,
+    recover,
+    remove,
+)
 from farthing.ledger.refused import NAME as REFUSED_NAME
 from farthing.ledger.refused import Refused, post
-from farthing.storage.protocols import LedgerStore
+from farthing.storage.protocols import BudgetStore, LedgerStore
 from farthing.types.calls import Attempt, Opening, Progress
 from farthing.types.offload import Offload
 
@@ -85,8 +94,15 @@ class Ledger:
         max_journal_bytes: int = MAX_JOURNAL_BYTES,
         files: Files | None = None,
         recovers: bool = True,
+        budgets: BudgetStore | None = None,
+        home: str = THIS_HOME,
     ) -> None:
         """Without `recovers` the journals of others are left alone: somebody else looks after them."""
+        began_us = clock.now_us()
+        self.holder = holder_name(home, os.getpid(), began_us)
+        """The name under which this process leases from budgets."""
+        self._home = home
+        self._budgets = budgets
         self._store = store
         self._recovers = recovers
         self._folder = journal_folder
@@ -94,7 +110,7 @@ class Ledger:
         self._offload = offload
         self._price_at_crash = price_at_crash
         self._max_queued = max_queued
-        boot = f"{clock.now_us():016d}-{os.getpid()}"
+        boot = f"{began_us:016d}-{os.getpid()}"
         self._journal = Journal(
             journal_folder, boot, max_segment_bytes=max_segment_bytes, max_bytes=max_journal_bytes, files=files
         )
@@ -155,6 +171,8 @@ class Ledger:
                 self._offload,
                 now_us=self._clock.now_us(),
                 price_at_crash=self._price_at_crash,
+                budgets=self._budgets,
+                home=self._home,
             )
         self.damage += recovered.damage
         for damage in (*recovered.damage, *recovered.stuck):
@@ -305,7 +323,8 @@ class Ledger:
         batch = list(islice(self._queue, MAX_BATCH_ROWS))
         try:
             if batch:
-                _, refused = await post(self._store, [attempt for attempt, _ in batch], self._folder, self._offload)
+                attempts = [attempt for attempt, _ in batch]
+                _, refused = await post(self._store, attempts, self._folder, self._offload, self.holder)
                 self._note_refused(refused)
                 for _, segment in batch:
                     segment.holds -= 1
@@ -330,7 +349,7 @@ class Ledger:
             segment.spilled = False  # set again by whatever is spilled while we read
         try:
             paths = [segment.path for segment in spilled]
-            damage, refused = await post_ends(self._store, paths, self._folder, self._offload)
+            damage, refused = await post_ends(self._store, paths, self._folder, self._offload, self.holder)
         except BaseException:
             for segment in spilled:
                 segment.spilled = True

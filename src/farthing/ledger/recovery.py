@@ -16,10 +16,13 @@ import msgspec
 from farthing.ledger.bounds import bounded
 from farthing.ledger.journal_reader import Damage, Ended, InFlight, boot_of, read, segments
 from farthing.ledger.refused import Refused, post, read_refused
-from farthing.storage.protocols import LedgerStore
+from farthing.storage.protocols import BudgetStore, LedgerStore
 from farthing.types.calls import Attempt, Opening
 from farthing.types.offload import Offload
 from farthing.types.usage import Usage
+
+THIS_HOME = "here"
+"""What stands in holders' names for the home whose database it is; hosts that share one have names of their own."""
 
 PriceAtCrash = Callable[[Opening, Usage], tuple[int | None, str | None]]
 """Returns cost in nanodollars and price id of such an attempt; `None` where no price is known."""
@@ -55,6 +58,11 @@ class Recovered(msgspec.Struct, frozen=True):
     stuck: tuple[Damage, ...] = ()
 
 
+def holder_name(home: str, pid: int | None = None, began_us: int | None = None) -> str:
+    """Return what a process's leases stand under, or what the names of all begin with that are meant."""
+    return f"{home}:" + ("" if pid is None else f"{pid}:" + ("" if began_us is None else str(began_us)))
+
+
 def no_price(_opening: Opening, _usage: Usage) -> tuple[int | None, str | None]:
     """Know no price: a crashed attempt's cost is what its last checkpoint said."""
     return None, None
@@ -68,11 +76,14 @@ async def recover(
     now_us: int,
     price_at_crash: PriceAtCrash = no_price,
     pid: int | None = None,
+    budgets: BudgetStore | None = None,
+    home: str = THIS_HOME,
 ) -> Recovered:
     """Post every end in the folder that the store has not, and every attempt without an end as `crashed`.
 
     Only for who holds the home's lock: to a living process's attempts it would do the same. With a `pid`, only what
     that process left, beside others which live; only for who has seen it end, before another can have its number.
+    Then what the dead had leased of `budgets` is given back, unless something of theirs cannot be read yet.
 
     Raises:
         StoreError: the store cannot be used; nothing was removed.
@@ -98,6 +109,8 @@ async def recover(
     damaged = {one.path for one in damage}
     unread = {boot_of(one.path) for one in damage if one.line == 0}
     posted = [path for path in paths if path not in damaged and boot_of(path) not in unread]
+    if budgets is not None and not waiting:
+        await budgets.release(holder_name(home, pid))
     stuck = await offload.run(lambda: remove(posted))
     left = {one.path for one in stuck}
     return Recovered(
@@ -112,7 +125,7 @@ async def recover(
 
 
 async def post_ends(
-    store: LedgerStore, paths: Sequence[Path], folder: Path, offload: Offload
+    store: LedgerStore, paths: Sequence[Path], folder: Path, offload: Offload, holder: str = ""
 ) -> tuple[list[Damage], list[Refused]]:
     """Post the ends in these files that the store has not; attempts still in flight are left alone."""
     reader = read(paths)
@@ -120,7 +133,7 @@ async def post_ends(
     refused: list[Refused] = []
     while found := await _next(reader, offload):
         damage += [one for one in found if isinstance(one, Damage)]
-        _, refused_here = await post(store, _ends(found), folder, offload)
+        _, refused_here = await post(store, _ends(found), folder, offload, holder)
         refused += refused_here
     return damage, refused
 

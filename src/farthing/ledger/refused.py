@@ -31,7 +31,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 async def post(
-    store: LedgerStore, attempts: Sequence[Attempt], folder: Path, offload: Offload
+    store: LedgerStore, attempts: Sequence[Attempt], folder: Path, offload: Offload, holder: str = ""
 ) -> tuple[int, list[Refused]]:
     """Append the attempts, and set aside on the disk those that the store refuses alone; return how many were new.
 
@@ -42,15 +42,15 @@ async def post(
         OSError: what was refused cannot be set aside; likewise.
     """
     try:
-        return await store.append(attempts), []
+        return await store.append(attempts, holder), []
     except RowsRefused as error:
         if len(attempts) == 1:
             refused = Refused(attempts[0].opening.attempt_id, error.message[:MAX_REASON], attempts[0])
             await offload.run(lambda: _set_aside(folder / NAME, refused))
             return 0, [refused]
     middle = len(attempts) // 2
-    new, refused_first = await post(store, attempts[:middle], folder, offload)
-    more, refused_then = await post(store, attempts[middle:], folder, offload)
+    new, refused_first = await post(store, attempts[:middle], folder, offload, holder)
+    more, refused_then = await post(store, attempts[middle:], folder, offload, holder)
     return new + more, refused_first + refused_then
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from farthing.errors import StoreError
+from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
 
@@ -49,10 +50,12 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 class LedgerStore(Protocol):
     """Keeps attempts, each once, and their daily totals."""
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         """Keep these attempts and add them to the daily totals, all or none; return how many were new.
 
-        An attempt whose id is already kept changes nothing, whatever else it says.
+        In the same transaction each is charged to every budget's account that it belongs to, and to what `holder`, the
+        process that made it, has leased of that. An attempt whose id is already kept changes nothing, whatever else it
+        says.
 
         Raises:
             RowsRefused: at least one of them cannot be kept, by this store, ever; nothing was changed.
@@ -142,8 +145,68 @@ class KeyStore(Protocol):
         ...
 
 
+class BudgetStore(Protocol):
+    """Keeps budgets, their accounts, and what processes have leased of those."""
+
+    async def all(self) -> list[Budget]:
+        """Return every budget, disabled ones too, in order of name."""
+        ...
+
+    async def put(self, budget: Budget) -> bool:
+        """Keep a budget, new or in place of the one with its id; False, and nothing changed, when its name is taken."""
+        ...
+
+    async def remove(self, budget_id: str) -> bool:
+        """Forget a budget with its accounts and what is leased of them; False where there is none."""
+        ...
+
+    async def changes(self, since: int) -> BudgetChanges:
+        """Return what was changed after a counter's value, by whichever process; 0 is before everything."""
+        ...
+
+    async def exchange(self, holder: str, asks: Sequence[LeaseAsk], *, now_us: int, until_us: int) -> list[LeaseAnswer]:
+        """Give back to accounts and lease from them, in order, all in one transaction; return what came of each ask.
+
+        An account is made where it is missing, with what the ledger says was spent. Leases of `holder` then end at
+        `until_us`; those of others that have ended count no more. After every ask: what is posted, unknown and leased
+        is at most the limit and `beyond`, or is no more than it was before.
+        """
+        ...
+
+    async def hold(self, holder: str, *, until_us: int) -> None:
+        """Say that a process lives: its leases end at `until_us`."""
+        ...
+
+    async def release(self, holders: str, *, but: Collection[str] = ()) -> int:
+        """Take back what is leased to processes whose names begin with `holders`, but to these; return how much.
+
+        Only for who knows that they have ended, and that all they left in their journals is posted.
+        """
+        ...
+
+    async def wanted(self, since_us: int) -> list[str]:
+        """Return the ids of accounts of which somebody asked more than was left, at or after `since_us`."""
+        ...
+
+    async def accounts(self, budget_id: str | None = None, *, at_us: int | None = None, now_us: int) -> list[Account]:
+        """Return accounts: of one budget or all, only those whose period holds `at_us` where it is given.
+
+        Leases that ended before `now_us` count no more.
+        """
+        ...
+
+    async def accounts_recomputed(self) -> dict[str, tuple[int, int]]:
+        """Return what every account's posted and unknown should be by the attempts there are, by account id."""
+        ...
+
+
 class Store(LedgerStore, KeyStore, Protocol):
     """Everything one installation keeps."""
+
+    @property
+    def budgets(self) -> BudgetStore:
+        """The budgets."""
+        ...
 
     async def open(self) -> None:
         """Make or migrate the store and be ready; opening an open store changes nothing."""

@@ -113,7 +113,7 @@ class MortalStore(SqliteStore):
         super().__init__(path, writes, migrations=migrations)
         self._death = death
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         """See `LedgerStore.append`."""
         inserted, committing, committed = _AT_COMMITS[self.phase]
         assert self.connections.writer is not None, "open it first"
@@ -121,7 +121,7 @@ class MortalStore(SqliteStore):
             self.connections.writer.exec_trace = lambda _, sql, __: self._goes_on(inserted if _ADDS_UP in sql else None)
             self.connections.writer.set_commit_hook(lambda: not self._goes_on(committing))
             self.connections.writer.set_wal_hook(lambda *_: 0 if self._goes_on(committed) else 1)
-        return await super().append(attempts)
+        return await super().append(attempts, holder)
 
     def _goes_on(self, point: CrashPoint | None) -> bool:
         self._death.reached(point)

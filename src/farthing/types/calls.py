@@ -62,6 +62,8 @@ class Opening(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     streamed: bool
     input_tokens_estimate: int
     attribution: Attribution
+    held_nanousd: int | None = None
+    """The most that it may cost, held in every budget it belongs to; `None` where none of them holds."""
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -33,18 +33,18 @@ def die() -> NoReturn:
 class DiesPosting(SqliteStore):
     """Dies in the middle of a batch: its rows are inserted, nothing is committed."""
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         if attempts:
             assert self.connections.writer is not None
             self.connections.writer.exec_trace = lambda _, sql, __: "INTO daily_totals" not in sql or die()
-        return await super().append(attempts)
+        return await super().append(attempts, holder)
 
 
 class DiesPosted(SqliteStore):
     """Dies right after a commit, before the ledger hears of it."""
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
-        new = await super().append(attempts)
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
+        new = await super().append(attempts, holder)
         if new:
             die()
         return new

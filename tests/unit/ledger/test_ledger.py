@@ -37,14 +37,14 @@ class Switchable(MemoryStore):
     async def intact(self) -> bool:
         return self.there
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         if self.away:
             raise StoreError("the store is away")
         self.commits.append(len(attempts))
         self.waiting += 1
         await self.gate.wait()
         self.waiting -= 1
-        return await super().append(attempts)
+        return await super().append(attempts, holder)
 
 
 class Bench:
@@ -342,10 +342,10 @@ async def test_texts_too_long_are_refused_before_and_cut_after(bench: Bench) -> 
 class Picky(MemoryStore):
     """Refuses batches with an odd attempt in them, as SQLite does with what does not fit."""
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         if any(one.http_status == 999 for one in attempts):
             raise RowsRefused("the row does not fit")
-        return await super().append(attempts)
+        return await super().append(attempts, holder)
 
 
 async def test_a_row_that_the_store_refuses_blocks_no_other_and_is_told(tmp_path: Path) -> None:

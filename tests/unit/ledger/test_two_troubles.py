@@ -24,11 +24,11 @@ class Tripping(Switchable):
         super().__init__()
         self.trips_over: str | None = None
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         if any(one.opening.attempt_id == self.trips_over for one in attempts) and not self.away:
             self.trips_over = None
             raise StoreError("the store is away again")
-        return await super().append(attempts)
+        return await super().append(attempts, holder)
 
 
 @pytest.fixture

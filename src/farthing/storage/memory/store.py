@@ -6,6 +6,7 @@ from itertools import groupby, islice
 
 import msgspec
 
+from farthing.storage.memory.budgets import MemoryBudgets
 from farthing.storage.protocols import KeyRecord
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal, add_up, utc_day
@@ -21,6 +22,7 @@ class MemoryStore:
         self._totals: dict[_TotalKey, DailyTotal] = {}
         self._keys: dict[str, KeyRecord] = {}
         self._changes = 0
+        self.budgets = MemoryBudgets(self._attempts.values)
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -28,7 +30,7 @@ class MemoryStore:
     async def close(self) -> None:
         """Nothing to do; what was kept can still be read."""
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         """See `LedgerStore.append`."""
         new: dict[str, Attempt] = {}
         for attempt in attempts:
@@ -39,6 +41,7 @@ class MemoryStore:
         for total in add_up(new.values()):
             key = _total_key(total)
             self._totals[key] = _merge(self._totals.get(key), total)
+        self.budgets.charge(new.values(), holder)
         return len(new)
 
     async def intact(self) -> bool:

@@ -14,19 +14,20 @@ from farthing.types.usage import Usage
 
 Row = tuple[Any, ...]
 
-_OPENING = Opening.__struct_fields__[:-1]  # its last field is the attribution
+_OPENING = Opening.__struct_fields__[:-2]  # its last fields are the attribution and what was held
 _ATTRIBUTION = Attribution.__struct_fields__
 _ENDING = Attempt.__struct_fields__[1:4] + Attempt.__struct_fields__[5:]  # without opening and usage
 _USAGE = Usage.__struct_fields__[:-1]  # its last field are the flags
-assert Opening.__struct_fields__[-1] == "attribution"
+assert Opening.__struct_fields__[-2:] == ("attribution", "held_nanousd")
 assert Usage.__struct_fields__[-1] == "flags"
 assert (Attempt.__struct_fields__[0], Attempt.__struct_fields__[4]) == ("opening", "usage")
 
-COLUMNS = (*_OPENING, *_ATTRIBUTION, *_ENDING, *_USAGE, "usage_flags")
+COLUMNS = (*_OPENING, *_ATTRIBUTION, "held_nanousd", *_ENDING, *_USAGE, "usage_flags")
 
 _AFTER_OPENING = len(_OPENING)
 _AFTER_ATTRIBUTION = _AFTER_OPENING + len(_ATTRIBUTION)
-_AFTER_ENDING = _AFTER_ATTRIBUTION + len(_ENDING)
+_BEFORE_ENDING = _AFTER_ATTRIBUTION + 1
+_AFTER_ENDING = _BEFORE_ENDING + len(_ENDING)
 _STREAMED = _OPENING.index("streamed")
 
 
@@ -37,8 +38,9 @@ def row_of(attempt: Attempt) -> Row:
     usage = astuple(ending[4])
     flags = usage[-1]
     return (
-        opening[:-1]
-        + astuple(opening[-1])
+        opening[:-2]
+        + astuple(opening[-2])
+        + opening[-1:]
         + ending[1:4]
         + ending[5:]
         + usage[:-1]
@@ -51,7 +53,8 @@ def attempt_of(row: Row) -> Attempt:
     attribution = Attribution(*row[_AFTER_OPENING:_AFTER_ATTRIBUTION])
     opening = dict(zip(_OPENING, row[:_AFTER_OPENING], strict=True))
     opening["streamed"] = bool(row[_STREAMED])
-    ending = dict(zip(_ENDING, row[_AFTER_ATTRIBUTION:_AFTER_ENDING], strict=True))
+    opening["held_nanousd"] = row[_AFTER_ATTRIBUTION]
+    ending = dict(zip(_ENDING, row[_BEFORE_ENDING:_AFTER_ENDING], strict=True))
     usage = dict(zip(_USAGE, row[_AFTER_ENDING:-1], strict=True))
     flags = tuple(row[-1].split(",")) if row[-1] else ()
     return Attempt(opening=Opening(**opening, attribution=attribution), usage=Usage(**usage, flags=flags), **ending)

@@ -14,6 +14,7 @@ import apsw
 import msgspec
 
 from farthing.storage.protocols import KeyRecord, RowsRefused
+from farthing.storage.sqlite.budgets import SqliteBudgets, charge
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.database import Migration
 from farthing.storage.sqlite.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
@@ -44,6 +45,7 @@ class SqliteStore:
         read_only: bool = False,
     ) -> None:
         self.connections = Connections(path, writes, reads, migrations=migrations, read_only=read_only)
+        self.budgets = SqliteBudgets(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`; migrates, having made a copy first."""
@@ -53,9 +55,9 @@ class SqliteStore:
         """See `Store.close`; the offloads stay open, they belong to the caller."""
         await self.connections.close()
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         """See `LedgerStore.append`."""
-        return await self.connections.write(lambda connection: self._append_or_refuse(connection, attempts))
+        return await self.connections.write(lambda connection: self._append_or_refuse(connection, attempts, holder))
 
     async def intact(self) -> bool:
         """See `LedgerStore.intact`: SQLite goes on writing into a file that was deleted, and nobody will find it."""
@@ -139,15 +141,15 @@ class SqliteStore:
         counter: int = row[0]
         return counter
 
-    def _append_or_refuse(self, connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
+    def _append_or_refuse(self, connection: apsw.Connection, attempts: Sequence[Attempt], holder: str) -> int:
         try:
-            return _append(connection, attempts)
+            return _append(connection, attempts, holder)
         except _ABOUT_ROWS as error:
             message = f"The ledger's database {str(self.connections.path)!r} refuses these attempts: {error}."
             raise RowsRefused(message, hint="they are set aside in the journal's folder.") from error
 
 
-def _append(connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
+def _append(connection: apsw.Connection, attempts: Sequence[Attempt], holder: str) -> int:
     connection.execute("BEGIN IMMEDIATE")
     try:
         new = attempts
@@ -164,6 +166,7 @@ def _append(connection: apsw.Connection, attempts: Sequence[Attempt]) -> int:
         if new:
             last = connection.last_insert_rowid()
             _add_to_totals(connection, last - len(new), last)
+            charge(connection, last - len(new), last, holder)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

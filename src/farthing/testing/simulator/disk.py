@@ -183,7 +183,7 @@ class TroubledStore:
         """See `Store.close`."""
         await self._store.close()
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         """See `LedgerStore.append`."""
         process = self._process
         self._check()
@@ -193,7 +193,7 @@ class TroubledStore:
             process.die()
         if self._troubled("refuses"):
             self._refuse(attempts)
-        new = await self._store.append(attempts)
+        new = await self._store.append(attempts, holder)
         process.note("store", f"takes {len(attempts)}, {new} new")
         if death is not None:
             process.die()

@@ -1,0 +1,2 @@
+-- One budget.
+SELECT rule FROM budgets WHERE id = ? AND rule IS NOT NULL

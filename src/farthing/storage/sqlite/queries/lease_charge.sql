@@ -1,0 +1,2 @@
+-- Take what was charged off what the process had leased.
+UPDATE leases SET left_nanousd = left_nanousd - :charge WHERE account_id = :account AND holder = :holder
