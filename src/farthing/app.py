@@ -21,11 +21,13 @@ from farthing.config.credentials import read_credential
 from farthing.config.paths import Home
 from farthing.config.schema import CredentialSource, ProviderSettings, Settings
 from farthing.errors import CredentialMissing
+from farthing.gateway.admission import Admission
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.gateway import Gateway
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.live_models import LiveModels
 from farthing.ledger import Ledger
+from farthing.ledger.budgets import Budgets
 from farthing.ledger.journal import MAX_JOURNAL_BYTES, Files
 from farthing.ledger.recovery import PriceAtCrash
 from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits, Proxies
@@ -89,12 +91,14 @@ class Farthing:
             recovers=workers == 1,
             budgets=self.store.budgets,
         )
+        self.budgets = Budgets(self.store.budgets, self.ledger.holder, self.clock, processes=workers)
         self._environment = environment
         self._connect = connect or Dialer(Proxies(environment))
         self._following: list[asyncio.Task[None]] = []
         self._following_prices: asyncio.Task[None] | None = None
         self._draining: dict[asyncio.Task[None], Pool] = {}
-        self.gateway = Gateway(self._lineup(settings, self.prices), self.ids, alone=workers == 1)
+        admission = Admission(self.budgets, self.clock)
+        self.gateway = Gateway(self._lineup(settings, self.prices), self.ids, admission, alone=workers == 1)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -116,6 +120,7 @@ class Farthing:
         await self.store.open()
         await self.ledger.start()
         await self.keys.refresh()
+        await self.budgets.start()
         self._following = [asyncio.create_task(self.keys.follow())]
         self._follow_prices()
 
@@ -161,6 +166,8 @@ class Farthing:
         if ending:
             await asyncio.wait(ending)
         await self.ledger.close()
+        ledger = self.ledger
+        await self.budgets.close(all_posted=not (ledger.queued or ledger.spilled or ledger.in_flight))
         await self.store.close()
         await self.offload.close()
 

@@ -14,7 +14,8 @@
     │   ├── HeadersTooLarge            431  header block over the bound
     │   └── NotServed                  501  a documented gap: realtime, assistants, images, audio
     ├── MoneyError                 a rule about money forbids the call
-    │   └── UnpricedModel              402  no price is known and `unpriced: refuse` is set
+    │   ├── UnpricedModel              402  no price is known, and a hard budget or `unpriced: refuse` forbids it
+    │   └── BudgetExceeded             402  a budget has not enough left for the call
     ├── ProviderError              the provider, or the way to it, failed
     │   ├── ProviderUnreachable        502  no connection: name, address, TLS
     │   ├── ProviderCut                502  the answer ended before it was complete
@@ -145,6 +146,13 @@ class UnpricedModel(MoneyError):
     """No price is known for the model and the settings refuse such calls."""
 
     code = "unpriced_model"
+
+
+class BudgetExceeded(MoneyError):
+    """A budget has not enough left for the call; `lacks` says which, and how much (see `ledger/budget_refusal.py`)."""
+
+    code = "budget_exceeded"
+    lacks: tuple[object, ...] = ()
 
 
 class ProviderError(FarthingError):

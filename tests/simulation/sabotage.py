@@ -96,11 +96,11 @@ def posts_twice_when_an_answer_of_the_store_is_lost(patch: pytest.MonkeyPatch) -
     """The store adds to its totals what it has already."""
     append = MemoryStore.append
 
-    async def forgetful(self: MemoryStore, attempts: list[Attempt]) -> int:
+    async def forgetful(self: MemoryStore, attempts: list[Attempt], holder: str = "") -> int:
         again = [one for one in attempts if one.opening.attempt_id in self._attempts]
         for attempt in again:
             del self._attempts[attempt.opening.attempt_id]
-        return await append(self, attempts)
+        return await append(self, attempts, holder)
 
     patch.setattr(MemoryStore, "append", forgetful)
 

@@ -15,6 +15,7 @@ from farthing.catalog.pricing import price_nanousd
 from farthing.catalog.token_estimate import LearnedRatios, ProducedText, TokenFamily, estimate_request_tokens, family_of
 from farthing.clock import Clock
 from farthing.errors import JournalUnwritable
+from farthing.gateway.admission import Admitted
 from farthing.gateway.discretion import discreet_reading, discreet_text
 from farthing.ledger import Ledger
 from farthing.providers.protocol import Operation, Provider
@@ -66,8 +67,12 @@ class Attempts:
         body: bytes,
         streamed: bool,
         losses: str | None = None,
+        admitted: Admitted | None = None,
     ) -> "LiveAttempt":
-        """Write the beginning of an attempt to the journal; raises `JournalUnwritable`, and then nothing was begun."""
+        """Write the beginning of an attempt to the journal; raises `JournalUnwritable`, and then nothing was begun.
+
+        What is held for it in budgets, `admitted`, is settled with it.
+        """
         family = family_of(provider.known.price_key or provider.known.kind, ref.model)
         # Only a stream may be cut with something to bill, so only for it is the body looked at (5 us).
         estimate = estimate_request_tokens(body if streamed else len(body), family)
@@ -86,15 +91,19 @@ class Attempts:
             if streamed
             else estimate,
             attribution=attribution,
+            held_nanousd=None if admitted is None else admitted.held_nanousd,
         )
         self.ledger.begin(opening)
-        return LiveAttempt(self, opening, provider, family, estimate, losses)
+        if admitted is not None:
+            admitted.begun = True
+        return LiveAttempt(self, opening, provider, family, estimate, losses, admitted)
 
 
 class LiveAttempt:
     """An attempt in flight."""
 
     __slots__ = (
+        "_admitted",
         "_attempts",
         "_estimate",
         "_family",
@@ -116,7 +125,9 @@ class LiveAttempt:
         family: TokenFamily,
         estimate: int,
         losses: str | None,
+        admitted: Admitted | None,
     ) -> None:
+        self._admitted = admitted
         self.opening = opening
         self.produced = ProducedText()
         self.settled: Attempt | None = None
@@ -297,6 +308,8 @@ class LiveAttempt:
             self._attempts.ledger.settle(attempt)
         except JournalUnwritable:
             pass  # the ledger carries it to the store from memory; withholding the answer would help nobody
+        if self._admitted is not None:
+            self._admitted.settle(attempt)
         self.settled = attempt
         return attempt
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from farthing.errors import (
+    BudgetExceeded,
     CallerError,
     FarthingError,
     InvalidRequest,
@@ -17,18 +18,22 @@ from farthing.errors import (
     ProviderError,
     UnpricedModel,
 )
+from farthing.gateway.admission import Admission, Admitted
 from farthing.gateway.answers import AskedFor, outcome_of, reply_to, settle_unfinished
 from farthing.gateway.attempts import Attempts, LiveAttempt
 from farthing.gateway.attribution import attribute
+from farthing.gateway.bounds import with_limit
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import decode_request
 from farthing.gateway.explanations import WHY, reasons
 from farthing.gateway.headers import for_other_format
 from farthing.gateway.lineup import Lineup
+from farthing.gateway.money_words import goes_on, with_alternatives
 from farthing.gateway.translated import Translated
 from farthing.providers.pool import Answer, HeldBodies, nothing_sent
 from farthing.providers.protocol import Operation, Provider
+from farthing.types.calls import Attribution
 from farthing.types.identity import IdSource
 from farthing.types.marks import MARK_IN_BODY, MARKED_FORMATS
 from farthing.types.models import ListedModel, ModelRef
@@ -65,7 +70,7 @@ class _Sent(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Chosen(msgspec.Struct, frozen=True, gc=False):
-    """A call whose model is chosen."""
+    """A call whose model is chosen, and that may be paid for."""
 
     request: Request
     lineup: Lineup
@@ -76,13 +81,15 @@ class _Chosen(msgspec.Struct, frozen=True, gc=False):
     envelope: Envelope
     streamed: bool
     call_id: str
+    attribution: Attribution
 
 
 class Gateway:
     """Serves calls; one per process."""
 
-    def __init__(self, lineup: Lineup, ids: IdSource, *, alone: bool = True) -> None:
+    def __init__(self, lineup: Lineup, ids: IdSource, admission: Admission, *, alone: bool = True) -> None:
         """`alone` says that no other process serves the same clients."""
+        self._admission = admission
         self._alone = alone
         self.lineup = lineup
         """Replaced whole by a reload; see `Lineup`."""
@@ -112,12 +119,31 @@ class Gateway:
         if streamed is None:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
         call_id = self._ids.new("call")
-        chosen = _Chosen(request, lineup, provider, ref, asked, envelope, streamed, call_id)
-        if not provider.known.speaks(request.wire) or (ref, request.wire) in lineup.lacking:
-            return await self._in_other_format(chosen, ordinal=1)
-        return await self._serve(chosen, self._as_it_is(chosen), None, ordinal=1)
+        attribution = attribute(request.principal, request.headers.named, envelope)
+        chosen = _Chosen(request, lineup, provider, ref, asked, envelope, streamed, call_id, attribution)
+        admitted = await self._admitted(chosen)
+        if self.lineup is not lineup:  # a reload fell into a wait for money; its pools may be closed
+            if admitted is not None:
+                admitted.give_up()
+            return await self.call(request)
+        try:
+            chosen = _limited(chosen, admitted)
+            if not provider.known.speaks(request.wire) or (ref, request.wire) in lineup.lacking:
+                return await self._in_other_format(chosen, admitted, ordinal=1)
+            return await self._serve(chosen, self._as_it_is(chosen), None, admitted, ordinal=1)
+        finally:
+            if admitted is not None and not admitted.begun:
+                admitted.give_up()
 
-    async def _serve(self, chosen: "_Chosen", sent: "_Sent", translation: Translated | None, *, ordinal: int) -> Reply:
+    async def _serve(
+        self,
+        chosen: "_Chosen",
+        sent: "_Sent",
+        translation: Translated | None,
+        admitted: Admitted | None,
+        *,
+        ordinal: int,
+    ) -> Reply:
         """Make one try, and read its answer."""
         request, lineup, provider, ref = chosen.request, chosen.lineup, chosen.provider, chosen.ref
         told = sent.told
@@ -131,10 +157,11 @@ class Gateway:
             asked=chosen.asked,
             ref=ref,
             provider=provider,
-            attribution=attribute(request.principal, request.headers.named, chosen.envelope),
+            attribution=chosen.attribution,
             body=chosen.envelope.body,
             streamed=chosen.streamed,
             losses=sent.losses,
+            admitted=admitted,
         )
         asked_for = AskedFor(
             wire=sent.wire,
@@ -158,9 +185,28 @@ class Gateway:
             error.message = discreet_text(provider, error.message) or error.message  # it may quote what was sent
             raise
 
-    async def _in_other_format(self, chosen: "_Chosen", *, ordinal: int) -> Reply:
+    async def _in_other_format(self, chosen: "_Chosen", admitted: Admitted | None, *, ordinal: int) -> Reply:
         """Ask a provider in a format of its own, or answer here where that will do."""
-        return await self._asked_so(chosen, self._translation(chosen), ordinal=ordinal)
+        return await self._asked_so(chosen, self._translation(chosen), admitted, ordinal=ordinal)
+
+    async def _admitted(self, chosen: "_Chosen") -> Admitted | None:
+        """Hold what the call may cost in its budgets."""
+        if self._admission.budgets.rules.empty:
+            return None
+        request = chosen.request
+        try:
+            return await self._admission.admit(
+                attribution=chosen.attribution,
+                envelope=chosen.envelope,
+                wire=request.wire,
+                operation=request.operation,
+                ref=chosen.ref,
+                provider=chosen.provider,
+                prices=chosen.lineup.attempts.prices,
+                goes_on=lambda: goes_on(chosen.envelope, request.wire),
+            )
+        except BudgetExceeded as error:
+            raise with_alternatives(error, chosen.envelope, request, chosen.lineup, self._admission) from None
 
     def _translation(self, chosen: "_Chosen") -> Translated | Reply:
         return self._foreign().translated(
@@ -174,10 +220,12 @@ class Gateway:
             streamed=chosen.streamed,
         )
 
-    async def _asked_so(self, chosen: "_Chosen", found: Translated | Reply, *, ordinal: int) -> Reply:
+    async def _asked_so(
+        self, chosen: "_Chosen", found: Translated | Reply, admitted: Admitted | None, *, ordinal: int
+    ) -> Reply:
         if isinstance(found, Reply):
             return found
-        return await self._serve(chosen, _translated(found, chosen), found, ordinal=ordinal)
+        return await self._serve(chosen, _translated(found, chosen), found, admitted, ordinal=ordinal)
 
     async def _otherwise(self, chosen: "_Chosen", answer: Answer, asked_for: AskedFor) -> Reply:
         """Ask once more in the provider's home format: a server of an unknown make turned out not to have this one.
@@ -192,7 +240,12 @@ class Gateway:
             found = self._translation(chosen)
         except CallerError:
             return refused
-        reply = await self._asked_so(chosen, found, ordinal=2)
+        admitted = await self._admitted(chosen)  # what the first try held was given back with it
+        try:
+            reply = await self._asked_so(chosen, found, admitted, ordinal=2)
+        finally:
+            if admitted is not None and not admitted.begun:
+                admitted.give_up()
         lacking = chosen.lineup.lacking
         if reply.status < 400 and len(lacking) < MAX_LACKING:
             lacking.add((chosen.ref, chosen.request.wire))
@@ -283,6 +336,15 @@ class Gateway:
                 wanted = {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
                 changes["stream_options"] = msgspec.json.encode(wanted)
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
+
+
+def _limited(chosen: _Chosen, admitted: Admitted | None) -> _Chosen:
+    """Return the call with the limit to its answer that money sets, where it sets one."""
+    if admitted is None or admitted.output_limit is None:
+        return chosen
+    members = with_limit(chosen.envelope, chosen.request.wire, chosen.provider, admitted.output_limit)
+    body = b"".join(chosen.envelope.spliced(members))
+    return msgspec.structs.replace(chosen, envelope=Envelope(body))
 
 
 def _translated(translation: Translated, chosen: _Chosen) -> _Sent:

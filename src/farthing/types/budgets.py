@@ -210,6 +210,8 @@ class LeaseAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     account: Account | None
     granted_nanousd: int = 0
+    yours_nanousd: int = 0
+    """What the asking process has leased now, less what of it is posted."""
 
 
 def grant_of(account: Account, ask: LeaseAsk) -> int:

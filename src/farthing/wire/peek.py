@@ -121,6 +121,11 @@ class Envelope:
         """Whether at least one of `names` is there."""
         return not names.isdisjoint(self._members)
 
+    def raw(self, name: str) -> bytes | None:
+        """Return a member as the client wrote it; `None` where it is absent."""
+        found = self._members.get(name)
+        return None if found is None else bytes(found)
+
     def text(self, name: str) -> str | None:
         """Return a member that is a string; `None` where it is absent or something else."""
         raw = self._members.get(name)

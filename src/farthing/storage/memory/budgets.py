@@ -154,7 +154,9 @@ class MemoryBudgets:
             account = self._told(kept, holder, now_us)
         elif ask.need_nanousd:
             kept.wanted_at_us = now_us
-        return LeaseAnswer(account=account, granted_nanousd=granted)
+        held = kept.leases.get(holder)
+        yours = 0 if held is None else held.left_nanousd
+        return LeaseAnswer(account=account, granted_nanousd=granted, yours_nanousd=yours)
 
     def _lend(self, account: _Account, holder: str, change: int, until_us: int) -> None:
         held = account.leases.setdefault(holder, _Held(0, until_us))

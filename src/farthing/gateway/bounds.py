@@ -1,0 +1,346 @@
+"""The most that a call may cost, from its bytes and the price of its model; and what calls like it did cost.
+
+The answer is bounded by the limit that the client set, or that we set where money is scarce: providers keep to it. What
+is read is bounded by the request's size, as no tokenizer makes more tokens than there are bytes, except where a request
+only points at what is to be read (a picture's address, a stored response, a search): then by what the model can read.
+
+That is four times what a text will cost, and so only held while there is plenty. Where money is scarce, what requests
+of this size were reported to read will do, once sixteen of them have agreed: their highest share of tokens per byte,
+and as much more as they differ. Until the first call of a model has been reported, eight times the bound is held where
+there is room: some servers count what nobody sent.
+"""
+
+from collections import OrderedDict
+from itertools import product
+from typing import Any, Literal
+
+import msgspec
+
+from farthing.catalog.capabilities import most_input_tokens, most_output_tokens
+from farthing.providers.protocol import Operation, Provider
+from farthing.types.models import ModelRef
+from farthing.types.prices import PriceSheet, Rates
+from farthing.types.providers import WireFormat
+from farthing.wire.peek import Envelope
+
+ENVELOPE_TOKENS = 64
+"""What a provider's own template may add to a request without tools."""
+TOOLS_TOKENS = 700
+"""What it may add to one with tools; Anthropic documents 313 to 530 (2026-11)."""
+LOOKED_AT_BYTES = 8_192
+"""A request up to this size is always searched for what it points at, in 4 us; of 112 KB, which take 100, it is only
+looked at where money is scarce, and else taken to have the model read all that it can."""
+IMAGE_TOKENS = 6_000
+"""A picture that is given by its address; the largest are read as 4,800 tokens (Claude, 2026-11)."""
+SMALL_IMAGE_TOKENS = 50_000
+"""The same at gpt-4o-mini, which counts each as 33 times what gpt-4o does."""
+SEARCHES = 10
+"""Web searches that are held for where a request may make some and says no bound; agents were seen to make up to 6."""
+AGREE = 16
+"""Requests of a size that must have been reported before their share of tokens per byte is held."""
+UNCONFIRMED = 8
+"""How many times the input's bound is held while no call of the model was reported; see above."""
+LEAST_OUTPUT_TOKENS = 1_024
+"""A limit that we set is not lower while nothing is known of the model's answers: less is cut too often."""
+MAX_MODELS = 1_024
+"""Models whose calls are remembered, as in `token_estimate.py`."""
+MAX_SIZES = 64
+"""Sizes of requests that are told apart for each: four for each doubling, from 256 bytes to 16 MB."""
+_NANO = 1_000_000 * 1_000
+"""A rate is picodollars for a million, and an amount nanodollars."""
+_FILES = (b'"file_id"', b'"file_url"', b'"fileUri"', b'"file_uri"', b'"type":"url"', b'"type": "url"')
+"""What stands in a request that names a document by its address: nobody knows how long it is."""
+_SERVER_TOOLS = (b"search", b"web_fetch", b"url_context", b"urlContext", b"mcp", b"code_")
+"""What stands in the tools that the provider itself uses, and has the model read what they find."""
+_STORED = frozenset({"previous_response_id", "conversation", "cachedContent", "cached_content", "container"})
+_NO_ANSWER: frozenset[Operation] = frozenset(
+    {"embeddings", "embed_content", "batch_embed_contents", "ollama_embed", "ollama_embeddings"}
+)
+COSTS_NOTHING: frozenset[Operation] = frozenset({"count_tokens", "ollama_show", "models"})
+"""Operations that are free by their nature."""
+_LIMITS: dict[WireFormat, tuple[str, ...]] = {
+    "openai_chat": ("max_completion_tokens", "max_tokens"),
+    "openai_responses": ("max_output_tokens",),
+    "openai_completions": ("max_tokens",),
+    "anthropic_messages": ("max_tokens",),
+}
+_CHOICES: dict[WireFormat, tuple[str, ...]] = {"openai_chat": ("n",), "openai_completions": ("n", "best_of")}
+_MAX_CHOICES = 128
+"""OpenAI's bound on `n`; whoever sends more is refused there."""
+
+
+_Kind = Literal["audio", "image", "marked", "tiers"]
+"""Why a call may cost more than its plain tokens: sound, pictures, parts that are marked for the cache, and tiers."""
+_EVERY_KIND: frozenset[_Kind] = frozenset({"audio", "image", "marked", "tiers"})
+_ORDER: tuple[_Kind, ...] = ("audio", "image", "marked", "tiers")
+_KINDS = {
+    flags: frozenset(kind for kind, there in zip(_ORDER, flags, strict=True) if there)
+    for flags in product((False, True), repeat=4)
+}
+
+
+class Bound(msgspec.Struct, frozen=True, gc=False):
+    """What a call may cost, in nanodollars.
+
+    `least` must be held, `most` is where there is plenty. Without a limit of the client's (`limited`), what is held
+    decides how much may be written: `tokens_for`.
+    """
+
+    least_nanousd: int
+    most_nanousd: int
+    limited: bool
+    request_bytes: int
+    input_tokens: int
+    input_rate: int
+    """Picodollars for a million tokens."""
+    fee: int
+    """What the call costs in any case, and its searches: nanodollars times a thousand million."""
+    least_input_nanousd: int
+    """What of `least` is for reading."""
+    output_rate: int
+    """Picodollars for a million tokens of every choice together."""
+    most_output_tokens: int
+
+    def tokens_for(self, amount_nanousd: int) -> int:
+        """Return how many tokens may be written when so much is held."""
+        if self.output_rate == 0:
+            return self.most_output_tokens
+        for_writing = max(0, amount_nanousd - self.least_input_nanousd)
+        return min(self.most_output_tokens, for_writing * _NANO // self.output_rate)
+
+
+class _Dearest(msgspec.Struct, frozen=True, gc=False):
+    """A band's highest rates for anything that is read and written."""
+
+    from_input_tokens: int
+    input: int
+    output: int
+    request: int
+    search: int
+
+
+class _Seen:
+    """What calls of one model were reported: the price of reading per byte by size, and the longest answer."""
+
+    __slots__ = ("answers", "beyond", "longest", "sizes")
+
+    def __init__(self) -> None:
+        self.sizes: dict[int, list[int]] = {}  # size -> [calls, lowest, highest]: ppm of a token's price per byte
+        self.answers = 0
+        self.longest = 0
+        self.beyond = 100  # percent: the most that reading cost of what the bound had said
+
+
+class Bounds:
+    """Computes bounds, and learns from what was reported; one per process."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[ModelRef, _Seen] = OrderedDict()
+        self._dearest: dict[tuple[str, frozenset[_Kind]], tuple[_Dearest, ...]] = {}
+
+    def bound(
+        self,
+        envelope: Envelope,
+        wire: WireFormat,
+        operation: Operation,
+        ref: ModelRef,
+        sheet: PriceSheet,
+        *,
+        thorough: bool = True,
+    ) -> Bound:
+        """Return what a call on `ref` may cost at the prices of `sheet`.
+
+        Not `thorough`, the body is not looked at: then the model may read all it can, and `least` says nothing.
+        """
+        seen = self._seen.get(ref)
+        size = len(envelope.body)
+        if thorough:
+            reads, searches = _reads(envelope, ref)
+            kinds = _kinds(envelope)
+        else:
+            reads, searches, kinds = most_input_tokens(ref.model), SEARCHES if "tools" in envelope else 0, _EVERY_KIND
+        rates = self._rates(sheet, reads, kinds)
+        fee = rates.request + searches * rates.search
+        most_in = reads * rates.input + fee
+        if seen is not None and seen.beyond > 100:
+            most_in = most_in * seen.beyond // 100
+        least_in = min(_agreed(seen, size, reads, rates.input) + fee, most_in)
+        unconfirmed = most_in * (UNCONFIRMED if seen is None and thorough else 1)
+        if operation in _NO_ANSWER:
+            limit, choices, given = 0, 1, True
+        else:
+            asked, choices = _limit(envelope, wire), _choices(envelope, wire)
+            given = asked is not None
+            limit = most_output_tokens(ref.model) if asked is None else asked
+        each = rates.output * choices
+        least_out = limit if given else min(limit, _floor(seen))
+        return Bound(
+            least_nanousd=-(-(least_in + least_out * each) // _NANO) if thorough else 0,
+            most_nanousd=-(-(unconfirmed + limit * each) // _NANO),
+            limited=given,
+            request_bytes=size,
+            input_tokens=reads,
+            input_rate=rates.input,
+            fee=fee,
+            least_input_nanousd=-(-least_in // _NANO),
+            output_rate=each,
+            most_output_tokens=limit,
+        )
+
+    def learn(self, ref: ModelRef, bound: Bound, reading_nanousd: int, written: int) -> None:
+        """Learn from a call that was reported: what its reading cost, and how many tokens it wrote."""
+        seen = self._seen.get(ref)
+        if seen is None:
+            seen = self._seen[ref] = _Seen()
+            if len(self._seen) > MAX_MODELS:
+                self._seen.popitem(last=False)
+        seen.answers += 1
+        seen.longest = max(seen.longest, written)
+        if bound.input_rate == 0:
+            return
+        read = reading_nanousd * _NANO
+        expected = bound.input_tokens * bound.input_rate + bound.fee
+        if read > expected:
+            seen.beyond = max(seen.beyond, -(-read * 100 // expected))
+        share = -(-max(0, read - bound.fee) * 1_000_000 // (bound.request_bytes * bound.input_rate))
+        size = _size_class(bound.request_bytes)
+        known = seen.sizes.get(size)
+        if known is None:
+            if len(seen.sizes) < MAX_SIZES:
+                seen.sizes[size] = [1, share, share]
+            return
+        known[0] += 1
+        if share < known[1]:
+            known[1] = share
+        elif share > known[2]:
+            known[2] = share
+
+    def _rates(self, sheet: PriceSheet, reads: int, kinds: frozenset[_Kind]) -> _Dearest:
+        """Return the highest rates of any band that a call may fall into."""
+        key = (sheet.id, kinds)
+        bands = self._dearest.get(key)
+        if bands is None:
+            if len(self._dearest) >= MAX_MODELS:
+                self._dearest.clear()
+            bands = self._dearest[key] = _dearest_of(sheet, kinds)
+        if len(bands) == 1:
+            return bands[0]
+        return max((band for band in bands if band.from_input_tokens <= reads), key=lambda band: band.input)
+
+
+def _agreed(seen: _Seen | None, size_bytes: int, reads: int, rate: int) -> int:
+    """Return what reading requests of this size was reported to cost, once enough of them have agreed."""
+    known = None if seen is None else seen.sizes.get(_size_class(size_bytes))
+    if known is None or known[0] < AGREE:
+        return reads * rate
+    return -(-size_bytes * rate * (2 * known[2] - known[1]) // 1_000_000)
+
+
+def _reads(envelope: Envelope, ref: ModelRef) -> tuple[int, int]:
+    """Return how many tokens may be read at most, and how many searches made."""
+    body = envelope.body
+    room = most_input_tokens(ref.model)
+    tools = envelope.raw("tools")
+    serving = any(word in tools for word in _SERVER_TOOLS) if tools else False
+    searches = SEARCHES if serving and tools and b"search" in tools else 0
+    if serving or envelope.has_any(_STORED) or any(pointer in body for pointer in _FILES):
+        return room, searches
+    tokens = len(body) + (TOOLS_TOKENS if tools else ENVELOPE_TOKENS)
+    if (pictures := body.count(b'"image_url"')) > 0:
+        tokens += pictures * (SMALL_IMAGE_TOKENS if "4o-mini" in ref.model else IMAGE_TOKENS)
+    return min(tokens, room), 0
+
+
+def _kinds(envelope: Envelope) -> frozenset[_Kind]:
+    """Return which dearer kinds of tokens a request may bring about."""
+    body = envelope.body
+    return _KINDS[
+        b"audio" in body,
+        b"image" in body or b"IMAGE" in body,
+        b"cache_control" in body,
+        "service_tier" in envelope or "serviceTier" in envelope,
+    ]
+
+
+def _floor(seen: _Seen | None) -> int:
+    """Return the lowest limit that we set to an answer: twice the longest there was, once there were some."""
+    if seen is None or seen.answers < AGREE:
+        return LEAST_OUTPUT_TOKENS
+    return min(LEAST_OUTPUT_TOKENS, max(16, 2 * seen.longest))
+
+
+def _size_class(size_bytes: int) -> int:
+    """Return a number for sizes that differ by less than a quarter."""
+    bits = size_bytes.bit_length()
+    return bits * 4 + (size_bytes >> max(0, bits - 3) & 3)
+
+
+def _limit(envelope: Envelope, wire: WireFormat) -> int | None:
+    """Return how many tokens of answer the client asked for at most; `None` where it set no limit."""
+    if wire == "gemini":
+        config = envelope.value("generationConfig") or envelope.value("generation_config")
+        value = _member(config, "maxOutputTokens", "max_output_tokens")
+    elif wire == "ollama":
+        value = _member(envelope.value("options"), "num_predict")
+    else:
+        value = next((found for name in _LIMITS.get(wire, ()) if (found := envelope.value(name)) is not None), None)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _choices(envelope: Envelope, wire: WireFormat) -> int:
+    if wire == "gemini":
+        config = envelope.value("generationConfig") or envelope.value("generation_config")
+        values = [_member(config, "candidateCount", "candidate_count")]
+    else:
+        values = [envelope.value(name) for name in _CHOICES.get(wire, ()) if name in envelope]
+    return max((min(value, _MAX_CHOICES) for value in values if isinstance(value, int) and value > 0), default=1)
+
+
+def _member(value: Any, *names: str) -> Any:
+    if not isinstance(value, dict):
+        return None
+    return next((value[name] for name in names if value.get(name) is not None), None)
+
+
+def with_limit(envelope: Envelope, wire: WireFormat, provider: Provider, tokens: int) -> dict[str, bytes]:
+    """Return the members that limit an answer to so many tokens, in the client's format."""
+    number = msgspec.json.encode(tokens)
+    if wire == "gemini":
+        name = "generation_config" if "generation_config" in envelope else "generationConfig"
+        config = envelope.value(name)
+        inside = {**config, "maxOutputTokens": tokens} if isinstance(config, dict) else {"maxOutputTokens": tokens}
+        return {name: msgspec.json.encode(inside)}
+    if wire == "ollama":
+        options = envelope.value("options")
+        inside = {**options, "num_predict": tokens} if isinstance(options, dict) else {"num_predict": tokens}
+        return {"options": msgspec.json.encode(inside)}
+    if wire == "openai_chat" and provider.known.kind not in ("openai", "azure"):
+        return {"max_tokens": number}
+    return dict.fromkeys(_LIMITS.get(wire, ())[:1], number)
+
+
+def _dearest_of(sheet: PriceSheet, kinds: frozenset[_Kind]) -> tuple[_Dearest, ...]:
+    """Return for each band the highest rates up to it: of every kind, and of every tier where one may be asked for."""
+    every = [sheet.bands, *(sheet.service_tiers.values() if "tiers" in kinds else ())]
+    starts = sorted({band.from_input_tokens for bands in every for band in bands})
+    found = []
+    for start in starts:
+        reached = [band.rates for bands in every for band in bands if band.from_input_tokens <= start]
+        found.append(_dearest_among(start, reached, kinds))
+    return tuple(found)
+
+
+def _dearest_among(start: int, rates: list[Rates], kinds: frozenset[_Kind]) -> _Dearest:
+    # What is not marked is cached at the price for the default lifetime, where it costs anything.
+    names = ["input", "cache_write_5m", *(["cache_write_1h"] if "marked" in kinds else [])]
+    if "marked" not in kinds and any((one.cache_write_1h or 0) > (one.cache_write_5m or 0) for one in rates):
+        names.remove("cache_write_5m")  # prices like Anthropic's, where only what is marked is cached
+    names += [f"input_{kind}" for kind in ("audio", "image") if kind in kinds]
+    written = ["output", "reasoning", *(f"output_{kind}" for kind in ("audio", "image") if kind in kinds)]
+    return _Dearest(
+        from_input_tokens=start,
+        input=max((rate for one in rates for name in names if (rate := getattr(one, name)) is not None), default=0),
+        output=max((rate for one in rates for name in written if (rate := getattr(one, name)) is not None), default=0),
+        request=max(one.request for one in rates),
+        search=max(one.web_search or 0 for one in rates),
+    )

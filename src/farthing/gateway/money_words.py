@@ -1,0 +1,74 @@
+"""What a call that is refused for money is told to do instead, and whether it finishes a turn that was begun."""
+
+import msgspec
+
+from farthing.errors import BudgetExceeded
+from farthing.gateway.admission import Admission
+from farthing.gateway.call import Request
+from farthing.gateway.lineup import Lineup
+from farthing.ledger.budget_refusal import Lack, short_usd
+from farthing.types.models import ModelRef
+from farthing.types.providers import WireFormat
+from farthing.wire.lenient import UNREADABLE
+from farthing.wire.peek import Envelope
+
+TOLD = 3
+"""Alternatives that are named; one reads no more in a terminal."""
+MAX_PRICED = 2_000
+"""Models that are priced for it, 10 us each: the list of the largest provider has 1,100."""
+
+
+def with_alternatives(
+    error: BudgetExceeded, envelope: Envelope, request: Request, lineup: Lineup, admission: Admission
+) -> BudgetExceeded:
+    """Return the refusal with models that would fit, with what the call may cost on each; free ones first."""
+    lacks = [lack for lack in error.lacks if isinstance(lack, Lack)]
+    left = min((0 if lack.action is not None else lack.left_nanousd for lack in lacks), default=0)
+    found: list[tuple[int, str]] = []
+    now_us = lineup.attempts.clock.now_us()
+    for listed in lineup.catalog.listing(request.wire)[:MAX_PRICED]:
+        cost = _cost_on(listed.ref, envelope, request, lineup, admission, now_us)
+        if cost is not None and (cost == 0 or cost <= left):
+            found.append((cost, listed.id))
+    free = [name for cost, name in found if cost == 0][:2]
+    priced = sorted((cost, name) for cost, name in found if cost)[: TOLD - len(free)]
+    told = [f"{name} (free)" for name in free] + [f"{name} (at most ${short_usd(cost)})" for cost, name in priced]
+    if told:
+        error.hint = f"these would fit: {', '.join(told)}; or the operator raises the budget"
+    else:
+        error.hint = "no configured model would fit; the operator raises the budget, or adds a free model"
+    return error
+
+
+def _cost_on(
+    ref: ModelRef, envelope: Envelope, request: Request, lineup: Lineup, admission: Admission, now_us: int
+) -> int | None:
+    provider = lineup.providers[ref.provider]
+    sheet = lineup.attempts.prices.find(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
+    if sheet is None:
+        return None
+    if sheet.free:
+        return 0
+    return admission.estimate(envelope, request.wire, request.operation, ref, sheet).least_nanousd or None
+
+
+def goes_on(envelope: Envelope, wire: WireFormat) -> bool:
+    """Whether a request goes on from a tool's result, in the middle of a turn."""
+    raw = envelope.raw({"gemini": "contents", "openai_responses": "input"}.get(wire, "messages"))
+    if raw is None:
+        return False
+    try:
+        last = msgspec.json.decode(raw, type=list[msgspec.Raw])[-1:]
+        item = msgspec.json.decode(last[0]) if last else None
+    except UNREADABLE:
+        return False
+    if not isinstance(item, dict):
+        return False
+    if item.get("role") == "tool" or item.get("type") in ("function_call_output", "custom_tool_call_output"):
+        return True
+    parts = item.get("parts") or item.get("content")
+    if not isinstance(parts, list):
+        return False
+    return any(
+        isinstance(part, dict) and (part.get("type") == "tool_result" or "functionResponse" in part) for part in parts
+    )

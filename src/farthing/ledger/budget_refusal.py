@@ -1,0 +1,92 @@
+"""Why a call does not fit a budget, in numbers and in words."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from farthing.errors import BudgetExceeded
+from farthing.ledger.budget_rules import action_of
+from farthing.ledger.periods import zone_of
+from farthing.types.budgets import Budget, BudgetAction, Scope
+from farthing.types.money import usd_text
+
+if TYPE_CHECKING:
+    from farthing.ledger.allotments import Allotment
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Lack(msgspec.Struct, frozen=True, kw_only=True):
+    """One budget that has not enough for a call."""
+
+    budget: Budget
+    subject: Scope
+    needed_nanousd: int
+    left_nanousd: int
+    """What is not spent; calls under way may hold some of it."""
+    resets_at_us: int | None
+    action: BudgetAction | None
+    """The threshold's action that forbids the call, where it is that."""
+
+    @classmethod
+    def of(cls, allotment: "Allotment", needed_nanousd: int) -> "Lack":
+        """Return what an allotment lacks for a call."""
+        budget, left = allotment.budget, allotment.left_nanousd or 0
+        return cls(
+            budget=budget,
+            subject=allotment.key.subject,
+            needed_nanousd=needed_nanousd,
+            left_nanousd=max(0, left),
+            resets_at_us=allotment.end_us,
+            action=action_of(budget, left, allotment.key.start_us) if allotment.blocked else None,
+        )
+
+    def __str__(self) -> str:
+        budget = self.budget
+        left = f"${short_usd(self.left_nanousd)} of ${short_usd(budget.limit_nanousd)} is left"
+        about = f" ({self.subject})" if self.subject.named else ""
+        if self.action is not None:
+            why = f"{left}, where it says {self.action}"
+        else:
+            why = f"{left}, and this call may cost ${short_usd(self.needed_nanousd)}"
+        return f"budget '{budget.name}'{about}: {why}"
+
+
+def never_fits(allotment: "Allotment", needed_nanousd: int, *, grace: Callable[[], bool]) -> bool:
+    """Whether no call under way can give back enough: more is needed than is not spent."""
+    left = allotment.left_nanousd
+    if left is None:
+        return False  # the store did not say; it may say next time
+    budget = allotment.budget
+    if needed_nanousd <= left:
+        return False
+    return not (budget.grace_nanousd and needed_nanousd <= left + budget.grace_nanousd and grace())
+
+
+def refusal(lacks: Sequence[Lack], now_us: int) -> BudgetExceeded:
+    """Return the error that refuses a call for what it lacks: which budgets, how much is left, when they begin anew."""
+    first = max(lacks, key=lambda lack: lack.resets_at_us or (1 << 62))  # all of them must begin anew
+    when = "it does not begin anew by itself" if first.resets_at_us is None else _when(first, now_us)
+    told = "; ".join(str(lack) for lack in lacks)
+    error = BudgetExceeded(f"Refused by {told}; {when}.")
+    error.lacks = tuple(lacks)
+    return error
+
+
+def short_usd(nanousd: int) -> str:
+    """Return an amount with as many decimals as it needs, at least two: `0.10`, `0.000012`."""
+    text = usd_text(nanousd).rstrip("0")
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals:0<2}"
+
+
+def _when(lack: Lack, now_us: int) -> str:
+    assert lack.resets_at_us is not None
+    zone = zone_of(lack.budget.time_zone)
+    at = (_EPOCH + timedelta(microseconds=lack.resets_at_us)).astimezone(zone)
+    left_s = max(0, lack.resets_at_us - now_us) // 1_000_000
+    hours, minutes = divmod(left_s // 60, 60)
+    spell = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{left_s} s"
+    return f"it begins anew on {at:%Y-%m-%d at %H:%M} ({lack.budget.time_zone}), in {spell}"
