@@ -18,6 +18,7 @@ from farthing.config.changes import AT_START_ONLY
 from farthing.config.json_schema import field_notes
 from farthing.config.save import KEEP_BACKUPS
 from farthing.config.schema import (
+    BudgetSettings,
     LogSettings,
     OpenRouterAttribution,
     ProviderSettings,
@@ -72,6 +73,7 @@ def settings_page() -> str:
                 "providers": "see below",
                 "models": "alias: `provider:model`",
                 "prices": "see below",
+                "budgets": "see below",
                 "prices_source": "an https address or a path",
             },
         ),
@@ -102,6 +104,20 @@ def settings_page() -> str:
         _table(Timeouts, {}),
         "\n### attribution\n",
         _table(OpenRouterAttribution, {"title": "a text", "url": "an http or https address"}),
+        "\n## budgets\n",
+        "Each has a name of your choice, and needs `usd` and `period`.\n",
+        _table(
+            BudgetSettings,
+            {
+                "usd": "dollars, at most nine decimals",
+                "grace_usd": "dollars, at most nine decimals",
+                "time_zone": "an IANA name",
+                "at": "percent left: `warn`, `prefer_cheaper`, `emergency`, `local_only`, `pause`, `refuse`; or `none`",
+            }
+            | dict.fromkeys(
+                ("organisation", "team", "project", "key", "user", "session", "task", "tag"), "a name, or `*`"
+            ),
+        ),
         "\n## prices\n",
         "Rows win over the built-in list, the first that fits counts. `model` is `provider:model`, where `*` stands",
         "for any text. Per million tokens: `input`, `output`, `cache_read`, `cache_write_5m`, `cache_write_1h`,",

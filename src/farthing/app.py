@@ -5,6 +5,7 @@ in where somebody has his own, so that a simulator can build the same house.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -20,7 +21,7 @@ from farthing.clock import Clock, SystemClock
 from farthing.config.credentials import read_credential
 from farthing.config.paths import Home
 from farthing.config.schema import CredentialSource, ProviderSettings, Settings
-from farthing.errors import CredentialMissing
+from farthing.errors import CredentialMissing, StoreError
 from farthing.gateway.admission import Admission
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.gateway import Gateway
@@ -28,6 +29,7 @@ from farthing.gateway.lineup import Lineup
 from farthing.gateway.live_models import LiveModels
 from farthing.ledger import Ledger
 from farthing.ledger.budgets import Budgets
+from farthing.ledger.declared_budgets import declare_budgets
 from farthing.ledger.journal import MAX_JOURNAL_BYTES, Files
 from farthing.ledger.recovery import PriceAtCrash
 from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits, Proxies
@@ -42,6 +44,8 @@ from farthing.types.calls import Opening
 from farthing.types.identity import IdSource, RandomBytes
 from farthing.types.offload import Offload
 from farthing.types.usage import Usage
+
+log = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
 """How often a pool that a reload took away is asked whether its last call has ended; it takes no new ones."""
@@ -97,6 +101,7 @@ class Farthing:
         self._following: list[asyncio.Task[None]] = []
         self._following_prices: asyncio.Task[None] | None = None
         self._draining: dict[asyncio.Task[None], Pool] = {}
+        self._declaring: asyncio.Task[None] | None = None
         admission = Admission(self.budgets, self.clock)
         self.gateway = Gateway(self._lineup(settings, self.prices), self.ids, admission, alone=workers == 1)
 
@@ -120,6 +125,7 @@ class Farthing:
         await self.store.open()
         await self.ledger.start()
         await self.keys.refresh()
+        await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())
         await self.budgets.start()
         self._following = [asyncio.create_task(self.keys.follow())]
         self._follow_prices()
@@ -142,10 +148,13 @@ class Farthing:
         old = self.gateway.lineup
         lineup = self._lineup(settings, prices, old)
         # From here on nothing can fail and nothing is awaited.
+        before = self.settings
         self.gateway.lineup, self.settings, self.prices = lineup, settings, prices
         if follower is not self._price_follower:
             self._price_follower = follower
             self._follow_prices()
+        if settings.budgets != before.budgets:
+            self._declaring = asyncio.create_task(self._declare_budgets())
         for name, pool in old.pools.items():
             if lineup.pools.get(name) is not pool:
                 # As many as providers are changed while their answers last; `total_s` ends each of those.
@@ -161,6 +170,8 @@ class Farthing:
         ending = [*self._following, *self._draining]
         if self._following_prices is not None:
             ending.append(self._following_prices)
+        if self._declaring is not None:
+            ending.append(self._declaring)
         for task in ending:
             task.cancel()
         if ending:
@@ -174,6 +185,13 @@ class Farthing:
     def readiness(self) -> dict[str, bool]:
         """Say what must hold before calls are taken, and whether it does."""
         return {"journal_writable": self.ledger.journal_writable, "store_reachable": self.ledger.store_ok}
+
+    async def _declare_budgets(self) -> None:
+        """Have the store say what the settings do; where it is away the next change or start does it."""
+        try:
+            await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())
+        except StoreError as error:
+            log.error("the budgets of the settings are not taken up yet: %s", error)  # noqa: TRY400 - it says all
 
     def _follow_prices(self) -> None:
         if self._following_prices is not None:

@@ -29,6 +29,7 @@ _COMMANDS = {
     "unwire": ("farthing.cli.wire:unwire", "Put an agent's settings back as they were."),
     "status": ("farthing.cli.status:status", "One line for a status line: spent today, in this session, the model."),
     "costs": ("farthing.cli.costs:costs", "What was spent, on what, by whom."),
+    "budget": ("farthing.cli.budget:budget", "What may be spent: set it, see what is left."),
     "prices": ("farthing.cli.prices:prices", "What models cost and why; refresh the list, price calls anew."),
     "calls": ("farthing.cli.calls:calls", "The latest calls; 'calls show ID' explains one."),
     "providers": ("farthing.cli.providers:providers", "Whom Farthing calls: list, test, add, remove."),

@@ -112,6 +112,22 @@ def read_store(home: Home, question: Callable[[Store], Awaitable[T]]) -> T:
     return asyncio.run(read())
 
 
+def change_store(home: Home, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Return what `work` does with the store of a home.
+
+    Raises:
+        ConfigError: there is no such home.
+        StoreError: the store cannot be used, or was lost.
+    """
+    home.recognise()
+
+    async def run() -> T:
+        async with _open_store(home) as (store, _):
+            return await work(store)
+
+    return asyncio.run(run())
+
+
 def _with_ring(home: Home, pepper: bytes, work: Callable[[KeyRing], Awaitable[T]]) -> T:
     async def run() -> T:
         clock = SystemClock()

@@ -19,6 +19,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "farthing costs --by project --since 7d",
         "farthing costs --by day --since 2026-11-01 --csv > november.csv",
     ),
+    "budget": ("farthing budget list", "farthing budget set daily --usd 20 --period day"),
+    "budget list": ("farthing budget list", "farthing budget list --json"),
+    "budget set": (
+        "farthing budget set daily --usd 20 --period day --time-zone Europe/Berlin",
+        "farthing budget set search --usd 300 --period month --project search --at 10:warn",
+        'farthing budget set each-key --usd 5 --period day --key "*" --soft',
+    ),
+    "budget remove": ("farthing budget remove search",),
+    "budget resume": ("farthing budget resume daily",),
     "prices": ("farthing prices show openai:gpt-5-mini", "farthing prices refresh"),
     "prices show": ("farthing prices show", "farthing prices show gpt-5-mini --json"),
     "prices explain": (

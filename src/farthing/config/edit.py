@@ -14,6 +14,7 @@ from farthing.config.places import Key, root_of, told, with_value, without
 from farthing.config.problems import Problems, nearest, quoted
 from farthing.config.save import keep_version, read_text, refuse_lost, replace_text, settings_lock
 from farthing.config.schema import (
+    BudgetSettings,
     LogSettings,
     OpenRouterAttribution,
     ProviderSettings,
@@ -130,7 +131,7 @@ def set_setting(file: SettingsFile, path: str, value: str) -> tuple[Settings, Se
     keys = keys_of(path)
     if keys == ("version",):
         raise ConfigError("The version of the file follows from what stands in it; it is not set.")
-    if len(keys) == 1 and keys[0] in ("server", "log", "translation", "providers", "models", "prices"):
+    if len(keys) == 1 and keys[0] in ("server", "log", "translation", "providers", "models", "prices", "budgets"):
         raise ConfigError(f"{quoted(path)} is a section, not a setting.", hint=_PATHS)
     try:
         value.encode("utf-8")
@@ -193,6 +194,8 @@ def _is_setting(names: Sequence[str]) -> bool:
             return name in LogSettings.__struct_fields__
         case ["translation", name]:
             return name in ("meaning", "rest", *[feature.label for feature in Feature])
+        case ["budgets", _, name]:
+            return name in BudgetSettings.__struct_fields__ and name not in ("name", "origin")
         case ["providers", _, name]:
             return name in ProviderSettings.__struct_fields__
         case ["providers", _, group, name] if group in _IN_A_PROVIDER:

@@ -132,6 +132,14 @@ prices:
   # - {model: "anthropic:claude-example", input: 3, output: 15, cache_read: 0.3, cache_write_5m: 3.75,
   #    cache_write_1h: 6, request: 0, web_search: 0.01}
 
+# What may be spent: US dollars for each period (hour, day, week, month, total, session). Nothing is sent that could
+# pass a hard budget; a soft one is told of. Without organisation, team, project, key, user, session, task or tag it is
+# about all calls; "*" is each of them for itself. "farthing budget" shows and makes budgets while the gateway runs.
+budgets:
+  # daily: {usd: 20, period: day, time_zone: Europe/Berlin}
+  # each-key: {usd: 5, period: day, key: "*", policy: soft, at: {25: warn, 5: local_only}}
+  # search: {usd: 300, period: month, reset_day: 15, project: search, grace_usd: 1}
+
 # Where "farthing prices refresh" reads a newer price list: an https address or a file. It never does so by itself.
 # prices_source: /var/lib/farthing/prices.json
 

@@ -15,7 +15,8 @@ import msgspec
 
 from farthing.config import schema
 from farthing.config.price_rows import PER_MILLION, PER_ONE
-from farthing.config.schema import LossAction, ProviderSettings, Settings
+from farthing.config.schema import BudgetSettings, LossAction, ProviderSettings, Settings
+from farthing.types.budgets import BudgetAction
 from farthing.types.features import Feature
 from farthing.types.providers import KnownProvider
 
@@ -77,6 +78,11 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
             "additionalProperties": {"type": "string", "pattern": "[:/]"},
             "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"},
         },
+        "budgets": {
+            "type": ["object", "null"],
+            "description": "What may be spent, each under a name of your choice.",
+            "additionalProperties": _budget_row(),
+        },
         "prices": {
             "type": ["array", "null"],
             "description": "Prices of your own in USD; they win over the price list.",
@@ -84,6 +90,22 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
         },
     }
     return {"$schema": _DRAFT, "title": "Farthing's settings.yaml", "definitions": {"provider": provider}, **root}
+
+
+def _budget_row() -> dict[str, Any]:
+    row = _mapping(BudgetSettings)
+    amount = {"type": ["number", "string"], "minimum": 0}
+    for name in ("usd", "grace_usd"):
+        row["properties"][name] = {**amount, "description": row["properties"][name].get("description", "")}
+    for name in ("name", "origin"):
+        row["properties"].pop(name, None)
+    row["properties"]["at"] = {
+        "type": ["object", "string"],
+        "description": "What happens when less than so many percent are left; or none.",
+        "patternProperties": {"^([1-9][0-9]?|100)$": {"enum": [*get_args(BudgetAction)]}},
+        "additionalProperties": False,
+    }
+    return {**row, "required": ["usd", "period"]}
 
 
 def _price_row() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import msgspec
 
 from farthing.config.addresses import check_list_source, checked_url, is_host, is_loopback
+from farthing.config.budget_rows import read_budgets
 from farthing.config.migrate import MIGRATIONS, Migration, migrated, newest_version, version_of
 from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems, listed, nearest, quoted
@@ -46,7 +47,7 @@ def load_settings(
     """
     problems = Problems(str(shown_as or path))
     root = read_tree(path, problems, migrations)
-    rooms = ("version", "server", "log", "translation", "providers", "models", "prices")
+    rooms = ("version", "server", "log", "translation", "providers", "models", "prices", "budgets")
     given = read_section(root, Settings, "", problems, fields=("prices_source", "unpriced", "find_local"), also=rooms)
     if "prices_source" in given:
         try:
@@ -67,6 +68,7 @@ def load_settings(
     prices: tuple[PriceOverride, ...] = ()
     if "prices" in root.entries:
         prices = read_prices(root.entries["prices"][1], named, known, problems)
+    budgets = read_budgets(root.entries["budgets"][1], problems) if "budgets" in root.entries else ()
     problems.raise_if_any()
     return Settings(
         version=newest_version(migrations),
@@ -78,6 +80,7 @@ def load_settings(
         local=local,
         models=models,
         prices=prices,
+        budgets=budgets,
         warnings=problems.warnings,
         **given,
     )

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from farthing.config.schema import ProviderSettings, Settings
+from farthing.config.schema import BudgetSettings, ProviderSettings, Settings
 from farthing.config.yaml_tree import Listing, Node, Scalar, Table
+from farthing.types.money import trimmed_usd
 from farthing.types.providers import KnownProvider
 
 _SECTIONS = ("server", "log")
@@ -48,6 +49,8 @@ class Origins:
         for alias, ref in settings.models.items():
             yield self._shown(f"models.{alias}", f"{ref.provider}:{ref.model}")
         yield from self._of_prices()
+        for budget in settings.budgets:
+            yield from self._of_budget(budget)
         for name in _PLAIN:
             yield self._shown(name, getattr(settings, name))
 
@@ -76,6 +79,18 @@ class Origins:
             else:
                 of_kind = name in ("base_url", "credential", "stream_usage") or (name == "free" and known.free)
                 yield self._shown(f"{path}.{name}", value, kind if of_kind else "default")
+
+    def _of_budget(self, budget: BudgetSettings) -> Iterator[Shown]:
+        path = f"budgets.{budget.name}"
+        for name in budget.__struct_fields__:
+            value = getattr(budget, name)
+            if name in ("name", "origin") or value is None:
+                continue
+            if name in ("usd", "grace_usd"):
+                value = trimmed_usd(value)
+            if name == "at":
+                value = ", ".join(f"{percent}: {action}" for percent, action in value.items()) or "none"
+            yield self._shown(f"{path}.{name}", value)
 
     def _of_prices(self) -> Iterator[Shown]:
         section = self._root.entries["prices"][1] if "prices" in self._root.entries else None

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from farthing.types.budgets import BudgetAction, BudgetPolicy, Period
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
 from farthing.types.providers import WireFormat
@@ -100,6 +101,49 @@ class TranslationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Single features, in the file by their names beside the two above: `logprobs: warn`."""
 
 
+class BudgetSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget under its name: how much may be spent, in which time, by whom.
+
+    Of `organisation` to `tag` those that are given say whose calls it is about, and `*` that each has the whole amount;
+    without any it is about all calls. `origin` says where it stands (`settings.yaml:14`), for messages.
+    """
+
+    name: str
+    usd: int
+    """The limit in US dollars, with at most nine decimals; 0 lets only free models pass."""
+    period: Period
+    """When it begins anew; `total` never, and with `session` every session has the whole amount once."""
+    policy: BudgetPolicy = "hard"
+    """Whether nothing may be sent that could pass the limit, or it is only told of."""
+    organisation: str | None = None
+    """The organisation whose calls it is about."""
+    team: str | None = None
+    """The team."""
+    project: str | None = None
+    """The project."""
+    key: str | None = None
+    """The key, by its name."""
+    user: str | None = None
+    """The user."""
+    session: str | None = None
+    """The session."""
+    task: str | None = None
+    """The task."""
+    tag: str | None = None
+    """A tag of theirs."""
+    time_zone: str = "UTC"
+    """Whose midnight counts, as an IANA name."""
+    reset_day: Annotated[int, Meta(ge=1, le=31)] = 1
+    """On which day a week (1 is Monday) or a month begins anew; in a shorter month on its last day."""
+    at: Mapping[int, BudgetAction] = msgspec.field(default_factory=lambda: {25: "prefer_cheaper", 5: "emergency"})
+    """What happens when less than so many percent are left."""
+    grace_usd: int = 0
+    """What may be spent beyond the limit to finish a turn that was begun."""
+    wait_s: Annotated[int, Meta(ge=0, le=600)] = 10
+    """How long a call may wait for what calls under way will give back."""
+    origin: str = ""
+
+
 class OpenRouterAttribution(msgspec.Struct, frozen=True, kw_only=True):
     """Whose traffic OpenRouter's rankings count ours as; nothing is sent of what is not set."""
 
@@ -164,6 +208,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where `farthing prices refresh` reads the list: an https address or a file. Nothing else ever reads it."""
     translation: TranslationSettings = TranslationSettings()
     """What happens to what a provider's format cannot carry of a client's request."""
+    budgets: tuple[BudgetSettings, ...] = ()
+    """What may be spent, each under a name of your choice; more can be made while the gateway runs."""
     unpriced: Literal["allow", "refuse"] = "allow"
     """What happens to a call on a model without a known price: shown as of unknown cost, or refused."""
     find_local: bool = True

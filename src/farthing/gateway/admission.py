@@ -111,7 +111,13 @@ class Admission:
             bound = self.bounds.bound(envelope, wire, operation, ref, sheet)
             hold = purse.take(bound.least_nanousd, bound.most_nanousd, now_us)
         if hold is None:
-            hold = await self.budgets.acquire(attribution, bound.least_nanousd, bound.most_nanousd, goes_on=goes_on)
+
+            def amounts() -> tuple[int, int]:
+                nonlocal bound
+                bound = self.bounds.bound(envelope, wire, operation, ref, sheet)
+                return bound.least_nanousd, bound.most_nanousd
+
+            hold = await self.budgets.acquire(attribution, amounts, goes_on=goes_on)
         return Admitted(self, hold, bound, ref, sheet)
 
     def estimate(

@@ -5,9 +5,9 @@ is read is bounded by the request's size, as no tokenizer makes more tokens than
 only points at what is to be read (a picture's address, a stored response, a search): then by what the model can read.
 
 That is four times what a text will cost, and so only held while there is plenty. Where money is scarce, what requests
-of this size were reported to read will do, once sixteen of them have agreed: their highest share of tokens per byte,
-and as much more as they differ. Until the first call of a model has been reported, eight times the bound is held where
-there is room: some servers count what nobody sent.
+of this size were reported to cost will do, once some have agreed: the highest, as much more as they differ, and a
+margin that shrinks with their number. Until the first call of a model has been reported, eight times the bound is held
+where there is room: some servers count what nobody sent.
 """
 
 from collections import OrderedDict
@@ -36,8 +36,9 @@ SMALL_IMAGE_TOKENS = 50_000
 """The same at gpt-4o-mini, which counts each as 33 times what gpt-4o does."""
 SEARCHES = 10
 """Web searches that are held for where a request may make some and says no bound; agents were seen to make up to 6."""
-AGREE = 16
-"""Requests of a size that must have been reported before their share of tokens per byte is held."""
+AGREE = 4
+"""Requests of a size that must have been reported before what they cost is held. The margin on top is then a quarter,
+and with sixteen a sixteenth."""
 UNCONFIRMED = 8
 """How many times the input's bound is held while no call of the model was reported; see above."""
 LEAST_OUTPUT_TOKENS = 1_024
@@ -233,7 +234,9 @@ def _agreed(seen: _Seen | None, size_bytes: int, reads: int, rate: int) -> int:
     known = None if seen is None else seen.sizes.get(_size_class(size_bytes))
     if known is None or known[0] < AGREE:
         return reads * rate
-    return -(-size_bytes * rate * (2 * known[2] - known[1]) // 1_000_000)
+    calls, lowest, highest = known
+    share = 2 * highest - lowest + highest // calls
+    return -(-size_bytes * rate * share // 1_000_000)
 
 
 def _reads(envelope: Envelope, ref: ModelRef) -> tuple[int, int]:
@@ -263,10 +266,10 @@ def _kinds(envelope: Envelope) -> frozenset[_Kind]:
 
 
 def _floor(seen: _Seen | None) -> int:
-    """Return the lowest limit that we set to an answer: twice the longest there was, once there were some."""
-    if seen is None or seen.answers < AGREE:
+    """Return the lowest limit that we set to an answer: twice the longest there was, and more while there were few."""
+    if seen is None or not seen.answers:
         return LEAST_OUTPUT_TOKENS
-    return min(LEAST_OUTPUT_TOKENS, max(16, 2 * seen.longest))
+    return min(LEAST_OUTPUT_TOKENS, max(16, 2 * seen.longest * (seen.answers + 8) // seen.answers))
 
 
 def _size_class(size_bytes: int) -> int:

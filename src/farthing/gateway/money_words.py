@@ -6,8 +6,9 @@ from farthing.errors import BudgetExceeded
 from farthing.gateway.admission import Admission
 from farthing.gateway.call import Request
 from farthing.gateway.lineup import Lineup
-from farthing.ledger.budget_refusal import Lack, short_usd
+from farthing.ledger.budget_refusal import Lack
 from farthing.types.models import ModelRef
+from farthing.types.money import trimmed_usd
 from farthing.types.providers import WireFormat
 from farthing.wire.lenient import UNREADABLE
 from farthing.wire.peek import Envelope
@@ -32,7 +33,7 @@ def with_alternatives(
             found.append((cost, listed.id))
     free = [name for cost, name in found if cost == 0][:2]
     priced = sorted((cost, name) for cost, name in found if cost)[: TOLD - len(free)]
-    told = [f"{name} (free)" for name in free] + [f"{name} (at most ${short_usd(cost)})" for cost, name in priced]
+    told = [f"{name} (free)" for name in free] + [f"{name} (at most ${trimmed_usd(cost)})" for cost, name in priced]
     if told:
         error.hint = f"these would fit: {', '.join(told)}; or the operator raises the budget"
     else:

@@ -10,7 +10,7 @@ from farthing.errors import BudgetExceeded
 from farthing.ledger.budget_rules import action_of
 from farthing.ledger.periods import zone_of
 from farthing.types.budgets import Budget, BudgetAction, Scope
-from farthing.types.money import usd_text
+from farthing.types.money import trimmed_usd
 
 if TYPE_CHECKING:
     from farthing.ledger.allotments import Allotment
@@ -45,12 +45,12 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         budget = self.budget
-        left = f"${short_usd(self.left_nanousd)} of ${short_usd(budget.limit_nanousd)} is left"
+        left = f"${trimmed_usd(self.left_nanousd)} of ${trimmed_usd(budget.limit_nanousd)} is left"
         about = f" ({self.subject})" if self.subject.named else ""
         if self.action is not None:
             why = f"{left}, where it says {self.action}"
         else:
-            why = f"{left}, and this call may cost ${short_usd(self.needed_nanousd)}"
+            why = f"{left}, and this call may cost ${trimmed_usd(self.needed_nanousd)}"
         return f"budget '{budget.name}'{about}: {why}"
 
 
@@ -73,13 +73,6 @@ def refusal(lacks: Sequence[Lack], now_us: int) -> BudgetExceeded:
     error = BudgetExceeded(f"Refused by {told}; {when}.")
     error.lacks = tuple(lacks)
     return error
-
-
-def short_usd(nanousd: int) -> str:
-    """Return an amount with as many decimals as it needs, at least two: `0.10`, `0.000012`."""
-    text = usd_text(nanousd).rstrip("0")
-    whole, _, decimals = text.partition(".")
-    return f"{whole}.{decimals:0<2}"
 
 
 def _when(lack: Lack, now_us: int) -> str:

@@ -24,7 +24,7 @@ from farthing.types.budgets import (
 )
 from farthing.types.calls import Attribution
 
-_MINUTE_US = 60_000_000
+_SECOND_US = 1_000_000
 MAX_LIMIT_NANOUSD = 10**18
 """A thousand million dollars: nobody's budget, and a ninth of what 64 bits hold, so that no sum overflows."""
 MAX_NAME_CHARS = 64
@@ -106,10 +106,10 @@ def effective_scope(budget: Budget) -> Scope:
 
 
 def period_of(budget: Budget, now_us: int) -> tuple[int, int | None]:
-    """Return when the period begins and ends; what has no period begins with the budget, in whole minutes."""
+    """Return when the period begins and ends; what has no period begins with the budget, in whole seconds."""
     start_us, end_us = period_at(budget.period, now_us, budget.time_zone, budget.reset_day)
     if end_us is None:
-        start_us = budget.counts_from_us // _MINUTE_US * _MINUTE_US
+        start_us = budget.counts_from_us // _SECOND_US * _SECOND_US
     return start_us, end_us
 
 

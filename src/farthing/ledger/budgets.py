@@ -50,20 +50,32 @@ PART = 4
 """A call whose client set no limit holds at most a quarter of what it finds, so that others find something."""
 
 
+Amounts = Callable[[], tuple[int, int]]
+"""Returns the least that a call must hold and the most that it may cost, as far as is known now."""
+
+
 class _Waiter:
     """A call that waits for money."""
 
-    __slots__ = ("attribution", "began", "future", "goes_on", "least", "most")
+    __slots__ = ("amounts", "asked_at", "attribution", "began", "future", "goes_on", "least", "most")
 
-    def __init__(
-        self, attribution: Attribution, least: int, most: int, began: float, *, goes_on: Callable[[], bool]
-    ) -> None:
+    def __init__(self, attribution: Attribution, amounts: Amounts, now: float, *, goes_on: Callable[[], bool]) -> None:
         self.attribution = attribution
-        self.least = least
-        self.most = most
+        self.amounts = amounts
+        self.least, self.most = amounts()
+        self.asked_at = now
         self.goes_on = goes_on
-        self.began = began
+        self.began = now
         self.future: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
+
+    def ask_again(self, now: float) -> bool:
+        """Learn what the call may cost by what others did meanwhile; return whether that is less."""
+        if now - self.asked_at < LOOK_AGAIN_S / 2:
+            return False
+        before = self.least
+        self.least, self.most = self.amounts()
+        self.asked_at = now
+        return self.least < before
 
 
 class _Lacking:
@@ -177,11 +189,12 @@ class Budgets:
         return self._new_purse(attribution, now_us)
 
     async def acquire(
-        self, attribution: Attribution, least: int, most: int, *, goes_on: Callable[[], bool] = lambda: False
+        self, attribution: Attribution, amounts: Amounts, *, goes_on: Callable[[], bool] = lambda: False
     ) -> Hold:
-        """Hold at best `most` and at least `least`; wait where calls under way will give back enough.
+        """Hold what a call may cost at most, or at least what it must; wait for what calls under way will give back.
 
-        `goes_on` tells whether the call finishes a turn that was begun, for which a budget may have grace.
+        `amounts` is asked again while it waits, as what others cost may teach that it needs less. `goes_on` tells
+        whether the call finishes a turn that was begun, for which a budget may have grace.
 
         Raises:
             BudgetExceeded: there is not enough, or a threshold forbids it.
@@ -189,7 +202,7 @@ class Budgets:
         """
         if len(self._waiting) >= MAX_WAITING:
             raise StoreError("Too many calls wait for money already.", retry_after_s=1)
-        waiter = _Waiter(attribution, least, most, self._clock.monotonic(), goes_on=goes_on)
+        waiter = _Waiter(attribution, amounts, self._clock.monotonic(), goes_on=goes_on)
         self._waiting.append(waiter)
         self._again.set()
         try:
@@ -233,7 +246,9 @@ class Budgets:
         for last in (False, True):
             waiting = [one for one in self._waiting if not one.future.done()]
             asks: dict[str, _Lacking] = {}
+            now = self._clock.monotonic()
             for waiter in waiting:
+                waiter.ask_again(now)
                 self._ask_for(waiter, asks)
             if asks:
                 await self._lease(list(asks.values()))

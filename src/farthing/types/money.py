@@ -45,6 +45,12 @@ def usd_text(nanousd: int) -> str:
     return f"{sign}{whole}.{rest:09d}"
 
 
+def trimmed_usd(nanousd: int) -> str:
+    """Return an amount with as many decimals as it needs, at least two: `0.10`, `0.000012`."""
+    whole, _, decimals = usd_text(nanousd).partition(".")
+    return f"{whole}.{decimals.rstrip('0'):0<2}"
+
+
 def nanousd_from_usd(usd: Decimal | str) -> int:
     """Return a decimal amount of dollars in nanodollars, rounded half to even."""
     return int((Decimal(usd) * NANOUSD_PER_USD).to_integral_value())

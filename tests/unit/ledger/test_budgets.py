@@ -59,12 +59,12 @@ async def test_without_a_budget_nothing_is_held(make: Make) -> None:
 async def test_what_a_call_did_not_cost_is_free_for_the_next(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100))
     budgets = await make()
-    first = await budgets.acquire(K_1, 90, 90)
+    first = await budgets.acquire(K_1, lambda: (90, 90))
     first.settle(10)
-    second = await budgets.acquire(K_1, 90, 90)
+    second = await budgets.acquire(K_1, lambda: (90, 90))
     second.settle(90)
     with pytest.raises(BudgetExceeded, match=r"budget 'one': \$0\.00 of \$0\.0000001 is left, and this call may cost"):
-        await budgets.acquire(K_1, 1, 1)
+        await budgets.acquire(K_1, lambda: (1, 1))
 
 
 async def test_a_call_larger_than_the_budget_is_refused_at_once(store: MemoryStore, make: Make) -> None:
@@ -72,20 +72,20 @@ async def test_a_call_larger_than_the_budget_is_refused_at_once(store: MemorySto
     budgets = await make()
     async with asyncio.timeout(1):
         with pytest.raises(BudgetExceeded):
-            await budgets.acquire(K_1, 101, 101)
+            await budgets.acquire(K_1, lambda: (101, 101))
 
 
 async def test_a_budget_of_nothing_refuses_every_call(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(0))
     with pytest.raises(BudgetExceeded):
-        await (await make()).acquire(K_1, 1, 1)
+        await (await make()).acquire(K_1, lambda: (1, 1))
 
 
 async def test_a_call_waits_for_what_another_gives_back(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100))
     budgets = await make()
-    first = await budgets.acquire(K_1, 80, 80)
-    waiting = asyncio.create_task(budgets.acquire(K_1, 50, 50))
+    first = await budgets.acquire(K_1, lambda: (80, 80))
+    waiting = asyncio.create_task(budgets.acquire(K_1, lambda: (50, 50)))
     await asyncio.sleep(0.05)
     assert not waiting.done()
     first.settle(40)
@@ -96,36 +96,36 @@ async def test_a_call_waits_for_what_another_gives_back(store: MemoryStore, make
 async def test_a_call_waits_no_longer_than_the_budget_says(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100, wait_s=0))
     budgets = await make()
-    held = await budgets.acquire(K_1, 80, 80)
+    held = await budgets.acquire(K_1, lambda: (80, 80))
     with pytest.raises(BudgetExceeded):
-        await budgets.acquire(K_1, 50, 50)
+        await budgets.acquire(K_1, lambda: (50, 50))
     held.void()
 
 
 async def test_whoever_leaves_while_waiting_holds_nothing(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100))
     budgets = await make()
-    first = await budgets.acquire(K_1, 80, 80)
-    waiting = asyncio.create_task(budgets.acquire(K_1, 50, 50))
+    first = await budgets.acquire(K_1, lambda: (80, 80))
+    waiting = asyncio.create_task(budgets.acquire(K_1, lambda: (50, 50)))
     await asyncio.sleep(0.01)
     waiting.cancel()
     first.void()
     await asyncio.wait([waiting])
-    (await budgets.acquire(K_1, 100, 100)).void()
+    (await budgets.acquire(K_1, lambda: (100, 100))).void()
 
 
 async def test_a_call_of_unknown_cost_keeps_what_it_held(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100))
     budgets = await make()
-    (await budgets.acquire(K_1, 60, 60)).settle(None)
+    (await budgets.acquire(K_1, lambda: (60, 60))).settle(None)
     with pytest.raises(BudgetExceeded):
-        await budgets.acquire(K_1, 50, 50)
+        await budgets.acquire(K_1, lambda: (50, 50))
 
 
 async def test_a_call_without_a_limit_holds_a_part_of_what_there_is(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(1_000))
     budgets = await make()
-    held = [await budgets.acquire(K_1, 10, 10_000) for _ in range(4)]
+    held = [await budgets.acquire(K_1, lambda: (10, 10_000)) for _ in range(4)]
     assert [one.amount_nanousd for one in held] == [250, 187, 140, 105]
     for one in held:
         one.void()
@@ -134,10 +134,10 @@ async def test_a_call_without_a_limit_holds_a_part_of_what_there_is(store: Memor
 async def test_every_key_has_its_own_where_the_budget_says_each(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100, scope=Scope(key_id="*")))
     budgets = await make()
-    (await budgets.acquire(K_1, 100, 100)).settle(100)
-    (await budgets.acquire(K_2, 100, 100)).settle(100)
+    (await budgets.acquire(K_1, lambda: (100, 100))).settle(100)
+    (await budgets.acquire(K_2, lambda: (100, 100))).settle(100)
     with pytest.raises(BudgetExceeded, match="key 'key_1'"):
-        await budgets.acquire(K_1, 1, 1)
+        await budgets.acquire(K_1, lambda: (1, 1))
 
 
 async def test_the_narrowest_of_several_budgets_decides(store: MemoryStore, make: Make) -> None:
@@ -146,66 +146,66 @@ async def test_the_narrowest_of_several_budgets_decides(store: MemoryStore, make
     await store.budgets.put(rule(50, id="bud_3", name="three", scope=Scope(key_id="key_1")))
     budgets = await make()
     with pytest.raises(BudgetExceeded, match="'three'"):
-        await budgets.acquire(K_1, 60, 60)
-    (await budgets.acquire(K_2, 60, 60)).settle(60)
+        await budgets.acquire(K_1, lambda: (60, 60))
+    (await budgets.acquire(K_2, lambda: (60, 60))).settle(60)
     with pytest.raises(BudgetExceeded, match="'two'"):
-        await budgets.acquire(K_1, 45, 45)
-    (await budgets.acquire(K_1, 40, 40)).settle(40)
+        await budgets.acquire(K_1, lambda: (45, 45))
+    (await budgets.acquire(K_1, lambda: (40, 40))).settle(40)
 
 
 async def test_a_soft_budget_refuses_nothing(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(10, policy="soft"))
     budgets = await make()
-    (await budgets.acquire(K_1, 100, 100)).settle(100)
-    (await budgets.acquire(K_1, 100, 100)).settle(100)
+    (await budgets.acquire(K_1, lambda: (100, 100))).settle(100)
+    (await budgets.acquire(K_1, lambda: (100, 100))).settle(100)
 
 
 async def test_a_soft_budget_that_is_to_refuse_at_a_line_does(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100, policy="soft", thresholds=(Threshold(50, "refuse"),)))
     budgets = await make()
-    (await budgets.acquire(K_1, 60, 60)).settle(60)
+    (await budgets.acquire(K_1, lambda: (60, 60))).settle(60)
     await store.append([attempt(1, cost_nanousd=60, started_at_us=NOON_US)])
     await asyncio.sleep(0.7)
     with pytest.raises(BudgetExceeded, match="where it says refuse"):
-        await budgets.acquire(K_1, 1, 1)
+        await budgets.acquire(K_1, lambda: (1, 1))
 
 
 async def test_a_new_period_begins_anew(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100, period="hour"))
     budgets = await make()
     clock: Any = budgets._clock
-    (await budgets.acquire(K_1, 100, 100)).settle(100)
+    (await budgets.acquire(K_1, lambda: (100, 100))).settle(100)
     with pytest.raises(BudgetExceeded, match="begins anew on 2026-11-18 at 12:00"):
-        await budgets.acquire(K_1, 1, 1)
+        await budgets.acquire(K_1, lambda: (1, 1))
     clock.time_us += 3_600_000_000
-    (await budgets.acquire(K_1, 100, 100)).settle(100)
+    (await budgets.acquire(K_1, lambda: (100, 100))).settle(100)
 
 
 async def test_a_raised_limit_holds_within_a_second(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100))
     budgets = await make()
-    (await budgets.acquire(K_1, 100, 100)).settle(100)
+    (await budgets.acquire(K_1, lambda: (100, 100))).settle(100)
     await store.budgets.put(rule(200))
     await asyncio.sleep(0.7)
-    (await budgets.acquire(K_1, 100, 100)).settle(100)
+    (await budgets.acquire(K_1, lambda: (100, 100))).settle(100)
 
 
 async def test_a_lowered_limit_holds_within_a_second(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(200))
     budgets = await make()
-    (await budgets.acquire(K_1, 10, 10)).void()
+    (await budgets.acquire(K_1, lambda: (10, 10))).void()
     await store.budgets.put(rule(50))
     await asyncio.sleep(0.7)
     with pytest.raises(BudgetExceeded):
-        await budgets.acquire(K_1, 60, 60)
+        await budgets.acquire(K_1, lambda: (60, 60))
 
 
 async def test_grace_is_for_calls_that_finish_a_turn(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(100, grace_nanousd=50))
     budgets = await make()
     with pytest.raises(BudgetExceeded):
-        await budgets.acquire(K_1, 140, 140)
-    (await budgets.acquire(K_1, 140, 140, goes_on=lambda: True)).void()
+        await budgets.acquire(K_1, lambda: (140, 140))
+    (await budgets.acquire(K_1, lambda: (140, 140), goes_on=lambda: True)).void()
 
 
 @pytest.mark.parametrize("processes", [1, 4])
@@ -224,7 +224,7 @@ async def test_of_many_equal_calls_at_once_exactly_those_are_admitted_that_fit(
     async def call(house: Budgets) -> None:
         nonlocal admitted, posted
         try:
-            hold = await house.acquire(K_1, 1_000, 4_000)
+            hold = await house.acquire(K_1, lambda: (1_000, 4_000))
         except BudgetExceeded:
             return
         admitted += 1

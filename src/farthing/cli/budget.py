@@ -1,0 +1,286 @@
+"""`farthing budget`: what may be spent, and how it stands. What settings.yaml says is changed there."""
+
+import os
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar, get_args
+
+import click
+
+from farthing.cli.context import current_home, say
+from farthing.cli.number import Number
+from farthing.cli.tables import Column, moment, print_json, print_table, usd
+from farthing.errors import InvalidRequest
+from farthing.storage.protocols import Store
+from farthing.types.budgets import (
+    DEFAULT_THRESHOLDS,
+    EACH,
+    Account,
+    Budget,
+    BudgetAction,
+    BudgetPolicy,
+    Period,
+    Scope,
+    Threshold,
+)
+from farthing.types.money import NANOUSD_PER_USD, trimmed_usd
+
+F = TypeVar("F", bound=Callable[..., Any])
+_ACTIONS: tuple[BudgetAction, ...] = get_args(BudgetAction)
+_SCOPE = ("organisation", "team", "project", "key", "user", "session", "task", "tag")
+
+
+class Usd(click.ParamType[int]):
+    """An amount in US dollars, exactly; returned in nanodollars."""
+
+    name = "usd"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the amount; refuse what is finer than a nanodollar, or no amount."""
+        if isinstance(value, int):
+            return value
+        try:
+            amount = Decimal(str(value)) * NANOUSD_PER_USD
+        except InvalidOperation:
+            self.fail(f"{value!r} is no amount; write US dollars in digits, such as 20 or 0.50.", param, ctx)
+        if not amount.is_finite() or amount < 0 or amount != int(amount) or amount > 10**18:
+            self.fail(f"{value!r} is not allowed; 0 or more US dollars, with at most nine decimals.", param, ctx)
+        return int(amount)
+
+
+class AtPercent(click.ParamType[Threshold]):
+    """A threshold, such as `25:warn`."""
+
+    name = "percent:action"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Threshold:
+        """Return the threshold."""
+        percent, _, action = str(value).partition(":")
+        if not (percent.isdecimal() and percent.isascii() and 1 <= int(percent[:4]) <= 100):
+            self.fail(f"{value!r} does not begin with a percentage from 1 to 100, as 25:warn does.", param, ctx)
+        found = next((known for known in _ACTIONS if known == action), None)
+        if found is None:
+            self.fail(f"{action!r} is no action; one of: {', '.join(_ACTIONS)}.", param, ctx)
+        return Threshold(int(percent), found)
+
+
+def scope_options(command: F) -> F:
+    """Add an option for each dimension of a scope."""
+    for name in reversed(_SCOPE):
+        told = f'The {name} whose calls it is about; "*": each for itself.'
+        command = click.option(f"--{name}", help=told)(command)
+    return command
+
+
+@click.group()
+def budget() -> None:
+    """Set what may be spent, and see what is left."""
+
+
+@budget.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """List the budgets, and how each stands now."""
+    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
+
+    now_us = SystemClock().now_us()
+
+    async def ask(store: Store) -> tuple[list[Budget], list[Account], dict[str, str]]:
+        keys = {record.id: record.name for record in await store.keys()}
+        return await store.budgets.all(), await store.budgets.accounts(at_us=now_us, now_us=now_us), keys
+
+    rules, accounts, keys = read_books(current_home(), lambda books: ask(books.store))
+    if as_json:
+        print_json([_as_data(rule, [one for one in accounts if one.key.budget_id == rule.id]) for rule in rules])
+        return
+    if not rules:
+        say('No budgets yet; "farthing budget set daily --usd 20 --period day" makes one.')
+        return
+    columns = [Column("BUDGET", "left"), Column("WHOSE CALLS", "left"), Column("LEFT"), Column("OF"), Column("SPENT")]
+    columns += [Column("HELD"), Column("EVERY", "left"), Column("", "left")]
+    rows: list[list[str]] = []
+    for rule in rules:
+        ours: list[Account | None] = [one for one in accounts if one.key.budget_id == rule.id]
+        state = "off" if not rule.enabled else "" if rule.policy == "hard" else "soft"
+        for account in ours or [None]:
+            subject = rule.scope if account is None else account.key.subject
+            spent = 0 if account is None else account.spent_nanousd
+            held = 0 if account is None else account.leased_nanousd
+            rows.append(
+                [
+                    rule.name,
+                    _worded(subject, keys),
+                    usd(max(0, rule.limit_nanousd - spent)),
+                    usd(rule.limit_nanousd),
+                    usd(spent),
+                    usd(held),
+                    rule.period,
+                    state,
+                ]
+            )
+    print_table(columns, rows)
+
+
+@budget.command(name="set")
+@click.argument("name")
+@click.option("--usd", "limit", type=Usd(), help="The limit.")
+@click.option("--period", type=click.Choice(get_args(Period)), help="When it begins anew.")
+@click.option("--soft/--hard", "soft", default=None, help="Only tell of it, or send nothing that could pass it.")
+@scope_options
+@click.option("--time-zone", help="Whose midnight counts, such as Europe/Berlin.")
+@click.option("--reset-day", type=Number(1, 31), help="Day of the week (1: Monday) or month on which it begins anew.")
+@click.option("--at", "thresholds", multiple=True, type=AtPercent(), help="What happens with less left: 25:warn.")
+@click.option("--grace-usd", "grace", type=Usd(), help="What may be spent beyond it to finish a turn.")
+@click.option("--wait-s", type=Number(0, 600), help="How long a call may wait for what others give back.")
+@click.option("--off/--on", "off", default=None, help="Leave it out of account, or take it in again.")
+def set_budget(name: str, **given: Any) -> None:
+    """Make a budget, or change one: what is not given stays as it is."""
+    from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
+
+    made, after = change_store(current_home(), lambda store: _set(store, name, given))
+    what = "Made" if made else "Changed"
+    say(f"{what} the budget {after.name!r}: ${trimmed_usd(after.limit_nanousd)} a {after.period}, {after.policy}.")
+
+
+@budget.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Forget a budget; what was spent stays in the ledger."""
+    from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
+
+    async def run(store: Store) -> None:
+        await store.budgets.remove((await _own(store, name)).id)
+
+    change_store(current_home(), run)
+    say(f"Removed the budget {name!r}.")
+
+
+@budget.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Let a budget go on that is paused, until it begins anew."""
+    from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
+    from farthing.ledger.budget_rules import changed  # noqa: PLC0415
+
+    now_us = SystemClock().now_us()
+
+    async def run(store: Store) -> None:
+        rule = await _find(store, name)
+        await store.budgets.put(changed(rule, now_us, resumed_at_us=now_us))
+
+    change_store(current_home(), run)
+    say(f"The budget {name!r} goes on.")
+
+
+async def _set(store: Store, name: str, given: dict[str, Any]) -> tuple[bool, Budget]:
+    from farthing.clock import SystemClock  # noqa: PLC0415
+    from farthing.ledger.budget_rules import changed, checked  # noqa: PLC0415
+    from farthing.types.identity import IdSource  # noqa: PLC0415
+
+    clock = SystemClock()
+    now_us = clock.now_us()
+    before = next((one for one in await store.budgets.all() if one.name == name), None)
+    changes = await _changes(store, given)
+    if before is None:
+        if given["limit"] is None or given["period"] is None:
+            raise InvalidRequest(f"There is no budget {name!r} yet.", hint="to make it, give --usd and --period.")
+        plain: dict[str, Any] = {
+            "scope": Scope(),
+            "thresholds": DEFAULT_THRESHOLDS,
+            "created_at_us": now_us,
+            "counts_from_us": now_us,
+        }
+        made = checked(Budget(id=IdSource(clock, os.urandom).new("bud"), name=name, **(plain | changes)))
+        await store.budgets.put(made)
+        return True, made
+    _refuse_from_file(before)
+    after = changed(before, now_us, **changes)
+    await store.budgets.put(after)
+    return False, after
+
+
+async def _changes(store: Store, given: dict[str, Any]) -> dict[str, Any]:
+    scope = {name: given[name] for name in _SCOPE if given[name] is not None}
+    if scope.get("key") not in (None, EACH):
+        scope["key"] = await _key_id(store, scope["key"])
+    if "key" in scope:
+        scope["key_id"] = scope.pop("key")
+    policy: BudgetPolicy | None = None if given["soft"] is None else "soft" if given["soft"] else "hard"
+    found = {
+        "limit_nanousd": given["limit"],
+        "period": given["period"],
+        "policy": policy,
+        "time_zone": given["time_zone"],
+        "reset_day": given["reset_day"],
+        "thresholds": given["thresholds"] or None,
+        "grace_nanousd": given["grace"],
+        "wait_s": given["wait_s"],
+        "enabled": None if given["off"] is None else not given["off"],
+    }
+    changes = {name: value for name, value in found.items() if value is not None}
+    return changes | ({"scope": Scope(**scope)} if scope else {})
+
+
+async def _key_id(store: Store, id_or_name: str) -> str:
+    for record in await store.keys():
+        if id_or_name in (record.id, record.name):
+            return record.id
+    raise InvalidRequest(f"Unknown key {id_or_name!r}.", hint='run "farthing keys list".')
+
+
+async def _find(store: Store, name: str) -> Budget:
+    rules = await store.budgets.all()
+    for rule in rules:
+        if name in (rule.name, rule.id):
+            return rule
+    known = ", ".join(rule.name for rule in rules[:10]) or "none"
+    raise InvalidRequest(f"Unknown budget {name!r}; there are: {known}.", hint='run "farthing budget list".')
+
+
+async def _own(store: Store, name: str) -> Budget:
+    rule = await _find(store, name)
+    _refuse_from_file(rule)
+    return rule
+
+
+def _refuse_from_file(rule: Budget) -> None:
+    if rule.from_file:
+        raise InvalidRequest(
+            f"The budget {rule.name!r} stands in settings.yaml, which wins.",
+            hint=f"change it there, under budgets.{rule.name}.",
+        )
+
+
+def _worded(subject: Scope, keys: dict[str, str]) -> str:
+    text = str(subject)
+    if subject.key_id is not None and subject.key_id in keys:
+        text = text.replace(repr(subject.key_id), repr(keys[subject.key_id]))
+    return text
+
+
+def _as_data(rule: Budget, accounts: list[Account]) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "name": rule.name,
+        "scope": {name: getattr(rule.scope, name) for name in rule.scope.named},
+        "usd": trimmed_usd(rule.limit_nanousd),
+        "limit_nanousd": rule.limit_nanousd,
+        "period": rule.period,
+        "policy": rule.policy,
+        "enabled": rule.enabled,
+        "from_file": rule.from_file,
+        "accounts": [
+            {
+                "subject": {name: getattr(one.key.subject, name) for name in one.key.subject.named},
+                "spent_nanousd": one.posted_nanousd,
+                "unknown_nanousd": one.unknown_nanousd,
+                "held_nanousd": one.leased_nanousd,
+                "left_nanousd": rule.limit_nanousd - one.spent_nanousd,
+                "began_at": moment(one.key.start_us),
+                "resets_at": None if one.end_us is None else moment(one.end_us),
+            }
+            for one in accounts
+        ],
+    }
