@@ -102,8 +102,8 @@ def _budget_row() -> dict[str, Any]:
     row["properties"]["at"] = {
         "type": ["object", "string"],
         "description": "What happens when less than so many percent are left; or none.",
-        "patternProperties": {"^([1-9][0-9]?|100)$": {"enum": [*get_args(BudgetAction)]}},
-        "additionalProperties": False,
+        "additionalProperties": {"enum": [*get_args(BudgetAction)]},
+        "propertyNames": {"pattern": "^([1-9][0-9]?|100)$"},
     }
     return {**row, "required": ["usd", "period"]}
 
