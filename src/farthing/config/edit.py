@@ -130,7 +130,7 @@ def set_setting(file: SettingsFile, path: str, value: str) -> tuple[Settings, Se
     keys = keys_of(path)
     if keys == ("version",):
         raise ConfigError("The version of the file follows from what stands in it; it is not set.")
-    if len(keys) == 1 and keys[0] in ("server", "log", "translation", "providers", "models", "prices"):
+    if len(keys) == 1 and keys[0] in ("server", "log", "translation", "providers", "models", "prices", "fixed_costs"):
         raise ConfigError(f"{quoted(path)} is a section, not a setting.", hint=_PATHS)
     try:
         value.encode("utf-8")

@@ -132,6 +132,12 @@ prices:
   # - {model: "anthropic:claude-example", input: 3, output: 15, cache_read: 0.3, cache_write_5m: 3.75,
   #    cache_write_1h: 6, request: 0, web_search: 0.01}
 
+# What you pay by the month or the day however much is called: subscriptions, power. Reports show it beside what calls
+# cost, never in it. Without providers it is for all of them.
+fixed_costs:
+  # - {name: "Claude Max", usd: 100, per: month, providers: [claude]}
+  # - {name: "GPU power", usd: 0.90, per: day}
+
 # Where "farthing prices refresh" reads a newer price list: an https address or a file. It never does so by itself.
 # prices_source: /var/lib/farthing/prices.json
 

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import msgspec
 
 from farthing.config.addresses import check_list_source, checked_url, is_host, is_loopback
+from farthing.config.fixed_cost_rows import read_fixed_costs
 from farthing.config.migrate import MIGRATIONS, Migration, migrated, newest_version, version_of
 from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems, listed, nearest, quoted
@@ -21,6 +22,7 @@ from farthing.config.sections import as_choice, as_table, as_text, read_section
 from farthing.config.yaml_tree import MAX_BYTES, Table, read_yaml
 from farthing.errors import ConfigError
 from farthing.types.features import Feature
+from farthing.types.fixed_costs import FixedCost
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
 from farthing.types.providers import KnownProvider
@@ -46,7 +48,7 @@ def load_settings(
     """
     problems = Problems(str(shown_as or path))
     root = read_tree(path, problems, migrations)
-    rooms = ("version", "server", "log", "translation", "providers", "models", "prices")
+    rooms = ("version", "server", "log", "translation", "providers", "models", "prices", "fixed_costs")
     given = read_section(root, Settings, "", problems, fields=("prices_source", "unpriced", "find_local"), also=rooms)
     if "prices_source" in given:
         try:
@@ -67,6 +69,9 @@ def load_settings(
     prices: tuple[PriceOverride, ...] = ()
     if "prices" in root.entries:
         prices = read_prices(root.entries["prices"][1], named, known, problems)
+    fixed_costs: tuple[FixedCost, ...] = ()
+    if "fixed_costs" in root.entries:
+        fixed_costs = read_fixed_costs(root.entries["fixed_costs"][1], named, known, problems)
     problems.raise_if_any()
     return Settings(
         version=newest_version(migrations),
@@ -78,6 +83,7 @@ def load_settings(
         local=local,
         models=models,
         prices=prices,
+        fixed_costs=fixed_costs,
         warnings=problems.warnings,
         **given,
     )
