@@ -114,12 +114,12 @@ def settings_page() -> str:
         '  - {model: "claude:mock-claude", input: 300, output: 1500, cache_read: 30, cache_write_5m: 375}',
         "```",
         "\n## fixed_costs\n",
-        "Each row has a `name`, `usd`, and `per: month` or `per: day` (calendar, UTC); `providers` are those whose calls",
-        "it pays for, all where it names none. See [exports and reports](exports.md).\n",
+        "Each row has a `name`, `usd`, and `per: month` or `per: day` (calendar, UTC); `providers` are those whose",
+        "calls it pays for, all where it names none. See [exports and reports](exports.md).\n",
         "```yaml",
         'prices: [{model: "lab:*", input: 0, output: 0}]',
         "fixed_costs:",
-        '  - {name: GPU power, usd: 0.90, per: day, providers: [lab]}',
+        "  - {name: GPU power, usd: 0.90, per: day, providers: [lab]}",
         "```",
     ]
     return "\n".join(parts) + "\n"

@@ -9,8 +9,9 @@ from farthing.types.calls import Attempt
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope, none_spent, together
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import DAY_US, NOON_US, attempt, full_attempt
-from tests.contracts.test_stores import key
-from tests.contracts.test_stores import store as store  # the fixture: every backend
+from tests.contracts.test_stores import key, store
+
+__all__ = ["store"]  # the fixture: every backend
 
 EVERY: tuple[SpendingBy, ...] = SpendingBy.__args__  # type: ignore[attr-defined]  # a Literal has them
 

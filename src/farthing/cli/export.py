@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from farthing.cli.books import Books
     from farthing.ledger.exports.writers import ExportFormat
     from farthing.ledger.reports import Record
-    from farthing.types.calls import Attempt
 
 
 @click.group()

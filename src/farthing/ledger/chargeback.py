@@ -22,7 +22,7 @@ MOST_LINES = 1_000_000
 
 
 class ChargebackLine(msgspec.Struct, frozen=True):
-    """One group's month; `group` is `None` for what nobody was named for. `fixed_nanousd` is its part of fixed costs."""
+    """One group's month; `group` is `None` for what nobody was named for. `fixed_nanousd` is its part of those."""
 
     group: str | None
     sums: SpendingRow

@@ -15,7 +15,6 @@ from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
-
 MAX_GROUPS = 100_000
 """Groups that one question may have: a year of days by 270 models; as rows about 50 MB."""
 
@@ -97,9 +96,7 @@ class LedgerStore(Protocol):
         """
         ...
 
-    async def attempts_begun(
-        self, after_us: int, after_id: str, until_us: int, limit: int
-    ) -> list[Attempt]:
+    async def attempts_begun(self, after_us: int, after_id: str, until_us: int, limit: int) -> list[Attempt]:
         """Return up to `limit` attempts begun before `until_us`, in order of beginning and then of id.
 
         `(after_us, after_id)` is the last one of the page before; `(since, "")` begins at a moment.

@@ -3,6 +3,7 @@
 Integers only; money is nanodollars, and a sum is over what is known. How much it is silent about stands beside it.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -31,7 +32,8 @@ class SpendingRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `failed_attempts` ended with the provider's error, or never reached it; `free_attempts` ended well and cost 0, and
     `free_tokens` is what they read and wrote. Parts are inclusive, as everywhere: `input_tokens` counts what came from
-    the cache and what went into it. `media_tokens` are sound and images, read and written.
+    the cache and what went into it, and `largest_input_tokens` is that of the longest attempt. `media_tokens` are sound
+    and images, read and written.
     """
 
     groups: tuple[str | None, ...]
@@ -41,6 +43,7 @@ class SpendingRow(msgspec.Struct, frozen=True, kw_only=True):
     free_attempts: int
     free_tokens: int
     input_tokens: int
+    largest_input_tokens: int
     output_tokens: int
     cache_read_input_tokens: int
     cache_creation_5m_input_tokens: int
@@ -77,7 +80,8 @@ def none_spent(groups: tuple[str | None, ...] = ()) -> SpendingRow:
     return SpendingRow(groups=groups, **dict.fromkeys(SpendingRow.__struct_fields__[1:], 0))
 
 
-def together(rows: "list[SpendingRow]", groups: tuple[str | None, ...] = ()) -> SpendingRow:
+def together(rows: Sequence[SpendingRow], groups: tuple[str | None, ...] = ()) -> SpendingRow:
     """Return the sums of several groups as one; its `calls` is an upper bound, as one call may stand in two groups."""
     sums = {name: sum(getattr(row, name) for row in rows) for name in SpendingRow.__struct_fields__[1:]}
+    sums["largest_input_tokens"] = max((row.largest_input_tokens for row in rows), default=0)
     return SpendingRow(groups=groups, **sums)

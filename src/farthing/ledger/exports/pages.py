@@ -73,5 +73,7 @@ def exported_sum(row: SpendingRow, by: Sequence[SpendingBy] = SUMMED_BY) -> Reco
     """Return a group's sums under the names of its groups; a sum over nothing that is known is `None`."""
     cost = row.known_cost_nanousd
     told: Record = {**dict(zip(by, row.groups, strict=True))}
-    told |= {name: getattr(row, name) for name in SpendingRow.__struct_fields__ if name not in ("groups", "cost_nanousd")}
+    told |= {
+        name: getattr(row, name) for name in SpendingRow.__struct_fields__ if name not in ("groups", "cost_nanousd")
+    }
     return {**told, "nanousd": cost, "usd": None if cost is None else usd_text(cost)}

@@ -40,7 +40,7 @@ async def write_records(
     return count
 
 
-def csv_cell(value: str | int | bool | None) -> str | int | None:
+def csv_cell(value: str | int | None) -> str | int | None:
     """Return what a cell may hold: a text that a spreadsheet would run is marked as text."""
     if isinstance(value, bool):
         return "true" if value else "false"

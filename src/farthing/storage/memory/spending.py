@@ -70,6 +70,7 @@ def _row(groups: tuple[str | None, ...], members: Sequence[Attempt]) -> Spending
         free_attempts=len(free),
         free_tokens=sum((a.usage.input_tokens or 0) + (a.usage.output_tokens or 0) for a in free),
         input_tokens=sum(usage.input_tokens or 0 for usage in usages),
+        largest_input_tokens=max(usage.input_tokens or 0 for usage in usages),
         output_tokens=sum(usage.output_tokens or 0 for usage in usages),
         cache_read_input_tokens=sum(usage.cache_read_input_tokens for usage in usages),
         cache_creation_5m_input_tokens=sum(usage.cache_creation_5m_input_tokens for usage in usages),

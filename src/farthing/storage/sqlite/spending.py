@@ -47,6 +47,4 @@ def spending_bindings(
 
 def spending_row_of(row: tuple[Any, ...], groups: int) -> SpendingRow:
     """Return the row, whose first columns are the groups and whose others stand in the type's order."""
-    return SpendingRow(
-        groups=row[:groups], **dict(zip(SpendingRow.__struct_fields__[1:], row[groups:], strict=True))
-    )
+    return SpendingRow(groups=row[:groups], **dict(zip(SpendingRow.__struct_fields__[1:], row[groups:], strict=True)))

@@ -10,6 +10,7 @@ SELECT
         CASE WHEN outcome = 'ok' AND cost_nanousd IS 0 THEN coalesce(input_tokens, 0) + coalesce(output_tokens, 0) END
     ), 0),
     coalesce(sum(input_tokens), 0),
+    coalesce(max(input_tokens), 0),
     coalesce(sum(output_tokens), 0),
     coalesce(sum(cache_read_input_tokens), 0),
     coalesce(sum(cache_creation_5m_input_tokens), 0),
