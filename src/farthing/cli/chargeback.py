@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import click
 
 from farthing.cli.context import current_home, current_settings, say
-from farthing.cli.tables import Column, counted, grouped, print_csv, print_json, print_table, usd
+from farthing.cli.tables import Column, counted, fits, grouped, print_csv, print_json, print_table, usd
 
 if TYPE_CHECKING:
     from farthing.ledger.chargeback import Chargeback, ChargebackBy, ChargebackLine
@@ -64,7 +64,7 @@ def chargeback(month: tuple[int, int], by: str, with_fixed: bool, form: str) -> 
     elif form == "csv":
         header = list(line_as_data(_total_line(told), by))
         print_csv([line_as_data(line, by) for line in told.lines], header)
-    else:
+    elif told.lines:
         print_chargeback(told)
     if told.total.unknown_cost_attempts:
         say(
@@ -76,9 +76,20 @@ def chargeback(month: tuple[int, int], by: str, with_fixed: bool, form: str) -> 
 
 
 def print_chargeback(told: "Chargeback") -> None:
-    """Print the table for people; a column that would hold nothing is left out."""
+    """Print the table for people; a column that would hold nothing is left out, and the cache's where there is no room.
+
+    What is left of the tokens is enough to see who used much; --format json has everything.
+    """
+    columns, rows, total = _table(told, cached=True)
+    short = [("", *row[1:]) for row in (*rows, total)]
+    if not fits(columns, short):
+        columns, rows, total = _table(told, cached=False)
+    print_table(columns, rows, total=total)
+
+
+def _table(told: "Chargeback", *, cached: bool) -> tuple[list[Column], list[list[str]], list[str]]:
     total = told.total
-    cached = bool(total.cache_read_input_tokens or total.cache_creation_input_tokens)
+    cached = cached and bool(total.cache_read_input_tokens or total.cache_creation_input_tokens)
     columns = [Column(told.by.upper(), "left"), Column("CALLS"), Column("INPUT")]
     columns += [Column("CACHE READ"), Column("WRITTEN")] if cached else []
     columns += [Column("OUTPUT"), Column("USD", "point")]
@@ -98,7 +109,7 @@ def print_chargeback(told: "Chargeback") -> None:
         return found
 
     rows = [cells(line, NOT_ATTRIBUTED if line.group is None else line.group) for line in told.lines]
-    print_table(columns, rows, total=cells(_total_line(told), "total"))
+    return columns, rows, cells(_total_line(told), "total")
 
 
 def line_as_data(line: "ChargebackLine", by: str) -> dict[str, Any]:

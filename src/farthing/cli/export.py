@@ -13,6 +13,7 @@ import click
 from farthing.cli.context import current_home, current_settings, say
 from farthing.cli.since import Since
 from farthing.cli.tables import counted
+from farthing.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,12 +134,20 @@ def _opened(out: Path | None) -> "Iterator[TextIO]":
             sys.stdout.reconfigure(newline="")  # CRLF is what CSV has, and JSON has what it is given
         yield sys.stdout
         return
-    part = out.with_name(f".{out.name}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    special = out.exists() and not out.is_file()  # /dev/stdout, a pipe: nothing to be put in its place
+    part = out if special else out.with_name(f".{out.name}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise InvalidRequest(
+            f"{str(out)!r} cannot be written: {error.strerror}.", hint="choose another --out, or leave it out."
+        ) from error
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
-        part.replace(out)
+        if not special:
+            part.replace(out)
     except BaseException:
-        part.unlink(missing_ok=True)
+        if not special:
+            part.unlink(missing_ok=True)
         raise

@@ -138,7 +138,9 @@ def _print_difference(one: "Difference") -> None:
     click.echo(f"{one.day}  {one.model or 'all models'}")
     for measure, title in _TITLES.items():
         theirs, ours = getattr(one.theirs, measure), getattr(one.ours, measure)
-        if theirs is not None and theirs != ours:
+        if theirs is not None and ours is None:
+            click.echo(f"    {title:<13}  unknown against {_figure(measure, theirs)}")
+        elif theirs is not None and theirs != ours:
             sign = "+" if ours > theirs else "-"
             more = f"{sign}{_figure(measure, abs(ours - theirs))}"
             click.echo(f"    {title:<13}  {_figure(measure, ours)} against {_figure(measure, theirs)} ({more})")

@@ -56,9 +56,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
 
     def by(self, measure: Measure) -> int:
-        """How much more we have than they, 0 where one side does not tell it."""
-        theirs, ours = getattr(self.theirs, measure), getattr(self.ours, measure)
-        return 0 if theirs is None or ours is None else ours - theirs
+        """How much more we have than they; 0 where they do not tell it, all of theirs where we do not know it."""
+        return _more(self.theirs, self.ours, measure)
 
 
 class Capture(msgspec.Struct, frozen=True):
@@ -145,8 +144,10 @@ def compare(theirs: Mapping[_Cell, Side], ours: Sequence[SpendingRow]) -> Reconc
 
 
 def _side(rows: Sequence[SpendingRow]) -> Side:
+    """Return our sums; the money is `None` where we know the cost of none of the calls, and there are some."""
+    unknown = bool(rows) and all(row.known_cost_nanousd is None for row in rows)
     return Side(
-        usd=sum(row.cost_nanousd for row in rows),
+        usd=None if unknown else sum(row.cost_nanousd for row in rows),
         requests=sum(row.attempts - row.failed_attempts for row in rows),
         input_tokens=sum(row.input_tokens for row in rows),
         output_tokens=sum(row.output_tokens for row in rows),
@@ -164,7 +165,7 @@ def _differ(theirs: Side, ours: Side, measure: Measure) -> bool:
     if told is None or told == kept:
         return False
     # The ledger rounds each attempt to a nanodollar and the provider a sum: half a nanodollar for each request.
-    return measure != "usd" or abs(told - kept) > max(1, ours.requests or 0)
+    return measure != "usd" or kept is None or abs(told - kept) > max(1, ours.requests or 0)
 
 
 def _capture(measure: Measure, pairs: Sequence[tuple[_Cell, Side, Side]]) -> Capture:
@@ -201,7 +202,7 @@ def _shape(theirs: Side, ours: Side) -> int:
         if told is None:
             continue
         if measure == "usd":
-            return 1 if kept == 0 and not ours.requests else -1 if told == 0 else 0
+            return 1 if not ours.requests else -1 if told == 0 else 0
         if abs(told - kept) * 100 > max(told, kept) * SAME_TOKENS_PERCENT:
             return 1 if told > kept else -1
     return 0
