@@ -117,7 +117,6 @@ def settings_page() -> str:
         "Each row has a `name`, `usd`, and `per: month` or `per: day` (calendar, UTC); `providers` are those whose",
         "calls it pays for, all where it names none. See [exports and reports](exports.md).\n",
         "```yaml",
-        'prices: [{model: "lab:*", input: 0, output: 0}]',
         "fixed_costs:",
         "  - {name: GPU power, usd: 0.90, per: day, providers: [lab]}",
         "```",

@@ -1,5 +1,7 @@
 """Chargeback and fixed costs add up, whatever the attempts and whoever they are for."""
 
+from typing import Any, Literal
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ ATTEMPTS = st.lists(
         st.integers(-2, 2),
         st.none() | st.integers(0, 10**15),
         st.none() | st.integers(0, 10**9),
-        st.fixed_dictionaries({name: NAMES for name in ("project", "team", "branch", "task", "user")}),
+        st.fixed_dictionaries(dict.fromkeys(("project", "team", "branch", "task", "user"), NAMES)),
         st.sampled_from(["openai", "ollama"]),
     ),
     max_size=30,
@@ -42,7 +44,7 @@ FIXED = st.lists(
 
 @given(ATTEMPTS, st.sampled_from(CHARGEBACK_BY), FIXED)
 async def test_lines_add_up_to_the_ledger_to_the_nanodollar(
-    made: list[dict[str, object]], by: ChargebackBy, fixed: list[FixedCost]
+    made: list[dict[str, Any]], by: ChargebackBy, fixed: list[FixedCost]
 ) -> None:
     store = MemoryStore()
     await store.append([attempt(number, **changes) for number, changes in enumerate(made)])
@@ -71,8 +73,9 @@ def test_spreading_loses_nothing_and_is_fair_to_a_nanodollar(nanousd: int, weigh
 
 @given(st.integers(0, 10**13), st.integers(0, 400), st.integers(0, 400))
 def test_a_fixed_cost_of_two_times_is_that_of_both_together(nanousd: int, first: int, second: int) -> None:
-    for per in ("day", "month"):
-        cost = FixedCost(name="x", nanousd=nanousd, per=per)  # type: ignore[arg-type]
+    periods: tuple[Literal["day", "month"], ...] = ("day", "month")
+    for per in periods:
+        cost = FixedCost(name="x", nanousd=nanousd, per=per)
         middle_us = NOON_US + first * DAY_US
         end_us = middle_us + second * DAY_US
         parts = [

@@ -102,11 +102,16 @@ def _against(told: SpendingReport) -> str:
 def _print_kinds(told: SpendingReport) -> None:
     kinds, total = told.kinds, told.total
     afresh = total.input_tokens - total.cache_read_input_tokens - total.cache_creation_input_tokens
+    parts = [
+        ("input read afresh", max(0, afresh), kinds.input_nanousd),
+        ("read from cache", total.cache_read_input_tokens, kinds.cache_read_nanousd),
+        ("written to cache", total.cache_creation_input_tokens, kinds.cache_write_nanousd),
+        ("output", total.output_tokens, kinds.output_nanousd),
+    ]
+    # Tokens whose money is within what is not split did not cost nothing.
     rows = [
-        ("input read afresh", grouped(max(0, afresh)), usd(kinds.input_nanousd)),
-        ("read from cache", grouped(total.cache_read_input_tokens), usd(kinds.cache_read_nanousd)),
-        ("written to cache", grouped(total.cache_creation_input_tokens), usd(kinds.cache_write_nanousd)),
-        ("output", grouped(total.output_tokens), usd(kinds.output_nanousd)),
+        (name, grouped(tokens), "-" if tokens and not nanousd and kinds.unsplit_nanousd else usd(nanousd))
+        for name, tokens, nanousd in parts
     ]
     if kinds.fees_nanousd:
         rows.append(("fees for requests", "", usd(kinds.fees_nanousd)))

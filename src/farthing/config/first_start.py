@@ -135,7 +135,7 @@ prices:
 # What you pay by the month or the day however much is called: subscriptions, power. Reports show it beside what calls
 # cost, never in it. Without providers it is for all of them.
 fixed_costs:
-  # - {name: "Claude Max", usd: 100, per: month, providers: [claude]}
+  # - {name: "team plan", usd: 100, per: month, providers: [anthropic]}
   # - {name: "GPU power", usd: 0.90, per: day}
 
 # Where "farthing prices refresh" reads a newer price list: an https address or a file. It never does so by itself.

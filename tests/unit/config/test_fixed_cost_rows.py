@@ -18,7 +18,8 @@ def load(path: Path, rows: str) -> Settings:
 
 
 def test_rows_are_exact_dollars(tmp_path: Path) -> None:
-    rows = "  - {name: Plan, usd: 20, per: month}\n  - {name: power, usd: 0.123456789, per: day, providers: [lab, ollama]}\n"
+    rows = "  - {name: Plan, usd: 20, per: month}\n"
+    rows += "  - {name: power, usd: 0.123456789, per: day, providers: [lab, ollama]}\n"
     assert load(tmp_path, rows).fixed_costs == (
         FixedCost(name="Plan", nanousd=20_000_000_000, per="month"),
         FixedCost(name="power", nanousd=123_456_789, per="day", providers=("lab", "ollama")),
@@ -38,7 +39,10 @@ def test_rows_are_exact_dollars(tmp_path: Path) -> None:
         ("  - {name: x, usd: 1, per: day, providers: [lob]}", "'lob' is no provider (did you mean 'lab'?)"),
         ("  - plan", "must be a mapping (name: ..., usd: ..., per: month)"),
         ("  plan: 3", "must be a list of rows"),
-        ("  - {name: x, usd: 1, per: day}\n  - {name: x, usd: 2, per: day}", "settings.yaml:5: fixed_costs[1]: 'x' stands"),
+        (
+            "  - {name: x, usd: 1, per: day}\n  - {name: x, usd: 2, per: day}",
+            "yaml:5: fixed_costs[1]: 'x' stands",
+        ),
     ],
 )
 def test_a_wrong_row_is_told_with_its_line(tmp_path: Path, row: str, told: str) -> None:

@@ -83,7 +83,7 @@ async def test_csv_has_crlf_and_quotes_and_no_formula(store: CountingStore) -> N
     text = await exported(store, "csv")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert text.split("\r\n")[0] == ",".join(attempt_columns())
-    assert rows[0]["project"] == "'=HYPERLINK(\"http://x\",\"y\")"
+    assert rows[0]["project"] == '\'=HYPERLINK("http://x","y")'
     assert rows[0]["session"] == "'-1+2"
     assert rows[1]["project"] == 'quoted "text", with\r\nlines'
 
