@@ -74,6 +74,7 @@ def settings_page() -> str:
                 "models": "alias: `provider:model`",
                 "prices": "see below",
                 "budgets": "see below",
+                "fixed_costs": "see below",
                 "prices_source": "an https address or a path",
             },
         ),
@@ -127,6 +128,13 @@ def settings_page() -> str:
         "prices:",
         '  - {model: "lab:*", input: 0, output: 0}',
         '  - {model: "claude:mock-claude", input: 300, output: 1500, cache_read: 30, cache_write_5m: 375}',
+        "```",
+        "\n## fixed_costs\n",
+        "Each row has a `name`, `usd`, and `per: month` or `per: day` (calendar, UTC); `providers` are those whose",
+        "calls it pays for, all where it names none. See [exports and reports](exports.md).\n",
+        "```yaml",
+        "fixed_costs:",
+        "  - {name: GPU power, usd: 0.90, per: day, providers: [lab]}",
         "```",
     ]
     return "\n".join(parts) + "\n"

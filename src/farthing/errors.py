@@ -25,6 +25,7 @@
     └── OperatorError              ours or the operator's to mend
         ├── ConfigError                the settings are wrong (file, line, path, value, what is allowed)
         ├── HomeLocked                 another process serves this home
+        ├── ExportUnreadable           a provider's usage export cannot be read
         ├── PriceListUnusable          a price list is broken, hostile or newer than this program
         ├── StoreError                 the ledger's database cannot be used
         ├── JournalUnwritable      503  nothing is forwarded that could not be billed
@@ -212,6 +213,12 @@ class HomeLocked(OperatorError):
 
 class PriceListUnusable(OperatorError):
     """A price list cannot be used; the message says what is wrong and where. Nothing was changed."""
+
+
+class ExportUnreadable(OperatorError):
+    """A provider's export of usage or costs cannot be read; the message says what is wrong, and in which line."""
+
+    code = "export_unreadable"
 
 
 class StoreError(OperatorError):

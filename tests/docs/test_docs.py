@@ -31,12 +31,13 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_every_settings_file_that_is_shown_loads(page: Path, tmp_path: Path) -> None:
     for number, text in enumerate(blocks(page, "yaml")):
         path = tmp_path / f"{number}.yaml"
-        lab = "" if "providers:" in text else "providers: {lab: {kind: openai, base_url: 'http://127.0.0.1:8000/v1', "
+        named = re.search(r"^providers:", text, re.MULTILINE) is not None
+        lab = "" if named else "providers: {lab: {kind: openai, base_url: 'http://127.0.0.1:8000/v1', "
         lab += "" if not lab else "credential: none}, claude: {kind: anthropic, credential: env:KEY}}\n"
         path.write_text(lab + text, encoding="utf-8")
         environment = {"OPENAI_API_KEY": "sk", "KEY": "sk"}
         settings = load_settings(path, known=known_providers(), environment=environment)
-        assert settings.prices or settings.translation.features
+        assert settings.prices or settings.translation.features or settings.fixed_costs
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

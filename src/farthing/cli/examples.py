@@ -28,6 +28,25 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "budget remove": ("farthing budget remove search",),
     "budget resume": ("farthing budget resume daily",),
+    "report": (
+        "farthing report day",
+        "farthing report month --of 2026-11-18 --scope project=site",
+        "farthing report week --local-target 30 --json",
+    ),
+    "chargeback": (
+        "farthing chargeback 2026-11 --by team",
+        "farthing chargeback 2026-11 --by project --with-fixed --format csv > november.csv",
+    ),
+    "export": ("farthing export costs --since 2026-11-01 --until 2026-12-01 --out november.csv",),
+    "export attempts": (
+        "farthing export attempts --since 7d --format jsonl",
+        "farthing export attempts --format focus --since 2026-11-01 --until 2026-12-01 --out focus.csv",
+    ),
+    "export costs": ("farthing export costs --since 30d", "farthing export costs --format json --out costs.json"),
+    "reconcile": (
+        "farthing reconcile usage.json --provider openai",
+        "farthing reconcile bill.csv --provider generic --name lab --columns day=Date,model=Model,usd=Amount",
+    ),
     "prices": ("farthing prices show openai:gpt-5-mini", "farthing prices refresh"),
     "prices show": ("farthing prices show", "farthing prices show gpt-5-mini --json"),
     "prices explain": (

@@ -96,10 +96,12 @@ def print_csv(rows: Sequence[Mapping[str, Any]], header: Sequence[str]) -> None:
     """Print a header and the rows, as RFC 4180 has it but with plain line ends; `None` is an empty cell."""
     import csv  # noqa: PLC0415  (--help must not pay for it)
 
+    from farthing.ledger.exports.writers import csv_cell  # noqa: PLC0415
+
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     click.echo(text.getvalue(), nl=False)
 
 

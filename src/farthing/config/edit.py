@@ -131,7 +131,7 @@ def set_setting(file: SettingsFile, path: str, value: str) -> tuple[Settings, Se
     keys = keys_of(path)
     if keys == ("version",):
         raise ConfigError("The version of the file follows from what stands in it; it is not set.")
-    if len(keys) == 1 and keys[0] in ("server", "log", "translation", "providers", "models", "prices", "budgets"):
+    if len(keys) == 1 and keys[0] in _SECTIONS:
         raise ConfigError(f"{quoted(path)} is a section, not a setting.", hint=_PATHS)
     try:
         value.encode("utf-8")
@@ -208,6 +208,7 @@ def _agreed(_before: Settings, _after: Settings) -> bool:
     return True  # `with_value` and `without` have compared the trees, which say more than settings do
 
 
+_SECTIONS = ("server", "log", "translation", "providers", "models", "prices", "budgets", "fixed_costs")
 _PATHS = 'paths are those of "farthing config show", such as server.port, models.fast or providers.lab.timeouts.idle_s.'
 _UNSET = '"farthing config unset PATH" takes a setting out, so that its default holds.'
 

@@ -139,6 +139,11 @@ budgets:
   # daily: {usd: 20, period: day, time_zone: Europe/Berlin}
   # each-key: {usd: 5, period: day, key: "*", policy: soft, at: {25: warn, 5: local_only}}
   # search: {usd: 300, period: month, reset_day: 15, project: search, grace_usd: 1}
+# What you pay by the month or the day however much is called: subscriptions, power. Reports show it beside what calls
+# cost, never in it. Without providers it is for all of them.
+fixed_costs:
+  # - {name: "team plan", usd: 100, per: month, providers: [anthropic]}
+  # - {name: "GPU power", usd: 0.90, per: day}
 
 # Where "farthing prices refresh" reads a newer price list: an https address or a file. It never does so by itself.
 # prices_source: /var/lib/farthing/prices.json

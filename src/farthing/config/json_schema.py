@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from farthing.config import schema
+from farthing.config.fixed_cost_rows import PER
 from farthing.config.price_rows import PER_MILLION, PER_ONE
 from farthing.config.schema import BudgetSettings, LossAction, ProviderSettings, Settings
 from farthing.types.budgets import BudgetAction
@@ -88,6 +89,11 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
             "description": "Prices of your own in USD; they win over the price list.",
             "items": _price_row(),
         },
+        "fixed_costs": {
+            "type": ["array", "null"],
+            "description": "What is paid by the month or the day, however much is called.",
+            "items": _fixed_cost_row(),
+        },
     }
     return {"$schema": _DRAFT, "title": "Farthing's settings.yaml", "definitions": {"provider": provider}, **root}
 
@@ -120,6 +126,24 @@ def _price_row() -> dict[str, Any]:
         "properties": rows,
         "additionalProperties": False,
         "required": ["model", "input", "output"],
+    }
+
+
+def _fixed_cost_row() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"type": ["string", "number"], "description": "What it is called in reports."},
+            "usd": {"type": ["number", "string"], "minimum": 0, "description": "USD for each month or day."},
+            "per": {"enum": list(PER), "description": "A calendar month or a day, in UTC."},
+            "providers": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Whose calls it pays for; all where left out.",
+            },
+        },
+        "additionalProperties": False,
+        "required": ["name", "usd", "per"],
     }
 
 

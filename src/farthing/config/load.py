@@ -13,6 +13,7 @@ import msgspec
 
 from farthing.config.addresses import check_list_source, checked_url, is_host, is_loopback
 from farthing.config.budget_rows import read_budgets
+from farthing.config.fixed_cost_rows import read_fixed_costs
 from farthing.config.migrate import MIGRATIONS, Migration, migrated, newest_version, version_of
 from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems, listed, nearest, quoted
@@ -22,6 +23,7 @@ from farthing.config.sections import as_choice, as_table, as_text, read_section
 from farthing.config.yaml_tree import MAX_BYTES, Table, read_yaml
 from farthing.errors import ConfigError
 from farthing.types.features import Feature
+from farthing.types.fixed_costs import FixedCost
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
 from farthing.types.providers import KnownProvider
@@ -47,7 +49,7 @@ def load_settings(
     """
     problems = Problems(str(shown_as or path))
     root = read_tree(path, problems, migrations)
-    rooms = ("version", "server", "log", "translation", "providers", "models", "prices", "budgets")
+    rooms = ("version", "server", "log", "translation", "providers", "models", "prices", "budgets", "fixed_costs")
     given = read_section(root, Settings, "", problems, fields=("prices_source", "unpriced", "find_local"), also=rooms)
     if "prices_source" in given:
         try:
@@ -69,6 +71,9 @@ def load_settings(
     if "prices" in root.entries:
         prices = read_prices(root.entries["prices"][1], named, known, problems)
     budgets = read_budgets(root.entries["budgets"][1], problems) if "budgets" in root.entries else ()
+    fixed_costs: tuple[FixedCost, ...] = ()
+    if "fixed_costs" in root.entries:
+        fixed_costs = read_fixed_costs(root.entries["fixed_costs"][1], named, known, problems)
     problems.raise_if_any()
     return Settings(
         version=newest_version(migrations),
@@ -81,6 +86,7 @@ def load_settings(
         models=models,
         prices=prices,
         budgets=budgets,
+        fixed_costs=fixed_costs,
         warnings=problems.warnings,
         **given,
     )

@@ -48,9 +48,10 @@ class Origins:
             yield from self._of_provider(f"providers.{name}", provider)
         for alias, ref in settings.models.items():
             yield self._shown(f"models.{alias}", f"{ref.provider}:{ref.model}")
-        yield from self._of_prices()
         for budget in settings.budgets:
             yield from self._of_budget(budget)
+        yield from self._of_rows("prices")
+        yield from self._of_rows("fixed_costs")
         for name in _PLAIN:
             yield self._shown(name, getattr(settings, name))
 
@@ -92,12 +93,15 @@ class Origins:
                 value = ", ".join(f"{percent}: {action}" for percent, action in value.items()) or "none"
             yield self._shown(f"{path}.{name}", value)
 
-    def _of_prices(self) -> Iterator[Shown]:
-        section = self._root.entries["prices"][1] if "prices" in self._root.entries else None
+    def _of_rows(self, name: str) -> Iterator[Shown]:
+        section = self._root.entries[name][1] if name in self._root.entries else None
         for index, row in enumerate(section.items if isinstance(section, Listing) else ()):
-            for name, (_, node) in row.entries.items() if isinstance(row, Table) else ():
+            for field, (_, node) in row.entries.items() if isinstance(row, Table) else ():
                 if isinstance(node, Scalar):
-                    yield self._shown(f"prices[{index}].{name}", node.text)
+                    yield self._shown(f"{name}[{index}].{field}", node.text)
+                elif isinstance(node, Listing):
+                    texts = [item.text for item in node.items if isinstance(item, Scalar)]
+                    yield self._shown(f"{name}[{index}].{field}", ", ".join(texts))
 
     def _shown(self, path: str, value: object, default: str = "default") -> Shown:
         if path in self._told:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from farthing.types.budgets import BudgetAction, BudgetPolicy, Period
+from farthing.types.fixed_costs import FixedCost
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
 from farthing.types.providers import WireFormat
@@ -202,6 +203,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Other names for models; clients may ask for either."""
     prices: tuple[PriceOverride, ...] = ()
     """Prices of your own in USD; they win over the price list."""
+    fixed_costs: tuple[FixedCost, ...] = ()
+    """What is paid by the month or the day however much is called; shown beside what calls cost, never in it."""
     prices_source: str = (
         "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json"
     )

@@ -13,6 +13,10 @@ from farthing.errors import StoreError
 from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
+from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
+
+MAX_GROUPS = 100_000
+"""Groups that one question may have: a year of days by 270 models; as rows about 50 MB."""
 
 
 class RowsRefused(StoreError):
@@ -74,6 +78,28 @@ class LedgerStore(Protocol):
         """Return costs of attempts begun at or after `since_us`, dearest group first; one row when `by` is None.
 
         Groups are `provider:model`, names of keys as they are now, and UTC days (in order of time, not of cost).
+        """
+        ...
+
+    async def spending(
+        self,
+        by: Sequence[SpendingBy],
+        *,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        scope: Sequence[SpendingScope] = (),
+        limit: int = MAX_GROUPS,
+    ) -> list[SpendingRow]:
+        """Return sums over attempts begun in `[since_us, until_us)` and within `scope`, by `by`, dearest group first.
+
+        Of more than `limit` groups the dearest are returned. Asked by nothing, it is one row.
+        """
+        ...
+
+    async def attempts_begun(self, after_us: int, after_id: str, until_us: int, limit: int) -> list[Attempt]:
+        """Return up to `limit` attempts begun before `until_us`, in order of beginning and then of id.
+
+        `(after_us, after_id)` is the last one of the page before; `(since, "")` begins at a moment.
         """
         ...
 

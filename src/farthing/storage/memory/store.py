@@ -7,9 +7,11 @@ from itertools import groupby, islice
 import msgspec
 
 from farthing.storage.memory.budgets import MemoryBudgets
-from farthing.storage.protocols import KeyRecord
+from farthing.storage.memory.spending import spending_of
+from farthing.storage.protocols import MAX_GROUPS, KeyRecord
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal, add_up, utc_day
+from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 _TotalKey = tuple[str, str, str, str]
 
@@ -69,6 +71,33 @@ class MemoryStore:
         if by == "key" and attribution.key_id in self._keys:
             return self._keys[attribution.key_id].name
         return None if by is None else _GROUPS[by](attempt)
+
+    async def spending(
+        self,
+        by: Sequence[SpendingBy],
+        *,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        scope: Sequence[SpendingScope] = (),
+        limit: int = MAX_GROUPS,
+    ) -> list[SpendingRow]:
+        """See `LedgerStore.spending`."""
+        names = {record.id: record.name for record in self._keys.values()}
+        return spending_of(
+            self._attempts.values(),
+            by,
+            scope,
+            since_us=since_us,
+            until_us=until_us,
+            limit=limit,
+            key_names=names,
+        )
+
+    async def attempts_begun(self, after_us: int, after_id: str, until_us: int, limit: int) -> list[Attempt]:
+        """See `LedgerStore.attempts_begun`."""
+        begun = ((attempt.opening.started_at_us, attempt.opening.attempt_id) for attempt in self._attempts.values())
+        chosen = sorted(one for one in begun if (after_us, after_id) < one and one[0] < until_us)
+        return [self._attempts[attempt_id] for _, attempt_id in chosen[:limit]]
 
     async def recent(self, limit: int, before_call_id: str | None = None) -> list[list[Attempt]]:
         """See `LedgerStore.recent`."""

@@ -13,15 +13,17 @@ from typing import Any
 import apsw
 import msgspec
 
-from farthing.storage.protocols import KeyRecord, RowsRefused
+from farthing.storage.protocols import MAX_GROUPS, KeyRecord, RowsRefused
 from farthing.storage.sqlite.budgets import SqliteBudgets, charge
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.database import Migration
 from farthing.storage.sqlite.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
+from farthing.storage.sqlite.spending import spending_bindings, spending_row_of, spending_statement
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
 from farthing.types.offload import Offload
+from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 _ABOUT_ROWS = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, OverflowError, TypeError, ValueError)
 """What SQLite and apsw raise of values: a wrong type, a text that is no Unicode, a number beyond 64 bits."""
@@ -73,6 +75,26 @@ class SqliteStore:
         if not rows and by is None:
             rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]
         return [costs_row_of(row) for row in rows]
+
+    async def spending(
+        self,
+        by: Sequence[SpendingBy],
+        *,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        scope: Sequence[SpendingScope] = (),
+        limit: int = MAX_GROUPS,
+    ) -> list[SpendingRow]:
+        """See `LedgerStore.spending`."""
+        statement = spending_statement(tuple(by), tuple(one.by for one in scope))
+        bindings = spending_bindings(scope, since_us, until_us, limit)
+        rows = await self.connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
+        return [spending_row_of(row, len(by)) for row in rows]
+
+    async def attempts_begun(self, after_us: int, after_id: str, until_us: int, limit: int) -> list[Attempt]:
+        """See `LedgerStore.attempts_begun`."""
+        bindings = {"after_us": after_us, "after_id": after_id, "until": until_us, "limit": limit}
+        return [attempt_of(row) for row in await self.connections.all("attempts_begun", bindings)]
 
     async def recent(self, limit: int, before_call_id: str | None = None) -> list[list[Attempt]]:
         """See `LedgerStore.recent`."""

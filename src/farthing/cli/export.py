@@ -1,0 +1,153 @@
+"""`farthing export`: the ledger for other programs, streamed, in order of time."""
+
+import io
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, cast
+
+import click
+
+from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.since import Since
+from farthing.cli.tables import counted
+from farthing.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from farthing.cli.books import Books
+    from farthing.ledger.exports.writers import ExportFormat
+    from farthing.ledger.reports import Record
+
+
+@click.group()
+def export() -> None:
+    """Hand the ledger to other programs: CSV, JSON, FOCUS."""
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        [
+            click.option("--since", type=Since(), help="Only from then on: 2026-11-01, 7d, today (UTC)."),
+            click.option("--until", type=Since(), help="Only before then."),
+            click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write into this FILE."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@export.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "json", "jsonl", "focus"]),
+    default="csv",
+    show_default=True,
+    help="focus is CSV with the columns of FOCUS 1.2.",
+)
+@click.option("--known-only", is_flag=True, help="Leave out what is of unknown cost.")
+@_options
+def attempts(form: str, known_only: bool, since: int | None, until: int | None, out: Path | None) -> None:  # noqa: FBT001  (click's flags)
+    """Write every attempt upstream: what it was, for whom, what it used and what it cost."""
+    from farthing.cli.pricing import Pricing  # noqa: PLC0415  (opens price lists; not for --help)
+    from farthing.ledger.exports.focus import FOCUS_COLUMNS, focus_rows  # noqa: PLC0415
+    from farthing.ledger.exports.pages import attempt_columns, attempts_between, exported_attempt  # noqa: PLC0415
+
+    home = current_home()
+    explain = Pricing(current_settings(home), home).explain if form == "focus" else None
+    unknown = 0
+
+    async def records(books: "Books") -> "AsyncIterator[Record]":
+        nonlocal unknown
+        async for attempt in attempts_between(books.store, since, until):
+            unknown += attempt.cost_nanousd is None
+            if known_only and attempt.cost_nanousd is None:
+                continue
+            if explain is None:
+                yield exported_attempt(attempt)
+            else:
+                for row in focus_rows(attempt, explain):
+                    yield row
+
+    columns = attempt_columns() if explain is None else list(FOCUS_COLUMNS)
+    _write(records, columns, "csv" if form == "focus" else form, out)
+    if unknown:
+        told = "left out" if known_only else "in it, with no cost" + (" (FOCUS wants one)" if explain else "")
+        say(f"{counted(unknown, 'attempt')} of unknown cost: {told}.")
+
+
+@export.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "json", "jsonl"]),
+    default="csv",
+    show_default=True,
+    help="The form of the lines.",
+)
+@_options
+def costs(form: str, since: int | None, until: int | None, out: Path | None) -> None:
+    """Write sums by UTC day, model and whatever else a call is known by, except its session."""
+    from farthing.clock import SystemClock  # noqa: PLC0415  (not for --help)
+    from farthing.ledger.exports.pages import (  # noqa: PLC0415
+        FOREVER_US,
+        exported_sum,
+        sum_columns,
+        sums_between,
+    )
+
+    async def records(books: "Books") -> "AsyncIterator[Record]":
+        first = await books.store.attempts_begun(since or 0, "", FOREVER_US, 1)
+        if not first:
+            return
+        last_us = SystemClock().now_us() if until is None else until
+        async for row in sums_between(books.store, since, until, first[0].opening.started_at_us, last_us):
+            yield exported_sum(row)
+
+    _write(records, sum_columns(), form, out)
+
+
+def _write(
+    records: "Callable[[Books], AsyncIterator[Record]]", columns: list[str], form: str, out: Path | None
+) -> None:
+    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.ledger.exports.writers import write_records  # noqa: PLC0415
+
+    def work(file: TextIO) -> "Callable[[Books], Awaitable[int]]":
+        return lambda books: write_records(records(books), columns, cast("ExportFormat", form), file)
+
+    with _opened(out) as file:
+        count = read_books(current_home(), work(file))
+    if out is not None:
+        say(f"{counted(count, 'line')} in {out}")
+
+
+@contextmanager
+def _opened(out: Path | None) -> "Iterator[TextIO]":
+    """Open what is written to; a file is there when it is whole, and readable by its owner only."""
+    if out is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(newline="")  # CRLF is what CSV has, and JSON has what it is given
+        yield sys.stdout
+        return
+    special = out.exists() and not out.is_file()  # /dev/stdout, a pipe: nothing to be put in its place
+    part = out if special else out.with_name(f".{out.name}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise InvalidRequest(
+            f"{str(out)!r} cannot be written: {error.strerror}.", hint="choose another --out, or leave it out."
+        ) from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
+        if not special:
+            part.replace(out)
+    except BaseException:
+        if not special:
+            part.unlink(missing_ok=True)
+        raise

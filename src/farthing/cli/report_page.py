@@ -1,0 +1,240 @@
+"""A spending report as a page for people, and as data for programs."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+
+from farthing.cli.tables import Column, counted, folded, grouped, print_fields, print_table, usd
+from farthing.ledger.recommendations import Recommendation
+from farthing.ledger.spending_report import Period, SpendingReport
+from farthing.types.money import usd_text
+from farthing.types.spending import SpendingRow
+
+MOST_ROWS = 10
+"""Rows of a table on the page; --json has them all."""
+
+
+def print_report(told: SpendingReport) -> None:
+    """Print the page; a part that has nothing to say is left out."""
+    total = told.total
+    scope = ", ".join(f"{one.by} {one.value if one.value is not None else '(none)'}" for one in told.scope)
+    click.echo(click.style(_title(told.period) + (f"; only {scope}" if scope else ""), bold=True))
+    if not total.attempts:
+        click.echo("Nothing was called in that time.")
+        _print_beside(told)
+        return
+    print_fields(_overview(told), indent="  ")
+    _heading("What it went into")
+    _print_kinds(told)
+    _heading("By model")
+    _print_groups("MODEL", [(_model(row), row) for row in told.by_model])
+    if len(told.by_project) > 1 or told.by_project[0].groups[0] is not None:
+        _heading("By project")
+        _print_groups("PROJECT", [(row.groups[0] or "(no project)", row) for row in told.by_project])
+    _print_beside(told)
+    _heading("Recommendations")
+    for one in told.recommendations:
+        _print_advice(one)
+    if not told.recommendations:
+        click.echo("  None that the ledger has enough calls for.")
+
+
+def report_as_data(told: SpendingReport) -> dict[str, Any]:
+    """Return the report for JSON: money as exact text and whole nanodollars, moments as ISO 8601."""
+    period = told.period
+    return {
+        "period": period.name,
+        "since": _iso(period.since_us),
+        "until": _iso(period.until_us),
+        "running": period.running,
+        "scope": [{"by": one.by, "value": one.value} for one in told.scope],
+        "total": _row(told.total),
+        "before": {
+            "since": _iso(period.before_since_us),
+            "until": _iso(period.before_until_us),
+            **_row(told.before),
+        },
+        "money_by_kind": _with_text(msgspec.structs.asdict(told.kinds)),
+        "cache_hit_percent": _percent_of(told.total.cache_read_input_tokens, told.total.input_tokens),
+        "free_percent": _percent_of(told.total.free_tokens, told.total.input_tokens + told.total.output_tokens),
+        "by_model": [{"provider": r.groups[0], "model": r.groups[1], **_row(r)} for r in told.by_model],
+        "by_project": [{"project": row.groups[0], **_row(row)} for row in told.by_project],
+        "fixed_costs": [
+            {"name": one.cost.name, "per": one.cost.per, **_with_text({"nanousd": one.nanousd})} for one in told.fixed
+        ],
+        "budgets": [_with_text(msgspec.structs.asdict(one)) for one in told.budgets],
+        "recommendations": [_advice_as_data(one) for one in told.recommendations],
+    }
+
+
+def _overview(told: SpendingReport) -> list[tuple[str, str | None]]:
+    total, tokens = told.total, told.total.input_tokens + told.total.output_tokens
+    failed = f", {grouped(total.failed_attempts)} failed" if total.failed_attempts else ""
+    tries = f" ({grouped(total.attempts)} attempts{failed})" if total.attempts != total.calls or failed else ""
+    unknown = counted(total.unknown_cost_attempts, "attempt")
+    return [
+        ("spent", f"{usd(total.known_cost_nanousd)} USD{_against(told)}"),
+        ("unknown cost", f"{unknown}, in no sum" if total.unknown_cost_attempts else None),
+        ("calls", grouped(total.calls) + tries),
+        ("tokens", f"{grouped(total.input_tokens)} read, {grouped(total.output_tokens)} written"),
+        ("from cache", f"{_percent(total.cache_read_input_tokens, total.input_tokens)} of what was read"),
+        ("free", f"{_percent(total.free_tokens, tokens)} of tokens, {grouped(total.free_attempts)} attempts"),
+    ]
+
+
+def _against(told: SpendingReport) -> str:
+    """Return how the sum compares with the period before, or with as much of it as of this one has gone by."""
+    then = told.before.known_cost_nanousd
+    name = f"the {told.period.name} before"
+    name += " up to the same point" if told.period.running else ""
+    if not told.before.attempts:
+        return f"; nothing in {name}"
+    now = told.total.known_cost_nanousd
+    if then is None or now is None:
+        return f"; {usd(then)} in {name}"
+    change = f", {'+' if now >= then else '-'}{_percent(abs(now - then), then)}" if then else ""
+    return f"; {usd(then)} in {name}{change}"
+
+
+def _print_kinds(told: SpendingReport) -> None:
+    kinds, total = told.kinds, told.total
+    afresh = total.input_tokens - total.cache_read_input_tokens - total.cache_creation_input_tokens
+    parts = [
+        ("input read afresh", max(0, afresh), kinds.input_nanousd),
+        ("read from cache", total.cache_read_input_tokens, kinds.cache_read_nanousd),
+        ("written to cache", total.cache_creation_input_tokens, kinds.cache_write_nanousd),
+        ("output", total.output_tokens, kinds.output_nanousd),
+    ]
+    # Tokens whose money is within what is not split did not cost nothing.
+    rows = [
+        (name, grouped(tokens), "-" if tokens and not nanousd and kinds.unsplit_nanousd else usd(nanousd))
+        for name, tokens, nanousd in parts
+    ]
+    if kinds.fees_nanousd:
+        rows.append(("fees for requests", "", usd(kinds.fees_nanousd)))
+    if kinds.unsplit_nanousd:
+        rows.append(("not split", "", usd(kinds.unsplit_nanousd)))
+    tokens = grouped(total.input_tokens + total.output_tokens)
+    columns = [Column("KIND", "left"), Column("TOKENS"), Column("USD", "point")]
+    print_table(columns, rows, total=("total", tokens, usd(total.known_cost_nanousd)))
+
+
+def _print_groups(title: str, groups: Sequence[tuple[str, SpendingRow]]) -> None:
+    unknown = any(row.unknown_cost_attempts for _, row in groups)
+    columns = [Column(title, "left"), Column("CALLS"), Column("INPUT"), Column("OUTPUT"), Column("CACHED")]
+    columns += [Column("USD", "point"), *([Column("UNKNOWN")] if unknown else [])]
+    rows = [
+        (
+            name,
+            grouped(row.calls),
+            grouped(row.input_tokens),
+            grouped(row.output_tokens),
+            _percent(row.cache_read_input_tokens, row.input_tokens),
+            usd(row.known_cost_nanousd),
+            *([grouped(row.unknown_cost_attempts) if row.unknown_cost_attempts else ""] if unknown else []),
+        )
+        for name, row in groups[:MOST_ROWS]
+    ]
+    print_table(columns, rows)
+    if len(groups) > MOST_ROWS:
+        click.echo(f"and {grouped(len(groups) - MOST_ROWS)} more, which cost less")
+
+
+def _print_beside(told: SpendingReport) -> None:
+    """Print what stands beside what calls cost: fixed costs of the time so far, and budgets."""
+    if told.fixed:
+        _heading("Fixed costs in that time, whatever was called")
+        rows = [(one.cost.name, f"{usd(one.cost.nanousd)} a {one.cost.per}", usd(one.nanousd)) for one in told.fixed]
+        columns = [Column("NAME", "left"), Column("PAID"), Column("USD", "point")]
+        print_table(columns, rows, total=("total", "", usd(sum(one.nanousd for one in told.fixed))))
+    if told.budgets:
+        _heading("Budgets")
+        columns = [Column("BUDGET", "left"), Column("PERIOD", "left"), Column("USED"), Column("SPENT", "point")]
+        columns.append(Column("LIMIT", "point"))
+        print_table(
+            columns,
+            [
+                (
+                    b.name,
+                    b.period,
+                    _percent(b.spent_nanousd, b.limit_nanousd),
+                    usd(b.spent_nanousd),
+                    usd(b.limit_nanousd),
+                )
+                for b in told.budgets
+            ],
+        )
+
+
+def _print_advice(one: Recommendation) -> None:
+    lines = folded(f"{one.subject}: {one.advice}.", indent=4)
+    click.echo("  * " + "\n    ".join(lines))
+    amounts = [usd(nanousd).partition(".") for _, nanousd in one.arithmetic]
+    before, after = (max(len(amount[place]) for amount in amounts) for place in (0, 2))
+    for (what, _), (whole, _, decimals) in zip(one.arithmetic, amounts, strict=True):
+        click.echo(f"      {whole:>{before}}.{decimals:<{after}}  {what}")
+    saves = "" if one.saves_nanousd is None else f"saves at most {usd(one.saves_nanousd)} USD; "
+    click.echo(f"    {saves}from {grouped(one.sample)} {one.of}")
+
+
+def _advice_as_data(one: Recommendation) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "subject": one.subject,
+        "advice": one.advice,
+        "arithmetic": [{"what": what, **_with_text({"nanousd": nanousd})} for what, nanousd in one.arithmetic],
+        **_with_text({"saves_nanousd": one.saves_nanousd}),
+        "sample": one.sample,
+        "of": one.of,
+    }
+
+
+def _row(row: SpendingRow) -> dict[str, Any]:
+    counts = {name: getattr(row, name) for name in row.__struct_fields__ if name not in ("groups", "cost_nanousd")}
+    return {**counts, **_with_text({"nanousd": row.known_cost_nanousd})}
+
+
+def _with_text(told: dict[str, Any]) -> dict[str, Any]:
+    """Put the exact dollars beside every amount in nanodollars."""
+    found: dict[str, Any] = {}
+    for name, value in told.items():
+        found[name] = value
+        if name.endswith("nanousd"):
+            found[name.removesuffix("nanousd") + "usd"] = None if value is None else usd_text(value)
+    return found
+
+
+def _heading(text: str) -> None:
+    click.echo("\n" + click.style(text, bold=True))
+
+
+def _title(period: Period) -> str:
+    begins = datetime.fromtimestamp(period.since_us // 1_000_000, UTC)
+    name = begins.strftime("%Y-%m" if period.name == "month" else "%Y-%m-%d")
+    if period.name == "week":
+        name = f"the week from {name}"
+    until = datetime.fromtimestamp(period.until_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M")
+    return f"Report of {name}" + (f", so far (until {until} UTC)" if period.running else " (UTC)")
+
+
+def _model(row: SpendingRow) -> str:
+    return ":".join(part or "" for part in row.groups)
+
+
+def _percent(part: int, whole: int) -> str:
+    """Return a share as text, `-` of nothing; what is something is not shown as 0."""
+    if whole <= 0:
+        return "-"
+    tenths = part * 1000 // whole
+    return "<0.1 %" if part and not tenths else f"{tenths // 10:,}.{tenths % 10} %"
+
+
+def _percent_of(part: int, whole: int) -> str | None:
+    return None if whole <= 0 else f"{part * 1000 // whole / 10:.1f}"
+
+
+def _iso(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,50 @@
+"""Makes the statement that sums what was spent, by any few of the things that an attempt is known by."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from farthing.storage.sqlite.sql import query
+from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
+
+_EXPRESSIONS: Mapping[SpendingBy, str] = {
+    "day": "date(attempts.started_at_us / 1000000, 'unixepoch')",
+    "provider": "attempts.provider",
+    "model": "attempts.model",
+    "model_served": "coalesce(attempts.model_served, attempts.model)",
+    "operation": "attempts.operation",
+    "key": "coalesce(keys.name, nullif(attempts.key_name, ''), attempts.key_id)",
+    "organisation": "attempts.organisation",
+    "team": "attempts.team",
+    "project": "attempts.project",
+    "user": "attempts.user",
+    "session": "attempts.session",
+    "task": "attempts.task",
+    "branch": "attempts.branch",
+    "price_id": "attempts.price_id",
+    "service_tier": "attempts.service_tier",
+}
+
+
+@cache
+def spending_statement(by: tuple[SpendingBy, ...], scope: tuple[SpendingBy, ...]) -> str:
+    """Return the statement; values are bound as `:since`, `:until`, `:limit` and `:scope0` and on."""
+    columns = "".join(f"{_EXPRESSIONS[one]} AS g{place},\n    " for place, one in enumerate(by))
+    only = "".join(f"\n    AND {_EXPRESSIONS[one]} IS :scope{place}" for place, one in enumerate(scope))
+    names = [f"g{place}" for place in range(len(by))]
+    order = f"GROUP BY {', '.join(names)}\nORDER BY cost DESC, " if by else ""
+    text = query("spending").replace("    --groups--\n    ", f"    {columns}").replace("--scope--", only)
+    return text.replace("--grouping--", order + ", ".join(f"{name} NULLS LAST" for name in names))
+
+
+def spending_bindings(
+    scope: Sequence[SpendingScope], since_us: int | None, until_us: int | None, limit: int
+) -> dict[str, Any]:
+    """Return what is bound."""
+    values = {f"scope{place}": one.value for place, one in enumerate(scope)}
+    return {"since": since_us, "until": until_us, "limit": limit, **values}
+
+
+def spending_row_of(row: tuple[Any, ...], groups: int) -> SpendingRow:
+    """Return the row, whose first columns are the groups and whose others stand in the type's order."""
+    return SpendingRow(groups=row[:groups], **dict(zip(SpendingRow.__struct_fields__[1:], row[groups:], strict=True)))

@@ -1,0 +1,229 @@
+"""`farthing export`, `chargeback`, `report` and `reconcile`: what is printed, and where."""
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from farthing.cli import root
+from farthing.cli.report_page import print_report
+from farthing.ledger.money_by_kind import MoneyByKind
+from farthing.ledger.spending_report import BudgetUse, SpendingReport, period_of
+from farthing.storage.offload import ThreadOffload
+from farthing.storage.sqlite import SqliteStore
+from farthing.types.calls import Attempt
+from farthing.types.spending import none_spent
+from farthing.types.usage import Usage
+from tests.contracts.ledger_samples import attempt
+
+Make = Callable[..., Attempt]
+SETTINGS = "providers: {openai: {credential: none}}\nfixed_costs: [{name: power, usd: 0.9, per: day}]\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_attempt: Make) -> Path:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "settings.yaml").write_text(SETTINGS, encoding="utf-8")
+    monkeypatch.setenv("FARTHING_HOME", str(home))
+    made = [
+        make_attempt(1, project="=cmd"),
+        make_attempt(2, project=None, cost_nanousd=None, cost_basis="unknown"),
+        make_attempt(3, model="openai:gpt-5", cost_nanousd=2_000_000_000),
+    ]
+
+    keep(home, *made)
+    return home
+
+
+def keep(home: Path, *attempts: Attempt) -> None:
+    async def append() -> None:
+        offload = ThreadOffload()
+        store = SqliteStore(home / "farthing.db", offload)
+        await store.open()
+        await store.append(attempts)
+        await store.close()
+        await offload.close()
+
+    asyncio.run(append())
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(root, words)
+
+
+@pytest.mark.usefixtures("home")
+def test_an_export_is_data_on_stdout_and_what_is_unknown_is_said_beside_it() -> None:
+    told = call("export", "attempts")
+    rows = list(csv.DictReader(io.StringIO(told.stdout)))
+    assert [(row["project"], row["usd"]) for row in rows] == [
+        ("'=cmd", "0.001478250"),
+        ("", ""),
+        ("site", "2.000000000"),
+    ]
+    assert told.stderr == "1 attempt of unknown cost: in it, with no cost.\n"
+    known = call("export", "attempts", "--known-only", "--format", "jsonl")
+    assert len(known.stdout.splitlines()) == 2
+    assert known.stderr == "1 attempt of unknown cost: left out.\n"
+
+
+@pytest.mark.usefixtures("home")
+def test_a_file_is_whole_and_its_owners_or_not_there(tmp_path: Path) -> None:
+    out = tmp_path / "focus.csv"
+    told = call("export", "attempts", "--format", "focus", "--out", str(out))
+    assert told.stdout == ""
+    assert told.stderr.startswith(f"3 lines in {out}\n")
+    assert out.stat().st_mode & 0o777 == 0o600
+    failed = call("export", "costs", "--out", str(tmp_path / "none" / "x.csv"))
+    assert failed.exit_code == 1
+    assert "cannot be written: No such file or directory." in failed.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["focus.csv", "home"]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_device_is_written_and_not_replaced() -> None:
+    assert call("export", "costs", "--out", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.usefixtures("home")
+def test_chargeback_shows_what_nobody_was_named_for_and_adds_up() -> None:
+    told = call("chargeback", "2026-11", "--with-fixed")
+    assert told.stdout.splitlines() == [
+        "PROJECT           CALLS   INPUT  CACHE READ  WRITTEN  OUTPUT         USD  UNKNOWN  FIXED USD",
+        "site                  1  12,345      10,000        0     321  2.00                      9.00",
+        "=cmd                  1  12,345      10,000        0     321  0.00147825                9.00",
+        "(not attributed)      1  12,345      10,000        0     321     unknown        1       9.00",
+        "--------------------------------------------------------------------------------------------",
+        "total                 3  37,035      30,000        0     963  2.00147825        1      27.00",
+    ]
+    assert told.stderr == "1 attempt of 3 of unknown cost: in no sum.\n"
+    data = json.loads(call("chargeback", "2026-11", "--format", "json").stdout)
+    assert [line["project"] for line in data["lines"]] == ["site", "=cmd", None]
+    assert sum(line["nanousd"] or 0 for line in data["lines"]) == data["total"]["nanousd"] == 2_001_478_250
+    rows = list(csv.DictReader(io.StringIO(call("chargeback", "2026-11", "--format", "csv").stdout)))
+    assert [(row["project"], row["usd"]) for row in rows][1:] == [("'=cmd", "0.001478250"), ("", "")]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_month_without_calls_says_so_and_what_is_no_month_is_refused() -> None:
+    assert call("chargeback", "2026-12").stderr == "Nothing was called in 2026-12.\n"
+    told = call("chargeback", "2026-13")
+    assert told.exit_code == 2
+    assert "'2026-13' is no month; write 2026-11." in told.stderr
+
+
+def test_a_report_is_a_page_and_the_same_as_data(home: Path) -> None:
+    january_us = 1_736_942_400_000_000  # 2025-01-15T12:00Z, which is over whenever this runs
+    usage = Usage(input_tokens=9_000, output_tokens=100, cache_read_input_tokens=3_000)
+    keep(
+        home,
+        attempt(1, started_at_us=january_us, project="site", usage=usage, cost_nanousd=2_000_000_000),
+        attempt(2, started_at_us=january_us, usage=usage, cost_nanousd=None, cost_basis="unknown"),
+    )
+    page = call("report", "day", "--of", "2025-01-15")
+    assert page.exit_code == 0, page.output
+    assert page.stdout.splitlines() == [
+        "Report of 2025-01-15 (UTC)",
+        "  spent         2.00 USD; nothing in the day before",
+        "  unknown cost  1 attempt, in no sum",
+        "  calls         2",
+        "  tokens        18,000 read, 200 written",
+        "  from cache    33.3 % of what was read",
+        "  free          0.0 % of tokens, 0 attempts",
+        "",
+        "What it went into",
+        "KIND               TOKENS   USD",
+        "input read afresh  12,000     -",
+        "read from cache     6,000     -",
+        "written to cache        0  0.00",
+        "output                200     -",
+        "not split                  2.00",
+        "-------------------------------",
+        "total              18,200  2.00",
+        "",
+        "By model",
+        "MODEL              CALLS   INPUT  OUTPUT  CACHED   USD  UNKNOWN",
+        "openai:gpt-5-mini      2  18,000     200  33.3 %  2.00        1",
+        "",
+        "By project",
+        "PROJECT       CALLS  INPUT  OUTPUT  CACHED      USD  UNKNOWN",
+        "site              1  9,000     100  33.3 %     2.00",
+        "(no project)      1  9,000     100  33.3 %  unknown        1",
+        "",
+        "Fixed costs in that time, whatever was called",
+        "NAME         PAID   USD",
+        "power  0.90 a day  0.90",
+        "-----------------------",
+        "total              0.90",
+        "",
+        "Recommendations",
+        "  None that the ledger has enough calls for.",
+    ]
+    data = json.loads(call("report", "month", "--of", "2025-01-15", "--json").stdout)
+    assert (data["total"]["usd"], data["fixed_costs"][0]["usd"]) == ("2.000000000", "27.900000000")
+    assert [row["usd"] for row in data["by_project"]] == ["2.000000000", None]
+    nobodys = ["report", "month", "--of", "2025-01-15", "--scope", "project=", "--json"]
+    assert json.loads(call(*nobodys).stdout)["total"]["nanousd"] is None
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("report", "day", "--scope", "colour=red"), "'colour=red' is no scope; write project=site"),
+        (("report", "day", "--of", "2126-01-01"), "2126-01-01 is still to come"),
+        (("reconcile", "x.csv", "--provider", "generic"), "--columns belongs to --provider generic"),
+        (("reconcile", "x.csv", "--provider", "generic", "--columns", "day=D,usd=U"), "needs --name"),
+        (("reconcile", "x.csv", "--provider", "generic", "--columns", "Date=D"), "write day=COLUMN"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_told_why(words: tuple[str, ...], said: str) -> None:
+    told = call(*words)
+    assert told.exit_code == 2
+    assert said in told.stderr
+
+
+def test_budgets_stand_on_the_page_where_somebody_tells_them(capsys: pytest.CaptureFixture[str]) -> None:
+    report = SpendingReport(
+        period=period_of("day", 0, 10**15),
+        scope=(),
+        total=none_spent(),
+        before=none_spent(),
+        kinds=MoneyByKind(),
+        by_model=(),
+        by_project=(),
+        fixed=(),
+        budgets=(BudgetUse("team core", 20 * 10**9, 5 * 10**9, "month"),),
+        recommendations=(),
+    )
+    print_report(report)
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "BUDGET     PERIOD    USED  SPENT  LIMIT",
+        "team core  month   25.0 %   5.00  20.00",
+    ]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_reconciliation_tells_the_capture_rate_and_why_it_differs(tmp_path: Path) -> None:
+    bill = tmp_path / "bill.csv"
+    bill.write_text("Day,Model,USD,N\n2026-11-06,gpt-5-mini,0.00295650,2\n2026-11-07,gpt-5,4.5,2\n", encoding="utf-8")
+    columns = "day=Day,model=Model,usd=USD,requests=N"
+    told = call("reconcile", str(bill), "--provider", "generic", "--name", "openai", "--columns", columns)
+    assert told.exit_code == 0, told.output
+    assert told.stdout.splitlines()[1:4] == [
+        "FIGURE       THEIRS        OURS  CAPTURED",
+        "USD       4.5029565  2.00147825   44.44 %",
+        "requests          4           3   75.00 %",
+    ]
+    assert "2026-11-07  gpt-5\n    USD            2.00 against 4.50 (-2.50)" in told.stdout
+    assert "likely: calls around the gateway" in told.stdout
+    assert told.stderr == "Compared with openai in the ledger, by UTC day.\n"
+    whole = [str(bill), "--provider", "generic", "--name", "openai", "--columns", columns, "--json"]
+    data = json.loads(call("reconcile", *whole).stdout)
+    assert data["captured"]["requests"] == {"theirs": 4, "ours": 3, "captured": 3, "percent": "75.00"}
