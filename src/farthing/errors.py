@@ -5,6 +5,11 @@
     │   ├── InvalidRequest             400  the body, a header or a parameter is wrong
     │   │   └── LostInTranslation      400  the provider's format cannot carry what the request needs
     │   ├── InvalidKey                 401  no key, or not one of ours
+    │   ├── Forbidden                  403  the key is ours, and this is not for it
+    │   │   ├── KeyDisabled            403  until the operator enables it again
+    │   │   ├── KeyExpired             403  its time is over, or it was replaced and the grace is
+    │   │   ├── ModelNotAllowed        403  the key may use other models
+    │   │   └── FaceNotAllowed         403  the key may be used in other formats
     │   ├── ModelNotFound              404  no provider can be chosen for that model
     │   ├── RouteNotFound              404  no such path
     │   ├── MethodNotAllowed           405  the path exists, the method does not
@@ -78,6 +83,37 @@ class InvalidKey(CallerError):
 
     status = 401
     code = "invalid_api_key"
+
+
+class Forbidden(CallerError):
+    """The key is ours, and what is asked is not for it; asking again changes nothing."""
+
+    status = 403
+    code = "forbidden"
+
+
+class KeyDisabled(Forbidden):
+    """The key is disabled."""
+
+    code = "key_disabled"
+
+
+class KeyExpired(Forbidden):
+    """The key's time is over, or it was replaced by another and the time of grace is over."""
+
+    code = "key_expired"
+
+
+class ModelNotAllowed(Forbidden):
+    """The key may use other models."""
+
+    code = "model_not_allowed"
+
+
+class FaceNotAllowed(Forbidden):
+    """The key may be used by clients of other formats."""
+
+    code = "face_not_allowed"
 
 
 class ModelNotFound(CallerError):

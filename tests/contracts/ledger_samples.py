@@ -12,7 +12,7 @@ from farthing.types.usage import Usage
 
 T = TypeVar("T")
 
-NOON_US = 1_795_000_000_000_000  # 2026-11-18 12:26:40 UTC
+NOON_US = 1_795_000_000_000_000  # 2026-11-18 11:06:40 UTC
 DAY_US = 86_400_000_000
 
 

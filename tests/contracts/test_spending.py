@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 
 from farthing.storage.protocols import Store
@@ -90,9 +91,10 @@ async def test_of_too_many_groups_the_dearest_are_told(store: Store) -> None:
 
 
 async def test_a_renamed_key_stands_under_its_name_of_now(store: Store) -> None:
-    await store.add_key(key(1, name="was"))
+    record = await store.add_key(key(1, name="was"))
+    assert record is not None
     await store.append([attempt(1), attempt(2, key_id="key_0", key_name="")])
-    await store.rename_key("key_1", "now")
+    assert await store.change_key(msgspec.structs.replace(record, name="now")) is not None
     assert {row.groups for row in await store.spending(("key",))} == {("now",), ("key_0",)}
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
-from farthing.storage.protocols import KeyRecord, Store
+from farthing.storage.protocols import KeyRecord, OldSecret, Store
 from farthing.storage.sqlite import SqliteStore
+from farthing.types.ledger import CostsFilter
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import DAY_US, NOON_US, attempt, full_attempt
 
@@ -104,7 +106,7 @@ async def test_daily_totals_are_what_the_attempts_add_up_to(store: Store) -> Non
 )
 async def test_costs_are_grouped(store: Store, by: str, groups: list[str | None]) -> None:
     await store.add_key(key(7, name="old"))
-    await store.rename_key("key_7", "renamed")
+    await changed(store, "key_7", name="renamed")
     await store.append(
         [
             attempt(1),
@@ -229,51 +231,150 @@ async def test_a_sound_store_has_no_damage(store: Store) -> None:
     assert await store.damage() == []
 
 
-async def test_keys_come_back_oldest_first(store: Store) -> None:
+async def changed(store: Store, key_id: str, **changes: object) -> KeyRecord | None:
+    record = await store.key(key_id)
+    assert record is not None
+    return await store.change_key(msgspec.structs.replace(record, **changes))
+
+
+def full_key(number: int) -> KeyRecord:
     of_a_session = {"session": "run-1", "task": "t1", "branch": "main", "pull_request": "12", "expires_at_us": 99}
-    full = key(1, organisation="acme", team="blue", project="web", user="ann", **of_a_session)
-    assert await store.add_key(key(2))
-    assert await store.add_key(full)
-    assert await store.keys() == [full, key(2)]
+    rules = {"bound_model": "fast", "models": ("openai:*", 'odd"one\\'), "faces": ("ollama",), "tags": ("a", "b")}
+    times = {"disabled_at_us": 7, "rotated_at_us": 8, "old_secrets": (OldSecret(b"\xff" * 32, "ft-zzzzzz", 2**62),)}
+    return key(number, organisation="acme", team="blue", project="web", user="ann", **of_a_session, **rules, **times)
 
 
-def test_a_key_counts_until_it_is_revoked_or_its_time_is_over() -> None:
+async def test_keys_come_back_oldest_first_as_they_were(store: Store) -> None:
+    younger, older = await store.add_key(key(2)), await store.add_key(full_key(1))
+    assert younger is not None
+    assert older is not None
+    assert await store.keys() == [older, younger]
+    assert msgspec.structs.replace(older, changed=0) == full_key(1)
+    assert await store.key("key_1") == await store.key("name-1") == older
+    assert await store.key("' OR 1=1 --") is None
+
+
+def test_a_key_counts_until_it_is_disabled_revoked_or_its_time_is_over() -> None:
     assert key(1).counts(10**18)
-    assert not key(1, revoked_at_us=5).counts(1)
-    assert key(1, expires_at_us=99).counts(98)
-    assert not key(1, expires_at_us=99).counts(99)
+    assert key(1, revoked_at_us=5, disabled_at_us=5, expires_at_us=5).state(9) == "revoked"
+    assert key(1, disabled_at_us=5, expires_at_us=9).state(8) == "disabled"
+    assert key(1, disabled_at_us=5, expires_at_us=9).state(9) == "expired"
+    assert not key(1, deleted_at_us=5).counts(1)
 
 
 async def test_a_taken_name_id_or_digest_is_refused(store: Store) -> None:
     await store.add_key(key(1))
     counter = await store.change_counter()
-    assert not await store.add_key(key(2, name="name-1"))
-    assert not await store.add_key(key(2, id="key_1"))
-    assert not await store.add_key(key(2, digest=key(1).digest))
-    assert not await store.rename_key("no such key", "x")
+    assert await store.add_key(key(2, name="name-1")) is None
+    assert await store.add_key(key(2, id="key_1")) is None
+    assert await store.add_key(key(2, digest=key(1).digest)) is None
+    assert await store.change_key(key(3)) is None
     await store.add_key(key(2))
-    assert not await store.rename_key("key_2", "name-1")
+    assert await changed(store, "key_2", name="name-1") is None
     assert await store.change_counter() == counter + 1
-    assert await store.keys() == [key(1), key(2)]
+    assert [record.name for record in await store.keys()] == ["name-1", "name-2"]
 
 
-async def test_revoking_twice_keeps_the_first_time(store: Store) -> None:
+async def test_of_two_changes_to_what_both_have_read_the_first_is_kept(store: Store) -> None:
+    read = await store.add_key(key(1))
+    assert read is not None
+    first = await store.change_key(msgspec.structs.replace(read, revoked_at_us=5))
+    assert first is not None
+    assert await store.change_key(msgspec.structs.replace(read, revoked_at_us=9)) is None
+    assert await store.keys() == [first]
+    assert first.changed > read.changed
+
+
+async def test_a_deleted_key_frees_its_name_and_never_its_id(store: Store) -> None:
     await store.add_key(key(1))
-    assert await store.revoke_key("key_1", 5)
-    assert not await store.revoke_key("key_1", 9)
-    assert not await store.revoke_key("key_2", 9)
-    assert [record.revoked_at_us for record in await store.keys()] == [5]
+    await store.append([attempt(1)])
+    deleted = await changed(store, "key_1", deleted_at_us=5, digest=b"")
+    assert deleted is not None
+    assert await store.keys() == []
+    assert await store.key("key_1") is None
+    assert await store.key_names(10) == []
+    assert await store.change_key(deleted) is None
+    assert await store.add_key(key(1)) is None
+    assert await store.add_key(key(2, name="name-1"))
+    assert await changed(store, "key_2", deleted_at_us=5, digest=b"")  # two of one name, and without a digest
+    assert [row.group for row in await store.costs("key")] == ["name-1"]
+
+
+async def test_what_changed_is_read_in_pages_and_each_key_once(store: Store) -> None:
+    for number in range(1, 8):
+        await store.add_key(key(number))
+    await changed(store, "key_3", name="renamed")
+    await changed(store, "key_5", deleted_at_us=5, digest=b"")
+    await changed(store, "key_3", disabled_at_us=5)
+    pages, after = [], 0
+    while page := await store.changed_keys(after, 3):
+        pages.append([record.id for record in page])
+        after = page[-1].changed
+    assert pages == [["key_1", "key_2", "key_4"], ["key_6", "key_7", "key_5"], ["key_3"]]
+    assert after == await store.change_counter()
+
+
+async def test_the_lowest_number_up_to_a_hundred_is_free_and_beyond_it_one_more_than_the_highest(store: Store) -> None:
+    assert await store.free_key_number("app-") == 1
+    for number in (1, 2, 4):
+        await store.add_key(key(number, name=f"app-{number}"))
+    assert await store.free_key_number("app-") == 3
+    for number in range(1, 101):
+        await store.add_key(key(number + 100, name=f"app-{number}", digest=number.to_bytes(32)))
+    for number, name in enumerate(("app-170", "app-9999999999999999999", "app-x", "app-", "apple-300")):
+        await store.add_key(key(number + 210, name=name, digest=(number + 210).to_bytes(32)))
+    assert await store.free_key_number("app-") == 171
+    assert await store.key_names(2) == ["apple-300", "app-"]
 
 
 async def test_every_change_of_a_key_moves_the_counter(store: Store) -> None:
     seen = [await store.change_counter()]
-    await store.add_key(key(1))
-    seen.append(await store.change_counter())
-    await store.rename_key("key_1", "other")
-    seen.append(await store.change_counter())
-    await store.revoke_key("key_1", 5)
-    seen.append(await store.change_counter())
+    for change in (None, {"name": "other"}, {"revoked_at_us": 5}, {"deleted_at_us": 6, "digest": b""}):
+        await (store.add_key(key(1)) if change is None else changed(store, "key_1", **change))
+        seen.append(await store.change_counter())
     await store.append([attempt(1)])
     seen.append(await store.change_counter())
-    assert seen == sorted(seen)
-    assert len(set(seen)) == 4
+    assert seen == [seen[0] + step for step in (0, 1, 2, 3, 4, 4)]
+
+
+OF_ALL: dict[str, Any] = {
+    "key_id": "key_9", "key_name": "gone", "organisation": "acme", "team": "blue", "project": "web", "user": "ann",
+    "session": "s1", "conversation": "c1", "task": "t1", "sub_agent": "review", "branch": "main", "pull_request": "12",
+    "tags": "a, b,a,", "provider": "lab", "model": "qwen3:8b", "face": "ollama",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CostsFilter.__struct_fields__)
+async def test_costs_are_grouped_by_and_limited_to_whatever_a_line_says(store: Store, name: str) -> None:
+    value = {"key": "gone", "tag": "b", "model": "lab:qwen3:8b"}.get(name) or OF_ALL[name]
+    await store.append([attempt(1), attempt(2, **OF_ALL)])
+    only = CostsFilter(**{name: value})
+    (total,) = await store.costs(None, only=only)
+    assert (total.attempts, total.cost_nanousd) == (1, 1002)
+    assert value in [row.group for row in await store.costs(name)]  # type: ignore[arg-type]
+    (row, *others) = await store.costs(name, only=only)  # type: ignore[arg-type]
+    assert [row.attempts, *(other.group for other in others)] == [1, *(["b"] if name == "tag" else [])]
+    (none,) = await store.costs(None, only=CostsFilter(**{name: "' OR 1=1 --"}))
+    assert none.attempts == 0
+
+
+async def test_a_model_and_a_key_may_be_meant_by_either_of_their_names(store: Store) -> None:
+    await store.append([attempt(1), attempt(2, **OF_ALL)])
+    for only in (CostsFilter(model="qwen3:8b"), CostsFilter(key="key_9"), CostsFilter(key="gone", model="qwen3:8b")):
+        assert [row.attempts for row in await store.costs(None, only=only)] == [1]
+    await store.add_key(key(9, name="renamed"))
+    assert [(await store.costs(None, only=CostsFilter(key=name)))[0].attempts for name in ("renamed", "gone")] == [1, 0]
+
+
+async def test_an_attempt_stands_under_each_of_its_tags_once(store: Store) -> None:
+    tags = [None, "", " , ", "a", "a,b", " b ,a, a", 'q"u\\o', "a,,"]
+    await store.append([attempt(number + 1, tags=told) for number, told in enumerate(tags)])
+    found = {row.group: row.attempts for row in await store.costs("tag")}
+    assert found == {None: 3, "a": 4, "b": 2, 'q"u\\o': 1}
+    assert [(await store.costs(None, only=CostsFilter(tag=tag)))[0].attempts for tag in ("a", "")] == [4, 0]
+
+
+async def test_costs_end_before_a_moment(store: Store) -> None:
+    await store.append([attempt(1), attempt(2), attempt(3)])
+    (row,) = await store.costs(None, NOON_US + 2, NOON_US + 3)
+    assert row.cost_nanousd == 1002

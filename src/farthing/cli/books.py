@@ -83,6 +83,17 @@ def change_keys(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
     return _with_ring(home, b"", work)
 
 
+def rotate_key(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
+    """Return what `work` makes in the place of keys that are there; it needs the pepper under which they were made.
+
+    Raises:
+        ConfigError: there is no such home.
+        StoreError: the store or the pepper cannot be used, or was lost.
+    """
+    home.recognise()
+    return _with_ring(home, home_pepper(home), work)
+
+
 def home_pepper(home: Home) -> bytes:
     """Return the pepper of a home, made where there is none yet.
 

@@ -4,9 +4,9 @@ Sums are over what is known. How many attempts they are silent about stands besi
 that leaves something out must say so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import click
 
@@ -14,26 +14,67 @@ from farthing.cli.context import current_home, say
 from farthing.cli.records import costs_as_data, nothing_known
 from farthing.cli.since import Since
 from farthing.cli.tables import Column, grouped, print_csv, print_json, print_table, usd
-from farthing.types.ledger import CostsBy, CostsRow
+from farthing.types.ledger import CostsBy, CostsFilter, CostsRow
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_ONLY = {
+    "model": "of this model, such as openai:gpt-5-mini, or of this name at any provider",
+    "provider": "at this provider",
+    "key": "with this key, by its name or id",
+    "tag": "with this tag",
+    "face": "by clients of this format",
+    "sub_agent": "of this sub-agent",
+}
+
+_BY = f"Make groups by one of: {', '.join(get_args(CostsBy))}.  [default: model]"
+
+
+class Group(click.Choice[str]):
+    """The type of `--by`; what is two words may be written with a hyphen, as options are."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Understand `pull-request` for `pull_request`."""
+        return super().convert(str(value).replace("-", "_"), param, ctx)
+
+
+def only_options(command: F) -> F:
+    """Give a command an option for each condition of `CostsFilter`."""
+    for name in reversed(CostsFilter.__struct_fields__):
+        told = _ONLY.get(name) or f"of this {name.replace('_', ' ')}"
+        command = click.option(f"--{name.replace('_', '-')}", name, help=f"Only {told}.")(command)
+    return command
 
 
 @click.command()
-@click.option("--by", type=click.Choice(get_args(CostsBy)), default="model", show_default=True, help="Make groups.")
+@click.option("--by", type=Group(get_args(CostsBy)), default="model", metavar="GROUP", help=_BY)
 @click.option("--since", type=Since(), help="Only from then on: 2026-11-01, 7d, 24h, today (UTC).")
+@click.option("--until", type=Since(), help="Only before then.")
+@only_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-def costs(by: str, since: int | None, as_json: bool, as_csv: bool) -> None:  # noqa: FBT001  (click's flags)
-    """Show what was spent, exactly, and on what."""
+def costs(
+    by: str,
+    since: int | None,
+    until: int | None,
+    as_json: bool,  # noqa: FBT001  (click's flag)
+    as_csv: bool,  # noqa: FBT001
+    **only: str | None,
+) -> None:
+    """Show what was spent, exactly, and on what; with conditions, only where all of them hold."""
     from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
     from farthing.ledger.reports import costs_report  # noqa: PLC0415
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
     group_by = cast("CostsBy", by)
-    report = read_books(current_home(), lambda books: costs_report(books.store, group_by, since))
+    meant = CostsFilter(**only)
+    report = read_books(current_home(), lambda books: costs_report(books.store, group_by, since, until, meant))
     if as_json:
         data = [costs_as_data(row, group_by) for row in report.rows]
-        print_json({"by": by, "since_us": since, "groups": data, "total": _ungrouped(report.total, group_by)})
+        told = {name: value for name, value in only.items() if value is not None}
+        about = {"by": by, "since_us": since, "until_us": until, "only": told}
+        print_json({**about, "groups": data, "total": _ungrouped(report.total, group_by)})
     elif as_csv:
         header = list(costs_as_data(report.total, group_by))
         print_csv([costs_as_data(row, group_by) for row in report.rows], header)
@@ -41,11 +82,19 @@ def costs(by: str, since: int | None, as_json: bool, as_csv: bool) -> None:  # n
         print_costs(by, report.rows, report.total)
     for line in remarks(report.total):
         say(line)
+    if by == "tag" and sum(row.attempts for row in report.rows) > report.total.attempts:
+        say("A call with several tags stands under each of them, and in the total once.")
 
 
 def print_costs(by: str, rows: Sequence[CostsRow], total: CostsRow) -> None:
     """Print the table for people; a column that would hold nothing but zeros is left out."""
-    columns = [Column(by.upper(), "left"), Column("CALLS"), Column("INPUT"), Column("OUTPUT"), Column("USD", "point")]
+    columns = [
+        Column(by.replace("_", " ").upper(), "left"),
+        Column("CALLS"),
+        Column("INPUT"),
+        Column("OUTPUT"),
+        Column("USD", "point"),
+    ]
     cached = total.cache_read_input_tokens or total.cache_creation_input_tokens
     if cached:
         columns[3:3] = [Column("CACHE READ"), Column("WRITTEN")]
@@ -61,7 +110,7 @@ def print_costs(by: str, rows: Sequence[CostsRow], total: CostsRow) -> None:
             found.append(grouped(row.unknown_cost_attempts) if row.unknown_cost_attempts else "")
         return found
 
-    table = [cells(row, row.group if row.group is not None else f"(no {by})") for row in rows]
+    table = [cells(row, row.group if row.group is not None else f"(no {by.replace('_', ' ')})") for row in rows]
     print_table(columns, table, total=cells(total, "total"))
 
 

@@ -104,7 +104,7 @@ _CHEAP = {
 
 async def first_words(farthing: "Farthing", url: str) -> list[str]:
     """Make what a new home needs, and return the lines to print; empty for a home that has it."""
-    if not await farthing.store.keys():
+    if not await farthing.store.changed_keys(0, 1):  # deleted ones count too: then somebody wants no key
         record, secret = await farthing.keys.create()
         return _snippets(farthing, url, secret.reveal(), record.name)
     if not has_admin_token(farthing.home) and chosen_token(os.environ) is None:

@@ -1,12 +1,16 @@
 """`farthing keys`: the keys that clients use. A key is shown once, when it is made; only its hash is kept."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from farthing.cli.complete import key_names
 from farthing.cli.context import current_home, say
-from farthing.cli.tables import Column, counted, moment, print_json, print_table
+from farthing.cli.key_changes import delete, disable, edit, enable, expire, rename, revoke, rotate
+from farthing.cli.key_options import KeyOptions, key_options
+from farthing.cli.since import Ahead
+from farthing.cli.tables import Column, counted, fits, moment, print_fields, print_json, print_table
 from farthing.storage.protocols import KeyRecord
 
 if TYPE_CHECKING:
@@ -15,20 +19,20 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """Create, list, revoke and rename the keys that clients use."""
+    """Create, list, change, rotate and end the keys that clients use."""
 
 
 @keys.command()
 @click.argument("name", required=False)
-@click.option("--project", help="The project its calls are for.")
-@click.option("--team", help="The team its calls are for.")
-@click.option("--user", help="The user its calls are for.")
+@key_options
+@click.option("--expires", type=Ahead(), help="When it ends by itself: 30d, 12h, 2027-01-31 (UTC). Otherwise never.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"id", "name", "key"}.')
-def create(name: str | None, project: str | None, team: str | None, user: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+def create(name: str | None, expires: int | None, as_json: bool, **options: Any) -> None:  # noqa: FBT001  (click's flag)
     """Make a key and print it: on stdout, this once."""
     from farthing.cli.books import make_key  # noqa: PLC0415  (opens the database; not for --help)
 
-    record, secret = make_key(current_home(), lambda ring: ring.create(name, project=project, team=team, user=user))
+    fields = KeyOptions(**options).fields()
+    record, secret = make_key(current_home(), lambda ring: ring.create(name, expires_at_us=expires, **fields))
     if as_json:
         print_json({"id": record.id, "name": record.name, "key": secret.reveal()})
         return
@@ -42,80 +46,127 @@ def create(name: str | None, project: str | None, team: str | None, user: str | 
 def list_keys(every: bool, as_json: bool) -> None:  # noqa: FBT001  (click's flags)
     """List keys, revoked ones too, oldest first. The keys themselves are not kept."""
     from farthing.cli.books import read_store  # noqa: PLC0415  (opens the database; not for --help)
-    from farthing.clock import SystemClock  # noqa: PLC0415
 
     records = read_store(current_home(), lambda store: store.keys())
-    now_us = SystemClock().now_us()
-    over = [record for record in records if record.expires_at_us is not None and not record.counts(now_us)]
+    now_us = _now_us()
+    over = [one for one in records if one.session is not None and one.state(now_us) in ("expired", "revoked")]
     if not (every or as_json):
-        records = [record for record in records if record not in over]
+        gone = {record.id for record in over}
+        records = [record for record in records if record.id not in gone]
     if as_json:
-        print_json([_as_data(record) for record in records])
+        print_json([key_as_data(record, now_us) for record in records])
         return
     if not records:
         say('No keys yet; "farthing keys create" makes one.' if not over else _over(over))
         return
-    columns = [Column("NAME", "left"), Column("KEY", "left"), Column("ID", "left"), Column("MADE", "left")]
-    revoked = any(record.revoked_at_us is not None for record in records)
-    ends = any(record.expires_at_us is not None for record in records)
-    owners = any(record.project or record.team or record.user for record in records)
-    columns += [Column("REVOKED", "left")] if revoked else []
-    columns += [Column("ENDS", "left")] if ends else []
-    columns += [Column("FOR", "left")] if owners else []
-    rows = []
-    for record in records:
-        row = [record.name, f"{record.shown}...", record.id, _day(record.created_at_us)]
-        row += [_day(record.revoked_at_us)] if revoked else []
-        row += ["" if record.expires_at_us is None else moment(record.expires_at_us)[:16]] if ends else []
-        row += [", ".join(filter(None, (record.project, record.team, record.user)))] if owners else []
-        rows.append(row)
-    print_table(columns, rows)
+    print_keys(records, now_us)
     if over and not every:
         say(_over(over))
+
+
+def print_keys(records: Sequence[KeyRecord], now_us: int, *, width: int | None = None) -> None:
+    """Print a table; without the days and then without the ids where these do not fit, which `show` has too."""
+    columns = [Column(title, "left") for title in ("NAME", "KEY", "ID", "MADE", "STATE", "FOR")]
+    rows = [
+        [one.name, f"{one.shown}...", one.id, _minute(one.created_at_us)[:10], _state(one, now_us), _owner(one)]
+        for one in records
+    ]
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    for dispensable in (3, 2):
+        if not fits(columns, rows, width=width):
+            columns = columns[:dispensable] + columns[dispensable + 1 :]
+            rows = [row[:dispensable] + row[dispensable + 1 :] for row in rows]
+    print_table(columns, rows, width=width)
+
+
+@keys.command()
+@click.argument("key", metavar="ID_OR_NAME", shell_complete=key_names)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(key: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """Show everything that is known of a key; the key itself is not."""
+    from farthing.cli.books import change_keys  # noqa: PLC0415  (opens the database; not for --help)
+
+    async def find(ring: "KeyRing") -> KeyRecord:
+        return await ring.find(key)
+
+    record = change_keys(current_home(), find)
+    now_us = _now_us()
+    if as_json:
+        print_json(key_as_data(record, now_us))
+        return
+    lists = {"tags": record.tags, "models": record.models, "formats": record.faces}
+    print_fields(
+        [
+            ("name", record.name),
+            ("id", record.id),
+            ("key", f"{record.shown}..."),
+            ("state", _state(record, now_us)),
+            ("made", _when(record.created_at_us)),
+            ("rotated", _when(record.rotated_at_us)),
+            ("disabled", _when(record.disabled_at_us)),
+            ("ends", _when(record.expires_at_us)),
+            ("revoked", _when(record.revoked_at_us)),
+            ("bound to", record.bound_model),
+            *((name, ", ".join(values) or None) for name, values in lists.items()),
+            *((name.replace("_", " "), getattr(record, name)) for name in _FOR_WHAT),
+            *(
+                ("also taken", f"{old.shown}... until {moment(old.ends_at_us)} UTC")
+                for old in record.old_secrets
+                if old.ends_at_us > now_us
+            ),
+        ]
+    )
+
+
+for _command in (edit, rename, rotate, enable, disable, expire, revoke, delete):
+    keys.add_command(_command)
+
+
+def key_as_data(record: KeyRecord, now_us: int) -> dict[str, Any]:
+    """Return a key for programs: everything but its digests, and its state."""
+    data = {name: getattr(record, name) for name in record.__struct_fields__ if name not in _NOT_TOLD}
+    old = [{"shown": one.shown, "ends_at_us": one.ends_at_us} for one in record.old_secrets]
+    return {**data, "old_secrets": old, "state": record.state(now_us)}
+
+
+_NOT_TOLD = ("digest", "old_secrets", "deleted_at_us", "changed")
+_FOR_WHAT = ("organisation", "team", "project", "user", "session", "task", "branch", "pull_request")
+
+
+def _owner(record: KeyRecord) -> str:
+    return ", ".join(filter(None, (record.project, record.team, record.user)))
+
+
+def _state(record: KeyRecord, now_us: int) -> str:
+    """Return the state and when it began, or when it will end, by the day."""
+    state = record.state(now_us)
+    if (until_us := record.rotating_until_us(now_us)) is not None:
+        return f"rotating until {_minute(until_us)}"
+    match state:
+        case "active":
+            return state if record.expires_at_us is None else f"active until {_minute(record.expires_at_us)}"
+        case "disabled":
+            return f"disabled {_minute(record.disabled_at_us)}"
+        case "expired":
+            return f"expired {_minute(record.expires_at_us)}"
+        case "revoked":
+            return f"revoked {_minute(record.revoked_at_us)}"
+
+
+def _minute(at_us: int | None) -> str:
+    return "" if at_us is None else moment(at_us)[:16]
+
+
+def _when(at_us: int | None) -> str | None:
+    return None if at_us is None else f"{moment(at_us)} UTC"
 
 
 def _over(over: list[KeyRecord]) -> str:
     return f'{counted(len(over), "key")} of sessions that are over not shown; "farthing keys list --all" shows them.'
 
 
-@keys.command()
-@click.argument("key", metavar="ID_OR_NAME", required=False, shell_complete=key_names)
-@click.option("--all", "every", is_flag=True, help="Every key: after a leak, or when the pepper was lost.")
-def revoke(key: str | None, every: bool) -> None:  # noqa: FBT001  (click's flag)
-    """Make a key invalid, for good: a running server refuses it within a second."""
-    from farthing.cli.books import change_keys  # noqa: PLC0415  (opens the database; not for --help)
+def _now_us() -> int:
+    from farthing.clock import SystemClock  # noqa: PLC0415  (not for --help)
 
-    if (key is None) != every:
-        raise click.UsageError("Name the key, or give --all alone.")
-    revoked = change_keys(current_home(), lambda ring: _revoke(ring, key))
-    for record in revoked:
-        say(f"Revoked the key {record.name!r} ({record.id}).")
-    if not revoked:
-        say("No key counted any more.")
-
-
-@keys.command()
-@click.argument("key", metavar="ID_OR_NAME", shell_complete=key_names)
-@click.argument("name", metavar="NEW_NAME")
-def rename(key: str, name: str) -> None:
-    """Give a key another name; what it spent before shows under the new one too."""
-    from farthing.cli.books import change_keys  # noqa: PLC0415  (opens the database; not for --help)
-
-    record = change_keys(current_home(), lambda ring: ring.rename(key, name))
-    say(f"The key {record.id} is now called {record.name!r}.")
-
-
-async def _revoke(ring: "KeyRing", key: str | None) -> list[KeyRecord]:
-    """Revoke one key, or all where none is named; return those that were."""
-    if key is not None:
-        return [await ring.revoke(key)]
-    return [await ring.revoke(record.id) for record in await ring.keys() if record.revoked_at_us is None]
-
-
-def _day(at_us: int | None) -> str:
-    return "" if at_us is None else moment(at_us)[:10]
-
-
-def _as_data(record: KeyRecord) -> dict[str, str | int | None]:
-    """Return a key for programs: everything but its digest."""
-    return {name: getattr(record, name) for name in record.__struct_fields__ if name != "digest"}
+    return SystemClock().now_us()

@@ -1,9 +1,10 @@
 """For whom and for what a call is made, read from where each client already says it.
 
-`x-farthing-*` headers win, then what the key was made for. Without either a session is what an agent sends in a header
-of its own, or Claude Code inside `metadata.user_id` (a JSON string there), or an OpenAI `prompt_cache_key`, and a user
-is `user` or a plain `metadata.user_id`. Where the key names the session ("farthing run" makes such keys), what the
-agent calls its session is the conversation: an agent may have several, and each of Codex's threads is one.
+`x-farthing-*` headers win, then what the key was made for; tags of both count. Without either a session is what an
+agent sends in a header of its own, or Claude Code inside `metadata.user_id` (a JSON string there), or an OpenAI
+`prompt_cache_key`, and a user is `user` or a plain `metadata.user_id`. Where the key names the session ("farthing run"
+makes such keys), what the agent calls its session is the conversation: an agent may have several, and each of Codex's
+threads is one.
 
 Sub-agents are told by Claude Code's `x-claude-code-agent-id` (2.1.197; only they have one), by Codex's
 `x-openai-subagent` (0.169; `review`, `compact`, `collab_spawn` and others, while `thread-id` and `prompt_cache_key` are
@@ -71,6 +72,7 @@ def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envel
         sub_agent=ours.pop("sub_agent", None) or sub_agent,
         branch=ours.pop("branch", None) or principal.branch,
         pull_request=ours.pop("pull_request", None) or principal.pull_request,
+        tags=_joined(principal.tags, ours.pop("tags", None)),
         **ours,
     )
 
@@ -97,11 +99,19 @@ def _plain_attribution(principal: Principal) -> Attribution:
             task=principal.task,
             branch=principal.branch,
             pull_request=principal.pull_request,
+            tags=principal.tags,
         )
         if len(_plain) >= _MAX_PLAIN:
             _plain.clear()
         _plain[principal] = found
     return found
+
+
+def _joined(own: str | None, said: str | None) -> str | None:
+    """Return the key's tags and the client's, each once; the client's alone stay as it wrote them."""
+    if own is None or said is None:
+        return own or said
+    return ",".join(dict.fromkeys([*own.split(","), *filter(None, map(str.strip, said.split(",")))]))
 
 
 def _from_metadata(metadata: object) -> tuple[str | None, str | None]:

@@ -30,6 +30,7 @@ from farthing.gateway.explanations import WHY, reasons
 from farthing.gateway.headers import for_other_format
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
+from farthing.gateway.permission import Allowed, choosable, not_allowed, refuse_further_models
 from farthing.gateway.translated import Translated
 from farthing.providers.pool import Answer, HeldBodies, nothing_sent
 from farthing.providers.protocol import Operation, Provider
@@ -37,6 +38,7 @@ from farthing.types.calls import Attribution
 from farthing.types.identity import IdSource
 from farthing.types.marks import MARK_IN_BODY, MARKED_FORMATS
 from farthing.types.models import ListedModel, ModelRef
+from farthing.types.principal import KeyRules, Principal
 from farthing.types.providers import WireFormat
 from farthing.wire.gemini_requests import renamed
 from farthing.wire.peek import Envelope
@@ -106,7 +108,11 @@ class Gateway:
         body = self._plain_body(request)
         envelope = Envelope(body)
         asked = envelope.model() if request.model is None else request.model
-        if asked is None:
+        rules = request.principal.rules
+        if rules is not None and rules.about_models:
+            refuse_further_models(envelope, rules)
+            asked, ref = await self._by_rules(rules, asked, request.wire)
+        elif asked is None:
             asked, ref = UNNAMED, self._only_provider(request.wire)
         else:
             ref = await self._resolve(asked, request.wire)
@@ -251,13 +257,24 @@ class Gateway:
             lacking.add((chosen.ref, chosen.request.wire))
         return reply
 
-    async def models(self, wire: WireFormat) -> list[ListedModel]:
+    async def models(self, wire: WireFormat, principal: Principal) -> list[ListedModel]:
         """Return the models that a client may ask for, all of them, under the names that mean them in its format."""
         await self.lineup.live_models.refresh()
-        return self.lineup.catalog.listing(wire)
+        rules, catalog = principal.rules, self.lineup.catalog
+        if rules is not None and rules.bound_model is not None:
+            return [ListedModel(*await self._by_rules(rules, None, wire))]
+        return choosable(rules, catalog.listing(wire), lambda name: catalog.resolve(name, wire))
 
-    async def model(self, asked: str, wire: WireFormat) -> ListedModel:
-        """Return the model that a client of this format means by a name; raises `ModelNotFound`."""
+    async def model(self, asked: str, wire: WireFormat, principal: Principal) -> ListedModel:
+        """Return the model that a client of this format means by a name.
+
+        Raises:
+            ModelNotFound: there is none.
+            ModelNotAllowed: its key may use others.
+        """
+        rules = principal.rules
+        if rules is not None and rules.about_models:
+            return ListedModel(*await self._by_rules(rules, asked, wire))
         return ListedModel(asked, await self._resolve(asked, wire))
 
     # ---- before the provider
@@ -269,6 +286,31 @@ class Gateway:
 
             self._translates = Foreign(self._ids, self.lineup.attempts.clock, alone=self._alone)
         return self._translates
+
+    async def _by_rules(self, rules: KeyRules, asked: str | None, wire: WireFormat) -> tuple[str, ModelRef]:
+        """Return what the call of a key with rules about models asks for, and what it means.
+
+        Raises:
+            ModelNotAllowed: the key may use others; also for a name that means none, whose refusal would tell names.
+        """
+        if rules.bound_model is not None:
+            try:
+                return asked or rules.bound_model, await self._resolve(rules.bound_model, wire)
+            except (ModelNotFound, InvalidRequest) as error:
+                raise ModelNotFound(
+                    f"This key is bound to '{rules.bound_model}', which cannot be had now.",
+                    hint='the operator binds it to another: "farthing keys edit NAME --bind MODEL".',
+                ) from error
+        try:
+            ref = self._only_provider(wire) if asked is None else await self._resolve(asked, wire)
+        except (ModelNotFound, InvalidRequest):
+            raise not_allowed(asked or UNNAMED, rules) from None
+        asked, catalog = asked or UNNAMED, self.lineup.catalog
+        if asked not in rules.models:
+            allowed = Allowed(rules, lambda name: catalog.resolve(name, wire))
+            if not allowed.allows(asked, ref):
+                raise not_allowed(asked, rules)
+        return asked, ref
 
     async def _resolve(self, asked: str, wire: WireFormat) -> ModelRef:
         # A local server's models are known to nobody but itself; one that the price list gives to a provider of another
@@ -312,19 +354,18 @@ class Gateway:
         request, envelope = chosen.request, chosen.envelope
         if request.wire in MARKED_FORMATS and MARK_IN_BODY in envelope.body:
             envelope = Envelope(self._foreign().without_marks(request.wire, envelope.body))
-        pieces, strip_usage = self._splice(envelope, request, chosen.ref, chosen.provider, streamed=chosen.streamed)
+        pieces, strip_usage = self._splice(envelope, chosen)
         operation = request.operation
         size = sum(map(len, pieces))
         head = chosen.provider.request_head(operation, request.query, request.headers.lines, size, chosen.ref.model)
         return _Sent(request.wire, operation, head, pieces, strip_usage)
 
-    def _splice(
-        self, envelope: Envelope, request: Request, ref: ModelRef, provider: Provider, *, streamed: bool
-    ) -> tuple[list[bytes], bool]:
+    def _splice(self, envelope: Envelope, chosen: "_Chosen") -> tuple[list[bytes], bool]:
         """Return the body to send, in pieces, and whether a usage chunk will come that the client did not ask for."""
+        request, ref, provider, streamed = chosen.request, chosen.ref, chosen.provider, chosen.streamed
         changes: dict[str, bytes] = {}
         named = envelope.text("model")
-        if request.model is None and named and ref.model != named:
+        if request.model is None and ref.model != named and (named or chosen.asked is not UNNAMED):
             changes["model"] = msgspec.json.encode(ref.model)
         if request.wire == "gemini" and request.model is not None and request.model != ref.model:
             changes |= renamed(envelope.body, request.model, ref.model)

@@ -6,6 +6,7 @@ from farthing.errors import BudgetExceeded
 from farthing.gateway.admission import Admission
 from farthing.gateway.call import Request
 from farthing.gateway.lineup import Lineup
+from farthing.gateway.permission import choosable
 from farthing.ledger.budget_refusal import Lack
 from farthing.types.models import ModelRef
 from farthing.types.money import trimmed_usd
@@ -27,7 +28,9 @@ def with_alternatives(
     left = min((0 if lack.action is not None else lack.left_nanousd for lack in lacks), default=0)
     found: list[tuple[int, str]] = []
     now_us = lineup.attempts.clock.now_us()
-    for listed in lineup.catalog.listing(request.wire)[:MAX_PRICED]:
+    wire, catalog = request.wire, lineup.catalog
+    listing = choosable(request.principal.rules, catalog.listing(wire), lambda name: catalog.resolve(name, wire))
+    for listed in listing[:MAX_PRICED]:
         cost = _cost_on(listed.ref, envelope, request, lineup, admission, now_us)
         if cost is not None and (cost == 0 or cost <= left):
             found.append((cost, listed.id))

@@ -10,7 +10,7 @@ import msgspec
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import LedgerStore
 from farthing.types.calls import Attempt, CostBasis
-from farthing.types.ledger import CallLine, CostsBy, CostsRow
+from farthing.types.ledger import EVERYTHING, CallLine, CostsBy, CostsFilter, CostsRow
 from farthing.types.money import usd_text
 
 MAX_CANDIDATES = 5  # as many ids as a message about an ambiguous prefix can name and still be read
@@ -23,14 +23,23 @@ class CostsReport(msgspec.Struct, frozen=True):
 
     by: CostsBy
     since_us: int | None
+    until_us: int | None
+    only: CostsFilter
     rows: list[CostsRow]
     total: CostsRow
 
 
-async def costs_report(store: LedgerStore, by: CostsBy, since_us: int | None = None) -> CostsReport:
-    """Return what was spent since then, by group."""
-    (total,) = await store.costs(None, since_us)
-    return CostsReport(by, since_us, await store.costs(by, since_us), total)
+async def costs_report(
+    store: LedgerStore,
+    by: CostsBy,
+    since_us: int | None = None,
+    until_us: int | None = None,
+    only: CostsFilter = EVERYTHING,
+) -> CostsReport:
+    """Return what was spent from then until before then, on what is meant, by group."""
+    (total,) = await store.costs(None, since_us, until_us, only)
+    rows = await store.costs(by, since_us, until_us, only)
+    return CostsReport(by, since_us, until_us, only, rows, total)
 
 
 def costs_record(row: CostsRow, by: CostsBy) -> Record:

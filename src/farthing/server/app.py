@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from urllib.parse import unquote, unquote_to_bytes
 
 from farthing.auth.key_ring import KeyRing
-from farthing.errors import Draining, FarthingError, InvalidKey, MethodNotAllowed, NotServed, RouteNotFound
+from farthing.auth.known_keys import NOT_NOW
+from farthing.errors import (
+    Draining,
+    FaceNotAllowed,
+    FarthingError,
+    InvalidKey,
+    MethodNotAllowed,
+    NotServed,
+    RouteNotFound,
+)
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.gateway import Gateway
 from farthing.gateway.headers import RequestHeaders
@@ -22,6 +31,7 @@ from farthing.server.faces.ollama import OllamaFace
 from farthing.server.faces.openai import OpenAIFace, ResponsesFace
 from farthing.server.faces.protocol import Face, Route
 from farthing.server.listener import CUT, Application, Rendered
+from farthing.types.principal import KeyRules, Principal
 from farthing.types.providers import WireFormat
 
 log = logging.getLogger(__name__)
@@ -102,15 +112,18 @@ class HotApp:
                 token = _client_token(exchange.named, exchange.query)
             try:
                 principal = self._keys.verify(token)
-            except InvalidKey:
+            except NOT_NOW:
                 principal = await self._keys.look_again(token)
             key = token if isinstance(token, bytes) else token.encode()
             headers.hide(key)
             if exchange.query:
                 exchange.query = _without_key(exchange.query, key)
+            if principal.rules is not None and principal.rules.faces:
+                _refuse_face(_face_of(exchange.named, exchange.query, face), principal.rules)
             match route.action:
                 case "list_models" | "show_model":
-                    await self._show_models(_face_of(exchange.named, exchange.query, face), route, exchange)
+                    meant = _face_of(exchange.named, exchange.query, face)
+                    await self._show_models(meant, route, exchange, principal)
                 case "fixed":
                     exchange.respond(200, _JSON, route.fixed)
                 case operation:
@@ -163,14 +176,14 @@ class HotApp:
         else:
             exchange.respond(reply.status, reply.lines, reply.body)
 
-    async def _show_models(self, face: Face, route: Route, exchange: Exchange) -> None:
+    async def _show_models(self, face: Face, route: Route, exchange: Exchange, principal: Principal) -> None:
         # The shared path is routed as OpenAI's; the face that was meant knows its own format.
         wire = _WIRES.get(face.name, route.wire)
         if route.action == "show_model":
             assert route.model is not None
-            body = face.render_model(await self._gateway.model(route.model, wire))
+            body = face.render_model(await self._gateway.model(route.model, wire, principal))
         else:
-            body = face.render_models(await self._gateway.models(wire))
+            body = face.render_models(await self._gateway.models(wire, principal))
         exchange.respond(200, _JSON, body)
 
     async def _no_route(self, exchange: Exchange, path: str, *, keyed: bool) -> None:
@@ -269,6 +282,14 @@ def _face_of(named: Mapping[bytes, bytes], query: bytes, face: Face) -> Face:
         if b"x-goog-api-key" in named or _key_in(query):
             return _GEMINI
     return face
+
+
+def _refuse_face(face: Face, rules: KeyRules) -> None:
+    if face.name not in rules.faces:
+        raise FaceNotAllowed(
+            f"This key is for clients of {', '.join(rules.faces)}, not of {face.name}.",
+            hint='use another key; the operator makes one: "farthing keys create".',
+        )
 
 
 def _without_key(query: bytes, key: bytes) -> bytes:

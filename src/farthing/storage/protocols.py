@@ -5,14 +5,14 @@ raises `StoreError` when the store cannot be reached or used, and has then chang
 """
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from farthing.errors import StoreError
 from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attempt
-from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
+from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 MAX_GROUPS = 100_000
@@ -23,11 +23,23 @@ class RowsRefused(StoreError):
     """The store is there and will never take these attempts as they are: trying again does not help, fewer may."""
 
 
-class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+class OldSecret(msgspec.Struct, frozen=True, gc=False):
+    """What a key was before it was rotated: still taken until `ends_at_us`, and known afterwards as over."""
+
+    digest: bytes
+    shown: str
+    ends_at_us: int
+
+
+KeyState = Literal["active", "disabled", "expired", "revoked"]
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A key that we issued. The key itself is nowhere: `digest` is its HMAC, `shown` its first characters.
 
     One that stands for a session of an agent says what the agent works on, and `expires_at_us`: it ends then even where
-    nobody is left to revoke it.
+    nobody is left to revoke it. `bound_model` is used whatever a client asks for; `models` and `faces` are all that may
+    be asked for and by, where they name any. `changed` is the store's: the change counter when it changed last.
     """
 
     id: str
@@ -45,10 +57,32 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     branch: str | None = None
     pull_request: str | None = None
     expires_at_us: int | None = None
+    tags: tuple[str, ...] = ()
+    bound_model: str | None = None
+    models: tuple[str, ...] = ()
+    faces: tuple[str, ...] = ()
+    disabled_at_us: int | None = None
+    deleted_at_us: int | None = None
+    rotated_at_us: int | None = None
+    old_secrets: tuple[OldSecret, ...] = ()
+    changed: int = 0
 
     def counts(self, now_us: int) -> bool:
         """Whether calls are taken with it."""
-        return self.revoked_at_us is None and (self.expires_at_us is None or now_us < self.expires_at_us)
+        return self.state(now_us) == "active"
+
+    def state(self, now_us: int) -> KeyState:
+        """Return what becomes of a call with it; what cannot be taken back comes before what can."""
+        if self.revoked_at_us is not None or self.deleted_at_us is not None:
+            return "revoked"
+        if self.expires_at_us is not None and self.expires_at_us <= now_us:
+            return "expired"
+        return "active" if self.disabled_at_us is None else "disabled"
+
+    def rotating_until_us(self, now_us: int) -> int | None:
+        """Return until when a secret from before is taken too; `None` where none is."""
+        ends = [old.ends_at_us for old in self.old_secrets if old.ends_at_us > now_us]
+        return max(ends) if ends and self.counts(now_us) else None
 
 
 class LedgerStore(Protocol):
@@ -74,10 +108,17 @@ class LedgerStore(Protocol):
         """Return those of the ids that are kept."""
         ...
 
-    async def costs(self, by: CostsBy | None, since_us: int | None = None) -> list[CostsRow]:
-        """Return costs of attempts begun at or after `since_us`, dearest group first; one row when `by` is None.
+    async def costs(
+        self,
+        by: CostsBy | None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        only: CostsFilter = EVERYTHING,
+    ) -> list[CostsRow]:
+        """Return costs of attempts begun in [`since_us`, `until_us`), dearest group first; one row when `by` is None.
 
-        Groups are `provider:model`, names of keys as they are now, and UTC days (in order of time, not of cost).
+        Groups are `provider:model`, names of keys as they are now, UTC days (in order of time, not of cost), and what
+        an attempt says itself. By tag, an attempt with two stands in two groups.
         """
         ...
 
@@ -151,19 +192,38 @@ class KeyStore(Protocol):
     """Keeps the keys we issued."""
 
     async def keys(self) -> list[KeyRecord]:
-        """Return every key, revoked ones too, oldest first."""
+        """Return every key but the deleted ones, revoked ones too, oldest first."""
         ...
 
-    async def add_key(self, record: KeyRecord) -> bool:
-        """Keep a new key; False, and nothing changed, when its name, id or digest is taken."""
+    async def key(self, id_or_name: str) -> KeyRecord | None:
+        """Return the key with this id, or else of this name; `None` where there is neither, or it is deleted."""
         ...
 
-    async def revoke_key(self, key_id: str, at_us: int) -> bool:
-        """Revoke a key; False when there is none or it is revoked already (the first time stays)."""
+    async def changed_keys(self, after: int, limit: int) -> list[KeyRecord]:
+        """Return at most `limit` keys whose `changed` is greater, deleted ones too, in order of change; 0 begins."""
         ...
 
-    async def rename_key(self, key_id: str, name: str) -> bool:
-        """Give a key another name; False when there is no such key or the name is taken."""
+    async def key_names(self, limit: int) -> list[str]:
+        """Return the names of at most `limit` keys, the youngest first."""
+        ...
+
+    async def free_key_number(self, prefix: str) -> int:
+        """Return a number that no key's name has behind `prefix`: the lowest up to 100, else one beyond the highest."""
+        ...
+
+    async def add_key(self, record: KeyRecord) -> KeyRecord | None:
+        """Keep a new key and return it as kept; `None`, and nothing changed, when its name, id or digest is taken.
+
+        The name of a deleted key is free again, its id is not.
+        """
+        ...
+
+    async def change_key(self, record: KeyRecord) -> KeyRecord | None:
+        """Keep a key as it is now, where it is still as it was read (`changed`), and return it as kept.
+
+        `None`, and nothing changed, where there is none, it has changed since or is deleted, or its name is taken. One
+        with `deleted_at_us` is kept for its name and its id alone.
+        """
         ...
 
     async def change_counter(self) -> int:

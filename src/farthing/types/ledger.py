@@ -11,7 +11,51 @@ import msgspec
 
 from farthing.types.calls import Attempt, CostBasis, Outcome
 
-CostsBy = Literal["model", "provider", "key", "session", "project", "task", "branch", "day"]
+CostsBy = Literal[
+    "model",
+    "provider",
+    "key",
+    "organisation",
+    "team",
+    "project",
+    "user",
+    "session",
+    "conversation",
+    "task",
+    "sub_agent",
+    "branch",
+    "pull_request",
+    "tag",
+    "face",
+    "day",
+]
+
+
+class CostsFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which attempts are meant: those for which all of this holds; `None` is no condition.
+
+    `model` is `provider:model`, or the model's name at any provider; `key` an id, or the key's name of now; `tag` one
+    of an attempt's tags. The others are what an attempt says itself, letter for letter.
+    """
+
+    model: str | None = None
+    provider: str | None = None
+    key: str | None = None
+    organisation: str | None = None
+    team: str | None = None
+    project: str | None = None
+    user: str | None = None
+    session: str | None = None
+    conversation: str | None = None
+    task: str | None = None
+    sub_agent: str | None = None
+    branch: str | None = None
+    pull_request: str | None = None
+    tag: str | None = None
+    face: str | None = None
+
+
+EVERYTHING = CostsFilter()
 
 US_PER_DAY = 86_400_000_000
 _DAY_ZERO = date(1970, 1, 1).toordinal()

@@ -1,9 +1,35 @@
-"""Who is calling."""
+"""Who is calling, and what the key allows.
+
+A principal is looked at in every call, and what is made of it is remembered by it, so its hash is kept
+(`cache_hash`) and most keys, which have no rules, pay one comparison with `None`.
+"""
+
+from typing import Literal, get_args
 
 import msgspec
 
+FaceName = Literal["openai", "anthropic", "gemini", "ollama"]
+FACE_NAMES: tuple[FaceName, ...] = get_args(FaceName)
 
-class Principal(msgspec.Struct, frozen=True):
+
+class KeyRules(msgspec.Struct, frozen=True, gc=False):
+    """What a key may be used for.
+
+    `bound_model` is used whatever the client asks for. `models` are names as a client would send them, aliases too, or
+    patterns of `provider:model` in which `*` stands for any text; `faces` are names of faces. Empty is no rule.
+    """
+
+    bound_model: str | None = None
+    models: tuple[str, ...] = ()
+    faces: tuple[str, ...] = ()
+
+    @property
+    def about_models(self) -> bool:
+        """Whether they say anything of models."""
+        return self.bound_model is not None or bool(self.models)
+
+
+class Principal(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """The owner of a verified client key; what a call is attributed to before the client says more."""
 
     key_id: str
@@ -16,3 +42,6 @@ class Principal(msgspec.Struct, frozen=True):
     task: str | None = None
     branch: str | None = None
     pull_request: str | None = None
+    tags: str | None = None
+    """Comma separated; what the client says is added to them."""
+    rules: KeyRules | None = None

@@ -6,7 +6,7 @@ loading and dumping the large one costs over 100.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -116,6 +116,9 @@ class Envelope:
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
 
     def has_any(self, names: frozenset[str]) -> bool:
         """Whether at least one of `names` is there."""

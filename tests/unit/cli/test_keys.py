@@ -1,10 +1,13 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from farthing.cli import root
+from farthing.cli.keys import print_keys
+from farthing.storage.protocols import KeyRecord
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def test_a_key_is_created_shown_once_listed_renamed_and_revoked(runner: CliRunne
     told = runner.invoke(root, ["keys", "list"])
     assert made["key"] not in told.stdout
     head, line = told.stdout.splitlines()
-    assert head.split() == ["NAME", "KEY", "ID", "MADE", "FOR"]
+    assert head.split() == ["NAME", "KEY", "ID", "MADE", "STATE", "FOR"]
     assert line.startswith(f"desk  {made['key'][:9]}...  {made['id']}  2")
     assert line.endswith("  site")
 
@@ -57,3 +60,81 @@ def test_what_cannot_be_done_is_told_with_the_way_out(runner: CliRunner) -> None
     assert told.exit_code == 1
     assert told.stderr.startswith("farthing: Unknown key 'labtop'; nearest: laptop.\nhint: run \"farthing ")
     assert runner.invoke(root, ["keys", "list"]).stderr == ""
+
+
+def make(runner: CliRunner, *arguments: str) -> dict[str, str]:
+    made: dict[str, str] = json.loads(runner.invoke(root, ["keys", "create", *arguments, "--json"]).stdout)
+    return made
+
+
+def shown(runner: CliRunner, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(runner.invoke(root, ["keys", "show", name, "--json"]).stdout)
+    return found
+
+
+def test_what_a_key_says_and_may_is_given_shown_and_changed(runner: CliRunner) -> None:
+    owner = ("--organisation", "acme", "--team", "core", "--user", "ann", "--tags", "a, b")
+    may = ("--bind", "fast", "--model", "openai:*", "--model", "lab:m", "--format", "openai", "--expires", "90d")
+    make(runner, "ci", *owner, *may)
+    record = shown(runner, "ci")
+    assert (record["organisation"], record["team"], record["user"]) == ("acme", "core", "ann")
+    assert (record["tags"], record["models"], record["faces"]) == (["a", "b"], ["openai:*", "lab:m"], ["openai"])
+    assert (record["bound_model"], record["state"]) == ("fast", "active")
+    assert record["expires_at_us"] - record["created_at_us"] < 90 * 86_400_000_000 + 60_000_000
+    assert not {"digest", "changed"} & record.keys()
+    told = runner.invoke(root, ["keys", "show", "ci"]).stdout
+    assert "bound to      fast\n" in told
+    assert "models        openai:*, lab:m\n" in told
+    changed = runner.invoke(root, ["keys", "edit", "ci", "--any-model", "--any-format", "--bind", "", "--tags", "c"])
+    assert changed.stderr == f"Changed the key 'ci' ({record['id']}).\n"
+    record = shown(runner, "ci")
+    assert (record["models"], record["faces"], record["bound_model"], record["tags"]) == ([], [], None, ["c"])
+    assert record["team"] == "core"
+    assert runner.invoke(root, ["keys", "edit", "ci"]).exit_code == 2
+
+
+def test_a_key_is_rotated_under_the_pepper_it_was_made_with(runner: CliRunner) -> None:
+    old = make(runner, "ci")
+    told = runner.invoke(root, ["keys", "rotate", "ci"])
+    assert told.stdout.startswith("ft-")
+    assert told.stdout.strip() != old["key"]
+    assert "The old one is taken until 2" in told.stderr
+    assert runner.invoke(root, ["keys", "list"]).stdout.count("rotating until") == 1
+    new = json.loads(runner.invoke(root, ["keys", "rotate", "ci", "--grace", "0", "--json"]).stdout)
+    assert (new["id"], new["name"]) == (old["id"], "ci")
+    assert [one["shown"] for one in shown(runner, "ci")["old_secrets"]] == [told.stdout[:9], old["key"][:9]]
+    assert shown(runner, "ci")["state"] == "active"
+
+
+def test_the_list_tells_what_becomes_of_a_call_with_each_key(runner: CliRunner) -> None:
+    for name in ("works", "off", "over", "gone", "deleted"):
+        make(runner, name)
+    for command in (["disable", "off"], ["expire", "over", "--now"], ["revoke", "gone"], ["delete", "deleted"]):
+        assert runner.invoke(root, ["keys", *command]).exit_code == 0
+    lines = runner.invoke(root, ["keys", "list"]).stdout.splitlines()[1:]
+    assert [(line.split()[0], line.split()[4]) for line in lines] == [
+        ("works", "active"),
+        ("off", "disabled"),
+        ("over", "expired"),
+        ("gone", "revoked"),
+    ]
+    runner.invoke(root, ["keys", "expire", "over", "--never"])
+    runner.invoke(root, ["keys", "enable", "off"])
+    assert {shown(runner, name)["state"] for name in ("works", "off", "over")} == {"active"}
+    assert runner.invoke(root, ["keys", "expire", "over", "--never", "--now"]).exit_code == 2
+    told = runner.invoke(root, ["keys", "expire", "over", "--at", "2020-01-01"])
+    assert "is no moment to come" in told.stderr
+
+
+def test_on_a_narrow_screen_the_list_leaves_out_what_show_has_too(capsys: pytest.CaptureFixture[str]) -> None:
+    record = KeyRecord(
+        id="key_01m80b8k1pcvbmyt6kgx086qj3", name="search-service", shown="ft-abcdef", digest=b"", created_at_us=1
+    )
+    heads = {
+        90: ["NAME", "KEY", "ID", "MADE", "STATE"],
+        70: ["NAME", "KEY", "ID", "STATE"],
+        50: ["NAME", "KEY", "STATE"],
+    }
+    for width, head in heads.items():
+        print_keys([record], 2, width=width)
+        assert capsys.readouterr().out.splitlines()[0].split() == head

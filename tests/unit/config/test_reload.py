@@ -15,6 +15,7 @@ from farthing.config.paths import Home
 from farthing.config.schema import Settings
 from farthing.errors import ModelNotFound, PriceListUnusable
 from farthing.providers.registry import known_providers
+from farthing.types.principal import Principal
 
 TEXT = "providers:\n  lab: {kind: vllm}\n  other: {kind: vllm, base_url: 'http://127.0.0.1:1/v1'}\n"
 ALIAS = "models: {fast: 'lab:m'}\n"
@@ -118,7 +119,7 @@ async def test_a_reload_falls_between_two_asks_for_the_models(house: House) -> N
 
     lineup = house.farthing.gateway.lineup
     lineup.live_models.refresh = refresh  # type: ignore[method-assign]
-    found = asyncio.create_task(house.farthing.gateway.model("fast", "openai_chat"))
+    found = asyncio.create_task(house.farthing.gateway.model("fast", "openai_chat", Principal("key_1", "k")))
     await asked.wait()
     await house.reload(TEXT + ALIAS)
     going_on.set()

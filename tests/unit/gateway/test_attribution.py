@@ -103,3 +103,18 @@ def test_a_key_that_was_made_for_a_session_says_more_than_the_agent() -> None:
     said = attribute(who, {b"session-id": b"s"}, Envelope(b'{"prompt_cache_key": "thread"}'))
     assert (said.session, said.conversation) == ("run-claude-1", "thread")
     assert attribute(who, {b"x-farthing-session": b"mine"}, Envelope(b"{}")).session == "mine"
+
+
+@pytest.mark.parametrize(
+    ("own", "said", "tags"),
+    [
+        ("a,b", None, "a,b"),
+        ("a,b", b"b, c,,c", "a,b,c"),
+        (None, b"b, c", "b, c"),
+        (None, None, None),
+    ],
+)
+def test_tags_of_the_key_and_of_the_client_both_count(own: str | None, said: bytes | None, tags: str | None) -> None:
+    who = Principal("key_1", "my-app", tags=own)
+    told = {} if said is None else {b"x-farthing-tags": said}
+    assert attribute(who, told, Envelope(b"{}")).tags == tags

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import apsw
+import msgspec
 import pytest
 
 from farthing.errors import StoreError
@@ -14,7 +16,7 @@ from farthing.ledger.rebuild import rebuild
 from farthing.storage.protocols import RowsRefused
 from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import APPLICATION_ID, Migration, open_database, shipped_migrations
-from farthing.storage.sqlite.inspection import inspect_database
+from farthing.storage.sqlite.inspection import inspect_database, keys_in_use
 from farthing.storage.sqlite.rows import COLUMNS
 from farthing.storage.sqlite.sql import query
 from farthing.types.ledger import CostsRow, DailyTotal
@@ -284,3 +286,31 @@ def test_sums_in_sql_stand_in_the_types_order() -> None:
     assert tuple(short.get(name, name) for name in costs) == CostsRow.__struct_fields__
     totals = re.findall(r" AS (\w+),?$", query("daily_totals_recomputed"), re.MULTILINE)
     assert tuple(totals) == DailyTotal.__struct_fields__[4:]
+
+
+async def test_keys_of_older_tables_go_on_counting_and_are_read_as_new(tmp_path: Path) -> None:
+    names = [migration.name[5:] for migration in shipped_migrations()]
+    before = shipped_migrations()[: names.index("keys_that_live.sql")]
+    path = tmp_path / "farthing.db"
+    old = open_database(path, before)
+    for number in (1, 2, 3):
+        told = (f"key_{number}", f"k{number}", "ft-abcdef", bytes([number]) * 32, number, "acme", "blue", "s1", 2**60)
+        old.execute(
+            "INSERT INTO keys (id, name, shown, digest, created_at_us, organisation, team, session, expires_at_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            told,
+        )
+    old.execute("DELETE FROM keys WHERE id = 'key_2'")
+    counter: Any = old.execute("SELECT counter FROM changes").get
+    old.close()
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    records = await store.changed_keys(0, 10)
+    assert [(one.id, one.name, one.team, one.session, one.expires_at_us) for one in records] == [
+        ("key_1", "k1", "blue", "s1", 2**60),
+        ("key_3", "k3", "blue", "s1", 2**60),
+    ]
+    assert await store.change_counter() > max(counter, records[-1].changed)
+    assert await store.add_key(msgspec.structs.replace(records[0], id="key_4", name="k4", digest=b"4" * 32))
+    assert keys_in_use(path) == 3
+    await store.close()

@@ -1,29 +1,30 @@
 """The memory store: a dictionary of attempts, a dictionary of keys."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby, islice
 
 import msgspec
 
 from farthing.storage.memory.budgets import MemoryBudgets
+from farthing.storage.memory.costs import costs_rows
+from farthing.storage.memory.keys import MemoryKeys
 from farthing.storage.memory.spending import spending_of
-from farthing.storage.protocols import MAX_GROUPS, KeyRecord
+from farthing.storage.protocols import MAX_GROUPS
 from farthing.types.calls import Attempt
-from farthing.types.ledger import CostsBy, CostsRow, DailyTotal, add_up, utc_day
+from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, add_up
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 _TotalKey = tuple[str, str, str, str]
 
 
-class MemoryStore:
+class MemoryStore(MemoryKeys):
     """See `storage/protocols.py`; everything is gone with the object."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._attempts: dict[str, Attempt] = {}
         self._totals: dict[_TotalKey, DailyTotal] = {}
-        self._keys: dict[str, KeyRecord] = {}
-        self._changes = 0
         self.budgets = MemoryBudgets(self._attempts.values)
 
     async def open(self) -> None:
@@ -54,23 +55,22 @@ class MemoryStore:
         """See `LedgerStore.known`."""
         return {attempt_id for attempt_id in attempt_ids if attempt_id in self._attempts}
 
-    async def costs(self, by: CostsBy | None, since_us: int | None = None) -> list[CostsRow]:
+    async def costs(
+        self,
+        by: CostsBy | None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        only: CostsFilter = EVERYTHING,
+    ) -> list[CostsRow]:
         """See `LedgerStore.costs`."""
-        groups: dict[str | None, list[Attempt]] = {} if by else {None: []}
-        for attempt in self._attempts.values():
-            if since_us is None or attempt.opening.started_at_us >= since_us:
-                groups.setdefault(self._group(by, attempt), []).append(attempt)
-        rows = [_costs_row(group, members) for group, members in groups.items()]
-        rows.sort(key=lambda row: (row.group is None, row.group or ""))
-        if by != "day":
-            rows.sort(key=lambda row: -row.cost_nanousd)
-        return rows
-
-    def _group(self, by: CostsBy | None, attempt: Attempt) -> str | None:
-        attribution = attempt.opening.attribution
-        if by == "key" and attribution.key_id in self._keys:
-            return self._keys[attribution.key_id].name
-        return None if by is None else _GROUPS[by](attempt)
+        names = {record.id: record.name for record in self._keys.values()}
+        meant = [
+            attempt
+            for attempt in self._attempts.values()
+            if (since_us is None or attempt.opening.started_at_us >= since_us)
+            and (until_us is None or attempt.opening.started_at_us < until_us)
+        ]
+        return costs_rows(meant, by, only, names)
 
     async def spending(
         self,
@@ -152,53 +152,6 @@ class MemoryStore:
         """Nothing here can be damaged."""
         return []
 
-    async def keys(self) -> list[KeyRecord]:
-        """See `KeyStore.keys`."""
-        return sorted(self._keys.values(), key=lambda record: (record.created_at_us, record.id))
-
-    async def add_key(self, record: KeyRecord) -> bool:
-        """See `KeyStore.add_key`."""
-        for other in self._keys.values():
-            if record.name == other.name or record.id == other.id or record.digest == other.digest:
-                return False
-        self._keys[record.id] = record
-        self._changes += 1
-        return True
-
-    async def revoke_key(self, key_id: str, at_us: int) -> bool:
-        """See `KeyStore.revoke_key`."""
-        record = self._keys.get(key_id)
-        if record is None or record.revoked_at_us is not None:
-            return False
-        self._keys[key_id] = msgspec.structs.replace(record, revoked_at_us=at_us)
-        self._changes += 1
-        return True
-
-    async def rename_key(self, key_id: str, name: str) -> bool:
-        """See `KeyStore.rename_key`."""
-        record = self._keys.get(key_id)
-        if record is None or any(o.name == name for o in self._keys.values() if o.id != key_id):
-            return False
-        self._keys[key_id] = msgspec.structs.replace(record, name=name)
-        self._changes += 1
-        return True
-
-    async def change_counter(self) -> int:
-        """See `KeyStore.change_counter`."""
-        return self._changes
-
-
-_GROUPS: dict[CostsBy, Callable[[Attempt], str | None]] = {
-    "model": lambda attempt: f"{attempt.opening.provider}:{attempt.opening.model}",
-    "provider": lambda attempt: attempt.opening.provider,
-    "key": lambda attempt: attempt.opening.attribution.key_name or attempt.opening.attribution.key_id,
-    "session": lambda attempt: attempt.opening.attribution.session,
-    "project": lambda attempt: attempt.opening.attribution.project,
-    "task": lambda attempt: attempt.opening.attribution.task,
-    "branch": lambda attempt: attempt.opening.attribution.branch,
-    "day": lambda attempt: utc_day(attempt.opening.started_at_us),
-}
-
 
 def _by_try(attempt: Attempt) -> tuple[int, str]:
     return attempt.opening.ordinal, attempt.opening.attempt_id
@@ -218,40 +171,3 @@ def _merge(kept: DailyTotal | None, more: DailyTotal) -> DailyTotal:
 
 
 _KEY_FIELDS = ("day", "key_id", "provider", "model")
-
-
-def _costs_row(group: str | None, attempts: Iterable[Attempt]) -> CostsRow:
-    members = list(attempts)
-    usages = [attempt.usage for attempt in members]
-    both = [a for a in members if a.reported_cost_nanousd is not None and a.cost_nanousd is not None]
-    return CostsRow(
-        group=group,
-        calls=len({attempt.opening.call_id for attempt in members}),
-        attempts=len(members),
-        input_tokens=sum(usage.input_tokens or 0 for usage in usages),
-        output_tokens=sum(usage.output_tokens or 0 for usage in usages),
-        cache_read_input_tokens=sum(usage.cache_read_input_tokens for usage in usages),
-        cache_creation_input_tokens=sum(usage.cache_creation_input_tokens for usage in usages),
-        reasoning_output_tokens=sum(usage.reasoning_output_tokens for usage in usages),
-        web_search_requests=sum(usage.web_search_requests for usage in usages),
-        cost_nanousd=sum(attempt.cost_nanousd or 0 for attempt in members),
-        unknown_cost_attempts=sum(attempt.cost_nanousd is None for attempt in members),
-        estimated_attempts=sum(attempt.cost_basis == "estimated" for attempt in members),
-        unknown_usage_attempts=sum(not usage.known for usage in usages),
-        reported_cost_nanousd=sum(attempt.reported_cost_nanousd or 0 for attempt in both),
-        comparable_cost_nanousd=sum(attempt.cost_nanousd or 0 for attempt in both),
-        reported_only_nanousd=sum(a.reported_cost_nanousd or 0 for a in members if a.cost_nanousd is None),
-        comparable_attempts=len(both),
-        largest_difference_ppm=max((_difference_ppm(attempt) for attempt in both), default=0),
-    )
-
-
-def _difference_ppm(attempt: Attempt) -> int:
-    """Return how far our cost is from the reported one; the same division, in floats, as SQLite's."""
-    ours, theirs = attempt.cost_nanousd, attempt.reported_cost_nanousd
-    if ours is None or not theirs or theirs < 0:
-        return 0
-    return min(int(abs(ours - theirs) * 1_000_000.0 / theirs), _LARGEST)
-
-
-_LARGEST = (1 << 63) - 1

@@ -13,15 +13,17 @@ from typing import Any
 import apsw
 import msgspec
 
-from farthing.storage.protocols import MAX_GROUPS, KeyRecord, RowsRefused
+from farthing.storage.protocols import MAX_GROUPS, RowsRefused
 from farthing.storage.sqlite.budgets import SqliteBudgets, charge
 from farthing.storage.sqlite.connections import Connections
+from farthing.storage.sqlite.costs import costs_statement
 from farthing.storage.sqlite.database import Migration
+from farthing.storage.sqlite.keys import SqliteKeys
 from farthing.storage.sqlite.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
 from farthing.storage.sqlite.spending import spending_bindings, spending_row_of, spending_statement
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
-from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
+from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal
 from farthing.types.offload import Offload
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
@@ -31,7 +33,7 @@ _ABOUT_ROWS = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, Overf
 _AFTER_EVERY_ID = "\U0010ffff"  # sorts behind every character an id can hold
 
 
-class SqliteStore:
+class SqliteStore(SqliteKeys):
     """See `storage/protocols.py`. `reads`, where given, lets questions run beside the ledger's commits.
 
     With `read_only` nothing is made, migrated or written: for a file system on which nothing can be.
@@ -46,7 +48,7 @@ class SqliteStore:
         migrations: Sequence[Migration] | None = None,
         read_only: bool = False,
     ) -> None:
-        self.connections = Connections(path, writes, reads, migrations=migrations, read_only=read_only)
+        super().__init__(Connections(path, writes, reads, migrations=migrations, read_only=read_only))
         self.budgets = SqliteBudgets(self.connections)
 
     async def open(self) -> None:
@@ -69,9 +71,16 @@ class SqliteStore:
         """See `LedgerStore.known`."""
         return await self.connections.read(lambda connection: _known(connection, attempt_ids))
 
-    async def costs(self, by: CostsBy | None, since_us: int | None = None) -> list[CostsRow]:
+    async def costs(
+        self,
+        by: CostsBy | None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        only: CostsFilter = EVERYTHING,
+    ) -> list[CostsRow]:
         """See `LedgerStore.costs`."""
-        rows = await self.connections.all("costs", {"by": by, "since": since_us})
+        statement, bindings = costs_statement(by, since_us, until_us, only)
+        rows = await self.connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
         if not rows and by is None:
             rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]
         return [costs_row_of(row) for row in rows]
@@ -139,29 +148,6 @@ class SqliteStore:
     async def damage(self) -> list[str]:
         """See `LedgerStore.damage`."""
         return await self.connections.read(_damage)
-
-    async def keys(self) -> list[KeyRecord]:
-        """See `KeyStore.keys`."""
-        rows = await self.connections.all("keys", ())
-        return [KeyRecord(**dict(zip(KeyRecord.__struct_fields__, row, strict=True))) for row in rows]
-
-    async def add_key(self, record: KeyRecord) -> bool:
-        """See `KeyStore.add_key`."""
-        return await self.connections.change("key_add", msgspec.structs.astuple(record))
-
-    async def revoke_key(self, key_id: str, at_us: int) -> bool:
-        """See `KeyStore.revoke_key`."""
-        return await self.connections.change("key_revoke", {"id": key_id, "at": at_us})
-
-    async def rename_key(self, key_id: str, name: str) -> bool:
-        """See `KeyStore.rename_key`."""
-        return await self.connections.change("key_rename", {"id": key_id, "name": name})
-
-    async def change_counter(self) -> int:
-        """See `KeyStore.change_counter`."""
-        (row,) = await self.connections.all("change_counter", ())
-        counter: int = row[0]
-        return counter
 
     def _append_or_refuse(self, connection: apsw.Connection, attempts: Sequence[Attempt], holder: str) -> int:
         try:

@@ -211,10 +211,10 @@ class TroubledStore:
         self._check()
         return await self._store.known(attempt_ids)
 
-    async def keys(self) -> list[KeyRecord]:
-        """See `KeyStore.keys`."""
+    async def changed_keys(self, after: int, limit: int) -> list[KeyRecord]:
+        """See `KeyStore.changed_keys`."""
         self._check()
-        return await self._store.keys()
+        return await self._store.changed_keys(after, limit)
 
     async def change_counter(self) -> int:
         """See `KeyStore.change_counter`."""
