@@ -127,6 +127,7 @@ class Farthing:
         await self.keys.refresh()
         await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())
         await self.budgets.start()
+        self.keys.beforehand = self.budgets.follow_rules
         self._following = [asyncio.create_task(self.keys.follow())]
         self._follow_prices()
 

@@ -5,7 +5,7 @@ change one key at the same moment both have their way. Whatever is done here cou
 follow within a second (`known_keys.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Unpack
 
 import msgspec
@@ -33,6 +33,9 @@ MAX_OLD_SECRETS = 4
 """Secrets of before that are known: a key rotated more often within its grace loses the oldest at once."""
 
 
+_First = Callable[[KeyRecord], Awaitable[None]]
+
+
 class KeyRing(KnownKeys):
     """Verifies, makes, lists and changes keys; `id_or_name` is a key's id or its name of now."""
 
@@ -49,11 +52,13 @@ class KeyRing(KnownKeys):
         *,
         lifetime_s: int | None = None,
         expires_at_us: int | None = None,
+        first: _First | None = None,
         **fields: Unpack[KeyFields],
     ) -> tuple[KeyRecord, Secret]:
         """Make a key and return it, for the only time; without a name it becomes `my-app-1`, `my-app-2`, ...
 
-        With `lifetime_s` it ends after so long by itself, with `expires_at_us` at that time.
+        With `lifetime_s` it ends after so long by itself, with `expires_at_us` at that time. `first` keeps what must be
+        known of the key before anybody can use it, such as its budget; it may be called again with another name.
 
         Raises:
             InvalidRequest: the name is taken, or something of it is no good.
@@ -70,7 +75,7 @@ class KeyRing(KnownKeys):
             expires_at_us=expires_at_us if lifetime_s is None else now_us + lifetime_s * 1_000_000,
         )
         record = changed(bare, known)
-        kept = await (self._add_with_default_name(record) if name is None else self.store.add_key(record))
+        kept = await (self._add_with_default_name(record, first) if name is None else self._add(record, first))
         if kept is None:
             raise taken(record.name)
         self.take(kept)
@@ -208,10 +213,15 @@ class KeyRing(KnownKeys):
                 return kept
         raise InvalidRequest(f"The key {id_or_name!r} is being changed by others all the time.", hint="try again.")
 
-    async def _add_with_default_name(self, record: KeyRecord) -> KeyRecord:
+    async def _add(self, record: KeyRecord, first: _First | None) -> KeyRecord | None:
+        if first is not None:
+            await first(record)
+        return await self.store.add_key(record)
+
+    async def _add_with_default_name(self, record: KeyRecord, first: _First | None) -> KeyRecord:
         for _ in range(_NAME_TRIES):
             number = await self.store.free_key_number(f"{DEFAULT_NAME}-")
-            kept = await self.store.add_key(msgspec.structs.replace(record, name=f"{DEFAULT_NAME}-{number}"))
+            kept = await self._add(msgspec.structs.replace(record, name=f"{DEFAULT_NAME}-{number}"), first)
             if kept is not None:
                 return kept  # else another process took it just now
         raise InvalidRequest("No name is free for the new key.", hint="give it one with --name.")

@@ -11,6 +11,7 @@ changed is read, a page at a time, and whoever makes or changes a key takes it o
 
 import asyncio
 import heapq
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -63,6 +64,9 @@ class KnownKeys:
         self._looked_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
         self.failed_polls = 0
+        self.beforehand: Callable[[], Awaitable[object]] | None = None
+        """Is awaited before new or changed keys count: whoever makes a key with a budget keeps the budget first, and no
+        process may know the one without the other."""
 
     def __len__(self) -> int:
         """How many secrets are taken now."""
@@ -137,6 +141,8 @@ class KnownKeys:
                 for kept in (self._owners, self._refused, self._known, self._ends):
                     kept.clear()
             while page := await self.store.changed_keys(after, PAGE):
+                if self.beforehand is not None:
+                    await self.beforehand()
                 for record in page:
                     self.take(record)
                 after = page[-1].changed

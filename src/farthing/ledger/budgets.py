@@ -120,6 +120,7 @@ class Budgets:
         self._waiting: list[_Waiter] = []
         self._again = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._following = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._heard_at = clock.monotonic()
         self._beat_at = clock.monotonic()
@@ -134,7 +135,7 @@ class Budgets:
 
     async def start(self) -> None:
         """Learn the rules, and follow them."""
-        await self._follow_rules()
+        await self.follow_rules()
         self._tasks = [
             asyncio.create_task(self._tick_forever(), name="budgets"),
             asyncio.create_task(self._serve_waiting(), name="budgets-waiting"),
@@ -379,7 +380,7 @@ class Budgets:
             self.fenced = self._clock.monotonic() - self._heard_at > LEASE_S / 2
 
     async def _tick(self) -> None:
-        await self._follow_rules()
+        await self.follow_rules()
         touched, self._touched = self._touched[:MAX_LOOKS], self._touched[MAX_LOOKS:]
         for allotment in touched:
             allotment.touched = False
@@ -412,19 +413,25 @@ class Budgets:
             self._purses.clear()
             await self._give_back(idle)
 
-    async def _follow_rules(self) -> None:
-        changes = await self._store.changes(self.rules.counter)
-        self._heard()
-        if not self.rules.learn(changes):
-            return
-        self._purses.clear()
-        for allotment in list(self._allotments.values()):
-            rule = self.rules.get(allotment.key.budget_id)
-            if rule is None or rule.version != allotment.key.version:
-                del self._allotments[allotment.id]
-            elif rule is not allotment.budget:
-                await self._take_over(allotment, rule)
-        self.look_again()
+    async def follow_rules(self) -> None:
+        """Take over what changed of the rules since they were looked at.
+
+        Raises:
+            StoreError: the store cannot be asked.
+        """
+        async with self._following:
+            changes = await self._store.changes(self.rules.counter)
+            self._heard()
+            if not self.rules.learn(changes):
+                return
+            self._purses.clear()
+            for allotment in list(self._allotments.values()):
+                rule = self.rules.get(allotment.key.budget_id)
+                if rule is None or rule.version != allotment.key.version:
+                    del self._allotments[allotment.id]
+                elif rule is not allotment.budget:
+                    await self._take_over(allotment, rule)
+            self.look_again()
 
     async def _take_over(self, allotment: Allotment, rule: Budget) -> None:
         """Go by a changed rule: with less to spend what is free goes back first, and is leased anew within it."""
