@@ -147,6 +147,10 @@ class Catalog:
             raise InvalidRequest(f"model '{asked}' is ambiguous: {candidates}", hint="ask for one of these")
         raise self._not_found(asked)
 
+    def names_itself(self, ref: ModelRef) -> bool:
+        """Whether the operator's settings name the model, by an alias or a price."""
+        return ref.model in self._given[ref.provider]
+
     def _has(self, provider: CatalogProvider, model: str) -> bool:
         learned = self._learned.get(provider.name, ())
         # Ollama lists `llama3:latest` and takes `llama3` for it; nobody else ends a name so.

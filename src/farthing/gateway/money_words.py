@@ -26,17 +26,19 @@ def with_alternatives(
     """Return the refusal with models that would fit, with what the call may cost on each; free ones first."""
     lacks = [lack for lack in error.lacks if isinstance(lack, Lack)]
     left = min((0 if lack.action is not None else lack.left_nanousd for lack in lacks), default=0)
-    found: list[tuple[int, str]] = []
+    found: list[tuple[bool, int, str]] = []
     now_us = lineup.attempts.clock.now_us()
     wire, catalog = request.wire, lineup.catalog
     listing = choosable(request.principal.rules, catalog.listing(wire), lambda name: catalog.resolve(name, wire))
     for listed in listing[:MAX_PRICED]:
         cost = _cost_on(listed.ref, envelope, request, lineup, admission, now_us)
         if cost is not None and (cost == 0 or cost <= left):
-            found.append((cost, listed.id))
-    free = [name for cost, name in found if cost == 0][:2]
-    priced = sorted((cost, name) for cost, name in found if cost)[: TOLD - len(free)]
-    told = [f"{name} (free)" for name in free] + [f"{name} (at most ${trimmed_usd(cost)})" for cost, name in priced]
+            found.append((catalog.names_itself(listed.ref), cost, listed.id))
+    free = [name for _, cost, name in found if cost == 0][:2]
+    # The operator's own choice first; then the dearest, which is the nearest to what was asked for.
+    priced = sorted((one for one in found if one[1]), key=lambda one: (not one[0], -one[1], one[2]))[: TOLD - len(free)]
+    told = [f"{name} (free)" for name in free]
+    told += [f"{name} (at most ${trimmed_usd(cost)})" for _, cost, name in priced]
     if told:
         error.hint = f"these would fit: {', '.join(told)}; or the operator raises the budget"
     else:
@@ -53,7 +55,10 @@ def _cost_on(
         return None
     if sheet.free:
         return 0
-    return admission.estimate(envelope, request.wire, request.operation, ref, sheet).least_nanousd or None
+    bound = admission.estimate(envelope, request.wire, request.operation, ref, sheet)
+    if bound.output_rate == 0 and bound.most_output_tokens:
+        return None  # it makes vectors, speech or nothing, and no answer
+    return bound.least_nanousd or None
 
 
 def goes_on(envelope: Envelope, wire: WireFormat) -> bool:
