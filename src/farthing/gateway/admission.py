@@ -52,12 +52,13 @@ class Admitted:
 
     @property
     def held_nanousd(self) -> int:
-        """What is held."""
-        return self._hold.amount_nanousd
+        """What the attempt counts as where nobody tells what it cost; of what is held, that is all or a part."""
+        return min(self._hold.amount_nanousd, self._bound.unknown_nanousd)
 
     def settle(self, attempt: Attempt) -> None:
         """Give back what the attempt did not cost, and learn from what it did."""
-        self._hold.settle(attempt.cost_nanousd)
+        cost = attempt.cost_nanousd
+        self._hold.settle(self.held_nanousd if cost is None else cost)
         if attempt.cost_basis == "reported" and attempt.usage.output_tokens is not None:
             self._admission.learn(self._ref, self._bound, self._sheet, attempt)
 

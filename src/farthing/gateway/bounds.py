@@ -66,6 +66,7 @@ _LIMITS: dict[WireFormat, tuple[str, ...]] = {
     "anthropic_messages": ("max_tokens",),
 }
 _CHOICES: dict[WireFormat, tuple[str, ...]] = {"openai_chat": ("n",), "openai_completions": ("n", "best_of")}
+_SEVERAL = frozenset({"n", "best_of"})
 _MAX_CHOICES = 128
 """OpenAI's bound on `n`; whoever sends more is refused there."""
 
@@ -74,10 +75,13 @@ _Kind = Literal["audio", "image", "marked", "tiers"]
 """Why a call may cost more than its plain tokens: sound, pictures, parts that are marked for the cache, and tiers."""
 _EVERY_KIND: frozenset[_Kind] = frozenset({"audio", "image", "marked", "tiers"})
 _ORDER: tuple[_Kind, ...] = ("audio", "image", "marked", "tiers")
+_NO_KIND: frozenset[_Kind] = frozenset()
 _KINDS = {
-    flags: frozenset(kind for kind, there in zip(_ORDER, flags, strict=True) if there)
+    flags: frozenset(kind for kind, there in zip(_ORDER, flags, strict=True) if there) or _NO_KIND
     for flags in product((False, True), repeat=4)
 }
+_NOT_PLAIN = frozenset({"tools", "modalities", "audio", "service_tier", "serviceTier", "web_search_options", *_STORED})
+"""Members that may make a request dearer than its text."""
 
 
 class Bound(msgspec.Struct, frozen=True, gc=False):
@@ -89,11 +93,14 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
 
     least_nanousd: int
     most_nanousd: int
+    unknown_nanousd: int
+    """What it counts as where nobody tells what it cost: its own bytes and its longest answer."""
     limited: bool
     request_bytes: int
-    input_tokens: int
-    input_rate: int
-    """Picodollars for a million tokens."""
+    usual_rate: int
+    """Picodollars for a million tokens of plain text, for comparing calls."""
+    reading: int
+    """What of `most` is for reading, as `fee`."""
     fee: int
     """What the call costs in any case, and its searches: nanodollars times a thousand million."""
     least_input_nanousd: int
@@ -155,17 +162,22 @@ class Bounds:
         """
         seen = self._seen.get(ref)
         size = len(envelope.body)
-        if thorough:
+        searches, kinds = 0, _NO_KIND
+        if _is_plain(envelope, wire):
+            reads = min(size + ENVELOPE_TOKENS, most_input_tokens(ref.model))
+        elif thorough:
             reads, searches = _reads(envelope, ref)
             kinds = _kinds(envelope)
         else:
             reads, searches, kinds = most_input_tokens(ref.model), SEARCHES if "tools" in envelope else 0, _EVERY_KIND
         rates = self._rates(sheet, reads, kinds)
+        usual_rate = rates.input if kinds is _NO_KIND else self._rates(sheet, 0, _NO_KIND).input
         fee = rates.request + searches * rates.search
         most_in = reads * rates.input + fee
         if seen is not None and seen.beyond > 100:
             most_in = most_in * seen.beyond // 100
-        least_in = min(_agreed(seen, size, reads, rates.input) + fee, most_in)
+        agreed = None if seen is None else _agreed(seen, size, usual_rate)
+        least_in = most_in if agreed is None else min(agreed + fee, most_in)
         unconfirmed = most_in * (UNCONFIRMED if seen is None and thorough else 1)
         if operation in _NO_ANSWER:
             limit, choices, given = 0, 1, True
@@ -178,10 +190,11 @@ class Bounds:
         return Bound(
             least_nanousd=-(-(least_in + least_out * each) // _NANO) if thorough else 0,
             most_nanousd=-(-(unconfirmed + limit * each) // _NANO),
+            unknown_nanousd=-(-(min(most_in, (size + TOOLS_TOKENS) * rates.input + fee) + limit * each) // _NANO),
             limited=given,
             request_bytes=size,
-            input_tokens=reads,
-            input_rate=rates.input,
+            usual_rate=usual_rate,
+            reading=most_in,
             fee=fee,
             least_input_nanousd=-(-least_in // _NANO),
             output_rate=each,
@@ -197,13 +210,12 @@ class Bounds:
                 self._seen.popitem(last=False)
         seen.answers += 1
         seen.longest = max(seen.longest, written)
-        if bound.input_rate == 0:
+        if bound.usual_rate == 0:
             return
         read = reading_nanousd * _NANO
-        expected = bound.input_tokens * bound.input_rate + bound.fee
-        if read > expected:
-            seen.beyond = max(seen.beyond, -(-read * 100 // expected))
-        share = -(-max(0, read - bound.fee) * 1_000_000 // (bound.request_bytes * bound.input_rate))
+        if read > bound.reading:
+            seen.beyond = max(seen.beyond, -(-read * seen.beyond // bound.reading))
+        share = -(-max(0, read - bound.fee) * 1_000_000 // (bound.request_bytes * bound.usual_rate))
         size = _size_class(bound.request_bytes)
         known = seen.sizes.get(size)
         if known is None:
@@ -229,14 +241,21 @@ class Bounds:
         return max((band for band in bands if band.from_input_tokens <= reads), key=lambda band: band.input)
 
 
-def _agreed(seen: _Seen | None, size_bytes: int, reads: int, rate: int) -> int:
+def _agreed(seen: _Seen, size_bytes: int, rate: int) -> int | None:
     """Return what reading requests of this size was reported to cost, once enough of them have agreed."""
-    known = None if seen is None else seen.sizes.get(_size_class(size_bytes))
+    known = seen.sizes.get(_size_class(size_bytes))
     if known is None or known[0] < AGREE:
-        return reads * rate
+        return None
     calls, lowest, highest = known
     share = 2 * highest - lowest + highest // calls
     return -(-size_bytes * rate * share // 1_000_000)
+
+
+def _is_plain(envelope: Envelope, wire: WireFormat) -> bool:
+    """Whether a request is nothing but text: what is more stands in parts that name their type."""
+    if wire in ("gemini", "ollama") or len(envelope.body) > LOOKED_AT_BYTES:
+        return False
+    return envelope.has_none(_NOT_PLAIN) and b'"type"' not in envelope.body
 
 
 def _reads(envelope: Envelope, ref: ModelRef) -> tuple[int, int]:
@@ -286,11 +305,14 @@ def _limit(envelope: Envelope, wire: WireFormat) -> int | None:
     elif wire == "ollama":
         value = _member(envelope.value("options"), "num_predict")
     else:
-        value = next((found for name in _LIMITS.get(wire, ()) if (found := envelope.value(name)) is not None), None)
+        names = [name for name in _LIMITS.get(wire, ()) if name in envelope]
+        value = next((found for name in names if (found := envelope.value(name)) is not None), None)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _choices(envelope: Envelope, wire: WireFormat) -> int:
+    if wire in _CHOICES and not envelope.has_any(_SEVERAL):
+        return 1
     if wire == "gemini":
         config = envelope.value("generationConfig") or envelope.value("generation_config")
         values = [_member(config, "candidateCount", "candidate_count")]

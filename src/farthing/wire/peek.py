@@ -124,6 +124,10 @@ class Envelope:
         """Whether at least one of `names` is there."""
         return not names.isdisjoint(self._members)
 
+    def has_none(self, names: frozenset[str]) -> bool:
+        """Whether none of `names` is there."""
+        return names.isdisjoint(self._members)
+
     def raw(self, name: str) -> bytes | None:
         """Return a member as the client wrote it; `None` where it is absent."""
         found = self._members.get(name)
