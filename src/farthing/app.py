@@ -206,7 +206,7 @@ class Farthing:
         """Return what calls are served by, with the connections and the knowledge of `old` that still hold."""
         providers: dict[str, Provider] = {}
         pools: dict[str, Pool] = {}
-        catalog = _catalog(settings, prices)
+        catalog = catalog_of(settings, prices)
         for name, provider in settings.providers.items():
             providers[name] = create_provider(provider, _credential(provider.credential, self._environment))
             before = self.settings.providers.get(name)
@@ -256,7 +256,8 @@ async def _close_when_idle(pool: Pool) -> None:
     await pool.close()
 
 
-def _catalog(settings: Settings, prices: PriceBook) -> _Remembering:
+def catalog_of(settings: Settings, prices: PriceBook) -> _Remembering:
+    """Return what names mean by the settings and the price list, before any provider was asked."""
     named: dict[str, list[str]] = {name: [] for name in settings.providers}
     for override in settings.prices:
         provider, _, model = override.pattern.partition(":")

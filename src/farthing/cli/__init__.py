@@ -34,6 +34,7 @@ _COMMANDS = {
     "chargeback": ("farthing.cli.chargeback:chargeback", "What a month cost each project, team, branch or task."),
     "export": ("farthing.cli.export:export", "Attempts and costs for other programs: CSV, JSON, FOCUS."),
     "reconcile": ("farthing.cli.reconcile:reconcile", "Compare the ledger with a provider's own figures."),
+    "estimate": ("farthing.cli.estimate:estimate", "What a request may cost, before it is sent."),
     "prices": ("farthing.cli.prices:prices", "What models cost and why; refresh the list, price calls anew."),
     "calls": ("farthing.cli.calls:calls", "The latest calls; 'calls show ID' explains one."),
     "providers": ("farthing.cli.providers:providers", "Whom Farthing calls: list, test, add, remove."),

@@ -48,6 +48,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "farthing reconcile usage.json --provider openai",
         "farthing reconcile bill.csv --provider generic --name lab --columns day=Date,model=Model,usd=Amount",
     ),
+    "estimate": (
+        "farthing estimate request.json",
+        "farthing estimate request.json --model openai:gpt-5-mini --model openai:gpt-5-nano --output-tokens 500",
+    ),
     "prices": ("farthing prices show openai:gpt-5-mini", "farthing prices refresh"),
     "prices show": ("farthing prices show", "farthing prices show gpt-5-mini --json"),
     "prices explain": (

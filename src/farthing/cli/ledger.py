@@ -52,7 +52,15 @@ def verify(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's
 
     def check(books: Books) -> Awaitable[list[Finding]]:
         now_us = SystemClock().now_us()
-        return verify_books(books.store, home.journal, books.offload, now_us=now_us, live=books.live, reprice=reprice)
+        return verify_books(
+            books.store,
+            home.journal,
+            books.offload,
+            now_us=now_us,
+            live=books.live,
+            reprice=reprice,
+            budgets=books.store.budgets,
+        )
 
     found = read_books(home, check)
     if as_json:

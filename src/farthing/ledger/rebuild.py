@@ -1,4 +1,4 @@
-"""Makes the daily totals again from the attempts: `farthing ledger rebuild`.
+"""Makes the daily totals, and the accounts of budgets, again from the attempts: `farthing ledger rebuild`.
 
 The attempts are the truth and the totals a convenience, so this loses nothing; what it changes was wrong. It is one
 transaction of the store, and may run beside a gateway: a batch that comes meanwhile waits in the ledger's queue.
@@ -7,7 +7,7 @@ transaction of the store, and may run beside a gateway: a batch that comes meanw
 import msgspec
 
 from farthing.ledger.verify import compare_totals
-from farthing.storage.protocols import LedgerStore
+from farthing.storage.protocols import Store
 from farthing.types.ledger import Finding
 
 
@@ -18,11 +18,15 @@ class Rebuilt(msgspec.Struct, frozen=True):
     differed: tuple[Finding, ...]
 
 
-async def rebuild(store: LedgerStore) -> Rebuilt:
-    """Make the totals again; return what differed.
+async def rebuild(store: Store) -> Rebuilt:
+    """Make the totals again, and what budgets' accounts were charged with; return what differed.
 
     Raises:
         StoreError: the store cannot be used; nothing was changed.
     """
     before, after = await store.rebuild_totals()
-    return Rebuilt(len(after), tuple(compare_totals(before, after)))
+    accounts = await store.budgets.rebuild_accounts()
+    differed = [
+        Finding("account", name, f"had {posted} and {unknown} unknown") for name, (posted, unknown) in accounts.items()
+    ]
+    return Rebuilt(len(after), (*compare_totals(before, after), *differed))

@@ -14,7 +14,7 @@ from farthing.ledger.journal_reader import Damage, Ended, InFlight, read, segmen
 from farthing.ledger.recovery import POST_ROWS
 from farthing.ledger.refused import NAME as REFUSED_NAME
 from farthing.ledger.refused import Refused, read_refused
-from farthing.storage.protocols import LedgerStore
+from farthing.storage.protocols import BudgetStore, LedgerStore
 from farthing.types.calls import Attempt
 from farthing.types.ledger import DailyTotal, Finding
 from farthing.types.offload import Offload
@@ -39,6 +39,7 @@ async def verify(
     now_us: int,
     live: bool = False,
     reprice: Reprice | None = None,
+    budgets: BudgetStore | None = None,
 ) -> list[Finding]:
     """Return what is wrong, at most MAX_FINDINGS; empty when all agrees. `live`: a server writes at the same time.
 
@@ -50,6 +51,8 @@ async def verify(
     for call_id, ordinal, times in await store.repeated_tries(MAX_FINDINGS):
         found.append(Finding("duplicate", call_id, f"try {ordinal} stands in the ledger {times} times"))
     found += await _check_totals(store, live=live)
+    if budgets is not None:
+        found += await _check_accounts(budgets, now_us, live=live)
     refused = await offload.run(lambda: read_refused(journal_folder))
     found += await _check_refused(store, list(refused.values()))
     found += await _check_journal(store, journal_folder, offload, now_us if live else None, refused)
@@ -121,6 +124,30 @@ def compare_totals(kept: Sequence[DailyTotal], recomputed: Sequence[DailyTotal])
         ]
         if apart:
             found.append(Finding("totals", " ".join(group), "; ".join(apart)))
+    return found
+
+
+async def _check_accounts(budgets: BudgetStore, now_us: int, *, live: bool) -> list[Finding]:
+    """Compare budgets' accounts with what their attempts add up to; beside a living server as `_check_totals`."""
+    found = await _compare_accounts(budgets, now_us)
+    for _ in range(2 if live and found else 0):
+        again = await _compare_accounts(budgets, now_us)
+        found = [one for one in again if any(one.subject == before.subject for before in found)]
+    return found
+
+
+async def _compare_accounts(budgets: BudgetStore, now_us: int) -> list[Finding]:
+    rules = {budget.id: budget for budget in await budgets.all()}
+    recomputed = await budgets.accounts_recomputed()
+    found = []
+    for account in await budgets.accounts(now_us=now_us):
+        rule, account_id = rules.get(account.key.budget_id), account.key.id
+        kept, again = (account.posted_nanousd, account.unknown_nanousd), recomputed.get(account_id)
+        if rule is None:
+            continue
+        if again is not None and kept != again:
+            message = f"{rule.name}: charged with {kept[0]} and {kept[1]} unknown, its attempts add up to {again[0]}"
+            found.append(Finding("account", account_id, f"{message} and {again[1]}"))
     return found
 
 

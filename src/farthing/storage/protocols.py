@@ -285,6 +285,10 @@ class BudgetStore(Protocol):
         """Return what every account's posted and unknown should be by the attempts there are, by account id."""
         ...
 
+    async def rebuild_accounts(self) -> dict[str, tuple[int, int]]:
+        """Make posted and unknown of every account anew from the attempts; return those that changed, as before."""
+        ...
+
 
 class Store(LedgerStore, KeyStore, Protocol):
     """Everything one installation keeps."""

@@ -156,6 +156,7 @@ FindingKind = Literal[
     "usage_parts",  # parts exceed the total they are parts of, and no flag says that the provider said so
     "cost_not_reproducible",  # usage times price is not the cost
     "totals",  # a daily total is not what its attempts add up to
+    "account",  # what a budget's account was charged with is not what its attempts add up to
 ]
 
 

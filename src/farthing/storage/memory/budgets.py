@@ -120,6 +120,16 @@ class MemoryBudgets:
         """See `BudgetStore.accounts_recomputed`."""
         return {name: self._added_up(account, self._kept()) for name, account in self._accounts.items()}
 
+    async def rebuild_accounts(self) -> dict[str, tuple[int, int]]:
+        """See `BudgetStore.rebuild_accounts`."""
+        before = {}
+        for name, (posted, unknown) in (await self.accounts_recomputed()).items():
+            account = self._accounts[name]
+            if (account.posted_nanousd, account.unknown_nanousd) != (posted, unknown):
+                before[name] = (account.posted_nanousd, account.unknown_nanousd)
+                account.posted_nanousd, account.unknown_nanousd = posted, unknown
+        return before
+
     def charge(self, attempts: Iterable[Attempt], holder: str) -> None:
         """Charge new attempts to their accounts, and to what their process had leased."""
         for attempt in attempts:

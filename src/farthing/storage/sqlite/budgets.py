@@ -117,6 +117,22 @@ class SqliteBudgets:
         rows = await self._connections.all("accounts_recomputed", ())
         return {account_id: (posted, unknown) for account_id, posted, unknown in rows}
 
+    async def rebuild_accounts(self) -> dict[str, tuple[int, int]]:
+        """See `BudgetStore.rebuild_accounts`."""
+        return await self._connections.transaction(_rebuilt)
+
+
+def _rebuilt(connection: apsw.Connection) -> dict[str, tuple[int, int]]:
+    before: dict[str, tuple[int, int]] = {}
+    recomputed: list[Any] = connection.execute(query("accounts_recomputed")).fetchall()
+    for account_id, posted, unknown in recomputed:
+        kept: Any = connection.execute(query("account_charged"), (account_id,)).fetchone()
+        if tuple(kept) != (posted, unknown):
+            before[account_id] = (kept[0], kept[1])
+            change = {"account": account_id, "posted": posted - kept[0], "unknown": unknown - kept[1]}
+            connection.execute(query("account_charge"), change)
+    return before
+
 
 def charge(connection: apsw.Connection, first: int, last: int, holder: str) -> None:
     """Charge the attempts in the rows after `first` up to `last` to their accounts, inside of a transaction."""

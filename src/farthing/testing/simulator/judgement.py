@@ -75,7 +75,9 @@ async def _judge_books(keep: Keep, facts: Facts, loop: VirtualLoop) -> int:
     offload = VirtualOffload(loop, lambda: 0.0)
     store = keep.store(offload)
     await store.open()
-    found = await verify(store, keep.home.journal, offload, now_us=keep.clock.now_us(), reprice=_repriced)
+    found = await verify(
+        store, keep.home.journal, offload, now_us=keep.clock.now_us(), reprice=_repriced, budgets=store.budgets
+    )
     for finding in found:
         if not (finding.kind == "unposted" and finding.subject in facts.refused_by_store):
             facts.wrong(f"verify: {finding.kind} {finding.subject}: {finding.message}")
