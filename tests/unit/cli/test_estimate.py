@@ -51,7 +51,8 @@ def test_models_are_compared_at_a_length_that_is_given(home: Path) -> None:
     assert rows[0]["likely_nanousd"] > rows[1]["likely_nanousd"]
 
 
-def test_a_request_that_is_none_is_refused_in_words(home: Path) -> None:
+@pytest.mark.usefixtures("home")
+def test_a_request_that_is_none_is_refused_in_words() -> None:
     result = CliRunner().invoke(root, ["estimate", "-"], input="no JSON")
     assert result.exit_code == 1
     assert "the body is not a JSON object" in result.output
