@@ -133,6 +133,14 @@ def upstream(more: Path | None = None) -> Iterator[Upstream]:
             yield Upstream(port, Count(Path(folder) / "count"))
 
 
+BUDGETS = """budgets:
+  everybody: {usd: 1000000, period: day}
+  workspace: {usd: 1000000, period: month, organisation: default}
+  each-key: {usd: 1000000, period: day, key: "*"}
+"""
+"""As many as a call has in a company, and more money than a bench spends."""
+
+
 class GatewayProcess:
     """A running gateway and a key for it."""
 
@@ -146,7 +154,11 @@ class GatewayProcess:
 
 @contextmanager
 def gateway(upstream_port: int, source: Path | None = None) -> Iterator[GatewayProcess]:
-    """Serve with everything that is switched on: key check, journal, ledger; `source` is another tree's `src`."""
+    """Serve with everything that is switched on: key check, journal, ledger, three budgets.
+
+    `source` is another tree's `src`; one of before the budgets goes without.
+    """
+    with_budgets = source is None or (source / "farthing" / "config" / "budget_rows.py").exists()
     with tempfile.TemporaryDirectory() as folder:
         home, port = Path(folder) / "home", free_port()
         home.mkdir(mode=0o700)
@@ -157,7 +169,7 @@ def gateway(upstream_port: int, source: Path | None = None) -> Iterator[GatewayP
             f"  anthropic: {{base_url: 'http://127.0.0.1:{upstream_port}', credential: env:BENCH_KEY}}\n"
             f"  gemini: {{base_url: 'http://127.0.0.1:{upstream_port}', credential: env:BENCH_KEY}}\n"
             f"  ollama: {{base_url: 'http://127.0.0.1:{upstream_port}', credential: none}}\n"
-            "models: {'qwen3:8b': 'ollama:qwen3:8b'}\n",
+            "models: {'qwen3:8b': 'ollama:qwen3:8b'}\n" + (BUDGETS if with_budgets else ""),
             encoding="utf-8",
         )
         farthing = [sys.executable, "-m", "farthing"]

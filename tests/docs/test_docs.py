@@ -37,7 +37,7 @@ def test_every_settings_file_that_is_shown_loads(page: Path, tmp_path: Path) -> 
         path.write_text(lab + text, encoding="utf-8")
         environment = {"OPENAI_API_KEY": "sk", "KEY": "sk"}
         settings = load_settings(path, known=known_providers(), environment=environment)
-        assert settings.prices or settings.translation.features or settings.fixed_costs
+        assert settings.prices or settings.translation.features or settings.fixed_costs or settings.budgets
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

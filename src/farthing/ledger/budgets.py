@@ -161,6 +161,11 @@ class Budgets:
         """Whether a call waits for money."""
         return bool(self._waiting)
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for money."""
+        return len(self._waiting)
+
     def look_again(self) -> None:
         """Have those who wait look whether there is enough now."""
         self._again.set()

@@ -32,6 +32,7 @@ def house_families(
         ],
     )
     yield from _ledger(farthing)
+    yield from _budgets(farthing)
     yield from _pools(farthing)
     yield _counter("farthing_events_dropped_total", "Events that metrics and logs have missed.", watch.calls.dropped)
     yield _counter("farthing_log_lines_dropped_total", "Log lines nobody took in time.", watch.logs.output.dropped)
@@ -64,6 +65,19 @@ def _ledger(farthing: Farthing) -> Iterator[Family]:
     )
     yield _counter("farthing_ledger_refused_attempts_total", "Attempts that the database refused.", ledger.refused)
     yield _counter("farthing_journal_damage_total", "Places in the journal that cannot be read.", len(ledger.damage))
+
+
+def _budgets(farthing: Farthing) -> Iterator[Family]:
+    budgets = farthing.budgets
+    yield _gauge("farthing_budget_calls_waiting", "Calls that wait for money.", budgets.waiting)
+    yield _counter("farthing_budget_refusals_total", "Calls that a budget refused.", budgets.refused)
+    yield _counter("farthing_budget_overruns_total", "Calls that cost more than was held for them.", budgets.overruns)
+    yield _counter("farthing_budget_overrun_nanousd_total", "How much more, in nanodollars.", budgets.overrun_nanousd)
+    yield _gauge(
+        "farthing_budgets_fenced",
+        "Whether the store was away for so long that leases hold no more.",
+        int(budgets.fenced),
+    )
 
 
 def _pools(farthing: Farthing) -> Iterator[Family]:
