@@ -32,7 +32,7 @@ from farthing.providers.registry import known_providers
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _MADE = "<!-- Made by tools/write_reference.py from the code. Change it there. -->\n"
-_NOT_SET_BY_HAND = {"local", "name", "wire", "price_key", "providers_named", "warnings"}
+_NOT_SET_BY_HAND = {"local", "name", "wire", "price_key", "providers_named", "vault_first", "warnings"}
 
 
 def settings_page() -> str:
@@ -92,7 +92,8 @@ def settings_page() -> str:
             {
                 "kind": "a known kind, see below",
                 "base_url": "an http or https address",
-                "credential": "`env:NAME`, `file:/path` or `none`",
+                "credential": "`env:NAME`, `file:/path`, `vault`, `vault:NAME` or `none`",
+                "credentials": "see below",
                 "ca_file": "a whole path",
                 "api_version": "such as `2024-10-21`",
                 "timeouts": "see below",
@@ -101,6 +102,10 @@ def settings_page() -> str:
         ),
         "\n### Known kinds\n",
         _kinds(),
+        "\n### credentials\n",
+        "Several credentials of one provider, in the place of `credential`: each a source as there, or a mapping with",
+        "`source`, `weight` (1 to 1,000) and quotas: `requests_per_`, `tokens_per_` or `usd_per_` with `minute`,",
+        "`hour` or `day` behind it. See [credentials](credentials.md).\n",
         "\n### timeouts\n",
         _table(Timeouts, {}),
         "\n### attribution\n",

@@ -9,22 +9,28 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
+
+import msgspec
 
 from farthing.auth.key_ring import KeyRing
 from farthing.auth.keys import load_pepper
+from farthing.auth.known_keys import POLL_S
+from farthing.auth.master_key import MasterKeys
+from farthing.auth.vault import Held, Vault
 from farthing.catalog.catalog import Catalog, CatalogProvider
 from farthing.catalog.price_follower import PriceFollower
 from farthing.catalog.prices import PriceBook, price_book
 from farthing.catalog.pricing import price_nanousd
 from farthing.clock import Clock, SystemClock
-from farthing.config.credentials import read_credential
 from farthing.config.paths import Home
-from farthing.config.schema import CredentialSource, ProviderSettings, Settings
-from farthing.errors import CredentialMissing, StoreError
+from farthing.config.schema import ProviderSettings, Settings
+from farthing.errors import StoreError
+from farthing.gateway.accounts import Account, Accounts, MayUse, opened
 from farthing.gateway.admission import Admission
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.gateway import Gateway
+from farthing.gateway.limits_note import WRITE_S, Told, told_by, write_note
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.live_models import LiveModels
 from farthing.ledger import Ledger
@@ -33,7 +39,7 @@ from farthing.ledger.declared_budgets import declare_budgets
 from farthing.ledger.journal import MAX_JOURNAL_BYTES, Files
 from farthing.ledger.recovery import PriceAtCrash
 from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits, Proxies
-from farthing.providers.protocol import Credential, Provider
+from farthing.providers.protocol import Provider
 from farthing.providers.registry import create_provider, known_providers
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
@@ -66,9 +72,13 @@ class Farthing:
         offload: Offload | None = None,
         store: Store | None = None,
         journal_files: Files | None = None,
+        may_use: MayUse | None = None,
         workers: int = 1,
     ) -> None:
-        """One of several `workers` of a home leaves the journals of others alone, and has its share of their bound."""
+        """One of several `workers` of a home leaves the journals of others alone, and has its share of their bound.
+
+        `may_use` decides about credentials with quotas of their own.
+        """
         self.settings = settings
         self.home = home
         self.clock = clock or SystemClock()
@@ -98,6 +108,19 @@ class Farthing:
         self.budgets = Budgets(self.store.budgets, self.ledger.holder, self.clock, processes=workers)
         self._environment = environment
         self._connect = connect or Dialer(Proxies(environment))
+        self._may_use = may_use
+        master_keys = MasterKeys(home.master_key, environment, random_bytes)
+        self.vault = Vault(
+            self.store.credentials,
+            master_keys,
+            self.offload,
+            clock=self.clock,
+            ids=self.ids,
+            random_bytes=random_bytes,
+        )
+        self.held: list[Held] = []
+        """What the vault has, as it was read last."""
+        self._vault_counter: int | None = None
         self._following: list[asyncio.Task[None]] = []
         self._following_prices: asyncio.Task[None] | None = None
         self._draining: dict[asyncio.Task[None], Pool] = {}
@@ -128,8 +151,57 @@ class Farthing:
         await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())
         await self.budgets.start()
         self.keys.beforehand = self.budgets.follow_rules
-        self._following = [asyncio.create_task(self.keys.follow())]
+        await self.look_into_vault()
+        self._following = [asyncio.create_task(self.keys.follow()), asyncio.create_task(self._follow_vault())]
+        self._following.append(asyncio.create_task(self._note_limits()))
         self._follow_prices()
+
+    async def look_into_vault(self) -> None:
+        """Serve with the credentials that the vault has now; a call in flight ends with the one it began with.
+
+        What cannot be opened is told in the log, and each call that would need it is told so; but a credential that was
+        open already stays in use, so that a key which is gone stops nobody before the next start.
+
+        Raises:
+            StoreError: the store cannot be read; nothing was changed.
+        """
+        counter = await self.vault.counter()  # before the records: a change in between is seen at the next look
+        if counter == self._vault_counter:
+            return
+        held = await self.vault.held()
+        # From here on nothing is awaited, so no reload falls in between.
+        before = {one.record.id: one for one in self.held if one.secret is not None}
+        for number, one in enumerate(held):
+            if one.problem is not None:
+                log.error("the credential %s of the vault cannot be used: %s", one.record.name, one.problem)
+                held[number] = before.get(one.record.id, one)
+        self._vault_counter = counter
+        if held != self.held:
+            self.held = held
+            self.gateway.lineup = self._lineup(self.settings, self.prices, self.gateway.lineup)
+
+    async def _follow_vault(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.look_into_vault()
+            except StoreError:
+                pass  # the ledger's own trouble with the store is told, and this is the same
+
+    async def _note_limits(self) -> None:
+        """Leave what providers say of their limits where `farthing credentials list` finds it."""
+        written: list[Told] = []
+        while True:
+            await asyncio.sleep(WRITE_S)
+            now_us = self.clock.now_us()
+            told = told_by(self.gateway.lineup.accounts, now_us)
+            if not told or told == written:
+                continue
+            try:
+                await self.offload.run(partial(write_note, self.home.limits, told, now_us))
+            except OSError as error:
+                log.info("%s cannot be written: %s", self.home.limits, error)  # it is for people, and only told
+            written = told
 
     async def reload(self, settings: Settings) -> None:
         """Serve by other settings from the next call on; a call in flight ends with what it began with.
@@ -207,8 +279,13 @@ class Farthing:
         providers: dict[str, Provider] = {}
         pools: dict[str, Pool] = {}
         catalog = catalog_of(settings, prices)
+        accounts: dict[str, Accounts] = {}
         for name, provider in settings.providers.items():
-            providers[name] = create_provider(provider, _credential(provider.credential, self._environment))
+            accounts[name] = self._accounts(provider, old)
+            providers[name] = next(
+                (one.provider for one in accounts[name].all if one.opened.credential.missing is None),
+                accounts[name].all[0].provider,
+            )
             before = self.settings.providers.get(name)
             if old is not None and before is not None and _reached_alike(before, provider):
                 pools[name] = old.pools[name]
@@ -223,6 +300,7 @@ class Farthing:
         return Lineup(
             catalog=catalog,
             providers=providers,
+            accounts=accounts,
             pools=pools,
             attempts=attempts,
             live_models=LiveModels(catalog, providers, pools),
@@ -230,6 +308,23 @@ class Farthing:
             translation=settings.translation,
             max_body_bytes=settings.server.max_body_mb << 20,
         )
+
+    def _accounts(self, provider: ProviderSettings, old: Lineup | None) -> Accounts:
+        """Return the provider once for each of its credentials, with what is known already of those that stay."""
+        known = {one.opened.name: one for one in old.accounts[provider.name].all} if _has(old, provider.name) else {}
+        accounts = []
+        for one in opened(provider, self.held, self._environment):
+            told = msgspec.structs.replace(provider, credential=one.source)
+            account = Account(one, create_provider(told, one.credential))
+            before = known.get(one.name)
+            if before is not None and before.opened.credential == one.credential:
+                account.inherit(before)
+            accounts.append(account)
+        return Accounts(accounts, self._may_use)
+
+
+def _has(lineup: Lineup | None, name: str) -> TypeGuard[Lineup]:
+    return lineup is not None and name in lineup.accounts
 
 
 class _Remembering(Catalog):
@@ -285,13 +380,6 @@ def catalog_of(settings: Settings, prices: PriceBook) -> _Remembering:
         not_configured=[kind for kind in kinds.values() if kind.maker and kind.kind not in configured],
         named=settings.providers_named,
     )
-
-
-def _credential(source: CredentialSource, environment: Mapping[str, str]) -> Credential:
-    try:
-        return Credential(secret=read_credential(source, environment))
-    except CredentialMissing as error:
-        return Credential(missing=error.message)
 
 
 def price_at_crash(settings: Settings, prices: PriceBook) -> PriceAtCrash:

@@ -26,7 +26,9 @@
     │   ├── ProviderCut                502  the answer ended before it was complete
     │   ├── ProviderMisbehaved         502  the answer is not HTTP, or breaks a bound
     │   ├── ProviderTimeout            504  connect, first byte, idle or total time ran out
-    │   └── ProviderBusy               503  every connection to it is taken and the queue is full
+    │   ├── ProviderBusy               503  every connection to it is taken and the queue is full
+    │   ├── CredentialsSpent           429  the provider limits every credential that we have for it
+    │   └── CredentialsRefused         503  the provider refuses every credential that we have for it
     └── OperatorError              ours or the operator's to mend
         ├── ConfigError                the settings are wrong (file, line, path, value, what is allowed)
         ├── HomeLocked                 another process serves this home
@@ -35,6 +37,8 @@
         ├── StoreError                 the ledger's database cannot be used
         ├── JournalUnwritable      503  nothing is forwarded that could not be billed
         ├── CredentialMissing      503  the provider has no credential
+        ├── VaultLocked            503  the master key that credentials are sealed under is missing or another one
+        ├── RecordTampered         503  a sealed credential is not what was sealed
         ├── Overloaded             503  our own bounds are reached
         └── Draining               503  the server is stopping
 
@@ -231,6 +235,20 @@ class ProviderBusy(ProviderError):
     code = "provider_busy"
 
 
+class CredentialsSpent(ProviderError):
+    """The provider limits every credential that we have for it; `retry_after_s` is when the first is free again."""
+
+    status = 429
+    code = "credentials_spent"
+
+
+class CredentialsRefused(ProviderError):
+    """The provider refuses every credential that we have for it."""
+
+    status = 503
+    code = "credentials_refused"
+
+
 class OperatorError(FarthingError):
     """Ours or the operator's to mend."""
 
@@ -275,6 +293,20 @@ class CredentialMissing(OperatorError):
 
     status = 503
     code = "credential_missing"
+
+
+class VaultLocked(OperatorError):
+    """The master key under which credentials are sealed is missing, is another one, or cannot be used."""
+
+    status = 503
+    code = "vault_locked"
+
+
+class RecordTampered(OperatorError):
+    """A sealed credential, or what it is sealed together with, is not what was sealed."""
+
+    status = 503
+    code = "record_tampered"
 
 
 class Overloaded(OperatorError):

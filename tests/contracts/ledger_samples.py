@@ -94,6 +94,7 @@ def full_attempt(number: int) -> Attempt:
             opening(number),
             ordinal=2,
             streamed=False,
+            credential="vault:work",
             attribution=Attribution(
                 "key_9",
                 "Größe 🚀",

@@ -9,8 +9,9 @@ import pytest
 
 from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
-from farthing.storage.protocols import KeyRecord, OldSecret, Store
+from farthing.storage.protocols import CredentialRecord, KeyRecord, OldSecret, Store
 from farthing.storage.sqlite import SqliteStore
+from farthing.types.credentials import Quotas
 from farthing.types.ledger import CostsFilter
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import DAY_US, NOON_US, attempt, full_attempt
@@ -378,3 +379,53 @@ async def test_costs_end_before_a_moment(store: Store) -> None:
     await store.append([attempt(1), attempt(2), attempt(3)])
     (row,) = await store.costs(None, NOON_US + 2, NOON_US + 3)
     assert row.cost_nanousd == 1002
+
+
+def credential(number: int, **changes: object) -> CredentialRecord:
+    record = CredentialRecord(
+        id=f"cred_{number}",
+        provider="openai",
+        name=f"openai-{number}",
+        weight=number,
+        enabled=True,
+        created_at_us=number,
+        ciphertext=bytes(range(number)),
+        nonce=bytes(12),
+        key_id="0123456789abcdef",
+    )
+    return msgspec.structs.replace(record, **changes)
+
+
+async def test_credentials_come_back_as_they_were_oldest_first(store: Store) -> None:
+    quotas = Quotas(requests_per_minute=5, nanousd_per_day=2**59)
+    kept = [credential(1), credential(2, enabled=False, rotated_at_us=9, quotas=quotas)]
+    assert await store.credentials.swap([], kept[::-1])
+    assert await store.credentials.records() == kept
+
+
+async def test_credentials_are_exchanged_as_a_whole_or_not_at_all(store: Store) -> None:
+    one, two, three = credential(1), credential(2), credential(3)
+    assert await store.credentials.swap([], [one, two])
+    for stale in ([], [one], [two, one], [one, credential(2, weight=9)], [one, two, three]):
+        assert not await store.credentials.swap(stale, [three])
+    assert await store.credentials.records() == [one, two]
+    names_exchanged = [credential(1, name="openai-2"), credential(2, name="openai-1"), three]
+    assert await store.credentials.swap([one, two], names_exchanged)
+    assert await store.credentials.records() == names_exchanged
+    assert await store.credentials.swap(names_exchanged, [])
+    assert await store.credentials.records() == []
+
+
+async def test_the_credentials_counter_grows_with_each_change_and_with_nothing_else(store: Store) -> None:
+    counters = [await store.credentials.counter()]
+    for before, after in (
+        ([], [credential(1)]),
+        ([credential(1)], [credential(1, weight=5)]),
+        ([credential(1, weight=5)], []),
+    ):
+        assert await store.credentials.swap(before, after)
+        counters.append(await store.credentials.counter())
+    assert counters == sorted(set(counters))
+    assert await store.credentials.swap([], [])
+    await store.append([attempt(1)])
+    assert await store.credentials.counter() == counters[-1]

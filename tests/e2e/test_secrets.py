@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,6 +32,8 @@ PROVIDER_KEYS = {
     "anthropic": "sk-ant-canary-anthropic-Zq7",
     "gemini": "AIzaCanaryGeminiZq7",
     "file": "plain-canary-from-a-file-Zq7",
+    "vault": "sk-canary-that-was-put-into-the-vault-Zq7",
+    "rotated": "sk-canary-that-was-in-the-vault-before-Zq7",
 }
 ADMIN_TOKEN = "fta-canary-of-the-admin-Zq7"
 PROMPT = "canary of a prompt Zq7"
@@ -114,6 +117,7 @@ providers:
   anthropic: {{base_url: {server.url}, credential: env:CANARY_ANTHROPIC}}
   gemini: {{base_url: {server.url}/v1beta, credential: env:CANARY_GEMINI}}
   lab: {{kind: openai-compatible, base_url: {server.url}/v1, credential: "file:{home}/lab.key"}}
+  groq: {{base_url: {server.url}/v1, credentials: [vault, env:CANARY_OPENAI]}}
 prices:
   - {{model: "*:m", input: 1, output: 2}}
 """
@@ -129,6 +133,7 @@ class House:
         self.printed: dict[str, str] = {}
         self.process: dict[str, bytes] = {}
         self.link_token = ""
+        self.master_key = ""
 
 
 def ask(house: House, path: str, body: object, headers: dict[str, str]) -> None:
@@ -156,6 +161,9 @@ def ask_everything(house: House) -> None:
             if what == "be silent":
                 continue  # the others would wait for minutes
             ask(house, "/v1/chat/completions", {**chat, "model": "lab:m"}, bearer)
+            if what in ("", "go wrong") and not streamed:
+                for _ in range(2):  # two credentials take turns
+                    ask(house, "/v1/chat/completions", {**chat, "model": "groq:m"}, bearer)
             ask(house, f"/k/{key}/v1/chat/completions", chat, {"authorization": f"Bearer {TOLD_BY_CLIENTS[0]}"})
             claude = {"model": "anthropic:m", "messages": said, "max_tokens": 9, "stream": streamed}
             ask(house, "/v1/messages", claude, {"x-api-key": key, "anthropic-version": "2023-06-01"})
@@ -202,12 +210,25 @@ def look_everywhere(house: House) -> None:
         ["ledger", "verify"],
         ["logs", "level"],
         ["prices", "show"],
+        ["credentials", "list"],
+        ["credentials", "list", "--json"],
+        ["credentials", "show", "canary"],
+        ["credentials", "set", "canary", "--weight", "2"],
+        ["config", "show"],
+        ["config", "show", "--origin"],
     ]
     for arguments in commands:
         house.printed[" ".join(arguments)] = _told(gateway.farthing(*arguments))
     for call in calls:
         house.printed[f"calls show {call['call_id']}"] = _told(gateway.farthing("calls", "show", call["call_id"]))
     house.printed["doctor"] = _told(_failing(gateway, "doctor", "--json"))
+    house.printed["credentials test"] = _told(_failing(gateway, "credentials", "test"))
+    house.printed["credentials show nobody"] = _told(_failing(gateway, "credentials", "show", PROVIDER_KEYS["vault"]))
+    archive = gateway.home.parent / "backup.tar.gz"
+    house.printed["backup"] = _told(gateway.farthing("backup", str(archive)))
+    with tarfile.open(archive) as tar:
+        files = [tar.extractfile(member) for member in tar]
+        house.process["backup"] = b"\n".join(file.read() for file in files if file is not None)
     house.printed["providers test"] = _told(_failing(gateway, "providers", "test"))
     admin = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     login = request(gateway.port, "GET", f"/admin/login?token={ADMIN_TOKEN}")
@@ -236,6 +257,23 @@ def _failing(gateway: Gateway, *arguments: str) -> Any:
     )
 
 
+def put_into_vault(home: Path, *arguments: str, secret: str) -> str:
+    command = [sys.executable, "-m", "farthing", "--home", str(home), "credentials", *arguments]
+    environment = clean_environment(HOME=str(home))
+    return _told(
+        subprocess.run(command, input=secret, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    )
+
+
+def wait_until_used(server: Upstream, gateway: Gateway, key: str) -> None:
+    """Wait until the gateway has taken up the secret that is in the vault now."""
+    deadline = time.monotonic() + 10
+    while not any(PROVIDER_KEYS["vault"].encode() in asked for asked in server.requests):
+        assert time.monotonic() < deadline, "the gateway did not follow the vault"
+        gateway.post("/v1/chat/completions", {"model": "groq:m", "messages": []}, key)
+        time.sleep(0.1)  # each of these calls is looked at later
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     home = tmp_path_factory.mktemp("canaries") / "home"
@@ -243,6 +281,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     (home / "lab.key").write_text(PROVIDER_KEYS["file"] + "\n", encoding="utf-8")
     before = clean_environment(HOME=str(home))
     farthing(home, "keys", "create", "before", environment=before)
+    told = put_into_vault(home, "add", "groq", "--name", "canary", secret=PROVIDER_KEYS["rotated"])
     link = farthing(home, "admin", "link", environment=before).stdout  # none is printed for the token that is chosen
     with upstream(provider) as server:
         gateway = start_gateway(
@@ -256,6 +295,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         try:
             house = House(gateway, gateway.new_key("canary"), gateway.new_key("revoked"))
             gateway.farthing("keys", "revoke", "revoked")
+            house.printed["credentials add"] = told
+            told = put_into_vault(home, "rotate", "canary", secret=PROVIDER_KEYS["vault"])
+            house.printed["credentials rotate"] = told
+            house.master_key = (home / "master.key").read_text().splitlines()[-1]
+            wait_until_used(server, gateway, house.keys[0])
             house.link_token = link.strip().rpartition("token=")[2]
             ask_everything(house)
             leave_early(house, server)
@@ -332,6 +376,21 @@ def test_the_pepper_is_in_its_file_alone(house: House) -> None:
     assert found <= {"pepper"}
 
 
+def test_the_master_key_is_in_its_file_alone(house: House) -> None:
+    assert len(house.master_key) == 64
+    assert places(house, house.master_key) == {"home/master.key"}
+    raw = bytes.fromhex(house.master_key)
+    assert not [name for name, data in house_files(house.gateway.home).items() if raw in data]
+    assert raw not in house.process["backup"]
+
+
+def test_what_is_sealed_is_in_the_home_and_in_its_backup(house: House) -> None:
+    """Or the search for what it holds would prove nothing."""
+    assert {"home/farthing.db", "home/farthing.db-wal"} & places(house, "credentials_added")
+    assert "process/backup" in places(house, "credentials_added")
+    assert "printed/credentials list --json" in places(house, "canary")
+
+
 def test_prompts_are_kept_nowhere(house: House) -> None:
     assert places(house, PROMPT) == set()
 
@@ -346,7 +405,7 @@ def test_what_a_provider_says_in_an_error_is_kept_in_the_ledger_and_nowhere_else
     kept = {name for name in places(house, ECHOED) if not name.startswith("answers/")}
     assert kept
     for name in kept:
-        assert name.startswith(("home/journal/", "home/farthing.db", "printed/calls show ")), name
+        assert name.startswith(("home/journal/", "home/farthing.db", "printed/calls show ", "process/backup")), name
 
 
 def test_the_files_of_the_home_are_its_owners_alone(house: House) -> None:

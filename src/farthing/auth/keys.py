@@ -6,13 +6,12 @@ with 256 random bits there is nothing for a slow hash to defend.
 """
 
 import os
-import tempfile
 import zlib
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from farthing.config.home_files import give_to_owner, way_out
+from farthing.config.home_files import way_out, write_once
 from farthing.config.paths import FILE_MODE
 from farthing.errors import StoreError
 from farthing.types.identity import RandomBytes
@@ -77,7 +76,7 @@ def load_pepper(path: Path, random_bytes: RandomBytes, keys_in_use: Callable[[],
                     " under it: without it no key verifies.",
                     hint=f"{_RESTORE_PEPPER}.",
                 )
-            _make_pepper(path, random_bytes)
+            write_once(path, random_bytes(PEPPER_BYTES))  # who comes second finds the first one's
         if os.name == "posix" and path.stat().st_mode & 0o077:
             path.chmod(FILE_MODE)
         pepper = path.read_bytes()
@@ -98,24 +97,6 @@ _RESTORE_PEPPER = (
     'put it back from a copy or a backup; without one, "farthing keys revoke --all", and then "farthing keys create"'
     " for every client"
 )
-
-
-def _make_pepper(path: Path, random_bytes: RandomBytes) -> None:
-    """Write it aside and give it its name when it is whole; who comes second finds the first one's."""
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)  # for our eyes only
-    aside = Path(name)
-    try:
-        give_to_owner(descriptor, path.parent)
-        os.write(descriptor, random_bytes(PEPPER_BYTES))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        pass  # somebody else was first; theirs counts
-    finally:
-        aside.unlink()
 
 
 def _base62(number: int, digits: int) -> str:

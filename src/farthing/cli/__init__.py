@@ -38,6 +38,7 @@ _COMMANDS = {
     "prices": ("farthing.cli.prices:prices", "What models cost and why; refresh the list, price calls anew."),
     "calls": ("farthing.cli.calls:calls", "The latest calls; 'calls show ID' explains one."),
     "providers": ("farthing.cli.providers:providers", "Whom Farthing calls: list, test, add, remove."),
+    "credentials": ("farthing.cli.credentials:credentials", "Keys of providers, sealed in the vault."),
     "keys": ("farthing.cli.keys:keys", "Keys that clients use: create, list, change, rotate, end."),
     "ledger": ("farthing.cli.ledger:ledger", "Prove that the books agree; make the totals again."),
     "backup": ("farthing.cli.backup:backup", "Copy everything that is kept into one file, also while it is in use."),

@@ -41,7 +41,8 @@ def backup(path: Path) -> None:
     """Copy ledger, keys, settings, prices and journal into one new file, also while a gateway serves them.
 
     PATH is the file, or a folder in which one with the date in its name is made. It tells who asked for what: keep it
-    as private as the home. Keys of providers are not in it, not even those in files inside the home.
+    as private as the home. Keys of providers are not in it, not even those in files inside the home, but for what
+    the vault has: sealed, and without the master key.
     """
     from farthing import __version__  # noqa: PLC0415  (--help must not pay for these)
     from farthing.cli.replacing import sync_folder  # noqa: PLC0415

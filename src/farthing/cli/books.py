@@ -16,6 +16,8 @@ from typing import TypeVar
 import msgspec
 
 from farthing.auth import KeyRing, load_pepper
+from farthing.auth.master_key import MasterKeys
+from farthing.auth.vault import Held, Vault
 from farthing.catalog.prices import price_book
 from farthing.cli.context import current_settings, say
 from farthing.clock import SystemClock
@@ -137,6 +139,55 @@ def change_store(home: Home, work: Callable[[Store], Awaitable[T]]) -> T:
             return await work(store)
 
     return asyncio.run(run())
+
+
+def with_vault(home: Home, work: Callable[[Vault], Awaitable[T]], *, make: bool = False, read_only: bool = False) -> T:
+    """Return what `work` does with the vault of a home; with `make`, of one that is made where there is none.
+
+    With `read_only` nothing is changed, and tables of an older Farthing stay as they are.
+
+    Raises:
+        ConfigError: there is no such home.
+        StoreError: the store cannot be used, or was lost.
+    """
+    if make:
+        if not home.path.exists():
+            say(f"made the home {home.path}")
+        home.create()
+        make_database(home.database)
+    else:
+        home.recognise()
+        refuse_lost(home.database)
+
+    async def run() -> T:
+        if not home.database.exists():  # a home that nothing was served from yet
+            offload = ThreadOffload()
+            try:
+                return await work(_vault(home, MemoryStore(), offload))
+            finally:
+                await offload.close()
+        async with _open_store(home, read_only=read_only or is_read_only(home.path)) as (store, offload):
+            return await work(_vault(home, store, offload))
+
+    return asyncio.run(run())
+
+
+def held_in(home: Home) -> list[Held]:
+    """Return the vault's credentials, opened where that can be; none where there is no home or no vault.
+
+    Raises:
+        StoreError: the store cannot be used, was lost, or has older tables.
+    """
+    if not home.database.exists():
+        return []
+    return with_vault(home, lambda vault: vault.held(), read_only=True)
+
+
+def _vault(home: Home, store: Store, offload: ThreadOffload) -> Vault:
+    clock = SystemClock()
+    keys = MasterKeys(home.master_key, os.environ, os.urandom)
+    ids = IdSource(clock, os.urandom)
+    return Vault(store.credentials, keys, offload, clock=clock, ids=ids, random_bytes=os.urandom)
 
 
 def _with_ring(home: Home, pepper: bytes, work: Callable[[KeyRing], Awaitable[T]]) -> T:

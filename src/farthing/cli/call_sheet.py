@@ -76,6 +76,7 @@ def _story(attempt: Attempt) -> list[tuple[str, str | None]]:
         ),
         ("service tier", attempt.service_tier),
         ("lost in translation", attempt.losses and attempt.losses.replace(",", ", ")),
+        ("credential", opening.credential),
         ("provider's id", attempt.upstream_request_id),
     ]
 

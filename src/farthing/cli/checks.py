@@ -7,16 +7,17 @@ treats before asking has hidden what was wrong.
 import os
 import shutil
 import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from farthing.auth.vault import Held
 from farthing.catalog.prices import price_book
 from farthing.cli.cautions import unknown_models, unused_addresses
-from farthing.cli.providers import missing_credential
+from farthing.cli.providers import credential_in_use, missing_credential
 from farthing.config.credentials import credential_warning
 from farthing.config.local_ollama import Knock, local_address
 from farthing.config.lock import holder
@@ -25,6 +26,7 @@ from farthing.config.reach import url_of
 from farthing.config.running import Running
 from farthing.config.schema import ProviderSettings, ServerSettings, Settings
 from farthing.errors import ConfigError, PriceListUnusable
+from farthing.gateway.accounts import Opened
 from farthing.providers.pool import Origin, Proxies
 from farthing.types.providers import KnownProvider
 
@@ -49,26 +51,33 @@ class Found(msgspec.Struct, frozen=True):
     hint: str | None = None
 
 
-def check_providers(settings: Settings, running: Running | None, *, looked: bool = True) -> Iterator[Found]:
+def check_providers(
+    settings: Settings, running: Running | None, held: Sequence[Held] = (), *, looked: bool = True
+) -> Iterator[Found]:
     """Yield each provider with its credential, or what it lacks: here, and in the gateway that runs.
 
-    `looked` says whether that gateway has looked at the settings since they were changed.
+    `held` is what the vault has. `looked` says whether that gateway has looked at the settings since they were changed.
     """
     for provider in settings.providers.values():
-        yield _look_at_provider(provider, running, looked=looked)
+        yield _look_at_provider(provider, running, held, looked=looked)
     theirs = running.providers if running is not None else ()
     for other in theirs:
         if other.name not in settings.providers and other.name not in settings.local:
             told = f"the running gateway has it: {other.base_url} with {_source(other.credential)}"
             yield Found("ok", f"provider {other.name}", f"{told}, which this terminal does not show")
-    usable = any(missing_credential(provider) is None for provider in settings.providers.values())
+    usable = any(missing_credential(provider, held) is None for provider in settings.providers.values())
     if not usable and not any(other.ready for other in theirs):
         hint = 'set a key such as OPENAI_API_KEY where the gateway is started, or "farthing providers add NAME"'
         only = ", but for an Ollama that is found at the start" if settings.local else ""
         yield Found("warning" if settings.local else "problem", "providers", f"none can be called{only}", hint)
 
 
-def _look_at_provider(provider: ProviderSettings, running: Running | None, *, looked: bool) -> Found:
+def _look_at_provider(
+    provider: ProviderSettings, running: Running | None, held: Sequence[Held], *, looked: bool
+) -> Found:
+    use = credential_in_use(provider, held)
+    if use.source.kind == "vault":
+        return _look_at_vault(provider, use)
     what, told = f"provider {provider.name}", f"{provider.base_url} with {_source(str(provider.credential))}"
     there = running.provider(provider.name) if running is not None else None
     ready = there is not None and there.ready and there.credential == str(provider.credential)
@@ -93,6 +102,13 @@ def _look_at_provider(provider: ProviderSettings, running: Running | None, *, lo
         told += f"; the running gateway (pid {running.pid}) does not have that"
         return Found("warning", what, told, "if it is meant to, start it again where the credential is set")
     return Found("ok", what, told)
+
+
+def _look_at_vault(provider: ProviderSettings, use: Opened) -> Found:
+    what, missing = f"provider {provider.name}", use.credential.missing
+    if missing is None:
+        return Found("ok", what, f"{provider.base_url} with its credential from {use.source}")
+    return Found("warning", what, missing, '"farthing credentials list" shows what there is')
 
 
 def _source(credential: str) -> str:

@@ -49,6 +49,14 @@ def provider_kinds(_ctx: click.Context) -> Iterable[str]:
 
 
 @_offering
+def credential_names(ctx: click.Context) -> Iterable[str]:
+    """Offer the vault's credentials."""
+    from farthing.cli.books import with_vault  # noqa: PLC0415  (opens the database; not for --help)
+
+    return [record.name for record in with_vault(_home(ctx), lambda vault: vault.records())]
+
+
+@_offering
 def key_names(ctx: click.Context) -> Iterable[str]:
     """Offer the keys that are not revoked."""
     from farthing.cli.books import read_store  # noqa: PLC0415  (opens the database; not for --help)

@@ -94,6 +94,7 @@ def _look(home: "Home", port: int | None) -> "Iterator[Found]":
 
 def _look_at_settings(home: "Home", settings: "Settings", running: "Running | None") -> "Iterator[Found]":
     from farthing.cli import checks  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.providers import held_here  # noqa: PLC0415
     from farthing.config.credentials import credential_warning  # noqa: PLC0415
     from farthing.config.running import has_looked  # noqa: PLC0415
     from farthing.providers.registry import known_providers  # noqa: PLC0415
@@ -105,7 +106,7 @@ def _look_at_settings(home: "Home", settings: "Settings", running: "Running | No
             yield checks.Found("warning", "settings", warning)
     yield from checks.check_models(home, settings)
     looked = running is None or has_looked(home, running)
-    yield from checks.check_providers(settings, running, looked=looked)
+    yield from checks.check_providers(settings, running, held_here(home), looked=looked)
     yield from checks.check_environment(settings, known_providers(), os.environ)
     ports = {settings.server.port, *((running.port,) if running is not None else ())}
     yield from checks.check_addresses(settings, os.environ, ports)

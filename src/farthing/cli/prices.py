@@ -308,11 +308,8 @@ def _compared(home: "Home", source: str | None) -> "tuple[Candidate, PriceDiff, 
 
 
 def _read(home: "Home", source: str | None) -> "Candidate":
-    import os  # noqa: PLC0415
-
     from farthing.catalog.refresh import read_candidate, read_openrouter, read_source  # noqa: PLC0415
-    from farthing.config.credentials import read_credential  # noqa: PLC0415
-    from farthing.providers.protocol import Credential  # noqa: PLC0415
+    from farthing.cli.providers import credential_in_use, held_here  # noqa: PLC0415
     from farthing.providers.registry import create_provider  # noqa: PLC0415
 
     settings = current_settings(home)
@@ -320,7 +317,7 @@ def _read(home: "Home", source: str | None) -> "Candidate":
         provider = next((one for one in settings.providers.values() if one.price_key == "openrouter"), None)
         if provider is None:
             raise ConfigError("No provider of the kind 'openrouter' is configured.", hint="--from FILE reads its list.")
-        credential = Credential(secret=read_credential(provider.credential, os.environ))
+        credential = credential_in_use(provider, held_here(home)).credential
         data, told = read_openrouter(create_provider(provider, credential)), f"{provider.base_url}/models"
     else:
         told = source or settings.prices_source

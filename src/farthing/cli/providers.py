@@ -18,9 +18,11 @@ from farthing.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from farthing.auth.vault import Held
     from farthing.config.paths import Home
     from farthing.config.running import Running
     from farthing.config.schema import ProviderSettings, Settings
+    from farthing.gateway.accounts import Opened
     from farthing.gateway.provider_check import ProviderCheck
     from farthing.types.providers import KnownProvider
 
@@ -63,12 +65,13 @@ def list_providers(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
         if not as_json:
             return
     calls = _calls_today()
-    rows = [_as_data(provider, calls.get(name, 0), running) for name, provider in found.items()]
+    held = held_here(home)
+    rows = [_as_data(provider, calls.get(name, 0), running, held) for name, provider in found.items()]
     if as_json:
         print_json(rows)
     elif rows:
         _print_list(rows)
-    for line in differences(found, running, home, named=settings.providers_named):
+    for line in differences(found, running, home, held, named=settings.providers_named):
         say(line)
 
 
@@ -105,7 +108,12 @@ def _print_list(rows: "Sequence[Mapping[str, object]]") -> None:
 
 
 def differences(
-    found: "Mapping[str, ProviderSettings]", running: "Running | None", home: "Home", *, named: bool
+    found: "Mapping[str, ProviderSettings]",
+    running: "Running | None",
+    home: "Home",
+    held: "Sequence[Held]" = (),
+    *,
+    named: bool,
 ) -> "Iterator[str]":
     """Yield where the running gateway has other providers than this terminal shows; it read its own when it started.
 
@@ -124,11 +132,14 @@ def differences(
             yield f"{gateway} also has {theirs.name} ({theirs.credential}), unknown here."
     for name, ours in found.items():
         there = running.provider(name)
-        here = missing_credential(ours) is None
+        use = credential_in_use(ours, held)
+        here = use.credential.missing is None
         if there is None and named and running.settings.problem is not None:
             yield f'{gateway} does not have {name}: it did not take the settings up ("farthing config check").'
         elif there is None:
             yield f"{gateway} does not have {name}: start it again to use it."
+        elif use.source.kind == "vault":
+            pass  # the gateway follows the vault by itself
         elif there.ready and not here:
             yield f"{gateway} has the credential of {name}; this terminal lacks it."
         elif here and not there.ready and ours.credential.kind == "file":
@@ -151,11 +162,12 @@ def test(ctx: click.Context, name: str | None, as_json: bool) -> None:  # noqa: 
     settings = current_settings(home)
     usable, running = _usable(settings), _running(home)
     chosen = usable if name is None else {name: _named(usable, name)}
+    held = held_here(home)
     if not chosen:
         say('No provider: "farthing providers add NAME" names one, or set a key such as OPENAI_API_KEY.')
-        for line in differences(usable, running, home, named=settings.providers_named):
+        for line in differences(usable, running, home, held, named=settings.providers_named):
             say(line)
-    checks = asyncio.run(_check(chosen))
+    checks = asyncio.run(_check(chosen, held))
     if as_json:
         print_json([_check_as_data(check) for check in checks])
     elif checks:
@@ -171,7 +183,7 @@ def test(ctx: click.Context, name: str | None, as_json: bool) -> None:  # noqa: 
             if not check.ok:
                 say(f"{check.name}: {check.reason} ({_WHO[check.who]})")
                 say(f"  -> {check.hint}")
-        elsewhere = [check.name for check in checks if not check.ok and _only_there(running, check.name, chosen)]
+        elsewhere = [check.name for check in checks if not check.ok and _only_there(running, check.name, chosen, held)]
         if elsewhere:
             say(
                 f"The running gateway has what this terminal lacks for {', '.join(elsewhere)}: its calls may well work."
@@ -322,20 +334,25 @@ def _running(home: "Home") -> "Running | None":
     return read_running(home)
 
 
-def _only_there(running: "Running | None", name: str, chosen: "Mapping[str, ProviderSettings]") -> bool:
+def _only_there(
+    running: "Running | None", name: str, chosen: "Mapping[str, ProviderSettings]", held: "Sequence[Held]"
+) -> bool:
     """Whether the running gateway has a credential that this terminal does not have."""
     there = running.provider(name) if running is not None else None
-    return there is not None and there.ready and missing_credential(chosen[name]) is not None
+    return there is not None and there.ready and missing_credential(chosen[name], held) is not None
 
 
-def _as_data(provider: "ProviderSettings", calls_today: int, running: "Running | None") -> "dict[str, object]":
+def _as_data(
+    provider: "ProviderSettings", calls_today: int, running: "Running | None", held: "Sequence[Held]"
+) -> "dict[str, object]":
+    use = credential_in_use(provider, held)
     there = running.provider(provider.name) if running is not None else None
     return {
         "name": provider.name,
         "kind": provider.kind,
         "base_url": provider.base_url,
-        "credential": str(provider.credential),
-        "credential_present": missing_credential(provider) is None,
+        "credential": str(use.source),
+        "credential_present": use.credential.missing is None,
         "credential_in_gateway": None if running is None else there is not None and there.ready,
         "free": provider.free,
         "speaks": _formats(provider),
@@ -354,16 +371,28 @@ def _formats(provider: "ProviderSettings") -> list[str]:
     return [known.wire, *known.also]
 
 
-def missing_credential(provider: "ProviderSettings") -> str | None:
-    """Return why a provider's credential cannot be read now; `None` where it can, or none is needed."""
-    from farthing.config.credentials import read_credential  # noqa: PLC0415  (--help must not pay for it)
-    from farthing.errors import CredentialMissing  # noqa: PLC0415
+def missing_credential(provider: "ProviderSettings", held: "Sequence[Held]" = ()) -> str | None:
+    """Return why a provider has no credential now; `None` where it has one, or needs none. `held` is the vault's."""
+    return credential_in_use(provider, held).credential.missing
+
+
+def credential_in_use(provider: "ProviderSettings", held: "Sequence[Held]" = ()) -> "Opened":
+    """Return the first of a provider's credentials that is there; the first, where none is."""
+    from farthing.gateway.accounts import opened  # noqa: PLC0415  (--help must not pay for it)
+
+    several = opened(provider, held, os.environ)
+    return next((one for one in several if one.credential.missing is None), several[0])
+
+
+def held_here(home: "Home") -> "Sequence[Held]":
+    """Return what the vault of a home has; nothing where its database is not one, which is told elsewhere."""
+    from farthing.cli.books import held_in  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.errors import StoreError  # noqa: PLC0415
 
     try:
-        read_credential(provider.credential, os.environ)
-    except CredentialMissing as error:
-        return error.message
-    return None
+        return held_in(home)
+    except (StoreError, ConfigError):
+        return ()
 
 
 def _usable(settings: "Settings") -> "dict[str, ProviderSettings]":
@@ -385,23 +414,22 @@ def _named(usable: "dict[str, ProviderSettings]", name: str) -> "ProviderSetting
     return usable[name]
 
 
-async def _check(chosen: "Mapping[str, ProviderSettings]") -> "list[ProviderCheck]":
-    from farthing.cli.provider_advice import advised  # noqa: PLC0415  (--help must not pay for it)
+async def _check(chosen: "Mapping[str, ProviderSettings]", held: "Sequence[Held]") -> "list[ProviderCheck]":
+    import msgspec  # noqa: PLC0415  (--help must not pay for these)
+
+    from farthing.cli.provider_advice import advised  # noqa: PLC0415
     from farthing.clock import SystemClock  # noqa: PLC0415
-    from farthing.config.credentials import read_credential  # noqa: PLC0415
     from farthing.gateway.provider_check import check_provider  # noqa: PLC0415
     from farthing.providers.pool import Dialer, Proxies  # noqa: PLC0415
-    from farthing.providers.protocol import Credential  # noqa: PLC0415
     from farthing.providers.registry import create_provider  # noqa: PLC0415
 
     connect, clock = Dialer(Proxies(os.environ)), SystemClock()
 
     async def check(settings: "ProviderSettings") -> "ProviderCheck":
-        missing = missing_credential(settings)
-        secret = read_credential(settings.credential, os.environ) if missing is None else None
-        provider = create_provider(settings, Credential(secret=secret, missing=missing))
-        found = await check_provider(provider, connect, clock)
-        return await advised(found, settings, Credential(secret=secret, missing=missing), connect, clock)
+        use = credential_in_use(settings, held)
+        settings = msgspec.structs.replace(settings, credential=use.source)
+        found = await check_provider(create_provider(settings, use.credential), connect, clock)
+        return await advised(found, settings, use.credential, connect, clock)
 
     return list(await asyncio.gather(*(check(provider) for provider in chosen.values())))
 

@@ -1,4 +1,4 @@
-"""Where a provider's credential comes from: the environment or a file, never settings.yaml itself.
+"""Where a provider's credential comes from: the environment, a file or the vault, never settings.yaml itself.
 
 Settings are copied into tickets and repositories; so a credential written there is refused, and neither the refusal nor
 anything else here repeats it.
@@ -14,6 +14,7 @@ from farthing.errors import CredentialMissing
 from farthing.types.secret import Secret
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+_IN_VAULT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _OUR_KEY = "ft-"
 """How a Farthing key begins. Whoever exported a client's snippet and starts the gateway in the same terminal hands it
 its own key."""
@@ -22,7 +23,7 @@ _MAX_FILE_BYTES = 16_384
 
 
 def parse_credential(text: str) -> CredentialSource:
-    """Return the source that `env:NAME`, `file:/path` or `none` names.
+    """Return the source that `env:NAME`, `file:/path`, `vault`, `vault:NAME` or `none` names.
 
     Raises:
         ValueError: it is none of these; the message does not repeat it, since it may be the secret itself.
@@ -40,9 +41,16 @@ def parse_credential(text: str) -> CredentialSource:
         if not name.startswith(("/", "~/")) and not Path(name).is_absolute():
             raise ValueError("after file: comes a whole path, such as file:/etc/farthing/openai.key; not shown here.")
         return CredentialSource("file", str(Path(name).expanduser()))
+    if text == "vault":
+        return CredentialSource("vault")
+    if kind == "vault" and colon:
+        if not _IN_VAULT.fullmatch(name):
+            raise ValueError('after vault: comes a name, as "farthing credentials list" shows it; not shown here.')
+        return CredentialSource("vault", name)
     raise ValueError(
         "a credential is not written into this file (not shown here); put it into an environment variable and write"
-        " env:NAME, or into a file and write file:/path, or write none."
+        ' env:NAME, into a file and write file:/path, or into the vault ("farthing credentials add") and write vault;'
+        " or write none."
     )
 
 
@@ -72,7 +80,7 @@ def credential_warning(source: CredentialSource, environment: Mapping[str, str])
                     f"{source.name!r} holds a Farthing key ({_OUR_KEY}...), which is for clients; put the provider's"
                     " own key there."
                 )
-        case "none":
+        case "vault" | "none":  # what is in the vault is not for the settings' reader to look at
             pass
     return None
 
@@ -98,6 +106,7 @@ def read_credential(source: CredentialSource, environment: Mapping[str, str]) ->
     Raises:
         CredentialMissing: the variable or file is missing, empty, or holds what cannot be sent in a header.
     """
+    assert source.kind != "vault", "the vault is opened elsewhere"
     if source.kind == "none":
         return None
     if source.kind == "env":
@@ -118,6 +127,6 @@ def read_credential(source: CredentialSource, environment: Mapping[str, str]) ->
     return Secret(value)
 
 
-_OR_ANOTHER = "or change the provider's credential in settings.yaml (env:NAME, file:/path or none)."
+_OR_ANOTHER = "or change the provider's credential in settings.yaml (env:NAME, file:/path, vault or none)."
 _SET_IT = f"set it where the gateway is started, {_OR_ANOTHER}"
 _PUT_IT_THERE = f"put the key there, readable for the gateway's account, {_OR_ANOTHER}"

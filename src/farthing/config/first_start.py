@@ -98,10 +98,12 @@ translation:
 # OPENAI_API_KEY, ANTHROPIC_API_KEY, and so on; and an Ollama that answers on this machine when Farthing starts.
 # As soon as one is named, only what is named is used: write "ollama:" for an Ollama then.
 #
-# A key is never written here. credential is env:NAME (an environment variable), file:/path (a file), or none.
+# A key is never written here. credential is env:NAME (an environment variable), file:/path (a file), vault or
+# vault:NAME (sealed in the home, see "farthing credentials"), or none. Left out, the vault's are used where it has
+# some, else the variable of its kind.
 providers:
   # openai: {credential: env:OPENAI_API_KEY}         # a known provider: the rest has defaults
-  # anthropic: {credential: file:/etc/farthing/anthropic.key}
+  # anthropic: {credentials: [vault, {source: file:/etc/farthing/anthropic.key, weight: 2, usd_per_day: 20}]}
   # azure: {base_url: https://example.openai.azure.com/openai, api_version: 2024-10-21, credential: env:AZURE_KEY}
   # openrouter: {credential: env:OPENROUTER_API_KEY, attribution: {title: Our app, url: https://example.com}}
   #

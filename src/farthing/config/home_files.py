@@ -68,6 +68,32 @@ def write_whole(path: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
+def write_once(path: Path, data: bytes) -> bool:
+    """Put a file with this content at `path`, whole, for the folder's owner only, unless there is one.
+
+    Returns whether it was made: of two who try at the same moment one is first, and both find the same file.
+
+    Raises:
+        OSError: the folder cannot be written; nothing was changed.
+    """
+    import tempfile  # noqa: PLC0415  (brings random and hashlib; most commands write nothing)
+
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)  # for our eyes only
+    aside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            give_to_owner(file.fileno(), path.parent)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(aside, path)
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink(missing_ok=True)
+    return True
+
+
 def way_out(error: OSError, folder: Path) -> str:
     """Return what helps when a file in this folder cannot be opened or written."""
     match error.errno:

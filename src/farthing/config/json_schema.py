@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from farthing.config import schema
+from farthing.config.credential_rows import COUNT_QUOTAS, USD_QUOTAS
 from farthing.config.fixed_cost_rows import PER
 from farthing.config.price_rows import PER_MILLION, PER_ONE
 from farthing.config.schema import BudgetSettings, LossAction, ProviderSettings, Settings
@@ -21,7 +22,7 @@ from farthing.types.budgets import BudgetAction
 from farthing.types.features import Feature
 from farthing.types.providers import KnownProvider
 
-_MADE_FROM_OTHERS = {"local", "name", "wire", "price_key", "providers_named", "warnings"}
+_MADE_FROM_OTHERS = {"local", "name", "wire", "price_key", "providers_named", "vault_first", "warnings"}
 """Fields that hold what the file does not say by that name."""
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 """The newest one that the YAML language server reads in full."""
@@ -47,11 +48,13 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
     provider = _mapping(ProviderSettings)
     fields = provider["properties"]
     fields["kind"] |= {"enum": sorted(known)}
-    fields["credential"] = {
+    source = {
         "type": "string",
-        "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:(/|~/|[A-Za-z]:).*|none)$",
-        "description": "Where its key is read from: env:NAME, file:/path or none. Never the key itself.",
+        "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:(/|~/|[A-Za-z]:).*|vault(:[A-Za-z0-9._-]+)?|none)$",
+        "description": "Where its key is: env:NAME, file:/path, vault, vault:NAME or none. Never the key itself.",
     }
+    fields["credential"] = source
+    fields["credentials"] |= {"type": ["array", "null"], "items": _share(source)}
     root = _mapping(Settings)
     # The language server offers what stands in `properties`; any other name of one's own is taken as well.
     one = {"$ref": "#/definitions/provider"}
@@ -112,6 +115,19 @@ def _budget_row() -> dict[str, Any]:
         "propertyNames": {"pattern": "^([1-9][0-9]?|100)$"},
     }
     return {**row, "required": ["usd", "period"]}
+
+
+def _share(source: dict[str, Any]) -> dict[str, Any]:
+    whole = {"type": "integer", "minimum": 1}
+    amounts: dict[str, Any] = {name: {"type": ["number", "string"]} for name in USD_QUOTAS}
+    amounts |= dict.fromkeys(COUNT_QUOTAS, whole)
+    return {
+        **source,
+        "type": ["string", "object"],  # each of the other words is about one of the two
+        "properties": {"source": source, "weight": {**whole, "maximum": 1_000}, **amounts},
+        "additionalProperties": False,
+        "required": ["source"],
+    }
 
 
 def _price_row() -> dict[str, Any]:

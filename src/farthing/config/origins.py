@@ -1,17 +1,18 @@
 """Every setting with its value and where that comes from: a line of the file, the environment, a default, an option."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from farthing.config.schema import BudgetSettings, ProviderSettings, Settings
+from farthing.config.credential_rows import NANO_PREFIX
+from farthing.config.schema import BudgetSettings, CredentialShare, ProviderSettings, Settings
 from farthing.config.yaml_tree import Listing, Node, Scalar, Table
 from farthing.types.money import trimmed_usd
 from farthing.types.providers import KnownProvider
 
 _SECTIONS = ("server", "log")
 _PLAIN = ("prices_source", "unpriced", "find_local")
-_NOT_SAID = ("name", "wire", "price_key")
+_NOT_SAID = ("name", "wire", "price_key", "vault_first")
 """Fields of a provider that follow from its name and kind, and cannot be set."""
 _GROUPS = ("timeouts", "attribution")
 
@@ -71,7 +72,11 @@ class Origins:
             value = getattr(provider, name)
             if name in _NOT_SAID or value is None:
                 continue
-            if name in _GROUPS:
+            if name == "credentials":
+                yield from self._of_shares(f"{path}.credentials", value)
+            elif name == "credential" and provider.credentials:
+                continue
+            elif name in _GROUPS:
                 yield from self._of_struct(f"{path}.{name}", value)
             elif name == "kind":
                 yield self._shown(f"{path}.kind", value, f"{here} (its name)" if here else kind)
@@ -80,6 +85,17 @@ class Origins:
             else:
                 of_kind = name in ("base_url", "credential", "stream_usage") or (name == "free" and known.free)
                 yield self._shown(f"{path}.{name}", value, kind if of_kind else "default")
+
+    def _of_shares(self, path: str, shares: Sequence[CredentialShare]) -> Iterator[Shown]:
+        for index, share in enumerate(shares):
+            yield self._shown(f"{path}[{index}].source", share.source)
+            if share.weight is not None:
+                yield self._shown(f"{path}[{index}].weight", share.weight)
+            for name, amount in msgspec.structs.asdict(share.quotas).items():
+                if amount is not None and name.startswith(NANO_PREFIX):
+                    yield self._shown(f"{path}[{index}].{name.removeprefix('nano')}", trimmed_usd(amount))
+                elif amount is not None:
+                    yield self._shown(f"{path}[{index}].{name}", amount)
 
     def _of_budget(self, budget: BudgetSettings) -> Iterator[Shown]:
         path = f"budgets.{budget.name}"

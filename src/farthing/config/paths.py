@@ -16,7 +16,7 @@ DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 
 
-_MADE_BY_US = frozenset({"farthing.db", "farthing.db-wal", "pepper", "settings.schema.json", "restoring"})
+_MADE_BY_US = frozenset({"farthing.db", "farthing.db-wal", "pepper", "master.key", "settings.schema.json", "restoring"})
 """What nobody else makes. settings.yaml is not among them: it is written by hand, and other programs have one too."""
 
 
@@ -51,6 +51,11 @@ class Home(msgspec.Struct, frozen=True):
         return self.path / "pepper"
 
     @property
+    def master_key(self) -> Path:
+        """The key that providers' credentials are sealed under, where neither environment nor keyring has it."""
+        return self.path / "master.key"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that serves this home; holds its pid."""
         return self.path / "lock"
@@ -59,6 +64,11 @@ class Home(msgspec.Struct, frozen=True):
     def running(self) -> Path:
         """Where the gateway that serves this home says at which address, and whom it calls."""
         return self.path / "running.json"
+
+    @property
+    def limits(self) -> Path:
+        """Where the gateway says what providers told it about the limits of its credentials."""
+        return self.path / "limits.json"
 
     def recognise(self) -> None:
         """Raise unless Farthing has made something here: of any other folder an empty ledger would be made up.
@@ -92,7 +102,7 @@ class Home(msgspec.Struct, frozen=True):
 
     def outlived_the_database(self) -> list[str]:
         """Return what is here and is made only beside a database: where that is missing, it was lost."""
-        names = [name for name in ("pepper", "farthing.db-wal") if (self.path / name).exists()]
+        names = [name for name in ("pepper", "master.key", "farthing.db-wal") if (self.path / name).exists()]
         return [*names, "journal"] if any(self.journal.glob("*.journal")) else names
 
     def create(self) -> None:

@@ -9,10 +9,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from farthing.config.addresses import checked_url, is_loopback, is_plain_beyond_loopback
+from farthing.config.credential_rows import read_shares
 from farthing.config.credentials import credential_warning, parse_credential
 from farthing.config.local_ollama import local_address
 from farthing.config.problems import Problems, listed, nearest, quoted
-from farthing.config.schema import CredentialSource, OpenRouterAttribution, ProviderSettings, Timeouts
+from farthing.config.schema import (
+    CredentialShare,
+    CredentialSource,
+    OpenRouterAttribution,
+    ProviderSettings,
+    Timeouts,
+)
 from farthing.config.sections import as_table, as_text, read_section
 from farthing.config.yaml_tree import Node, Table
 from farthing.types.providers import KnownProvider
@@ -57,7 +64,12 @@ def read_providers(
             problems.error(line, path, f"{quoted(name)} is not a name; small letters, digits, '.', '_' and '-'.")
             continue
         given = read_section(
-            node, ProviderSettings, path, problems, fields=_PLAIN_FIELDS, also=("credential", "timeouts", "attribution")
+            node,
+            ProviderSettings,
+            path,
+            problems,
+            fields=_PLAIN_FIELDS,
+            also=("credential", "credentials", "timeouts", "attribution"),
         )
         entry = _Entry(name, line, node.entries if isinstance(node, Table) else {}, given)
         provider = _read_provider(entry, known, environment, problems)
@@ -108,6 +120,10 @@ def _read_provider(
         path = f"{entry.path}.timeouts"
         given["timeouts"] = Timeouts(**read_section(entry.table["timeouts"][1], Timeouts, path, problems))
     credential = _credential_of(entry, kind, environment, problems)
+    if "credentials" in entry.table:
+        given["credentials"] = _credentials_of(entry, environment, problems)
+        if given["credentials"]:
+            credential = given["credentials"][0].source
     base_url = _base_url_of(entry, kind, problems)
     _check_ca_file(entry, base_url, problems)
     for field, only in _ONLY_FOR.items():
@@ -118,6 +134,7 @@ def _read_provider(
         problems.error(entry.line_of("api_version"), path, f"{quoted(entry.given['api_version'])} is not a version.")
     if "attribution" in entry.table:
         given["attribution"] = _attribution_of(entry, problems)
+    given["vault_first"] = not {"credential", "credentials"} & entry.table.keys()
     if kind is None or base_url is None or credential is None:
         return None
     given["base_url"] = base_url
@@ -130,6 +147,7 @@ def _with_defaults(
     # Who asks for no credential has nobody to bill; who asks for one may well charge, unless it is on this machine.
     unbilled = credential.kind == "none" or is_loopback(urlsplit(given["base_url"]).hostname or "")
     said = {"stream_usage": kind.stream_usage, "free": kind.free and unbilled, **given, "kind": kind.kind}
+    said.setdefault("vault_first", True)
     return ProviderSettings(name=name, wire=kind.wire, price_key=kind.price_key, credential=credential, **said)
 
 
@@ -197,6 +215,8 @@ def _credential_of(
             return None
     elif kind is None:
         return None
+    elif "credentials" in entry.table:
+        return CredentialSource("none")  # the list says it
     elif (variable := kind.variable(environment)) is None:
         return CredentialSource("none")
     else:
@@ -214,6 +234,18 @@ def _credential_of(
     if warning:
         problems.warning(line, path, warning)
     return source
+
+
+def _credentials_of(entry: _Entry, environment: Mapping[str, str], problems: Problems) -> tuple[CredentialShare, ...]:
+    path, (line, node) = f"{entry.path}.credentials", entry.table["credentials"]
+    if "credential" in entry.table:
+        problems.error(line, path, "stands beside credential; write one of the two.")
+        return ()
+    shares = read_shares(node, path, problems)
+    for index, share in enumerate(shares):
+        if warning := credential_warning(share.source, environment):
+            problems.warning(line, f"{path}[{index}]", warning)
+    return shares
 
 
 def _attribution_of(entry: _Entry, problems: Problems) -> OpenRouterAttribution:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from farthing.types.budgets import BudgetAction, BudgetPolicy, Period
+from farthing.types.credentials import NO_QUOTAS, Quotas
 from farthing.types.fixed_costs import FixedCost
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
@@ -79,13 +80,26 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CredentialSource(msgspec.Struct, frozen=True):
-    """Where a provider's credential is read from: `env:NAME`, `file:/path`, or `none`. Never the credential itself."""
+    """Where a provider's credential is: `env:NAME`, `file:/path`, `vault`, `vault:NAME`, or `none`. Never the secret.
 
-    kind: Literal["env", "file", "none"]
+    `vault` without a name is every credential that the vault has for the provider.
+    """
+
+    kind: Literal["env", "file", "vault", "none"]
     name: str = ""
 
     def __str__(self) -> str:
-        return self.kind if self.kind == "none" else f"{self.kind}:{self.name}"
+        return f"{self.kind}:{self.name}" if self.name else self.kind
+
+
+class CredentialShare(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several credentials of a provider."""
+
+    source: CredentialSource
+    """Where it is, as in `credential`."""
+    weight: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    """How much of the work it takes beside the others; 1, or what the vault says of it."""
+    quotas: Quotas = NO_QUOTAS
 
 
 LossAction = Literal["refuse", "warn", "pass"]
@@ -168,7 +182,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     """Where its API begins; known for most kinds, see there."""
     credential: CredentialSource
-    """Where its key is read from, never the key itself; left out, the variable of its kind."""
+    """Where its key is, never the key itself; left out, the vault, or else the variable of its kind."""
+    credentials: tuple[CredentialShare, ...] = ()
+    """In its place where there are several: a list of sources, or of mappings with `source`, `weight` and quotas."""
+    vault_first: bool = False
     price_key: str | None = None
     free: bool = False
     """Calls cost 0: a local model or a flat-rate plan."""

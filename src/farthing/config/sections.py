@@ -7,7 +7,8 @@ at the first mistake.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -111,6 +112,8 @@ def _read_value(node: Node, hint: Any, path: str, problems: Problems) -> Any:
     if text is None:
         return None
     bounds = msgspec.Meta()
+    if get_origin(hint) in (Union, UnionType):  # what may be left out
+        (hint,) = (one for one in get_args(hint) if one is not NoneType)
     if get_origin(hint) is Annotated:
         hint, bounds = get_args(hint)
     if get_origin(hint) is Literal:

@@ -84,5 +84,6 @@ def _only(before: Settings, after: Settings, names: set[str]) -> bool:
         len(before.prices),
         before.unpriced,
     )
-    untouched = all(after.providers[name] == before.providers[name] for name in said & before.providers.keys())
+    named = before.providers.keys() if before.providers_named else ()  # of the others the file had not said anything
+    untouched = all(after.providers[name] == before.providers[name] for name in said.intersection(named))
     return said == names and same and untouched

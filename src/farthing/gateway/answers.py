@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from farthing.errors import FarthingError, Overloaded, ProviderCut, ProviderError, ProviderMisbehaved, ProviderTimeout
+from farthing.gateway.accounts import Account, Accounts
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.call import Reply
 from farthing.gateway.discretion import discreet_headers, discreet_text
@@ -45,6 +46,9 @@ class AskedFor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     wire: WireFormat
     operation: Operation
     provider: Provider
+    account: Account
+    """Which of its credentials it is called with."""
+    accounts: Accounts
     attempt: LiveAttempt
     streamed: bool
     strip_usage: bool
@@ -78,6 +82,7 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         *asked.told,
     )
     attempt.note_answer(answer.status, request_id)
+    asked.account.note(opening.model, answer.headers, opening.started_at_us)
     try:
         readable = _readable(answer, sent)
         if answer.status >= 400:
@@ -182,7 +187,10 @@ def _error_reply(asked: AskedFor, error: UpstreamError, sent: Headers, body: byt
 
     The time that resets are counted from is the attempt's beginning: rather wait a moment longer than ask too soon.
     """
-    advice = advice_to_client(error, sent, body, asked.attempt.opening.started_at_us)
+    opening = asked.attempt.opening
+    advice = advice_to_client(error, sent, body, opening.started_at_us)
+    told = [*sent, *advice]
+    asked.accounts.refused(asked.account, opening.model, error.status, error.code, told, opening.started_at_us)
     if advice:
         replaced = tuple(name + b":" for name, _ in advice)
         lines = [line for line in lines if not line.startswith(replaced)]

@@ -68,6 +68,7 @@ class Attempts:
         streamed: bool,
         losses: str | None = None,
         admitted: Admitted | None = None,
+        credential: str | None = None,
     ) -> "LiveAttempt":
         """Write the beginning of an attempt to the journal; raises `JournalUnwritable`, and then nothing was begun.
 
@@ -90,6 +91,7 @@ class Attempts:
             input_tokens_estimate=round(estimate * self.ratios.correction(ref.provider, ref.model))
             if streamed
             else estimate,
+            credential=credential,
             attribution=attribution,
             held_nanousd=None if admitted is None else admitted.held_nanousd,
         )

@@ -5,6 +5,8 @@ client's bytes with at most two splices, and meter what comes back. Where client
 nothing is decoded that need not be; where they do not, request and answer are translated (`translation.py`).
 """
 
+from collections.abc import Iterator
+from itertools import count
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +20,7 @@ from farthing.errors import (
     ProviderError,
     UnpricedModel,
 )
+from farthing.gateway.accounts import MOVES_ON, Account
 from farthing.gateway.admission import Admission, Admitted
 from farthing.gateway.answers import AskedFor, outcome_of, reply_to, settle_unfinished
 from farthing.gateway.attempts import Attempts, LiveAttempt
@@ -77,6 +80,8 @@ class _Chosen(msgspec.Struct, frozen=True, gc=False):
     request: Request
     lineup: Lineup
     provider: Provider
+    account: Account
+    """The credential that this provider is called with."""
     ref: ModelRef
     asked: str
     """The model, as the client named it."""
@@ -84,6 +89,8 @@ class _Chosen(msgspec.Struct, frozen=True, gc=False):
     streamed: bool
     call_id: str
     attribution: Attribution
+    ordinals: Iterator[int]
+    """Numbers the tries."""
 
 
 class Gateway:
@@ -119,27 +126,64 @@ class Gateway:
         # Nothing is awaited from here until the pool counts the request, so a pool that a reload takes away is seen to
         # be in use by every call that was going to use it.
         lineup = self.lineup
-        provider = lineup.providers[ref.provider]
+        attribution = attribute(request.principal, request.headers.named, envelope)
+        account = lineup.accounts[ref.provider].only or _account(lineup, ref, attribution)
+        provider = account.provider
         _refuse_unpriced(lineup, provider, ref)
         streamed = request.streamed
         if streamed is None:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
         call_id = self._ids.new("call")
-        attribution = attribute(request.principal, request.headers.named, envelope)
-        chosen = _Chosen(request, lineup, provider, ref, asked, envelope, streamed, call_id, attribution)
-        admitted = await self._admitted(chosen)
-        if self.lineup is not lineup:  # a reload fell into a wait for money; its pools may be closed
-            if admitted is not None:
-                admitted.give_up()
+        tries = count(1)
+        chosen = _Chosen(
+            request, lineup, provider, account, ref, asked, envelope, streamed, call_id, attribution, tries
+        )
+        reply = await self._ask(chosen)
+        if reply is None:
             return await self.call(request)
+        if reply.status in MOVES_ON and lineup.accounts[ref.provider].only is None:
+            return await self._ask_others(chosen, reply)
+        return reply
+
+    async def _ask(self, chosen: "_Chosen") -> Reply | None:
+        """Make a try where there is money for it; `None` where a reload fell into a wait: its pools may be closed."""
+        admitted = await self._admitted(chosen)
         try:
+            if self.lineup is not chosen.lineup:
+                return None
             chosen = _limited(chosen, admitted)
-            if not provider.known.speaks(request.wire) or (ref, request.wire) in lineup.lacking:
-                return await self._in_other_format(chosen, admitted, ordinal=1)
-            return await self._serve(chosen, self._as_it_is(chosen), None, admitted, ordinal=1)
+            wire = chosen.request.wire
+            if not chosen.provider.known.speaks(wire) or (chosen.ref, wire) in chosen.lineup.lacking:
+                return await self._in_other_format(chosen, admitted)
+            return await self._serve(chosen, self._as_it_is(chosen), None, admitted)
         finally:
             if admitted is not None and not admitted.begun:
                 admitted.give_up()
+
+    async def _ask_others(self, chosen: "_Chosen", reply: Reply) -> Reply:
+        """Ask again with other credentials, after a refusal that may be about the one that was used."""
+        ref, clock = chosen.ref, chosen.lineup.attempts.clock
+        accounts = chosen.lineup.accounts[ref.provider]
+        tried = [chosen.account]
+        forbidden = [chosen.account] if reply.status == 403 else []
+        while reply.status in MOVES_ON:
+            other = accounts.another(ref.model, chosen.attribution, clock.now_us(), tried)
+            if other is None or self.lineup is not chosen.lineup:
+                return reply
+            tried.append(other)
+            try:
+                answered = await self._ask(msgspec.structs.replace(chosen, account=other, provider=other.provider))
+            except BudgetExceeded:
+                answered = None  # what the provider said is an answer, and costs nothing more
+            if answered is None:
+                return reply
+            reply = answered
+            if reply.status == 403:
+                forbidden.append(other)
+        if reply.status < 400:
+            for account in forbidden:
+                accounts.proven(account, ref.model, clock.now_us())
+        return reply
 
     async def _serve(
         self,
@@ -147,8 +191,6 @@ class Gateway:
         sent: "_Sent",
         translation: Translated | None,
         admitted: Admitted | None,
-        *,
-        ordinal: int,
     ) -> Reply:
         """Make one try, and read its answer."""
         request, lineup, provider, ref = chosen.request, chosen.lineup, chosen.provider, chosen.ref
@@ -157,7 +199,7 @@ class Gateway:
             told += (reasons(chosen.asked, ref, request.wire, sent.wire),)
         attempt = lineup.attempts.begin(
             call_id=chosen.call_id,
-            ordinal=ordinal,
+            ordinal=next(chosen.ordinals),
             face=request.face,
             operation=request.operation,
             asked=chosen.asked,
@@ -168,6 +210,7 @@ class Gateway:
             streamed=chosen.streamed,
             losses=sent.losses,
             admitted=admitted,
+            credential=chosen.account.opened.name,
         )
         asked_for = AskedFor(
             wire=sent.wire,
@@ -175,6 +218,8 @@ class Gateway:
             translation=translation,
             told=told,
             provider=provider,
+            account=chosen.account,
+            accounts=lineup.accounts[ref.provider],
             attempt=attempt,
             streamed=chosen.streamed,
             strip_usage=sent.strip_usage,
@@ -191,9 +236,9 @@ class Gateway:
             error.message = discreet_text(provider, error.message) or error.message  # it may quote what was sent
             raise
 
-    async def _in_other_format(self, chosen: "_Chosen", admitted: Admitted | None, *, ordinal: int) -> Reply:
+    async def _in_other_format(self, chosen: "_Chosen", admitted: Admitted | None) -> Reply:
         """Ask a provider in a format of its own, or answer here where that will do."""
-        return await self._asked_so(chosen, self._translation(chosen), admitted, ordinal=ordinal)
+        return await self._asked_so(chosen, self._translation(chosen), admitted)
 
     async def _admitted(self, chosen: "_Chosen") -> Admitted | None:
         """Hold what the call may cost in its budgets."""
@@ -226,12 +271,10 @@ class Gateway:
             streamed=chosen.streamed,
         )
 
-    async def _asked_so(
-        self, chosen: "_Chosen", found: Translated | Reply, admitted: Admitted | None, *, ordinal: int
-    ) -> Reply:
+    async def _asked_so(self, chosen: "_Chosen", found: Translated | Reply, admitted: Admitted | None) -> Reply:
         if isinstance(found, Reply):
             return found
-        return await self._serve(chosen, _translated(found, chosen), found, admitted, ordinal=ordinal)
+        return await self._serve(chosen, _translated(found, chosen), found, admitted)
 
     async def _otherwise(self, chosen: "_Chosen", answer: Answer, asked_for: AskedFor) -> Reply:
         """Ask once more in the provider's home format: a server of an unknown make turned out not to have this one.
@@ -248,7 +291,7 @@ class Gateway:
             return refused
         admitted = await self._admitted(chosen)  # what the first try held was given back with it
         try:
-            reply = await self._asked_so(chosen, found, admitted, ordinal=2)
+            reply = await self._asked_so(chosen, found, admitted)
         finally:
             if admitted is not None and not admitted.begun:
                 admitted.give_up()
@@ -396,6 +439,11 @@ def _translated(translation: Translated, chosen: _Chosen) -> _Sent:
     return _Sent(
         translation.wire, operation, head, [body], strip_usage=False, told=told, losses=",".join(losses) or None
     )
+
+
+def _account(lineup: Lineup, ref: ModelRef, attribution: Attribution) -> Account:
+    """Choose among several credentials; raises where none is free."""
+    return lineup.accounts[ref.provider].choose(ref.model, attribution, lineup.attempts.clock.now_us())
 
 
 def _refuse_unpriced(lineup: Lineup, provider: Provider, ref: ModelRef) -> None:

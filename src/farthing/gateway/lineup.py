@@ -10,6 +10,7 @@ import msgspec
 
 from farthing.catalog.catalog import Catalog
 from farthing.config.schema import TranslationSettings
+from farthing.gateway.accounts import Accounts
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.live_models import LiveModels
 from farthing.providers.pool import Pool
@@ -23,6 +24,9 @@ class Lineup(msgspec.Struct, frozen=True, kw_only=True):
 
     catalog: Catalog
     providers: Mapping[str, Provider]
+    """Each as it is called with the first of its credentials that is there."""
+    accounts: Mapping[str, Accounts]
+    """All of its credentials; a call is made with one of them."""
     pools: Mapping[str, Pool]
     live_models: LiveModels
     attempts: Attempts

@@ -95,11 +95,11 @@ def _wait_s(told: Mapping[bytes, str], body: bytes, now_us: int) -> Decimal | No
     inner = decoded.get("error") if isinstance(decoded, dict) else None
     inner = inner if isinstance(inner, dict) else {}
     for detail in inner["details"] if isinstance(inner.get("details"), list) else ():
-        if isinstance(detail, dict) and (wait_s := _duration_s(detail.get("retryDelay"))) is not None:
+        if isinstance(detail, dict) and (wait_s := duration_s(detail.get("retryDelay"))) is not None:
             return wait_s
     reset = told.get(b"x-ratelimit-reset") or _reset_in_body(inner)
     if isinstance(reset, str) and _NUMBER.fullmatch(reset):
-        return _until_s(Decimal(reset), now_us)
+        return until_s(Decimal(reset), now_us)
     return _family_reset_s(told)
 
 
@@ -110,7 +110,7 @@ def _reset_in_body(error: Mapping[str, Any]) -> Any:
     return headers.get("X-RateLimit-Reset") if isinstance(headers, dict) else None
 
 
-def _until_s(reset: Decimal, now_us: int) -> Decimal:
+def until_s(reset: Decimal, now_us: int) -> Decimal:
     """Return the seconds until a reset: epoch milliseconds, epoch seconds, or seconds from now, by its size."""
     if reset < 100_000_000:
         return reset
@@ -122,7 +122,7 @@ def _family_reset_s(told: Mapping[bytes, str]) -> Decimal | None:
     """Return when the exhausted one of OpenAI's limits is renewed; the soonest where none says that it is used up."""
     resets: list[Decimal] = []
     for kind in (b"requests", b"tokens"):
-        wait_s = _duration_s(told.get(b"x-ratelimit-reset-" + kind))
+        wait_s = duration_s(told.get(b"x-ratelimit-reset-" + kind))
         if wait_s is None:
             continue
         if told.get(b"x-ratelimit-remaining-" + kind) == "0":
@@ -131,7 +131,7 @@ def _family_reset_s(told: Mapping[bytes, str]) -> Decimal | None:
     return min(resets, default=None)
 
 
-def _duration_s(value: Any) -> Decimal | None:
+def duration_s(value: Any) -> Decimal | None:
     """Read `22s`, `1m26.4s` or `120ms`; `None` where it is none of the kind."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if found is None:

@@ -265,6 +265,12 @@ LEAST_SECRET_BYTES = 8
 characters. Taking an `x` out of every name and message would spoil what it should protect."""
 
 
+_WAYS_OUT = {
+    "file": "the operator puts it there; Farthing reads it again on SIGHUP",
+    "vault": 'the operator mends that ("farthing credentials list"); Farthing takes it up within a second',
+}
+
+
 class OpenAICompatible:
     """A provider whose paths follow its base address and whose key is a bearer token."""
 
@@ -292,11 +298,7 @@ class OpenAICompatible:
             total_s=settings.timeouts.total_s,
         )
         self._missing = credential.missing
-        self._way_out = (
-            "the operator puts it there; Farthing reads it again on SIGHUP"
-            if settings.credential.kind == "file"
-            else "the operator sets it and starts Farthing again"
-        )
+        self._way_out = _WAYS_OUT.get(settings.credential.kind, "the operator sets it and starts Farthing again")
         self._escaped_secret: re.Pattern[bytes] | None = None
         self._secret = b"" if credential.secret is None else credential.secret.reveal().encode()
         always = b"host: %b\r\naccept-encoding: identity\r\n" % address.netloc.encode()

@@ -15,7 +15,7 @@ from farthing.config.schema import ProviderSettings
 from farthing.providers.protocol import Credential, Provider
 from farthing.types.providers import KnownProvider
 
-_NOT_PROVIDERS = {"protocol", "registry", "error_mapping", "pool"}
+_NOT_PROVIDERS = {"protocol", "registry", "error_mapping", "rate_limits", "pool"}
 
 
 def known_providers() -> dict[str, KnownProvider]:

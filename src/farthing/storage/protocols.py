@@ -12,6 +12,7 @@ import msgspec
 from farthing.errors import StoreError
 from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attempt
+from farthing.types.credentials import NO_QUOTAS, Quotas
 from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
@@ -83,6 +84,22 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Return until when a secret from before is taken too; `None` where none is."""
         ends = [old.ends_at_us for old in self.old_secrets if old.ends_at_us > now_us]
         return max(ends) if ends and self.counts(now_us) else None
+
+
+class CredentialRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's credential in the vault: its secret is sealed (see `auth/sealing.py`), the rest is not."""
+
+    id: str
+    provider: str
+    name: str
+    weight: int
+    enabled: bool
+    created_at_us: int
+    rotated_at_us: int | None = None
+    ciphertext: bytes
+    nonce: bytes
+    key_id: str
+    quotas: Quotas = NO_QUOTAS
 
 
 class LedgerStore(Protocol):
@@ -290,12 +307,39 @@ class BudgetStore(Protocol):
         ...
 
 
+class CredentialStore(Protocol):
+    """Keeps the sealed credentials, of which there are few: they are read, compared and changed as a whole.
+
+    So whoever changes the master key, and whoever adds a credential at that moment, cannot both succeed.
+    """
+
+    async def records(self) -> list[CredentialRecord]:
+        """Return every credential, disabled ones too, oldest first."""
+        ...
+
+    async def swap(self, before: Sequence[CredentialRecord], after: Sequence[CredentialRecord]) -> bool:
+        """Keep `after` in the place of `before`, all or none; False, and nothing changed, when others are kept now.
+
+        Ids and names in `after` are each there once.
+        """
+        ...
+
+    async def counter(self) -> int:
+        """Return a number that grew with every change to the credentials, by whichever process."""
+        ...
+
+
 class Store(LedgerStore, KeyStore, Protocol):
     """Everything one installation keeps."""
 
     @property
     def budgets(self) -> BudgetStore:
         """The budgets."""
+        ...
+
+    @property
+    def credentials(self) -> CredentialStore:
+        """The vault's part."""
         ...
 
     async def open(self) -> None:

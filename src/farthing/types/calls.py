@@ -47,7 +47,7 @@ class Attribution(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     tags: str | None = None
 
 
-class Opening(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Opening(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What is known when an attempt begins; journaled before the first byte goes upstream."""
 
     attempt_id: str
@@ -61,6 +61,8 @@ class Opening(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     model: str
     streamed: bool
     input_tokens_estimate: int
+    credential: str | None = None
+    """Which of the provider's credentials it was made with, by name; `None` where it has none."""
     attribution: Attribution
     held_nanousd: int | None = None
     """The most that it may cost, held in every budget it belongs to; `None` where none of them holds."""

@@ -385,7 +385,8 @@ def test_a_literal_credential_is_answered_with_the_way_out(errors: Errors) -> No
     assert errors(f"providers:\n  openai:\n    credential: {SECRET}\n") == [
         (
             "3: providers.openai.credential: a credential is not written into this file (not shown here); put it into"
-            " an environment variable and write env:NAME, or into a file and write file:/path, or write none."
+            " an environment variable and write env:NAME, into a file and write file:/path, or into the vault"
+            ' ("farthing credentials add") and write vault; or write none.'
         ),
     ]
 

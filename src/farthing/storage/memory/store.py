@@ -8,6 +8,7 @@ import msgspec
 
 from farthing.storage.memory.budgets import MemoryBudgets
 from farthing.storage.memory.costs import costs_rows
+from farthing.storage.memory.credentials import MemoryCredentials
 from farthing.storage.memory.keys import MemoryKeys
 from farthing.storage.memory.spending import spending_of
 from farthing.storage.protocols import MAX_GROUPS
@@ -26,6 +27,7 @@ class MemoryStore(MemoryKeys):
         self._attempts: dict[str, Attempt] = {}
         self._totals: dict[_TotalKey, DailyTotal] = {}
         self.budgets = MemoryBudgets(self._attempts.values)
+        self.credentials = MemoryCredentials()
 
     async def open(self) -> None:
         """Nothing to do."""

@@ -17,6 +17,7 @@ from farthing.storage.protocols import MAX_GROUPS, RowsRefused
 from farthing.storage.sqlite.budgets import SqliteBudgets, charge
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.costs import costs_statement
+from farthing.storage.sqlite.credentials import SqliteCredentials
 from farthing.storage.sqlite.database import Migration
 from farthing.storage.sqlite.keys import SqliteKeys
 from farthing.storage.sqlite.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
@@ -50,6 +51,7 @@ class SqliteStore(SqliteKeys):
     ) -> None:
         super().__init__(Connections(path, writes, reads, migrations=migrations, read_only=read_only))
         self.budgets = SqliteBudgets(self.connections)
+        self.credentials = SqliteCredentials(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`; migrates, having made a copy first."""

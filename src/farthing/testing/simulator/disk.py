@@ -14,7 +14,7 @@ import msgspec
 
 from farthing.errors import StoreError
 from farthing.ledger.journal import SystemFiles
-from farthing.storage.protocols import KeyRecord, RowsRefused, Store
+from farthing.storage.protocols import CredentialStore, KeyRecord, RowsRefused, Store
 from farthing.testing.simulator.facts import Call, Checkpoint, Facts
 from farthing.testing.simulator.links import Link
 from farthing.testing.simulator.schedule import Death, Life
@@ -173,6 +173,11 @@ class TroubledStore:
     def __init__(self, store: Store, process: Process) -> None:
         self._store = store
         self._process = process
+
+    @property
+    def credentials(self) -> CredentialStore:
+        """Without troubles of its own: a simulated house has no vault."""
+        return self._store.credentials
 
     async def open(self) -> None:
         """See `Store.open`."""
