@@ -153,12 +153,12 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway(upstream_port: int, source: Path | None = None) -> Iterator[GatewayProcess]:
+def gateway(upstream_port: int, source: Path | None = None, *, budgets: bool = True) -> Iterator[GatewayProcess]:
     """Serve with everything that is switched on: key check, journal, ledger, three budgets.
 
     `source` is another tree's `src`; one of before the budgets goes without.
     """
-    with_budgets = source is None or (source / "farthing" / "config" / "budget_rows.py").exists()
+    with_budgets = budgets and (source is None or (source / "farthing" / "config" / "budget_rows.py").exists())
     with tempfile.TemporaryDirectory() as folder:
         home, port = Path(folder) / "home", free_port()
         home.mkdir(mode=0o700)

@@ -125,7 +125,7 @@ class Farthing:
         self._following_prices: asyncio.Task[None] | None = None
         self._draining: dict[asyncio.Task[None], Pool] = {}
         self._declaring: asyncio.Task[None] | None = None
-        admission = Admission(self.budgets, self.clock)
+        admission = Admission(self.budgets, self.clock, self.store)
         self.gateway = Gateway(self._lineup(settings, self.prices), self.ids, admission, alone=workers == 1)
 
     @property

@@ -19,6 +19,7 @@ from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, Bound, Bound
 from farthing.ledger.allotments import Hold, Purse
 from farthing.ledger.budgets import Budgets
 from farthing.providers.protocol import Operation, Provider
+from farthing.storage.protocols import LedgerStore
 from farthing.types.calls import Attempt, Attribution
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet
@@ -26,59 +27,66 @@ from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.peek import Envelope
 
-LEARN_ALWAYS, LEARN_SELDOM = 64, 8
-"""Of the first calls of a model each teaches, afterwards every eighth: pricing its reading alone costs 2 us."""
+LEARN_ALWAYS, LEARN_SELDOM, LEARN_RARELY = 64, 8, 64
+"""Each of the first calls teaches, then every eighth, which costs 8 us; of long ones, which cost 200, every 64th."""
 
 
-class Admitted:
+HEARD = 64
+"""The latest calls that are looked at then: 1 ms of the store's thread."""
+
+
+class Admitted(Hold):
     """A call that may be sent: what is held for it, until it is settled or given up."""
 
-    __slots__ = ("_admission", "_bound", "_hold", "_ref", "_sheet", "begun", "output_limit")
+    __slots__ = ("_admission", "_asked", "begun", "held_nanousd", "output_limit")
 
-    def __init__(self, admission: "Admission", hold: Hold, bound: Bound, ref: ModelRef, sheet: PriceSheet) -> None:
-        self._admission = admission
-        self._hold = hold
-        self._bound = bound
-        self._ref = ref
-        self._sheet = sheet
+    def __init__(
+        self, purse: Purse, amount_nanousd: int, unknown_nanousd: int, admission: "Admission", asked: "Asked"
+    ) -> None:
+        self.purse = purse
+        self.amount_nanousd = amount_nanousd
+        self.held_nanousd = min(amount_nanousd, unknown_nanousd)
+        """What the attempt counts as where nobody tells what it cost; of what is held, that is all or a part."""
         self.begun = False
         """Whether an attempt was begun with it, which settles it."""
         self.output_limit: int | None = None
         """How many tokens the provider must be told to write at most, where the client did not say."""
-        if not bound.limited and hold.amount_nanousd < bound.most_nanousd:
-            tokens = bound.tokens_for(hold.amount_nanousd)
-            if tokens < bound.most_output_tokens:
-                self.output_limit = tokens
+        self._admission = admission
+        self._asked = asked
 
-    @property
-    def held_nanousd(self) -> int:
-        """What the attempt counts as where nobody tells what it cost; of what is held, that is all or a part."""
-        return min(self._hold.amount_nanousd, self._bound.unknown_nanousd)
-
-    def settle(self, attempt: Attempt) -> None:
+    def end(self, attempt: Attempt) -> None:
         """Give back what the attempt did not cost, and learn from what it did."""
         cost = attempt.cost_nanousd
-        self._hold.settle(self.held_nanousd if cost is None else cost)
-        if attempt.cost_basis == "reported" and attempt.usage.output_tokens is not None:
-            self._admission.learn(self._ref, self._bound, self._sheet, attempt)
+        self.settle(self.held_nanousd if cost is None else cost)
+        if attempt.cost_basis == "reported":
+            self._admission.note_reported(self._asked, attempt)
 
-    def give_up(self) -> None:
-        """Give all of it back: nothing was sent."""
-        self._hold.void()
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What decides about a call's money."""
+
+    attribution: Attribution
+    envelope: Envelope
+    wire: WireFormat
+    operation: Operation
+    ref: ModelRef
+    sheet: PriceSheet
 
 
 class Admission:
     """Admits calls to their budgets; one per process, over all reloads."""
 
-    def __init__(self, budgets: Budgets, clock: Clock) -> None:
+    def __init__(self, budgets: Budgets, clock: Clock, store: LedgerStore) -> None:
+        """`store` tells what answers other processes got, which this one may have to judge by."""
+        self._store = store
         self.budgets = budgets
+        budgets.beforehand = self._hear
         self.bounds = Bounds()
         self._clock = clock
-        self._learned = 0
+        self._reported = 0
 
-    async def admit(
+    def at_once(
         self,
-        *,
         attribution: Attribution,
         envelope: Envelope,
         wire: WireFormat,
@@ -86,17 +94,17 @@ class Admission:
         ref: ModelRef,
         provider: Provider,
         prices: PriceBook,
-        goes_on: Callable[[], bool],
-    ) -> Admitted | None:
-        """Hold what a call may cost; `None` where no budget is about it or it costs nothing.
+    ) -> Admitted | Asked | None:
+        """Hold what a call may cost, at a glance.
+
+        Returns `None` where nothing need be held, and what to ask `admit` for where it must be looked at closely.
 
         Raises:
-            BudgetExceeded: a budget has not enough for it.
             UnpricedModel: nobody knows what it may cost, and a hard budget is about it.
-            StoreError: more has to be leased, and the store is away.
         """
         now_us = self._clock.now_us()
-        purse = self.budgets.purse_of(attribution, now_us)
+        budgets = self.budgets
+        purse = budgets.purse_of(attribution, now_us)
         if purse is None or operation in COSTS_NOTHING:
             return None
         sheet = prices.find(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
@@ -105,21 +113,40 @@ class Admission:
             return None
         if sheet.free:
             return None
-        thorough = len(envelope.body) <= LOOKED_AT_BYTES
-        bound = self.bounds.bound(envelope, wire, operation, ref, sheet, thorough=thorough)
-        hold = purse.take(bound.least_nanousd, bound.most_nanousd, now_us)
-        if hold is None and not thorough:
-            bound = self.bounds.bound(envelope, wire, operation, ref, sheet)
-            hold = purse.take(bound.least_nanousd, bound.most_nanousd, now_us)
-        if hold is None:
+        asked = Asked(attribution, envelope, wire, operation, ref, sheet)
+        most, unknown = self.bounds.at_most(envelope, wire, operation, ref, sheet)
+        if purse.take(most, now_us, times=budgets.plenty):
+            return Admitted(purse, most, unknown, self, asked)
+        return asked
 
-            def amounts() -> tuple[int, int]:
-                nonlocal bound
-                bound = self.bounds.bound(envelope, wire, operation, ref, sheet)
-                return bound.least_nanousd, bound.most_nanousd
+    async def admit(self, asked: Asked, goes_on: Callable[[], bool]) -> Admitted | None:
+        """Hold what a call may cost, having looked at it closely; wait for money; `None` where none is needed any more.
 
-            hold = await self.budgets.acquire(attribution, amounts, goes_on=goes_on)
-        return Admitted(self, hold, bound, ref, sheet)
+        Raises:
+            BudgetExceeded: a budget has not enough for it.
+            StoreError: more has to be leased, and the store is away.
+        """
+        now_us = self._clock.now_us()
+        purse = self.budgets.purse_of(asked.attribution, now_us)
+        if purse is None:
+            return None
+        bound = self._bound(asked)
+        if purse.take(bound.most_nanousd, now_us, times=self.budgets.plenty):
+            return Admitted(purse, bound.most_nanousd, bound.unknown_nanousd, self, asked)
+
+        def amounts() -> tuple[int, int]:
+            nonlocal bound
+            bound = self._bound(asked)
+            return bound.least_nanousd, bound.most_nanousd
+
+        hold = await self.budgets.acquire(asked.attribution, amounts, goes_on=goes_on)
+        assert hold.purse is not None, "it was granted a moment ago"
+        admitted = Admitted(hold.purse, hold.amount_nanousd, bound.unknown_nanousd, self, asked)
+        if not bound.limited and hold.amount_nanousd < bound.most_nanousd:
+            tokens = bound.tokens_for(hold.amount_nanousd)
+            if tokens < bound.most_output_tokens:
+                admitted.output_limit = tokens
+        return admitted
 
     def estimate(
         self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
@@ -127,16 +154,30 @@ class Admission:
         """Return what a call may cost."""
         return self.bounds.bound(envelope, wire, operation, ref, sheet)
 
-    def learn(self, ref: ModelRef, bound: Bound, sheet: PriceSheet, attempt: Attempt) -> None:
-        """Learn from what a call was reported to have read and written."""
-        self._learned += 1
-        if self._learned > LEARN_ALWAYS and self._learned % LEARN_SELDOM:
+    async def _hear(self) -> None:
+        """Learn how long answers were lately, from the ledger: while calls wait, twice a second."""
+        self.bounds.hear(
+            (ModelRef(one.opening.provider, one.opening.model), one.usage.output_tokens)
+            for tries in await self._store.recent(HEARD)
+            for one in tries
+            if one.outcome == "ok" and one.usage.output_tokens
+        )
+
+    def note_reported(self, asked: Asked, attempt: Attempt) -> None:
+        """Learn from what a call was reported to have read and written: each of the first, then a part of them."""
+        self._reported = count = self._reported + 1
+        seldom = LEARN_SELDOM if len(asked.envelope.body) <= LOOKED_AT_BYTES else LEARN_RARELY
+        if count > LEARN_ALWAYS and count % seldom:
             return
         usage = attempt.usage
-        written = usage.output_tokens or 0
-        reading = price_nanousd(_read_alone(usage), sheet, service_tier=attempt.service_tier)
+        if usage.output_tokens is None:
+            return
+        reading = price_nanousd(_read_alone(usage), asked.sheet, service_tier=attempt.service_tier)
         if reading is not None:
-            self.bounds.learn(ref, bound, reading, written)
+            self.bounds.learn(asked.ref, self._bound(asked), reading, usage.output_tokens)
+
+    def _bound(self, asked: Asked) -> Bound:
+        return self.bounds.bound(asked.envelope, asked.wire, asked.operation, asked.ref, asked.sheet)
 
 
 def _refuse_unpriced(purse: Purse, ref: ModelRef) -> None:

@@ -311,7 +311,7 @@ class LiveAttempt:
         except JournalUnwritable:
             pass  # the ledger carries it to the store from memory; withholding the answer would help nobody
         if self._admitted is not None:
-            self._admitted.settle(attempt)
+            self._admitted.end(attempt)
         self.settled = attempt
         return attempt
 

@@ -11,6 +11,7 @@ where there is room: some servers count what nobody sent.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from itertools import product
 from typing import Any, Literal
 
@@ -127,6 +128,16 @@ class _Dearest(msgspec.Struct, frozen=True, gc=False):
     search: int
 
 
+class _Terms(msgspec.Struct, frozen=True, gc=False):
+    """What calls on one model cost at most: `reading` all that it can, and the highest rates."""
+
+    sheet_id: str
+    reading: int
+    input_rate: int
+    output_rate: int
+    most_output_tokens: int
+
+
 class _Seen:
     """What calls of one model were reported: the price of reading per byte by size, and the longest answer."""
 
@@ -144,41 +155,49 @@ class Bounds:
 
     def __init__(self) -> None:
         self._seen: OrderedDict[ModelRef, _Seen] = OrderedDict()
+        self._heard: dict[ModelRef, tuple[int, int]] = {}
+        self._terms: dict[ModelRef, _Terms] = {}
         self._dearest: dict[tuple[str, frozenset[_Kind]], tuple[_Dearest, ...]] = {}
 
-    def bound(
-        self,
-        envelope: Envelope,
-        wire: WireFormat,
-        operation: Operation,
-        ref: ModelRef,
-        sheet: PriceSheet,
-        *,
-        thorough: bool = True,
-    ) -> Bound:
-        """Return what a call on `ref` may cost at the prices of `sheet`.
+    def at_most(
+        self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
+    ) -> tuple[int, int]:
+        """Return what any call on `ref` costs at most, and what this one counts as where nobody tells what it cost.
 
-        Not `thorough`, the body is not looked at: then the model may read all it can, and `least` says nothing.
+        Its body is not looked at: the model may read all that it can. In nanodollars.
         """
+        terms = self._terms.get(ref)
+        if terms is None or terms.sheet_id != sheet.id:
+            terms = self._new_terms(ref, sheet)
+        if operation in _NO_ANSWER:
+            writing = 0
+        else:
+            tokens = _limit(envelope, wire) or terms.most_output_tokens
+            writing = tokens * terms.output_rate * _choices(envelope, wire)
+        read = (len(envelope.body) + TOOLS_TOKENS) * terms.input_rate
+        return (terms.reading + writing) // _NANO + 1, (min(read, terms.reading) + writing) // _NANO + 1
+
+    def bound(
+        self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
+    ) -> Bound:
+        """Return what a call on `ref` may cost at the prices of `sheet`, having looked at all of it."""
         seen = self._seen.get(ref)
         size = len(envelope.body)
         searches, kinds = 0, _NO_KIND
         if _is_plain(envelope, wire):
             reads = min(size + ENVELOPE_TOKENS, most_input_tokens(ref.model))
-        elif thorough:
+        else:
             reads, searches = _reads(envelope, ref)
             kinds = _kinds(envelope)
-        else:
-            reads, searches, kinds = most_input_tokens(ref.model), SEARCHES if "tools" in envelope else 0, _EVERY_KIND
-        rates = self._rates(sheet, reads, kinds)
-        usual_rate = rates.input if kinds is _NO_KIND else self._rates(sheet, 0, _NO_KIND).input
+        rates = _at(self._rates(sheet, kinds), reads)
+        usual_rate = self._rates(sheet, _NO_KIND)[0].input
         fee = rates.request + searches * rates.search
         most_in = reads * rates.input + fee
         if seen is not None and seen.beyond > 100:
             most_in = most_in * seen.beyond // 100
         agreed = None if seen is None else _agreed(seen, size, usual_rate)
         least_in = most_in if agreed is None else min(agreed + fee, most_in)
-        unconfirmed = most_in * (UNCONFIRMED if seen is None and thorough else 1)
+        unconfirmed = most_in * (UNCONFIRMED if seen is None else 1)
         if operation in _NO_ANSWER:
             limit, choices, given = 0, 1, True
         else:
@@ -186,9 +205,9 @@ class Bounds:
             given = asked is not None
             limit = most_output_tokens(ref.model) if asked is None else asked
         each = rates.output * choices
-        least_out = limit if given else min(limit, _floor(seen))
+        least_out = limit if given else min(limit, self._floor(ref, seen))
         return Bound(
-            least_nanousd=-(-(least_in + least_out * each) // _NANO) if thorough else 0,
+            least_nanousd=-(-(least_in + least_out * each) // _NANO),
             most_nanousd=-(-(unconfirmed + limit * each) // _NANO),
             unknown_nanousd=-(-(min(most_in, (size + TOOLS_TOKENS) * rates.input + fee) + limit * each) // _NANO),
             limited=given,
@@ -200,6 +219,24 @@ class Bounds:
             output_rate=each,
             most_output_tokens=limit,
         )
+
+    def hear(self, answers: Iterable[tuple[ModelRef, int]]) -> None:
+        """Take note of how long answers were that other processes got."""
+        heard: dict[ModelRef, tuple[int, int]] = {}
+        for ref, tokens in answers:
+            count, longest = heard.get(ref, (0, 0))
+            heard[ref] = (count + 1, max(longest, tokens))
+        self._heard = heard
+
+    def _floor(self, ref: ModelRef, seen: _Seen | None) -> int:
+        """Return the lowest limit that we set to an answer: twice the longest there was, more while there were few."""
+        answers, longest = (0, 0) if seen is None else (seen.answers, seen.longest)
+        if answers < AGREE and ref in self._heard:
+            count, most = self._heard[ref]
+            answers, longest = answers + count, max(longest, most)
+        if not answers:
+            return LEAST_OUTPUT_TOKENS
+        return min(LEAST_OUTPUT_TOKENS, max(16, 2 * longest * (answers + 8) // answers))
 
     def learn(self, ref: ModelRef, bound: Bound, reading_nanousd: int, written: int) -> None:
         """Learn from a call that was reported: what its reading cost, and how many tokens it wrote."""
@@ -228,17 +265,36 @@ class Bounds:
         elif share > known[2]:
             known[2] = share
 
-    def _rates(self, sheet: PriceSheet, reads: int, kinds: frozenset[_Kind]) -> _Dearest:
-        """Return the highest rates of any band that a call may fall into."""
+    def _rates(self, sheet: PriceSheet, kinds: frozenset[_Kind]) -> tuple[_Dearest, ...]:
+        """Return the highest rates of each band that a call may fall into."""
         key = (sheet.id, kinds)
         bands = self._dearest.get(key)
         if bands is None:
             if len(self._dearest) >= MAX_MODELS:
                 self._dearest.clear()
             bands = self._dearest[key] = _dearest_of(sheet, kinds)
-        if len(bands) == 1:
-            return bands[0]
-        return max((band for band in bands if band.from_input_tokens <= reads), key=lambda band: band.input)
+        return bands
+
+    def _new_terms(self, ref: ModelRef, sheet: PriceSheet) -> _Terms:
+        room = most_input_tokens(ref.model)
+        every = _at(self._rates(sheet, _EVERY_KIND), room)
+        if len(self._terms) >= MAX_MODELS:
+            self._terms.clear()
+        terms = self._terms[ref] = _Terms(
+            sheet_id=sheet.id,
+            reading=room * every.input + every.request + SEARCHES * every.search,
+            input_rate=self._rates(sheet, _NO_KIND)[-1].input,
+            output_rate=every.output,
+            most_output_tokens=most_output_tokens(ref.model),
+        )
+        return terms
+
+
+def _at(bands: tuple[_Dearest, ...], reads: int) -> _Dearest:
+    """Return the dearest of the bands that a call which reads so many tokens may fall into."""
+    if len(bands) == 1:
+        return bands[0]
+    return max((band for band in bands if band.from_input_tokens <= reads), key=lambda band: band.input)
 
 
 def _agreed(seen: _Seen, size_bytes: int, rate: int) -> int | None:
@@ -284,13 +340,6 @@ def _kinds(envelope: Envelope) -> frozenset[_Kind]:
     ]
 
 
-def _floor(seen: _Seen | None) -> int:
-    """Return the lowest limit that we set to an answer: twice the longest there was, and more while there were few."""
-    if seen is None or not seen.answers:
-        return LEAST_OUTPUT_TOKENS
-    return min(LEAST_OUTPUT_TOKENS, max(16, 2 * seen.longest * (seen.answers + 8) // seen.answers))
-
-
 def _size_class(size_bytes: int) -> int:
     """Return a number for sizes that differ by less than a quarter."""
     bits = size_bytes.bit_length()
@@ -305,8 +354,10 @@ def _limit(envelope: Envelope, wire: WireFormat) -> int | None:
     elif wire == "ollama":
         value = _member(envelope.value("options"), "num_predict")
     else:
-        names = [name for name in _LIMITS.get(wire, ()) if name in envelope]
-        value = next((found for name in names if (found := envelope.value(name)) is not None), None)
+        for name in _LIMITS.get(wire, ()):
+            if (found := envelope.whole(name)) is not None:
+                return found
+        return None
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 

@@ -21,7 +21,7 @@ from farthing.errors import (
     UnpricedModel,
 )
 from farthing.gateway.accounts import MOVES_ON, Account
-from farthing.gateway.admission import Admission, Admitted
+from farthing.gateway.admission import Admission, Admitted, Asked
 from farthing.gateway.answers import AskedFor, outcome_of, reply_to, settle_unfinished
 from farthing.gateway.attempts import Attempts, LiveAttempt
 from farthing.gateway.attribution import attribute
@@ -147,7 +147,9 @@ class Gateway:
 
     async def _ask(self, chosen: "_Chosen") -> Reply | None:
         """Make a try where there is money for it; `None` where a reload fell into a wait: its pools may be closed."""
-        admitted = await self._admitted(chosen)
+        admitted = self._at_once(chosen)
+        if isinstance(admitted, Asked):
+            admitted = await self._admitted(chosen, admitted)
         try:
             if self.lineup is not chosen.lineup:
                 return None
@@ -158,7 +160,7 @@ class Gateway:
             return await self._serve(chosen, self._as_it_is(chosen), None, admitted)
         finally:
             if admitted is not None and not admitted.begun:
-                admitted.give_up()
+                admitted.void()
 
     async def _ask_others(self, chosen: "_Chosen", reply: Reply) -> Reply:
         """Ask again with other credentials, after a refusal that may be about the one that was used."""
@@ -240,22 +242,24 @@ class Gateway:
         """Ask a provider in a format of its own, or answer here where that will do."""
         return await self._asked_so(chosen, self._translation(chosen), admitted)
 
-    async def _admitted(self, chosen: "_Chosen") -> Admitted | None:
-        """Hold what the call may cost in its budgets."""
-        if self._admission.budgets.rules.empty:
-            return None
+    def _at_once(self, chosen: "_Chosen") -> Admitted | Asked | None:
+        """Hold what the call may cost in its budgets, where there is plenty; see `Admission.at_once`."""
+        request = chosen.request
+        return self._admission.at_once(
+            chosen.attribution,
+            chosen.envelope,
+            request.wire,
+            request.operation,
+            chosen.ref,
+            chosen.provider,
+            chosen.lineup.attempts.prices,
+        )
+
+    async def _admitted(self, chosen: "_Chosen", asked: Asked) -> Admitted | None:
+        """Hold what the call may cost in its budgets, which has to be asked for or waited for."""
         request = chosen.request
         try:
-            return await self._admission.admit(
-                attribution=chosen.attribution,
-                envelope=chosen.envelope,
-                wire=request.wire,
-                operation=request.operation,
-                ref=chosen.ref,
-                provider=chosen.provider,
-                prices=chosen.lineup.attempts.prices,
-                goes_on=lambda: goes_on(chosen.envelope, request.wire),
-            )
+            return await self._admission.admit(asked, lambda: goes_on(chosen.envelope, request.wire))
         except BudgetExceeded as error:
             raise with_alternatives(error, chosen.envelope, request, chosen.lineup, self._admission) from None
 
@@ -289,12 +293,14 @@ class Gateway:
             found = self._translation(chosen)
         except CallerError:
             return refused
-        admitted = await self._admitted(chosen)  # what the first try held was given back with it
+        admitted = self._at_once(chosen)  # what the first try held was given back with it
+        if isinstance(admitted, Asked):
+            admitted = await self._admitted(chosen, admitted)
         try:
             reply = await self._asked_so(chosen, found, admitted)
         finally:
             if admitted is not None and not admitted.begun:
-                admitted.give_up()
+                admitted.void()
         lacking = chosen.lineup.lacking
         if reply.status < 400 and len(lacking) < MAX_LACKING:
             lacking.add((chosen.ref, chosen.request.wire))

@@ -15,19 +15,15 @@ EVERYTHING = 1 << 62
 class Keeper(Protocol):
     """Who looks after allotments: `Budgets`."""
 
-    part: int
     fenced: bool
-
-    @property
-    def has_waiting(self) -> bool:
-        """Whether a call waits for money."""
-        ...
+    has_waiting: bool
+    """Whether a call waits for money."""
 
     def look_again(self) -> None:
         """Have those who wait look whether there is enough now."""
         ...
 
-    def touch(self, allotment: "Allotment") -> None:
+    def touch(self, purse: "Purse") -> None:
         """Remember that it was used."""
         ...
 
@@ -49,7 +45,6 @@ class Allotment:
         "id",
         "key",
         "spent_since",
-        "touched",
         "used_us",
     )
 
@@ -63,7 +58,6 @@ class Allotment:
         self.spent_since = 0
         self.account: Account | None = None
         self.blocked = False
-        self.touched = False
         self.used_us = 0
 
     @property
@@ -88,76 +82,81 @@ class Allotment:
 class Purse:
     """The allotments that calls of one attribution draw on, until the first of their periods ends."""
 
-    __slots__ = ("_budgets", "hard", "soft", "until_us")
+    __slots__ = ("_keeper", "hard", "soft", "touched", "until_us", "used_us")
 
-    def __init__(self, budgets: Keeper, allotments: Sequence[Allotment]) -> None:
-        self._budgets = budgets
+    def __init__(self, keeper: Keeper, allotments: Sequence[Allotment]) -> None:
+        self._keeper = keeper
         self.hard = tuple(one for one in allotments if one.budget.policy == "hard")
         self.soft = tuple(one for one in allotments if one.budget.policy == "soft")
         self.until_us = min((one.end_us for one in allotments if one.end_us is not None), default=EVERYTHING)
+        self.touched = False
+        self.used_us = 0
 
     @property
     def all(self) -> tuple[Allotment, ...]:
         """Hard ones first."""
         return self.hard + self.soft
 
-    def take(self, least: int, most: int, now_us: int) -> "Hold | None":
-        """Hold `most`, or `None` where it has to be asked for or thought about."""
-        wanted = most if least == most else most * self._budgets.part
+    def take(self, amount: int, now_us: int, *, times: int = 1) -> bool:
+        """Take `amount` out of each where there is so many `times` as much; else nothing, and False.
+
+        Where it is not so, it has to be asked for or thought about.
+        """
+        wanted = amount * times
         for allotment in self.hard:
             if allotment.free < wanted or allotment.blocked:
-                return None
+                return False
         for allotment in self.soft:
             if allotment.blocked or allotment.account is None:
-                return None
-        if self._budgets.fenced:
-            return None
-        return self.hold(most, now_us)
+                return False
+        if self._keeper.fenced:
+            return False
+        self.reserve(amount, now_us)
+        return True
 
-    def hold(self, amount: int, now_us: int) -> "Hold":
-        """Hold so much of each; the caller has seen that it is there."""
+    def reserve(self, amount: int, now_us: int) -> None:
+        """Take so much out of each; the caller has seen that it is there."""
         for allotment in self.hard:
             allotment.free -= amount
             allotment.held += amount
-            allotment.used_us = now_us
-            if not allotment.touched:
-                self._budgets.touch(allotment)
         for allotment in self.soft:
             allotment.held += amount
-            allotment.used_us = now_us
-            if not allotment.touched:
-                self._budgets.touch(allotment)
-        return Hold(self._budgets, self, amount)
+        self.used_us = now_us
+        if not self.touched:
+            self._keeper.touch(self)
+
+    def give_back(self, amount: int, charge: int) -> None:
+        """Take back what was reserved, less what was spent of it."""
+        for allotment in self.hard:
+            allotment.free += amount - charge
+            allotment.held -= amount
+            allotment.spent_since += charge
+            assert allotment.held >= 0, f"{allotment.id} holds {allotment.held}"
+        for allotment in self.soft:
+            allotment.held -= amount
+            allotment.spent_since += charge
+        keeper = self._keeper
+        if charge > amount and self.hard:
+            keeper.note_overrun(charge - amount)
+        if keeper.has_waiting:
+            keeper.look_again()
 
 
 class Hold:
     """What one attempt holds in every budget that it belongs to, until it is settled or voided, once."""
 
-    __slots__ = ("_budgets", "_purse", "amount_nanousd")
+    __slots__ = ("amount_nanousd", "purse")
 
-    def __init__(self, budgets: Keeper, purse: Purse, amount_nanousd: int) -> None:
-        self._budgets = budgets
-        self._purse: Purse | None = purse
+    def __init__(self, purse: Purse, amount_nanousd: int) -> None:
+        self.purse: Purse | None = purse
         self.amount_nanousd = amount_nanousd
 
     def settle(self, cost_nanousd: int | None) -> None:
         """Give back what was not spent; an attempt of unknown cost may have spent all that it held."""
-        purse, self._purse = self._purse, None
+        purse, self.purse = self.purse, None
         assert purse is not None, "a hold is settled once"
         amount = self.amount_nanousd
-        charge = amount if cost_nanousd is None else cost_nanousd
-        for allotment in purse.hard:
-            allotment.free += amount - charge
-            allotment.held -= amount
-            allotment.spent_since += charge
-            assert allotment.held >= 0, f"{allotment.id} holds {allotment.held}"
-        for allotment in purse.soft:
-            allotment.held -= amount
-            allotment.spent_since += charge
-        if charge > amount and purse.hard:
-            self._budgets.note_overrun(charge - amount)
-        if self._budgets.has_waiting:
-            self._budgets.look_again()
+        purse.give_back(amount, amount if cost_nanousd is None else cost_nanousd)
 
     def void(self) -> None:
         """Give all of it back: nothing was sent."""

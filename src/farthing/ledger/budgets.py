@@ -15,7 +15,7 @@ The story is `purse_of`, `Purse.take`, and where that returns nothing, `acquire`
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from farthing.clock import Clock
 from farthing.errors import BudgetExceeded, StoreError
@@ -43,7 +43,7 @@ MAX_PURSES = 4_096
 MAX_WAITING = 4_096
 """Calls that wait for money: as many as the server has connections."""
 MAX_LOOKS = 256
-"""Accounts looked at in a tick, 20 us each; the others come in the next."""
+"""Purses whose accounts are looked at in a tick, 20 us each; the others come in the next."""
 SHARE = 4
 """One process of several leases at most a quarter of what is left for each, so slices shrink near the line."""
 PART = 4
@@ -111,13 +111,15 @@ class Budgets:
         self._holder = holder
         self._clock = clock
         self._share = 1 if processes == 1 else SHARE * processes
-        self.part = PART if processes == 1 else 1
-        """How many times what a call without a limit may cost must be free for it to be held without thought."""
+        self.plenty = PART if processes == 1 else 1
+        """How many times what a call may cost must be free for it to be held without thought."""
         self.rules = RuleBook()
         self._allotments: dict[str, Allotment] = {}
         self._purses: dict[Attribution, Purse | None] = {}
-        self._touched: list[Allotment] = []
+        self._touched: list[Purse] = []
         self._waiting: list[_Waiter] = []
+        self.has_waiting = False
+        """Whether a call waits for money."""
         self._again = asyncio.Event()
         self._lock = asyncio.Lock()
         self._following = asyncio.Lock()
@@ -126,6 +128,9 @@ class Budgets:
         self._beat_at = clock.monotonic()
         self._wanted_since_us = 0
         self._swept_us = 0
+        self.beforehand: Callable[[], Awaitable[None]] | None = None
+        """Is awaited before calls that wait are looked at, at most every `TICK_S`."""
+        self._asked_at = float("-inf")
         self.fenced = False
         """Whether the store was away for so long that others may take what we hold for free."""
         self.overruns = 0
@@ -157,11 +162,6 @@ class Budgets:
         self._purses.clear()
 
     @property
-    def has_waiting(self) -> bool:
-        """Whether a call waits for money."""
-        return bool(self._waiting)
-
-    @property
     def waiting(self) -> int:
         """How many calls wait for money."""
         return len(self._waiting)
@@ -170,10 +170,10 @@ class Budgets:
         """Have those who wait look whether there is enough now."""
         self._again.set()
 
-    def touch(self, allotment: Allotment) -> None:
-        """Remember that it was used, so that the next tick looks at it."""
-        allotment.touched = True
-        self._touched.append(allotment)
+    def touch(self, purse: Purse) -> None:
+        """Remember that it was used, so that the next tick looks at its accounts."""
+        purse.touched = True
+        self._touched.append(purse)
 
     def note_overrun(self, by_nanousd: int) -> None:
         """Count a call that cost more than was held for it."""
@@ -210,6 +210,7 @@ class Budgets:
             raise StoreError("Too many calls wait for money already.", retry_after_s=1)
         waiter = _Waiter(attribution, amounts, self._clock.monotonic(), goes_on=goes_on)
         self._waiting.append(waiter)
+        self.has_waiting = True
         self._again.set()
         try:
             return await waiter.future
@@ -220,6 +221,7 @@ class Budgets:
         finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
+            self.has_waiting = bool(self._waiting)
 
     # ---- those who wait
 
@@ -235,6 +237,10 @@ class Budgets:
                 await self._again.wait()
             self._again.clear()
             try:
+                now = self._clock.monotonic()
+                if self.beforehand is not None and self._waiting and now >= self._asked_at + TICK_S:
+                    self._asked_at = now
+                    await self.beforehand()
                 await self._look_at_waiting()
             except StoreError as error:
                 self._fail(error)
@@ -278,7 +284,7 @@ class Budgets:
         now_us = self._clock.now_us()
         purse = self.purse_of(waiter.attribution, now_us)
         if purse is None:
-            waiter.future.set_result(Purse(self, ()).hold(waiter.least, now_us))
+            waiter.future.set_result(Hold(Purse(self, ()), waiter.least))
             return
         blocked = [one for one in purse.all if one.blocked]
         if blocked:
@@ -287,7 +293,8 @@ class Budgets:
         wanted = self._wanted_by(waiter, purse)
         free = min((one.free for one in purse.hard), default=EVERYTHING)
         if not self.fenced and (wanted <= free or (last and waiter.least <= free)):
-            waiter.future.set_result(purse.hold(min(wanted, free), now_us))
+            purse.reserve(min(wanted, free), now_us)
+            waiter.future.set_result(Hold(purse, min(wanted, free)))
             return
         if not last:
             return
@@ -386,11 +393,7 @@ class Budgets:
 
     async def _tick(self) -> None:
         await self.follow_rules()
-        touched, self._touched = self._touched[:MAX_LOOKS], self._touched[MAX_LOOKS:]
-        for allotment in touched:
-            allotment.touched = False
-        if touched:
-            await self._exchange([LeaseAsk(key=one.key, end_us=one.end_us) for one in touched], touched)
+        await self._look_at_used()
         if self._share > 1:
             await self._heed_wants()
         now_us = self._clock.now_us()
@@ -401,6 +404,19 @@ class Budgets:
             await self._store.hold(self._holder, until_us=now_us + LEASE_S * 1_000_000)
             self._beat_at = self._clock.monotonic()
             self._heard()
+
+    async def _look_at_used(self) -> None:
+        """Learn how the accounts stand that calls have used since the last tick."""
+        purses, self._touched = self._touched[:MAX_LOOKS], self._touched[MAX_LOOKS:]
+        used: dict[str, Allotment] = {}
+        for purse in purses:
+            purse.touched = False
+            for allotment in purse.all:
+                allotment.used_us = max(allotment.used_us, purse.used_us)
+                used[allotment.id] = allotment
+        if used:
+            asks = [LeaseAsk(key=one.key, end_us=one.end_us) for one in used.values()]
+            await self._exchange(asks, list(used.values()))
 
     async def _heed_wants(self) -> None:
         """Give back what others asked for and we have to spare."""
