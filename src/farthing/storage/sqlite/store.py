@@ -14,13 +14,13 @@ import apsw
 import msgspec
 
 from farthing.storage.protocols import MAX_GROUPS, RowsRefused
+from farthing.storage.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
 from farthing.storage.sqlite.budgets import SqliteBudgets, charge
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.costs import costs_statement
 from farthing.storage.sqlite.credentials import SqliteCredentials
 from farthing.storage.sqlite.database import Migration
 from farthing.storage.sqlite.keys import SqliteKeys
-from farthing.storage.sqlite.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
 from farthing.storage.sqlite.spending import spending_bindings, spending_row_of, spending_statement
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt

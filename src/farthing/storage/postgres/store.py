@@ -1,0 +1,182 @@
+"""The PostgreSQL store: the ledger's batches, each one statement, and what is asked of them; and the keys.
+
+A batch goes as one JSON text, which costs the event loop 2 us a row; an array for each column costs it 11, and more
+numbers than 32,767 a statement does not take (measured 2026-11). Keeping the rows and adding up what is new is the same
+statement: one round trip, all of it or nothing.
+"""
+
+from collections.abc import Collection, Sequence
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from farthing.errors import StoreError
+from farthing.storage.postgres.complaints import rows_refused
+from farthing.storage.postgres.connections import Connections, Session
+from farthing.storage.postgres.database import Migration
+from farthing.storage.postgres.sql import query
+from farthing.storage.postgres.texts import kept_value, needs_care
+from farthing.storage.protocols import KeyRecord
+from farthing.storage.rows import COLUMNS, Row, attempt_of, costs_row_of, daily_total_of, row_of
+from farthing.types.calls import Attempt
+from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
+
+_AFTER_EVERY_ID = "\U0010ffff"  # sorts behind every character an id can hold
+_LARGEST = (1 << 63) - 1
+
+
+class PostgresStore:
+    """See `storage/protocols.py`. `url` is PostgreSQL's own; `?search_path=NAME` chooses a schema.
+
+    Without `upgrades` tables of an older program are refused instead of brought up to date: for commands, which must
+    not change them under the servers of other hosts.
+    """
+
+    def __init__(self, url: str, *, migrations: Sequence[Migration] | None = None, upgrades: bool = True) -> None:
+        self.connections = Connections(url, migrations=migrations, upgrades=upgrades)
+
+    async def open(self) -> None:
+        """See `Store.open`."""
+        await self.connections.open()
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self.connections.close()
+
+    async def append(self, attempts: Sequence[Attempt]) -> int:
+        """See `LedgerStore.append`."""
+        if not attempts:
+            return 0
+        return await self.connections.repeatable(lambda session: self._append(session, attempts))
+
+    async def intact(self) -> bool:
+        """See `LedgerStore.intact`: tables that were made anew hold nothing of ours, and newer ones are not for us."""
+        return await self.connections.intact()
+
+    async def known(self, attempt_ids: Collection[str]) -> set[str]:
+        """See `LedgerStore.known`."""
+        return {row[0] for row in await self.connections.all("attempts_known", list(attempt_ids))}
+
+    async def costs(self, by: CostsBy | None, since_us: int | None = None) -> list[CostsRow]:
+        """See `LedgerStore.costs`."""
+        rows = await self.connections.all("costs", by, since_us)
+        if not rows and by is None:
+            rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]
+        return [costs_row_of((row[0], *map(_whole, row[1:]))) for row in rows]
+
+    async def recent(self, limit: int, before_call_id: str | None = None) -> list[list[Attempt]]:
+        """See `LedgerStore.recent`."""
+        attempts = map(attempt_of, await self.connections.all("recent", limit, before_call_id))
+        return [list(tries) for _, tries in groupby(attempts, key=lambda attempt: attempt.opening.call_id)]
+
+    async def call(self, call_id: str) -> list[Attempt]:
+        """See `LedgerStore.call`."""
+        return [attempt_of(row) for row in await self.connections.all("call", call_id)]
+
+    async def call_ids(self, prefix: str, limit: int) -> list[str]:
+        """See `LedgerStore.call_ids`."""
+        return [row[0] for row in await self.connections.all("call_ids", prefix, prefix + _AFTER_EVERY_ID, limit)]
+
+    async def attempts_after(self, attempt_id: str, limit: int) -> list[Attempt]:
+        """See `LedgerStore.attempts_after`."""
+        return [attempt_of(row) for row in await self.connections.all("attempts_after", attempt_id, limit)]
+
+    async def attempts_of(self, attempt_ids: Collection[str]) -> list[Attempt]:
+        """See `LedgerStore.attempts_of`."""
+        return [attempt_of(row) for row in await self.connections.all("attempts_of", list(attempt_ids))]
+
+    async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
+        """See `LedgerStore.repeated_tries`."""
+        return [(row[0], row[1], row[2]) for row in await self.connections.all("repeated_tries", limit)]
+
+    async def daily_totals(self) -> list[DailyTotal]:
+        """See `LedgerStore.daily_totals`."""
+        return [_total(row) for row in await self.connections.all("daily_totals")]
+
+    async def daily_totals_recomputed(self) -> list[DailyTotal]:
+        """See `LedgerStore.daily_totals_recomputed`."""
+        return [_total(row) for row in await self.connections.all("daily_totals_recomputed")]
+
+    async def rebuild_totals(self) -> tuple[list[DailyTotal], list[DailyTotal]]:
+        """See `LedgerStore.rebuild_totals`."""
+        before, after = await self.connections.transaction(_rebuild_totals)
+        return [_total(row) for row in before], [_total(row) for row in after]
+
+    async def damage(self) -> list[str]:
+        """See `LedgerStore.damage`: PostgreSQL has no check of its own for a client to ask; what it reads is whole."""
+        return []
+
+    async def keys(self) -> list[KeyRecord]:
+        """See `KeyStore.keys`."""
+        rows = await self.connections.all("keys")
+        return [KeyRecord(**dict(zip(KeyRecord.__struct_fields__, row, strict=True))) for row in rows]
+
+    async def add_key(self, record: KeyRecord) -> bool:
+        """See `KeyStore.add_key`."""
+        return await self.connections.change("key_add", *msgspec.structs.astuple(record))
+
+    async def revoke_key(self, key_id: str, at_us: int) -> bool:
+        """See `KeyStore.revoke_key`."""
+        return await self.connections.change("key_revoke", key_id, at_us)
+
+    async def rename_key(self, key_id: str, name: str) -> bool:
+        """See `KeyStore.rename_key`."""
+        return await self.connections.change("key_rename", key_id, name)
+
+    async def change_counter(self) -> int:
+        """See `KeyStore.change_counter`."""
+        (row,) = await self.connections.all("change_counter")
+        counter: int = row[0]
+        return counter
+
+    async def _append(self, session: Session, attempts: Sequence[Attempt]) -> int:
+        version = len(self.connections.migrations)
+        try:
+            row = await session.connection.fetchrow(query("attempts_append"), _encoded(attempts), version)
+        except Exception as error:
+            refused = rows_refused(self.connections.address, error)
+            if refused is None:
+                raise
+            raise refused from error
+        assert row is not None, "the statement tells two numbers"
+        if row[1] != version:
+            address = self.connections.address
+            raise StoreError(
+                f"The ledger's database {address} has version {row[1]} by now; this program writes {version}.",
+                hint="restart this host with the newer Farthing; until then its calls wait in the journal.",
+            )
+        new: int = row[0]
+        return new
+
+
+_Line = msgspec.defstruct("_Line", [(name, Any, None) for name in COLUMNS], omit_defaults=True, gc=False)
+"""An attempt, flat, so that it is encoded as an object of its columns; what is `None` is left out."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _encoded(attempts: Sequence[Attempt]) -> str:
+    """Return attempts as a JSON array, each id once: the first of two counts."""
+    rows = {attempt.opening.attempt_id: row_of(attempt) for attempt in reversed(attempts)}.values()
+    encoded = _encode([_Line(*row) for row in rows])
+    if needs_care(encoded):
+        encoded = _encode([_Line(*map(kept_value, row)) for row in rows])
+    return encoded.decode()
+
+
+async def _rebuild_totals(session: Session) -> tuple[list[Row], list[Row]]:
+    await session.connection.execute(query("daily_totals_lock"))
+    before = await session.all("daily_totals")
+    await session.connection.execute(query("daily_totals_clear"))
+    await session.connection.execute(query("daily_totals_remade"))
+    return before, await session.all("daily_totals")
+
+
+def _total(row: Row) -> DailyTotal:
+    return daily_total_of((*row[:4], *map(_whole, row[4:])))
+
+
+def _whole(value: Any) -> int:
+    """Return a sum as the integer it is, and the one ratio as the store's kind; PostgreSQL adds up in decimals."""
+    return min(int(value), _LARGEST) if isinstance(value, float) else int(value)
