@@ -1,9 +1,11 @@
 import asyncio
+import random
 import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from farthing.storage.postgres.database import Migration, shipped_migrations
 from farthing.storage.postgres.sql import query
 from farthing.storage.protocols import RowsRefused
 from farthing.storage.rows import COLUMNS
+from farthing.types.budgets import AccountKey, Budget, LeaseAsk, Scope
 from farthing.types.ledger import CostsRow, DailyTotal
 from tests.contracts.ledger_samples import DAY_US, NOON_US, attempt
 from tests.postgres_server import control, new_schema, psql, server
@@ -267,3 +270,79 @@ def test_sums_in_sql_stand_in_the_types_order() -> None:
     assert tuple(short.get(name, name) for name in costs) == CostsRow.__struct_fields__
     totals = re.findall(r" AS (\w+),?$", query("daily_totals_recomputed"), re.MULTILINE)
     assert tuple(totals) == DailyTotal.__struct_fields__[4:]
+
+
+async def test_hosts_that_lease_and_post_at_once_never_pass_a_limit_and_charge_every_attempt(url: str) -> None:
+    stores = [PostgresStore(url) for _ in range(3)]
+    await asyncio.gather(*(store.open() for store in stores))
+    start_us = NOON_US // 60_000_000 * 60_000_000
+    rule = Budget(
+        id="bud_1", name="one", scope=Scope(user="*"), limit_nanousd=30_000, period="total", counts_from_us=start_us
+    )
+    await stores[0].budgets.put(rule)
+    seeded = random.Random(7)
+
+    async def host(number: int) -> None:
+        """Lease for a call, make it, post it; the account is born while others post."""
+        store, holder = stores[number], f"host-{number}"
+        for turn in range(40):
+            user = seeded.choice(["ann", "bob", "cid"])
+            key = AccountKey("bud_1", 1, Scope(user=user), start_us)
+            ask = LeaseAsk(key=key, end_us=None, need_nanousd=900, give_nanousd=0)
+            (answer,) = await store.budgets.exchange(holder, [ask], now_us=NOON_US, until_us=NOON_US + DAY_US)
+            if answer.granted_nanousd:
+                made = attempt(number * 1000 + turn, cost_nanousd=seeded.randrange(900), user=user)
+                await store.append([made, attempt(5000 + number * 1000 + turn, user="ann", cost_nanousd=0)], holder)
+
+    await asyncio.gather(*(host(number) for number in range(3)))
+    accounts = await stores[0].budgets.accounts(now_us=NOON_US)
+    assert len(accounts) == 3
+    assert all(one.spent_nanousd > 0 and one.left_nanousd >= 0 for one in accounts)
+    assert await stores[1].budgets.accounts_recomputed() == {
+        one.key.id: (one.posted_nanousd, one.unknown_nanousd) for one in accounts
+    }
+    for store in stores:
+        await store.close()
+
+
+async def test_an_account_is_born_with_what_others_are_about_to_post(url: str) -> None:
+    stores = [PostgresStore(url) for _ in range(2)]
+    await asyncio.gather(*(store.open() for store in stores))
+    start_us = NOON_US // 60_000_000 * 60_000_000
+    for turn in range(20):
+        rule = Budget(
+            id=f"bud_{turn}",
+            name=f"n{turn}",
+            scope=Scope(),
+            limit_nanousd=10**9,
+            period="total",
+            counts_from_us=NOON_US,
+        )
+        await stores[0].budgets.put(rule)
+        ask = LeaseAsk(key=AccountKey(rule.id, 1, Scope(), start_us), end_us=None, need_nanousd=1)
+        posting = [asyncio.create_task(stores[1].append([attempt(turn * 10 + n)])) for n in range(3)]
+        await stores[0].budgets.exchange("h", [ask], now_us=NOON_US, until_us=NOON_US + DAY_US)
+        await asyncio.gather(*posting)
+    accounts = await stores[0].budgets.accounts(now_us=NOON_US)
+    assert await stores[0].budgets.accounts_recomputed() == {
+        one.key.id: (one.posted_nanousd, one.unknown_nanousd) for one in accounts
+    }
+    for store in stores:
+        await store.close()
+
+
+async def test_an_account_whose_names_are_long_is_kept_and_found(store: PostgresStore) -> None:
+    long: dict[str, Any] = {
+        name: chr(0x4E00 + n) * 200 for n, name in enumerate(("session", "user", "task", "project", "team"))
+    }
+    start_us = NOON_US // 60_000_000 * 60_000_000
+    scope = Scope(**long)
+    await store.budgets.put(
+        Budget(id="b", name="b", scope=scope, limit_nanousd=10**6, period="total", counts_from_us=start_us)
+    )
+    ask = LeaseAsk(key=AccountKey("b", 1, scope, start_us), end_us=None, need_nanousd=2_000)
+    (answer,) = await store.budgets.exchange("h", [ask], now_us=NOON_US, until_us=NOON_US + DAY_US)
+    assert answer.granted_nanousd == 2_000
+    await store.append([attempt(1, **long)], "h")
+    (account,) = await store.budgets.accounts(now_us=NOON_US)
+    assert (account.posted_nanousd, account.leased_nanousd) == (1_001, 999)

@@ -53,6 +53,10 @@ class Session:
         row = await self.connection.fetchrow(query(name), *map(kept_value, arguments))
         return None if row is None else told_row(row)
 
+    async def run(self, name: str) -> None:
+        """Run a named statement that changes no row."""
+        await self.connection.execute(query(name))
+
     async def change(self, name: str, *arguments: Any) -> int:
         """Run a named statement; return how many rows it changed."""
         status = await self.connection.execute(query(name), *map(kept_value, arguments))

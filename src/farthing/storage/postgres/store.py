@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from farthing.errors import StoreError
+from farthing.storage.postgres.budgets import PostgresBudgets
 from farthing.storage.postgres.complaints import rows_refused
 from farthing.storage.postgres.connections import Connections, Session
 from farthing.storage.postgres.database import Migration
@@ -35,6 +36,12 @@ class PostgresStore:
 
     def __init__(self, url: str, *, migrations: Sequence[Migration] | None = None, upgrades: bool = True) -> None:
         self.connections = Connections(url, migrations=migrations, upgrades=upgrades)
+        self._budgets = PostgresBudgets(self.connections)
+
+    @property
+    def budgets(self) -> PostgresBudgets:
+        """See `Store.budgets`."""
+        return self._budgets
 
     async def open(self) -> None:
         """See `Store.open`."""
@@ -44,11 +51,11 @@ class PostgresStore:
         """See `Store.close`."""
         await self.connections.close()
 
-    async def append(self, attempts: Sequence[Attempt]) -> int:
+    async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         """See `LedgerStore.append`."""
         if not attempts:
             return 0
-        return await self.connections.repeatable(lambda session: self._append(session, attempts))
+        return await self.connections.repeatable(lambda session: self._append(session, attempts, holder))
 
     async def intact(self) -> bool:
         """See `LedgerStore.intact`: tables that were made anew hold nothing of ours, and newer ones are not for us."""
@@ -130,10 +137,10 @@ class PostgresStore:
         counter: int = row[0]
         return counter
 
-    async def _append(self, session: Session, attempts: Sequence[Attempt]) -> int:
+    async def _append(self, session: Session, attempts: Sequence[Attempt], holder: str) -> int:
         version = len(self.connections.migrations)
         try:
-            row = await session.connection.fetchrow(query("attempts_append"), _encoded(attempts), version)
+            row = await session.connection.fetchrow(query("attempts_append"), _encoded(attempts), version, holder)
         except Exception as error:
             refused = rows_refused(self.connections.address, error)
             if refused is None:
@@ -166,10 +173,10 @@ def _encoded(attempts: Sequence[Attempt]) -> str:
 
 
 async def _rebuild_totals(session: Session) -> tuple[list[Row], list[Row]]:
-    await session.connection.execute(query("daily_totals_lock"))
+    await session.run("daily_totals_lock")
     before = await session.all("daily_totals")
-    await session.connection.execute(query("daily_totals_clear"))
-    await session.connection.execute(query("daily_totals_remade"))
+    await session.run("daily_totals_clear")
+    await session.run("daily_totals_remade")
     return before, await session.all("daily_totals")
 
 

@@ -43,6 +43,7 @@ CREATE TABLE attempts (
     branch text COLLATE "C",
     pull_request text COLLATE "C",
     tags text COLLATE "C",
+    held_nanousd bigint,
     -- how it ended
     ended_at_us bigint NOT NULL,
     outcome text COLLATE "C" NOT NULL,
