@@ -1,7 +1,7 @@
 """Open the database file, bring its tables up to date, and turn SQLite's complaints into ours.
 
-Migrations run in one transaction together with the version they lead to, so that a crash leaves either the old tables or
-the new ones. Before an existing store is migrated a copy of it is put beside it. A store with a version that this
+Migrations run in one transaction together with the version they lead to, so that a crash leaves either the old tables
+or the new ones. Before an existing store is migrated a copy of it is put beside it. A store with a version that this
 program does not know is refused: an older program that writes into newer tables does damage that nobody sees.
 """
 
