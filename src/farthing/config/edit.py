@@ -20,6 +20,7 @@ from farthing.config.schema import (
     ProviderSettings,
     ServerSettings,
     Settings,
+    StorageSettings,
     Timeouts,
 )
 from farthing.config.yaml_tree import read_yaml
@@ -192,6 +193,8 @@ def _is_setting(names: Sequence[str]) -> bool:
             return name in ServerSettings.__struct_fields__
         case ["log", name]:
             return name in LogSettings.__struct_fields__
+        case ["storage", name]:
+            return name in StorageSettings.__struct_fields__
         case ["translation", name]:
             return name in ("meaning", "rest", *[feature.label for feature in Feature])
         case ["budgets", _, name]:
@@ -202,6 +205,9 @@ def _is_setting(names: Sequence[str]) -> bool:
             return name in _IN_A_PROVIDER[group].__struct_fields__
         case _:
             return False
+
+
+_SECTIONS = ("server", "log", "storage", "translation", "providers", "models", "prices")
 
 
 def _agreed(_before: Settings, _after: Settings) -> bool:

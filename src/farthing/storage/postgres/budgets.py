@@ -175,7 +175,8 @@ async def _exchanged(
         assert account.left_nanousd + ask.beyond_nanousd >= 0, f"{ask.key.id} is leased beyond its limit"
     elif ask.need_nanousd:
         await session.change("account_wanted", number, now_us)
-    return LeaseAnswer(account=account, granted_nanousd=granted)
+    yours = await session.one("lease", number, holder)
+    return LeaseAnswer(account=account, granted_nanousd=granted, yours_nanousd=yours[0] if yours else 0)
 
 
 def _valid(budget: Budget | None, ask: LeaseAsk) -> Budget | None:

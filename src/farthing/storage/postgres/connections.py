@@ -72,12 +72,14 @@ class Connections:
         *,
         migrations: Sequence[Migration] | None = None,
         upgrades: bool = True,
+        makes: bool = True,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
-        """Without `upgrades` tables that are older than the program are refused; new ones are made all the same."""
+        """Without `upgrades` older tables are refused, without `makes` a schema that has none."""
         self.address = Address(url)
         self.migrations = shipped_migrations() if migrations is None else migrations
         self._upgrades = upgrades
+        self._makes = makes
         self._max_connections = max_connections
         self._pool: Pool[Any] | None = None
         self.installation: Installation | None = None
@@ -95,7 +97,7 @@ class Connections:
             try:
                 async with pool.acquire() as connection:
                     self.installation = await prepare(
-                        connection, self.migrations, self.address, upgrades=self._upgrades
+                        connection, self.migrations, self.address, upgrades=self._upgrades, makes=self._makes
                     )
             except BaseException:
                 pool.terminate()

@@ -53,7 +53,7 @@ def shipped_migrations() -> tuple[Migration, ...]:
 
 
 async def prepare(
-    connection: "Connection[Any]", migrations: Sequence[Migration], address: Address, *, upgrades: bool
+    connection: "Connection[Any]", migrations: Sequence[Migration], address: Address, *, upgrades: bool, makes: bool
 ) -> Installation:
     """Bring the tables up to date, or make them; return whose they are.
 
@@ -80,6 +80,7 @@ async def prepare(
                     hint='"farthing serve" of this version brings it up to date; restart the other hosts with it, too.',
                 )
             if found is None:
+                _refuse_lost(address, makes=makes)
                 await _refuse_foreign(connection, address)
             for migration in migrations[version:]:
                 await connection.execute(migration.script)
@@ -112,6 +113,16 @@ async def _refuse_unfit(connection: "Connection[Any]", address: Address) -> None
     if row[2] is None:
         raise StoreError(
             f"The schema that {address} names does not exist.", hint="make it (CREATE SCHEMA), or name another."
+        )
+
+
+def _refuse_lost(address: Address, *, makes: bool) -> None:
+    """Raise where there are no tables although there were: an empty ledger looks like one that cost nothing."""
+    if not makes:
+        raise StoreError(
+            f"The ledger's database {address} has no tables of Farthing.",
+            hint="check the URL, or restore a dump of the database (pg_restore); without one,"
+            ' "farthing ledger new" begins a new ledger.',
         )
 
 

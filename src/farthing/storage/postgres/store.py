@@ -21,7 +21,7 @@ from farthing.storage.postgres.texts import kept_value, needs_care
 from farthing.storage.protocols import KeyRecord
 from farthing.storage.rows import COLUMNS, Row, attempt_of, costs_row_of, daily_total_of, row_of
 from farthing.types.calls import Attempt
-from farthing.types.ledger import CostsBy, CostsRow, DailyTotal
+from farthing.types.ledger import CostsBy, CostsRow, DailyTotal, Glance, Spent
 
 _AFTER_EVERY_ID = "\U0010ffff"  # sorts behind every character an id can hold
 _LARGEST = (1 << 63) - 1
@@ -31,11 +31,14 @@ class PostgresStore:
     """See `storage/protocols.py`. `url` is PostgreSQL's own; `?search_path=NAME` chooses a schema.
 
     Without `upgrades` tables of an older program are refused instead of brought up to date: for commands, which must
-    not change them under the servers of other hosts.
+    not change them under the servers of other hosts. Without `makes` a schema without our tables is refused: for
+    whoever knows that there were some.
     """
 
-    def __init__(self, url: str, *, migrations: Sequence[Migration] | None = None, upgrades: bool = True) -> None:
-        self.connections = Connections(url, migrations=migrations, upgrades=upgrades)
+    def __init__(
+        self, url: str, *, migrations: Sequence[Migration] | None = None, upgrades: bool = True, makes: bool = True
+    ) -> None:
+        self.connections = Connections(url, migrations=migrations, upgrades=upgrades, makes=makes)
         self._budgets = PostgresBudgets(self.connections)
 
     @property
@@ -114,6 +117,21 @@ class PostgresStore:
         """See `LedgerStore.damage`: PostgreSQL has no check of its own for a client to ask; what it reads is whole."""
         return []
 
+    async def glance(self, today_us: int, session: str | None, session_since_us: int) -> Glance:
+        """Return a few sums for a status line."""
+
+        async def spent(asked: Session, since_us: int, session: str | None) -> Spent:
+            row = await asked.one("spent", since_us, session)
+            assert row is not None, "sums of nothing are a row, too"
+            return Spent(*map(int, row))
+
+        async def look(asked: Session) -> Glance:
+            model = await asked.one("last_model", session_since_us, session)
+            in_session = None if session is None else await spent(asked, session_since_us, session)
+            return Glance(await spent(asked, today_us, None), in_session, None if model is None else model[0])
+
+        return await self.connections.read(look)
+
     async def keys(self) -> list[KeyRecord]:
         """See `KeyStore.keys`."""
         rows = await self.connections.all("keys")
@@ -136,6 +154,10 @@ class PostgresStore:
         (row,) = await self.connections.all("change_counter")
         counter: int = row[0]
         return counter
+
+    async def claim_pepper(self, check: bytes) -> bool:
+        """See `KeyStore.claim_pepper`."""
+        return await self.connections.change("pepper_claim", check)
 
     async def _append(self, session: Session, attempts: Sequence[Attempt], holder: str) -> int:
         version = len(self.connections.migrations)
