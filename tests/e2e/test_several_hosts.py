@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.serving import ANSWER, ASK, COST, said, serving, settings
+from tests.e2e.serving import ANSWER, ASK, COST, by_what_is_asked, load, said, serving, settings
 from tests.e2e.support import clean_environment, farthing
 from tests.e2e.upstream import upstream, whole
 from tests.postgres_server import control, new_schema, server
@@ -154,3 +154,70 @@ def test_a_ledger_of_its_own_beside_the_shared_one_is_not_passed_over(tmp_path: 
             refused = run(home, *command)
             assert refused.returncode == 1
             assert "holds a ledger as well" in refused.stderr
+
+
+def test_a_home_moves_to_postgresql_under_load_and_back_and_loses_nothing(tmp_path: Path, url_file: Path) -> None:
+    home = tmp_path / "home"
+    move = ("storage", "migrate", "--to", f"file:{url_file}")
+    with upstream(by_what_is_asked) as provider:
+        text = settings(provider)
+        with serving(home, text) as gateway:
+            key = gateway.new_key()
+            with load(gateway, key, callers=4) as seen:
+                moving = subprocess.Popen(
+                    [sys.executable, "-m", "farthing", "--home", str(home), *move],
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    env=clean_environment(HOME=str(home.parent), KEY="k"),
+                )
+                assert moving.stderr is not None
+                followed = moving.stderr.readline()
+                assert f"The gateway (pid {gateway.process.pid}) still writes" in followed.replace("\n", " ")
+            assert set(seen) == {"good"}
+            assert gateway.stop() == 0
+        assert moving.wait(20) == 0, moving.stderr.read()
+        moving.stderr.close()
+        assert [path.name[:18] for path in home.glob("farthing.db*")] == ["farthing.db.moved-"]
+        moved = (home / "settings.yaml").read_text()
+        with serving(home, moved) as gateway:
+            assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+            gateway.verify()
+            calls = seen["good"] + 1
+            total = gateway.costs()["total"]
+            assert (total["calls"], total["nanousd"]) == (calls, calls * COST)
+        assert json.loads(run(home, "storage", "status", "--json").stdout)["attempts"] == calls
+        back = run(home, "storage", "migrate", "--to", "sqlite")
+        assert back.returncode == 0, back.stderr
+        with serving(home, (home / "settings.yaml").read_text()) as gateway:
+            assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+            gateway.verify()
+            assert gateway.costs()["total"]["calls"] == calls + 1
+        assert (home / "farthing.db").exists()
+
+
+def test_a_move_that_was_killed_between_its_last_steps_is_completed_by_the_same_command(
+    tmp_path: Path, url_file: Path
+) -> None:
+    home = tmp_path / "home"
+    with upstream(whole(ANSWER)) as provider:
+        with serving(home, settings(provider)) as gateway:
+            assert gateway.post("/v1/chat/completions", ASK, gateway.new_key()).status == 200
+        database = (home / "farthing.db").read_bytes()
+        assert run(home, "storage", "migrate", "--to", f"file:{url_file}").returncode == 0
+        (home / "farthing.db").write_bytes(database)  # as if it had not come to the renaming
+        assert "holds a ledger as well" in run(home, "costs").stderr
+        again = run(home, "storage", "migrate", "--to", f"file:{url_file}")
+        assert again.returncode == 0, again.stderr
+        assert json.loads(run(home, "costs", "--json").stdout)["total"]["calls"] == 1
+
+
+def test_a_url_with_a_password_goes_into_a_file_of_its_own(tmp_path: Path, url_file: Path) -> None:
+    home = tmp_path / "home"
+    with upstream(whole(ANSWER)) as provider, serving(home, settings(provider)):
+        pass
+    url = url_file.read_text().strip().replace("postgres:@", "postgres:s3cret@")
+    moved = run(home, "storage", "migrate", "--to", url)
+    assert moved.returncode == 0, moved.stderr
+    assert "s3cret" not in moved.stdout + moved.stderr + (home / "settings.yaml").read_text()
+    assert (home / "database.url").stat().st_mode & 0o777 == 0o600
+    assert "s3cret" not in run(home, "storage", "status").stdout

@@ -230,7 +230,7 @@ def _with_ring(home: Home, pepper: bytes, work: Callable[[KeyRing], Awaitable[T]
 @asynccontextmanager
 async def _open_store(home: Home, *, read_only: bool = False) -> AsyncIterator[tuple[Store, ThreadOffload]]:
     if not read_only:
-        _refuse_to_migrate_under(home)
+        refuse_to_migrate_under(home)
     offload = ThreadOffload()
     store = SqliteStore(home.database, offload, read_only=read_only)
     try:
@@ -254,7 +254,7 @@ async def _open_shared(home: Home, url: str, *, makes: bool = False) -> AsyncIte
         await offload.close()
 
 
-def _refuse_to_migrate_under(home: Home) -> None:
+def refuse_to_migrate_under(home: Home) -> None:
     """Leave the tables as they are while an older Farthing writes them; it brings them up to date when it starts anew.
 
     Raises:
@@ -304,18 +304,29 @@ async def _catch_up(home: Home, store: Store, offload: ThreadOffload, name: str 
             say(f"warning: {missing} ended attempts are in the journal and not yet in the ledger; they are not shown.")
         return True
     with lock:
-        if segments(home.journal):
-            from farthing.app import price_at_crash  # noqa: PLC0415  (the whole gateway; only after a crash)
-
-            settings = current_settings(home)
-            at_crash = price_at_crash(settings, price_book(settings.prices, home.prices))
-            now_us = SystemClock().now_us()
-            recovered = await recover(
-                store, home.journal, offload, now_us=now_us, price_at_crash=at_crash, budgets=store.budgets, home=name
-            )
-            for damage in recovered.damage:
-                say(f"warning: {damage}")
-            if recovered.refused:
-                told = f"warning: the store refuses {len(recovered.refused)} attempts"
-                say(f'{told}; "farthing ledger verify" shows them.')
+        await post_journals(home, store, offload, name)
     return False
+
+
+async def post_journals(home: Home, store: Store, offload: ThreadOffload, name: str) -> None:
+    """Post what the journals of a home hold that nobody serves; the caller holds its lock. `name` is what it leases as.
+
+    Raises:
+        StoreError: the store cannot be used.
+        ConfigError: a crash left attempts to be priced, and the settings are wrong.
+    """
+    if not segments(home.journal):
+        return
+    from farthing.app import price_at_crash  # noqa: PLC0415  (the whole gateway; only after a crash)
+
+    settings = current_settings(home)
+    at_crash = price_at_crash(settings, price_book(settings.prices, home.prices))
+    now_us = SystemClock().now_us()
+    recovered = await recover(
+        store, home.journal, offload, now_us=now_us, price_at_crash=at_crash, budgets=store.budgets, home=name
+    )
+    for damage in recovered.damage:
+        say(f"warning: {damage}")
+    if recovered.refused:
+        told = f"warning: the store refuses {len(recovered.refused)} attempts"
+        say(f'{told}; "farthing ledger verify" shows them.')

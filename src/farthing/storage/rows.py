@@ -68,3 +68,9 @@ def daily_total_of(row: Row) -> DailyTotal:
 def costs_row_of(row: Row) -> CostsRow:
     """Return the group's costs in a row whose columns stand in the type's order."""
     return CostsRow(**dict(zip(CostsRow.__struct_fields__, row, strict=True)))
+
+
+def quoted(name: str) -> str:
+    """Return the name of a table or column as SQL has it."""
+    assert '"' not in name, name
+    return f'"{name}"'

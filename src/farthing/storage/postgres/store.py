@@ -5,7 +5,7 @@ numbers than 32,767 a statement does not take (measured 2026-11). Keeping the ro
 statement: one round trip, all of it or nothing.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,9 +17,9 @@ from farthing.storage.postgres.complaints import rows_refused
 from farthing.storage.postgres.connections import Connections, Session
 from farthing.storage.postgres.database import Migration
 from farthing.storage.postgres.sql import query
-from farthing.storage.postgres.texts import kept_value, needs_care
+from farthing.storage.postgres.texts import kept_value, needs_care, told_row
 from farthing.storage.protocols import KeyRecord
-from farthing.storage.rows import COLUMNS, Row, attempt_of, costs_row_of, daily_total_of, row_of
+from farthing.storage.rows import COLUMNS, Row, attempt_of, costs_row_of, daily_total_of, quoted, row_of
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsRow, DailyTotal, Glance, Spent
 
@@ -95,6 +95,43 @@ class PostgresStore:
     async def attempts_of(self, attempt_ids: Collection[str]) -> list[Attempt]:
         """See `LedgerStore.attempts_of`."""
         return [attempt_of(row) for row in await self.connections.all("attempts_of", list(attempt_ids))]
+
+    async def attempts_from(self, place: str, limit: int) -> tuple[list[Attempt], str]:
+        """See `Movable.attempts_from`: in order of id, because the server does not tell which came first."""
+        page = await self.attempts_after(place, limit)
+        return page, page[-1].opening.attempt_id if page else place
+
+    async def tables(self) -> dict[str, list[str]]:
+        """See `Movable.tables`."""
+        found: dict[str, list[str]] = {}
+        for table, column in await self.connections.all("tables"):
+            found.setdefault(table, []).append(column)
+        return found
+
+    async def rows(self, table: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """See `Movable.rows`."""
+        sql = f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table)}"  # noqa: S608 - names cannot be bound
+        rows = await self.connections.read(lambda session: session.connection.fetch(sql))
+        return [dict(zip(columns, told_row(row), strict=True)) for row in rows]
+
+    async def replace(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """See `Movable.replace`."""
+
+        async def replace(session: Session) -> None:
+            for table, rows in tables.items():
+                await session.connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608 - as above
+                for start in range(0, len(rows), _ROWS_AT_ONCE):
+                    some = [
+                        {name: _as_json(value) for name, value in row.items()} for row in rows[start:][:_ROWS_AT_ONCE]
+                    ]
+                    listed = ", ".join(map(quoted, some[0]))
+                    sql = (
+                        f"INSERT INTO {quoted(table)} ({listed}) SELECT {listed}"  # noqa: S608 - as above
+                        f" FROM json_populate_recordset(NULL::{quoted(table)}, $1::json)"
+                    )
+                    await session.connection.execute(sql, _encode(some).decode())
+
+        await self.connections.transaction(replace)
 
     async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
         """See `LedgerStore.repeated_tries`."""
@@ -192,6 +229,14 @@ def _encoded(attempts: Sequence[Attempt]) -> str:
     if needs_care(encoded):
         encoded = _encode([_Line(*map(kept_value, row)) for row in rows])
     return encoded.decode()
+
+
+_ROWS_AT_ONCE = 1_000
+
+
+def _as_json(value: Any) -> Any:
+    """Return a value as JSON takes it and the server reads it from there."""
+    return f"\\x{value.hex()}" if isinstance(value, bytes) else kept_value(value)
 
 
 async def _rebuild_totals(session: Session) -> tuple[list[Row], list[Row]]:
