@@ -207,14 +207,11 @@ def _is_setting(names: Sequence[str]) -> bool:
             return False
 
 
-_SECTIONS = ("server", "log", "storage", "translation", "providers", "models", "prices")
-
-
 def _agreed(_before: Settings, _after: Settings) -> bool:
     return True  # `with_value` and `without` have compared the trees, which say more than settings do
 
 
-_SECTIONS = ("server", "log", "translation", "providers", "models", "prices", "budgets", "fixed_costs")
+_SECTIONS = ("server", "log", "storage", "translation", "providers", "models", "prices", "budgets", "fixed_costs")
 _PATHS = 'paths are those of "farthing config show", such as server.port, models.fast or providers.lab.timeouts.idle_s.'
 _UNSET = '"farthing config unset PATH" takes a setting out, so that its default holds.'
 

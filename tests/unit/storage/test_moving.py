@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from farthing.errors import StoreError
@@ -32,8 +33,10 @@ async def stores(tmp_path: Path) -> AsyncIterator[tuple[SqliteStore, PostgresSto
 
 
 async def fill(store: SqliteStore | PostgresStore) -> None:
-    await store.add_key(KeyRecord(id="key_1", name="läp\0top", shown="ft-1", digest=b"\0\x01\xff" * 9, created_at_us=5))
-    await store.revoke_key("key_1", 9)
+    made = KeyRecord(id="key_1", name="läp\0top", shown="ft-1", digest=b"\0\x01\xff" * 9, created_at_us=5)
+    kept = await store.add_key(msgspec.structs.replace(made, tags=("a", "b")))
+    assert kept is not None
+    await store.change_key(msgspec.structs.replace(kept, revoked_at_us=9))
     await store.budgets.put(
         Budget(id="b", name="all", scope=Scope(user="*"), limit_nanousd=10**9, period="total", counts_from_us=START_US)
     )
@@ -74,7 +77,9 @@ async def test_a_move_goes_on_where_it_was_interrupted_and_takes_what_came_late(
     place = await copy_attempts(source, target, "", lambda *_: None)
     await source.append([attempt(0)])  # born before all of them, and posted now
     await finish(source, target, place, lambda *_: None)  # and killed before the switch
-    await source.rename_key("key_1", "new")
+    key = await source.key("key_1")
+    assert key is not None
+    await source.change_key(msgspec.structs.replace(key, name="new"))
     await source.append([attempt(200, user="ann")])
     told: list[int] = []
     assert await finish(source, target, place, lambda new, _: told.append(new)) == 31

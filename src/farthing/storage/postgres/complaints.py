@@ -68,6 +68,11 @@ def rows_refused(address: Address, error: Exception) -> RowsRefused | None:
     return RowsRefused(message, hint="they are set aside in the journal's folder.")
 
 
+def is_taken(error: Exception) -> bool:
+    """Whether another row has what may stand once."""
+    return _state(error) == "23505"
+
+
 def is_about_the_connection(error: Exception) -> bool:
     """Whether the connection broke, so that another one may serve."""
     import asyncpg  # noqa: PLC0415  (as above)

@@ -45,13 +45,17 @@ class Session:
 
     async def all(self, name: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Return every row of a named query."""
-        rows = await self.connection.fetch(query(name), *map(kept_value, arguments))
-        return [told_row(row) for row in rows]
+        return await self.ask(query(name), *arguments)
 
     async def one(self, name: str, *arguments: Any) -> tuple[Any, ...] | None:
         """Return the first row of a named query, or `None`."""
         row = await self.connection.fetchrow(query(name), *map(kept_value, arguments))
         return None if row is None else told_row(row)
+
+    async def ask(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Return every row of a statement that was put together."""
+        rows = await self.connection.fetch(statement, *map(kept_value, arguments))
+        return [told_row(row) for row in rows]
 
     async def run(self, name: str) -> None:
         """Run a named statement that changes no row."""
@@ -122,6 +126,10 @@ class Connections:
     async def all(self, name: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Return every row of a named query."""
         return await self.read(lambda session: session.all(name, *arguments))
+
+    async def ask(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Return every row of a statement that was put together, and changes nothing."""
+        return await self.read(lambda session: session.ask(statement, *arguments))
 
     async def change(self, name: str, *arguments: Any) -> bool:
         """Run a named statement alone; return whether it changed a row."""

@@ -15,19 +15,23 @@ from farthing.errors import StoreError
 from farthing.storage.postgres.budgets import PostgresBudgets
 from farthing.storage.postgres.complaints import rows_refused
 from farthing.storage.postgres.connections import Connections, Session
+from farthing.storage.postgres.costs import costs_statement
 from farthing.storage.postgres.database import Migration
+from farthing.storage.postgres.keys import PostgresKeys
+from farthing.storage.postgres.spending import spending_row_of, spending_statement
 from farthing.storage.postgres.sql import query
 from farthing.storage.postgres.texts import kept_value, needs_care, told_row
-from farthing.storage.protocols import KeyRecord
+from farthing.storage.protocols import MAX_GROUPS
 from farthing.storage.rows import COLUMNS, Row, attempt_of, costs_row_of, daily_total_of, quoted, row_of
 from farthing.types.calls import Attempt
-from farthing.types.ledger import CostsBy, CostsRow, DailyTotal, Glance, Spent
+from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, Glance, Spent
+from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 _AFTER_EVERY_ID = "\U0010ffff"  # sorts behind every character an id can hold
 _LARGEST = (1 << 63) - 1
 
 
-class PostgresStore:
+class PostgresStore(PostgresKeys):
     """See `storage/protocols.py`. `url` is PostgreSQL's own; `?search_path=NAME` chooses a schema.
 
     Without `upgrades` tables of an older program are refused instead of brought up to date: for commands, which must
@@ -38,7 +42,7 @@ class PostgresStore:
     def __init__(
         self, url: str, *, migrations: Sequence[Migration] | None = None, upgrades: bool = True, makes: bool = True
     ) -> None:
-        self.connections = Connections(url, migrations=migrations, upgrades=upgrades, makes=makes)
+        super().__init__(Connections(url, migrations=migrations, upgrades=upgrades, makes=makes))
         self._budgets = PostgresBudgets(self.connections)
 
     @property
@@ -68,12 +72,39 @@ class PostgresStore:
         """See `LedgerStore.known`."""
         return {row[0] for row in await self.connections.all("attempts_known", list(attempt_ids))}
 
-    async def costs(self, by: CostsBy | None, since_us: int | None = None) -> list[CostsRow]:
+    async def costs(
+        self,
+        by: CostsBy | None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        only: CostsFilter = EVERYTHING,
+    ) -> list[CostsRow]:
         """See `LedgerStore.costs`."""
-        rows = await self.connections.all("costs", by, since_us)
+        statement, arguments = costs_statement(by, since_us, until_us, only)
+        rows = await self.connections.ask(statement, *arguments)
         if not rows and by is None:
             rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]
         return [costs_row_of((row[0], *map(_whole, row[1:]))) for row in rows]
+
+    async def spending(
+        self,
+        by: Sequence[SpendingBy],
+        *,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        scope: Sequence[SpendingScope] = (),
+        limit: int = MAX_GROUPS,
+    ) -> list[SpendingRow]:
+        """See `LedgerStore.spending`."""
+        statement = spending_statement(tuple(by), tuple(one.by for one in scope))
+        values = [one.value for one in scope]
+        rows = await self.connections.ask(statement, since_us, until_us, limit, *values)
+        return [spending_row_of(row, len(by)) for row in rows]
+
+    async def attempts_begun(self, after_us: int, after_id: str, until_us: int, limit: int) -> list[Attempt]:
+        """See `LedgerStore.attempts_begun`."""
+        rows = await self.connections.all("attempts_begun", after_us, after_id, until_us, limit)
+        return [attempt_of(row) for row in rows]
 
     async def recent(self, limit: int, before_call_id: str | None = None) -> list[list[Attempt]]:
         """See `LedgerStore.recent`."""
@@ -168,33 +199,6 @@ class PostgresStore:
             return Glance(await spent(asked, today_us, None), in_session, None if model is None else model[0])
 
         return await self.connections.read(look)
-
-    async def keys(self) -> list[KeyRecord]:
-        """See `KeyStore.keys`."""
-        rows = await self.connections.all("keys")
-        return [KeyRecord(**dict(zip(KeyRecord.__struct_fields__, row, strict=True))) for row in rows]
-
-    async def add_key(self, record: KeyRecord) -> bool:
-        """See `KeyStore.add_key`."""
-        return await self.connections.change("key_add", *msgspec.structs.astuple(record))
-
-    async def revoke_key(self, key_id: str, at_us: int) -> bool:
-        """See `KeyStore.revoke_key`."""
-        return await self.connections.change("key_revoke", key_id, at_us)
-
-    async def rename_key(self, key_id: str, name: str) -> bool:
-        """See `KeyStore.rename_key`."""
-        return await self.connections.change("key_rename", key_id, name)
-
-    async def change_counter(self) -> int:
-        """See `KeyStore.change_counter`."""
-        (row,) = await self.connections.all("change_counter")
-        counter: int = row[0]
-        return counter
-
-    async def claim_pepper(self, check: bytes) -> bool:
-        """See `KeyStore.claim_pepper`."""
-        return await self.connections.change("pepper_claim", check)
 
     async def _append(self, session: Session, attempts: Sequence[Attempt], holder: str) -> int:
         version = len(self.connections.migrations)

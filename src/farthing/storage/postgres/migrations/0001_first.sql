@@ -99,12 +99,14 @@ CREATE TABLE daily_totals (
 );
 CREATE UNIQUE INDEX daily_totals_by_group ON daily_totals (day, key_id, provider, farthing_digest(model));
 
--- The key itself is not here: `digest` is its HMAC under the pepper, `shown` its first characters.
+-- The key itself is not here: `digest` is its HMAC under the pepper, `shown` its first characters. A deleted key's row
+-- stays: its spend shows under its name, and its id never comes back. `changed` is the value of the counter when a row
+-- changed last, so that running servers read what is new and nothing else. Lists are JSON, NULL where they are empty.
 CREATE TABLE keys (
     id text COLLATE "C" PRIMARY KEY,
-    name text COLLATE "C" NOT NULL UNIQUE,
+    name text COLLATE "C" NOT NULL,
     shown text NOT NULL,
-    digest bytea NOT NULL UNIQUE,
+    digest bytea NOT NULL,
     created_at_us bigint NOT NULL,
     revoked_at_us bigint,
     organisation text NOT NULL,
@@ -115,16 +117,25 @@ CREATE TABLE keys (
     task text,
     branch text,
     pull_request text,
-    expires_at_us bigint
+    expires_at_us bigint,
+    tags text,
+    bound_model text,
+    models text,
+    faces text,
+    disabled_at_us bigint,
+    deleted_at_us bigint,
+    rotated_at_us bigint,
+    old_secrets text,
+    changed bigint NOT NULL
 );
+CREATE UNIQUE INDEX keys_by_name ON keys (name) WHERE deleted_at_us IS NULL;
+CREATE UNIQUE INDEX keys_by_digest ON keys (digest) WHERE deleted_at_us IS NULL;
+CREATE UNIQUE INDEX keys_by_change ON keys (changed);
 
--- One row that grows with every change to the keys; running servers poll it.
+-- One row that grows with every change to the keys; running servers poll it. Who changes a key holds it until that is
+-- committed, so that whoever has read up to a number has missed nothing.
 CREATE TABLE changes (
     id integer PRIMARY KEY CHECK (id = 1),
     counter bigint NOT NULL
 );
 INSERT INTO changes (id, counter) VALUES (1, 0);
-CREATE FUNCTION farthing_changed() RETURNS trigger LANGUAGE plpgsql
-    AS $$ BEGIN UPDATE changes SET counter = counter + 1; RETURN NULL; END $$;
-CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON keys
-    FOR EACH ROW EXECUTE FUNCTION farthing_changed();

@@ -1,16 +1,7 @@
--- What each group cost: dearest first, days in order of time. One row without a group when $1 is NULL.
--- A key that was renamed stands under its name of now.
+-- What each group cost: dearest first, days in order of time. `costs.py` puts the label of the groups, where the
+-- attempts are looked for, and which are meant into the places in braces; nothing that anybody said stands there.
 SELECT
-    CASE $1::text
-        WHEN 'model' THEN attempts.provider || ':' || attempts.model
-        WHEN 'provider' THEN attempts.provider
-        WHEN 'key' THEN coalesce(keys.name, nullif(attempts.key_name, ''), attempts.key_id)
-        WHEN 'session' THEN attempts.session
-        WHEN 'project' THEN attempts.project
-        WHEN 'task' THEN attempts.task
-        WHEN 'branch' THEN attempts.branch
-        WHEN 'day' THEN to_char(date '1970-01-01' + (attempts.started_at_us / 86400000000)::integer, 'YYYY-MM-DD')
-    END COLLATE "C" AS label,
+    ({label})::text COLLATE "C" AS label,
     count(DISTINCT call_id) AS calls,
     count(*) AS attempts,
     coalesce(sum(input_tokens), 0) AS input_tokens,
@@ -30,8 +21,7 @@ SELECT
     coalesce(max(
         abs(cost_nanousd - reported_cost_nanousd)::double precision * 1000000.0::double precision / reported_cost_nanousd
     ) FILTER (WHERE reported_cost_nanousd > 0), 0) AS largest_difference_ppm
-FROM attempts
-LEFT JOIN keys ON keys.id = attempts.key_id
-WHERE $2::bigint IS NULL OR started_at_us >= $2
+FROM {source}
+WHERE {conditions}
 GROUP BY 1
-ORDER BY CASE WHEN $1::text = 'day' THEN 0 ELSE -coalesce(sum(cost_nanousd), 0) END, 1 NULLS LAST
+ORDER BY {first}, 1 NULLS LAST

@@ -1,2 +1,0 @@
--- How many keys count.
-SELECT count(*) FROM keys WHERE revoked_at_us IS NULL
