@@ -6,14 +6,12 @@ Commands that read the ledger work while the settings are wrong, as far as that 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from farthing.config.load import read_tree
 from farthing.config.paths import FILE_MODE, Home
-from farthing.config.problems import Problems
 from farthing.config.schema import StorageSettings
-from farthing.config.sections import read_section
 from farthing.errors import ConfigError
 from farthing.types.identity import RandomBytes
 
@@ -58,6 +56,12 @@ def database_of(home: Home, environment: Mapping[str, str]) -> str | None:
         ConfigError: as `database_url`; or the settings cannot be read, and there is no such file either; or there is
             one, and the settings say that the ledger is elsewhere.
     """
+    if not _may_say(home.settings):
+        return None
+    from farthing.config.load import read_tree  # noqa: PLC0415  (a status line must not pay for it)
+    from farthing.config.problems import Problems  # noqa: PLC0415
+    from farthing.config.sections import read_section  # noqa: PLC0415
+
     problems = Problems(str(home.settings))
     try:
         root = read_tree(home.settings, problems)
@@ -114,6 +118,21 @@ def home_name(home: Home, random_bytes: RandomBytes) -> str:
         raise ConfigError(
             f"{str(path)!r} cannot be used: {error}.", hint="check who owns it and the folder."
         ) from error
+
+
+_COMMENTS = re.compile(rb"^[ \t]*(#.*)?\n", re.MULTILINE)
+_EMPTY_SECTION = re.compile(rb"^storage:[ \t]*(#.*)?\n(?![ \t])", re.MULTILINE)
+
+
+def _may_say(settings: Path) -> bool:
+    """Whether the file may say anything of storage; most say nothing, and need not be understood for that."""
+    try:
+        text = _COMMENTS.sub(b"", settings.read_bytes() + b"\n")
+    except FileNotFoundError:
+        return settings.is_symlink()
+    except OSError:
+        return True
+    return b"storage" in _EMPTY_SECTION.sub(b"", text)
 
 
 def _says(root: object) -> bool:
