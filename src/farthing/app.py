@@ -14,10 +14,10 @@ from typing import Any, TypeGuard
 import msgspec
 
 from farthing.auth.key_ring import KeyRing
+from farthing.auth.keys import agree_on_pepper, load_pepper
 from farthing.auth.known_keys import POLL_S
 from farthing.auth.master_key import MasterKeys
 from farthing.auth.vault import Held, Vault
-from farthing.auth.keys import agree_on_pepper, load_pepper
 from farthing.catalog.catalog import Catalog, CatalogProvider
 from farthing.catalog.price_follower import PriceFollower
 from farthing.catalog.prices import PriceBook, price_book
@@ -25,9 +25,9 @@ from farthing.catalog.pricing import price_nanousd
 from farthing.clock import Clock, SystemClock
 from farthing.config.paths import Home
 from farthing.config.schema import ProviderSettings, Settings
+from farthing.config.storage_place import database_url, home_name, refuse_two_ledgers
 from farthing.errors import StoreError
 from farthing.gateway.accounts import Account, Accounts, MayUse, opened
-from farthing.config.storage_place import database_url, home_name, refuse_two_ledgers
 from farthing.gateway.admission import Admission
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.gateway import Gateway

@@ -9,10 +9,8 @@ import pytest
 
 from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
-from farthing.storage.protocols import CredentialRecord, KeyRecord, OldSecret, Store
-from farthing.storage.protocols import KeyRecord, OldSecret, Store
 from farthing.storage.postgres import PostgresStore
-from farthing.storage.protocols import KeyRecord, OldSecret, Store
+from farthing.storage.protocols import CredentialRecord, KeyRecord, OldSecret, Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.types.credentials import Quotas
 from farthing.types.ledger import CostsFilter

@@ -17,9 +17,9 @@ from typing import TypeVar
 import msgspec
 
 from farthing.auth import KeyRing, load_pepper
+from farthing.auth.keys import agree_on_pepper
 from farthing.auth.master_key import MasterKeys
 from farthing.auth.vault import Held, Vault
-from farthing.auth.keys import agree_on_pepper
 from farthing.catalog.prices import price_book
 from farthing.cli.context import current_settings, say
 from farthing.clock import SystemClock

@@ -125,6 +125,19 @@ class PostgresBudgets:
         rows = await self._connections.all("accounts_recomputed")
         return {account_id: (int(posted), int(unknown)) for account_id, posted, unknown in rows}
 
+    async def rebuild_accounts(self) -> dict[str, tuple[int, int]]:
+        """See `BudgetStore.rebuild_accounts`."""
+        return await self._connections.transaction(_rebuilt)
+
+
+async def _rebuilt(session: Session) -> dict[str, tuple[int, int]]:
+    await session.run("attempts_lock")
+    again = [(name, int(posted), int(unknown)) for name, posted, unknown in await session.all("accounts_recomputed")]
+    rows = (
+        await session.all("accounts_rebuilt", *(list(column) for column in zip(*again, strict=True))) if again else []
+    )
+    return {account_id: (posted, unknown) for account_id, posted, unknown in rows}
+
 
 async def _rules(session: Session, asks: Sequence[LeaseAsk]) -> dict[str, Budget]:
     """Return the rules that are asked about; nobody changes them until the end of the transaction."""

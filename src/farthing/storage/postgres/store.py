@@ -16,6 +16,7 @@ from farthing.storage.postgres.budgets import PostgresBudgets
 from farthing.storage.postgres.complaints import rows_refused
 from farthing.storage.postgres.connections import Connections, Session
 from farthing.storage.postgres.costs import costs_statement
+from farthing.storage.postgres.credentials import PostgresCredentials
 from farthing.storage.postgres.database import Migration
 from farthing.storage.postgres.keys import PostgresKeys
 from farthing.storage.postgres.spending import spending_row_of, spending_statement
@@ -43,12 +44,8 @@ class PostgresStore(PostgresKeys):
         self, url: str, *, migrations: Sequence[Migration] | None = None, upgrades: bool = True, makes: bool = True
     ) -> None:
         super().__init__(Connections(url, migrations=migrations, upgrades=upgrades, makes=makes))
-        self._budgets = PostgresBudgets(self.connections)
-
-    @property
-    def budgets(self) -> PostgresBudgets:
-        """See `Store.budgets`."""
-        return self._budgets
+        self.budgets = PostgresBudgets(self.connections)
+        self.credentials = PostgresCredentials(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`."""

@@ -73,6 +73,7 @@ CREATE TABLE attempts (
     output_image_tokens bigint NOT NULL,
     web_search_requests bigint NOT NULL,
     usage_flags text COLLATE "C",
+    credential text COLLATE "C",
     PRIMARY KEY (attempt_id)
 );
 CREATE INDEX attempts_by_call ON attempts (call_id);
