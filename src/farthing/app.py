@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from farthing.auth.key_ring import KeyRing
-from farthing.auth.keys import load_pepper
+from farthing.auth.keys import agree_on_pepper, load_pepper
 from farthing.auth.known_keys import POLL_S
 from farthing.auth.master_key import MasterKeys
 from farthing.auth.vault import Held, Vault
@@ -25,6 +25,7 @@ from farthing.catalog.pricing import price_nanousd
 from farthing.clock import Clock, SystemClock
 from farthing.config.paths import Home
 from farthing.config.schema import ProviderSettings, Settings
+from farthing.config.storage_place import database_url, home_name, refuse_two_ledgers
 from farthing.errors import StoreError
 from farthing.gateway.accounts import Account, Accounts, MayUse, opened
 from farthing.gateway.admission import Admission
@@ -37,13 +38,13 @@ from farthing.ledger import Ledger
 from farthing.ledger.budgets import Budgets
 from farthing.ledger.declared_budgets import declare_budgets
 from farthing.ledger.journal import MAX_JOURNAL_BYTES, Files
-from farthing.ledger.recovery import PriceAtCrash
+from farthing.ledger.recovery import THIS_HOME, PriceAtCrash
 from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits, Proxies
 from farthing.providers.protocol import Provider
 from farthing.providers.registry import create_provider, known_providers
+from farthing.storage.chosen import store_of
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
-from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import make_database
 from farthing.storage.sqlite.inspection import keys_in_use
 from farthing.types.calls import Opening
@@ -86,11 +87,17 @@ class Farthing:
         self.settings_taken_up = True
         self.random_bytes = random_bytes
         self.ids = IdSource(self.clock, random_bytes)
-        if store is None:
+        url = database_url(settings.storage, environment) if store is None else None
+        knew_a_database = bool(home.outlived_the_database())
+        if url is not None:
+            refuse_two_ledgers(home)
+        elif store is None:
             make_database(home.database)  # before the pepper: one without a database tells that this was lost
-        self.pepper = load_pepper(home.pepper, random_bytes, lambda: 0 if store else keys_in_use(home.database))
+        self._pepper_is_new = url is not None and not home.pepper.exists()
+        in_the_home = store is None and url is None
+        self.pepper = load_pepper(home.pepper, random_bytes, lambda: keys_in_use(home.database) if in_the_home else 0)
         self.offload: Offload = offload or ThreadOffload()
-        self.store: Store = store or SqliteStore(home.database, self.offload)
+        self.store: Store = store or store_of(url, home.database, self.offload, makes=not knew_a_database)
         self._price_follower = PriceFollower(home.prices, self.offload)
         self.prices = price_book(settings.prices, home.prices)
         self.keys = KeyRing(self.store, self.pepper, ids=self.ids, clock=self.clock, random_bytes=random_bytes)
@@ -104,6 +111,7 @@ class Farthing:
             max_journal_bytes=MAX_JOURNAL_BYTES // workers,
             recovers=workers == 1,
             budgets=self.store.budgets,
+            home=THIS_HOME if url is None else home_name(home, random_bytes),
         )
         self.budgets = Budgets(self.store.budgets, self.ledger.holder, self.clock, processes=workers)
         self._environment = environment
@@ -144,8 +152,20 @@ class Farthing:
         return self.gateway.lineup.catalog
 
     async def open(self) -> None:
-        """Open the store, complete what an earlier process left in the journal, and load the keys."""
-        await self.store.open()
+        """Open the store, complete what an earlier process left in the journal, and load the keys.
+
+        Raises:
+            StoreError: the store cannot be used, or hosts that share it made their keys under another pepper.
+        """
+        try:
+            await self.store.open()
+            await agree_on_pepper(self.store, self.pepper, self.home.pepper)
+        except BaseException:
+            if self._pepper_is_new:  # one that nothing was made under; left here, it would tell of a lost database
+                self.home.pepper.unlink(missing_ok=True)
+            await self.store.close()
+            raise
+        self._pepper_is_new = False
         await self.ledger.start()
         await self.keys.refresh()
         await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())

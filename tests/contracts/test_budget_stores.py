@@ -10,11 +10,13 @@ import pytest
 
 from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
+from farthing.storage.postgres import PostgresStore
 from farthing.storage.protocols import Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.types.budgets import AccountKey, Budget, LeaseAsk, Scope
 from farthing.types.calls import Attempt
 from tests.contracts.ledger_samples import NOON_US, attempt
+from tests.postgres_server import new_schema
 
 MINUTE_US = 60_000_000
 START_US = NOON_US // MINUTE_US * MINUTE_US
@@ -27,10 +29,15 @@ Maker = Callable[[str], Store]
 async def make(tmp_path: Path) -> AsyncIterator[Maker]:
     offloads: list[ThreadOffload] = []
     stores: list[Store] = []
+    url: list[str] = []
 
     def made(backend: str) -> Store:
         if backend == "memory":
             return MemoryStore()
+        if backend == "postgres":
+            url[:] = url or [new_schema()]
+            stores.append(PostgresStore(url[0]))
+            return stores[-1]
         offloads.append(ThreadOffload())
         stores.append(SqliteStore(tmp_path / "farthing.db", offloads[-1]))
         return stores[-1]
@@ -42,7 +49,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Maker]:
         await offload.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def store(request: pytest.FixtureRequest, make: Maker) -> Store:
     made = make(request.param)
     await made.open()
@@ -249,7 +256,7 @@ def random_attempt(seeded: random.Random, number: int) -> Attempt:
 @pytest.mark.parametrize("seed", range(8))
 async def test_the_same_history_leaves_the_same_accounts_everywhere(seed: int, make: Maker) -> None:
     seeded = random.Random(seed)
-    stores = [make("memory"), make("sqlite")]
+    stores = [make("memory"), make("sqlite"), make("postgres")]
     for store in stores:
         await store.open()
         await store.budgets.put(budget(limit_nanousd=100_000))
@@ -282,8 +289,8 @@ async def test_the_same_history_leaves_the_same_accounts_everywhere(seed: int, m
                 ]
             case _:
                 outcomes = [await store.budgets.release("h:1") for store in stores]
-        assert outcomes[0] == outcomes[1]
+        assert outcomes[0] == outcomes[1] == outcomes[2]
         accounts = [await store.budgets.accounts(now_us=NOON_US) for store in stores]
-        assert accounts[0] == accounts[1]
+        assert accounts[0] == accounts[1] == accounts[2]
     recomputed = [await store.budgets.accounts_recomputed() for store in stores]
-    assert recomputed[0] == recomputed[1]
+    assert recomputed[0] == recomputed[1] == recomputed[2]

@@ -9,14 +9,16 @@ import pytest
 
 from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
+from farthing.storage.postgres import PostgresStore
 from farthing.storage.protocols import CredentialRecord, KeyRecord, OldSecret, Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.types.credentials import Quotas
 from farthing.types.ledger import CostsFilter
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import DAY_US, NOON_US, attempt, full_attempt
+from tests.postgres_server import new_schema
 
-BACKENDS = ["memory", "sqlite", "sqlite-with-reader"]
+BACKENDS = ["memory", "sqlite", "sqlite-with-reader", "postgres"]
 
 
 @pytest.fixture(params=BACKENDS)
@@ -26,6 +28,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         "memory": MemoryStore,
         "sqlite": lambda: SqliteStore(tmp_path / "farthing.db", offloads[0]),
         "sqlite-with-reader": lambda: SqliteStore(tmp_path / "farthing.db", offloads[0], offloads[1]),
+        "postgres": lambda: PostgresStore(new_schema()),
     }
     made = makers[request.param]()
     await made.open()

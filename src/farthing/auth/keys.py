@@ -14,6 +14,7 @@ from pathlib import Path
 from farthing.config.home_files import way_out, write_once
 from farthing.config.paths import FILE_MODE
 from farthing.errors import StoreError
+from farthing.storage.protocols import KeyStore
 from farthing.types.identity import RandomBytes
 
 PREFIX = "ft-"
@@ -58,6 +59,22 @@ class Hasher:
         outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.digest()
+
+
+async def agree_on_pepper(store: KeyStore, pepper: bytes, path: Path) -> None:
+    """Raise where hosts that share the store have made their keys under another pepper than the one at `path`.
+
+    What the store keeps of the pepper tells two apart, and nothing else.
+
+    Raises:
+        StoreError: it is so, or the store cannot be used.
+    """
+    if not await store.claim_pepper(Hasher(pepper).digest(b"which pepper is this")):
+        raise StoreError(
+            f"The keys in the shared database were made under another pepper than {str(path)!r}: none of them would"
+            " verify here.",
+            hint='copy the file "pepper" from the home of a host that serves already, and start again.',
+        )
 
 
 def load_pepper(path: Path, random_bytes: RandomBytes, keys_in_use: Callable[[], int] = lambda: 0) -> bytes:

@@ -41,6 +41,7 @@ _COMMANDS = {
     "credentials": ("farthing.cli.credentials:credentials", "Keys of providers, sealed in the vault."),
     "keys": ("farthing.cli.keys:keys", "Keys that clients use: create, list, change, rotate, end."),
     "ledger": ("farthing.cli.ledger:ledger", "Prove that the books agree; make the totals again."),
+    "storage": ("farthing.cli.storage:storage", "Where things are kept; move them to a PostgreSQL, or back."),
     "backup": ("farthing.cli.backup:backup", "Copy everything that is kept into one file, also while it is in use."),
     "restore": ("farthing.cli.backup:restore", "Put back what a backup holds."),
     "admin": ("farthing.cli.admin:admin", "A new link to the admin's page."),

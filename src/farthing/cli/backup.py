@@ -47,6 +47,7 @@ def backup(path: Path) -> None:
     from farthing import __version__  # noqa: PLC0415  (--help must not pay for these)
     from farthing.cli.replacing import sync_folder  # noqa: PLC0415
     from farthing.clock import SystemClock  # noqa: PLC0415
+    from farthing.config.storage_place import database_of  # noqa: PLC0415
     from farthing.errors import ConfigError  # noqa: PLC0415
     from farthing.storage.archive import write_archive  # noqa: PLC0415
     from farthing.storage.sqlite.copies import copy_database, usable_version  # noqa: PLC0415
@@ -55,7 +56,9 @@ def backup(path: Path) -> None:
     home = current_home()
     home.recognise()
     refuse_half_restored(home.database)
-    refuse_lost(home.database)
+    shared = database_of(home, os.environ)
+    if shared is None:
+        refuse_lost(home.database)
     now_us = SystemClock().now_us()
     if path.is_dir():
         path = _free_name(path, f"farthing-{stamp(now_us)}")
@@ -65,7 +68,7 @@ def backup(path: Path) -> None:
     with _folder(path.parent, f".{path.name}-") as aside:
         files = dict(_copied(home, aside, left_out))
         version = None
-        if home.database.exists():
+        if shared is None and home.database.exists():
             copy_database(home.database, aside / DATABASE)
             version = usable_version(aside / DATABASE)
             files[DATABASE] = aside / DATABASE
@@ -80,6 +83,8 @@ def backup(path: Path) -> None:
     unpacked = sum(one.size_bytes for one in made.files)
     files_told = "1 file" if len(made.files) == 1 else f"{len(made.files)} files"
     say(f"{files_told} of {unpacked:,} bytes in a backup of {size:,} bytes. Keep it where others cannot read it.")
+    if shared is not None:  # in this order: what leaves the journal meanwhile is in the dump
+        say("The ledger is not in it: it is in a PostgreSQL that hosts share. Take it with pg_dump, now, after this.")
 
 
 @click.command()

@@ -5,6 +5,7 @@ before anything is read, a home that nobody serves has its journals posted, and 
 
 Reading never makes a database. A home that has none yet reads as an empty ledger; one that has lost it is told so, and
 so is a folder that is no home. Where the file system can only be read, what the journals hold is left out and told.
+Where the ledger is a database that hosts share, only this host's journals are looked after, and others may write.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from farthing.auth import KeyRing, load_pepper
+from farthing.auth.keys import agree_on_pepper
 from farthing.auth.master_key import MasterKeys
 from farthing.auth.vault import Held, Vault
 from farthing.catalog.prices import price_book
@@ -23,9 +25,11 @@ from farthing.cli.context import current_settings, say
 from farthing.clock import SystemClock
 from farthing.config.lock import HomeLock, holder
 from farthing.config.paths import Home
+from farthing.config.storage_place import database_of, home_name
 from farthing.errors import HomeLocked, StoreError
 from farthing.ledger.journal_reader import segments
-from farthing.ledger.recovery import recover, wait_for_store
+from farthing.ledger.recovery import THIS_HOME, recover, wait_for_store
+from farthing.storage.chosen import store_of
 from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
@@ -71,7 +75,13 @@ def make_key(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
     if not home.path.exists():
         say(f"made the home {home.path}")
     home.create()
-    return _with_ring(home, home_pepper(home), work)
+    makes, is_new = not home.outlived_the_database(), not home.pepper.exists()
+    try:
+        return _with_ring(home, home_pepper(home), work, makes=makes)
+    except StoreError:
+        if is_new and not home.database.exists():  # no key was made under it; see `Farthing.open`
+            home.pepper.unlink(missing_ok=True)
+        raise
 
 
 def change_keys(home: Home, work: Callable[[KeyRing], Awaitable[T]]) -> T:
@@ -102,6 +112,8 @@ def home_pepper(home: Home) -> bytes:
     Raises:
         StoreError: it or the database was lost, or cannot be used.
     """
+    if database_of(home, os.environ) is not None:
+        return load_pepper(home.pepper, os.urandom)  # whether it is the right one is told when the store is open
     make_database(home.database)  # before the pepper: one without a database tells that this was lost
     return load_pepper(home.pepper, os.urandom, lambda: keys_in_use(home.database))
 
@@ -116,6 +128,9 @@ def read_store(home: Home, question: Callable[[Store], Awaitable[T]]) -> T:
     home.recognise()
 
     async def read() -> T:
+        if (url := database_of(home, os.environ)) is not None:
+            async with _open_shared(home, url) as (store, _):
+                return await question(store)
         refuse_lost(home.database)
         if not home.database.exists():
             return await question(MemoryStore())
@@ -133,9 +148,10 @@ def change_store(home: Home, work: Callable[[Store], Awaitable[T]]) -> T:
         StoreError: the store cannot be used, or was lost.
     """
     home.recognise()
+    url = database_of(home, os.environ)
 
     async def run() -> T:
-        async with _open_store(home) as (store, _):
+        async with _open_store(home) if url is None else _open_shared(home, url) as (store, _):
             return await work(store)
 
     return asyncio.run(run())
@@ -154,12 +170,19 @@ def with_vault(home: Home, work: Callable[[Vault], Awaitable[T]], *, make: bool 
         if not home.path.exists():
             say(f"made the home {home.path}")
         home.create()
-        make_database(home.database)
     else:
         home.recognise()
+    url = database_of(home, os.environ)
+    if url is None and make:
+        make_database(home.database)
+    elif url is None:
         refuse_lost(home.database)
+    makes = make and not home.outlived_the_database()
 
     async def run() -> T:
+        if url is not None:
+            async with _open_shared(home, url, makes=makes) as (store, offload):
+                return await work(_vault(home, store, offload))
         if not home.database.exists():  # a home that nothing was served from yet
             offload = ThreadOffload()
             try:
@@ -178,7 +201,7 @@ def held_in(home: Home) -> list[Held]:
     Raises:
         StoreError: the store cannot be used, was lost, or has older tables.
     """
-    if not home.database.exists():
+    if not home.path.is_dir() or (database_of(home, os.environ) is None and not home.database.exists()):
         return []
     return with_vault(home, lambda vault: vault.held(), read_only=True)
 
@@ -190,10 +213,14 @@ def _vault(home: Home, store: Store, offload: ThreadOffload) -> Vault:
     return Vault(store.credentials, keys, offload, clock=clock, ids=ids, random_bytes=os.urandom)
 
 
-def _with_ring(home: Home, pepper: bytes, work: Callable[[KeyRing], Awaitable[T]]) -> T:
+def _with_ring(home: Home, pepper: bytes, work: Callable[[KeyRing], Awaitable[T]], *, makes: bool = False) -> T:
+    url = database_of(home, os.environ)
+
     async def run() -> T:
         clock = SystemClock()
-        async with _open_store(home) as (store, _):
+        async with _open_store(home) if url is None else _open_shared(home, url, makes=makes) as (store, _):
+            if pepper:
+                await agree_on_pepper(store, pepper, home.pepper)
             ids = IdSource(clock, os.urandom)
             return await work(KeyRing(store, pepper, clock=clock, ids=ids, random_bytes=os.urandom))
 
@@ -203,7 +230,7 @@ def _with_ring(home: Home, pepper: bytes, work: Callable[[KeyRing], Awaitable[T]
 @asynccontextmanager
 async def _open_store(home: Home, *, read_only: bool = False) -> AsyncIterator[tuple[Store, ThreadOffload]]:
     if not read_only:
-        _refuse_to_migrate_under(home)
+        refuse_to_migrate_under(home)
     offload = ThreadOffload()
     store = SqliteStore(home.database, offload, read_only=read_only)
     try:
@@ -214,7 +241,20 @@ async def _open_store(home: Home, *, read_only: bool = False) -> AsyncIterator[t
         await offload.close()
 
 
-def _refuse_to_migrate_under(home: Home) -> None:
+@asynccontextmanager
+async def _open_shared(home: Home, url: str, *, makes: bool = False) -> AsyncIterator[tuple[Store, ThreadOffload]]:
+    """Open the database that hosts share: its tables are made by who may, and brought up to date by servers only."""
+    offload = ThreadOffload()
+    store = store_of(url, home.database, offload, upgrades=False, makes=makes)
+    try:
+        await store.open()
+        yield store, offload
+    finally:
+        await store.close()
+        await offload.close()
+
+
+def refuse_to_migrate_under(home: Home) -> None:
     """Leave the tables as they are while an older Farthing writes them; it brings them up to date when it starts anew.
 
     Raises:
@@ -230,6 +270,12 @@ def _refuse_to_migrate_under(home: Home) -> None:
 
 @asynccontextmanager
 async def _open_books(home: Home) -> AsyncIterator[Books]:
+    if (url := database_of(home, os.environ)) is not None:
+        async with _open_shared(home, url) as (store, offload):
+            if not is_read_only(home.path):
+                await _catch_up(home, store, offload, home_name(home, os.urandom))
+            yield Books(home, store, offload, live=True)  # other hosts may be at work
+        return
     refuse_lost(home.database)
     if not home.database.exists():
         offload = ThreadOffload()
@@ -248,7 +294,7 @@ async def _open_books(home: Home) -> AsyncIterator[Books]:
         yield Books(home, store, offload, live=await _catch_up(home, store, offload))
 
 
-async def _catch_up(home: Home, store: Store, offload: ThreadOffload) -> bool:
+async def _catch_up(home: Home, store: Store, offload: ThreadOffload, name: str = THIS_HOME) -> bool:
     """Bring the store up to date with the journal; return whether a server is at work."""
     try:
         lock = HomeLock.acquire(home.lock, "recovery")
@@ -258,18 +304,29 @@ async def _catch_up(home: Home, store: Store, offload: ThreadOffload) -> bool:
             say(f"warning: {missing} ended attempts are in the journal and not yet in the ledger; they are not shown.")
         return True
     with lock:
-        if segments(home.journal):
-            from farthing.app import price_at_crash  # noqa: PLC0415  (the whole gateway; only after a crash)
-
-            settings = current_settings(home)
-            at_crash = price_at_crash(settings, price_book(settings.prices, home.prices))
-            now_us = SystemClock().now_us()
-            recovered = await recover(
-                store, home.journal, offload, now_us=now_us, price_at_crash=at_crash, budgets=store.budgets
-            )
-            for damage in recovered.damage:
-                say(f"warning: {damage}")
-            if recovered.refused:
-                told = f"warning: the store refuses {len(recovered.refused)} attempts"
-                say(f'{told}; "farthing ledger verify" shows them.')
+        await post_journals(home, store, offload, name)
     return False
+
+
+async def post_journals(home: Home, store: Store, offload: ThreadOffload, name: str) -> None:
+    """Post what the journals of a home hold that nobody serves; the caller holds its lock. `name` is what it leases as.
+
+    Raises:
+        StoreError: the store cannot be used.
+        ConfigError: a crash left attempts to be priced, and the settings are wrong.
+    """
+    if not segments(home.journal):
+        return
+    from farthing.app import price_at_crash  # noqa: PLC0415  (the whole gateway; only after a crash)
+
+    settings = current_settings(home)
+    at_crash = price_at_crash(settings, price_book(settings.prices, home.prices))
+    now_us = SystemClock().now_us()
+    recovered = await recover(
+        store, home.journal, offload, now_us=now_us, price_at_crash=at_crash, budgets=store.budgets, home=name
+    )
+    for damage in recovered.damage:
+        say(f"warning: {damage}")
+    if recovered.refused:
+        told = f"warning: the store refuses {len(recovered.refused)} attempts"
+        say(f'{told}; "farthing ledger verify" shows them.')

@@ -93,11 +93,16 @@ def paths_in_the_file(ctx: click.Context) -> Iterable[str]:
 @_offering
 def setting_values(ctx: click.Context) -> Iterable[str]:
     """Offer what a setting may be, where that is one of a few words."""
-    from farthing.config.schema import LogSettings, ProviderSettings, ServerSettings, Settings  # noqa: PLC0415
+    from farthing.config.schema import LogSettings, ProviderSettings, ServerSettings, Settings, StorageSettings  # noqa: PLC0415
 
     path = str(ctx.params.get("path") or "")
     section, _, rest = path.partition(".")
-    owner = {"server": ServerSettings, "log": LogSettings, "providers": ProviderSettings}.get(section, Settings)
+    owner = {
+        "server": ServerSettings,
+        "log": LogSettings,
+        "storage": StorageSettings,
+        "providers": ProviderSettings,
+    }.get(section, Settings)
     name = rest.rpartition(".")[2] or section
     if owner is ProviderSettings and name == "kind":
         return provider_kinds(ctx, ctx.command.params[0], "")

@@ -115,6 +115,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger verify": ("farthing ledger verify", "farthing ledger verify --json"),
     "ledger new": ("farthing ledger new",),
     "ledger rebuild": ("farthing ledger rebuild", "farthing ledger rebuild --json"),
+    "storage": ("farthing storage status",),
+    "storage status": ("farthing storage status", "farthing storage status --json"),
+    "storage migrate": (
+        "farthing storage migrate --to env:FARTHING_DATABASE_URL",
+        "farthing storage migrate --to file:/etc/farthing/database.url",
+        "farthing storage migrate --to sqlite",
+    ),
     "backup": ("farthing backup farthing-2026-11-21.tar.gz",),
     "restore": (
         "farthing restore farthing-2026-11-21.tar.gz --home ~/farthing-restored",

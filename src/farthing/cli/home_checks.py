@@ -1,5 +1,6 @@
 """What `farthing doctor` looks at in the home: whose it is, database, pepper, admin, journal."""
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from farthing.cli.checks import Found
 from farthing.config.lock import holder
 from farthing.config.paths import DIRECTORY_MODE, FILE_MODE, Home
+from farthing.config.storage_place import database_of
 from farthing.errors import ConfigError, StoreError
 from farthing.ledger.journal_reader import segments, unreadable
 from farthing.server.admin.token import chosen_token
@@ -69,6 +71,13 @@ def _foreign(home: Home) -> Iterator[tuple[Path, int, int]]:
 def check_database(home: Home) -> Iterator[Found]:
     """Yield the version and the soundness of the ledger's database; nothing is migrated."""
     try:
+        if (url := database_of(home, os.environ)) is not None:
+            yield from _check_shared(url)
+            return
+    except ConfigError as error:
+        yield Found("problem", "database", error.message, error.hint)
+        return
+    try:
         refuse_lost(home.database)
         if not home.database.exists():
             yield Found("ok", "database", "is not there yet; the first start makes it")
@@ -94,6 +103,24 @@ def check_database(home: Home) -> Iterator[Found]:
         yield Found("ok", "database", f"version {state.version}, whole")
 
 
+def _check_shared(url: str) -> Iterator[Found]:
+    from farthing.storage.postgres import PostgresStore  # noqa: PLC0415  (for those who use it)
+
+    async def look() -> str:
+        store = PostgresStore(url, upgrades=False, makes=False)
+        try:
+            await store.open()
+            assert store.connections.installation is not None, "it is open"
+            return f"{store.connections.address}, version {store.connections.installation.version}"
+        finally:
+            await store.close()
+
+    try:
+        yield Found("ok", "database", asyncio.run(look()))
+    except StoreError as error:
+        yield Found("problem", "database", error.message, error.hint)
+
+
 def check_pepper(home: Home) -> Iterator[Found]:
     """Yield whether the secret is there under which the keys were made."""
     if home.pepper.exists():
@@ -101,8 +128,8 @@ def check_pepper(home: Home) -> Iterator[Found]:
             yield Found("problem", "pepper", f"{home.pepper} cannot be read", "check who owns it")
         return
     try:
-        lost = keys_in_use(home.database)
-    except StoreError:
+        lost = 0 if database_of(home, os.environ) is not None else keys_in_use(home.database)
+    except (StoreError, ConfigError):
         return  # what is wrong with the database is told already
     if lost:
         told = f"{home.pepper} is missing: no key verifies, and no start is possible"

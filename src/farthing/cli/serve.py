@@ -116,7 +116,7 @@ def _prepare(home: "Home", host: str | None, port: int | None) -> "Start":
         settings = current_settings(home)
     prepare_process(settings.log)
     # A first start that found its port taken has written settings and no more; the next one is the first again.
-    is_new = wrote or (bool(settings.local) and not home.database.exists())
+    is_new = wrote or (bool(settings.local) and settings.storage.url is None and not home.database.exists())
     server, told = with_told(settings.server, host, port)
     knocks = {name: Knock(provider.base_url) for name, provider in settings.local.items()}
     sock, server = _listen(server)

@@ -41,13 +41,14 @@ from farthing.clock import SystemClock
 from farthing.config.changes import needs_restart
 from farthing.config.lock import HomeLock
 from farthing.config.schema import Settings
+from farthing.config.storage_place import database_url, home_name
 from farthing.config.watch import SettingsWatch, Stamp, Taken, stamp_of
 from farthing.errors import ConfigError, FarthingError
-from farthing.ledger.recovery import recover
+from farthing.ledger.recovery import THIS_HOME, recover
 from farthing.monitoring.siblings import forget_figures, forget_figures_of
 from farthing.monitoring.watch import level_file
+from farthing.storage.chosen import store_of
 from farthing.storage.offload import ThreadOffload
-from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import shipped_migrations
 
 log = logging.getLogger(__name__)
@@ -367,7 +368,9 @@ class _House:
         """Post what a worker left in its journal; where the store takes nothing, again and again until we stop."""
         pause_s = SHORT_LIFE_PAUSE_S
         offload = ThreadOffload("farthing-recovery")
-        store = SqliteStore(self._start.home.database, offload)
+        url = database_url(self._start.settings.storage, os.environ)
+        name = THIS_HOME if url is None else home_name(self._start.home, os.urandom)
+        store = store_of(url, self._start.home.database, offload)
         try:
             while True:
                 try:
@@ -381,6 +384,7 @@ class _House:
                         price_at_crash=price_at_crash(self._settings, prices),
                         pid=worker.process.pid,
                         budgets=store.budgets,
+                        home=name,
                     )
                 except (FarthingError, OSError) as error:  # the store, or the lists of prices
                     log.error("what worker %d left is not in the ledger yet: %s", worker.place, error)  # noqa: TRY400
@@ -431,7 +435,9 @@ class _House:
     # ---- settings
 
     async def _take(self, settings: Settings) -> Taken:
-        self._settings, self._seen = settings, stamp_of(self._start.home.settings)
+        # A worker that takes another's place keeps its books where the others do.
+        self._settings = msgspec.structs.replace(settings, storage=self._start.settings.storage)
+        self._seen = stamp_of(self._start.home.settings)
         return Taken(
             needs_restart=needs_restart(self._start.settings.server, settings.server, told_fields(self._start))
         )

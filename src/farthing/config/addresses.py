@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from farthing.config.problems import quoted
 
@@ -101,3 +101,28 @@ def port_on_this_machine(url: str) -> int | None:
     if not is_loopback(parts.hostname or ""):
         return None
     return port or (443 if parts.scheme == "https" else 80)
+
+
+def check_storage_url(text: str) -> None:
+    """Refuse what says no place, or says a password.
+
+    Raises:
+        ValueError: it is so; the message does not repeat it.
+    """
+    kind, colon, name = text.partition(":")
+    if kind in ("env", "file") and colon and name:
+        return
+    try:
+        parts = urlsplit(text)
+        secret = parts.password or "password" in parse_qs(parts.query)
+    except ValueError:
+        parts, secret = urlsplit(""), None
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError(
+            "is not a place that is known (not shown here); write env:NAME, file:/path, or postgresql://USER@HOST/NAME."
+        )
+    if secret:
+        raise ValueError(
+            "holds a password (not shown here), which is not written into this file; put the whole URL into an"
+            " environment variable and write env:NAME, or into a file and write file:/path."
+        )

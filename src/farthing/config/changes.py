@@ -53,7 +53,7 @@ def _losses(before: Settings, after: Settings) -> Iterator[str]:
 
 
 def _changes(before: Settings, after: Settings) -> Iterator[str]:
-    for section in ("server", "log"):
+    for section in ("server", "log", "storage"):
         yield from _of_section(section, getattr(before, section), getattr(after, section))
     yield from _of_names("provider", before.providers, after.providers)
     yield from _of_names("alias", before.models, after.models)

@@ -20,6 +20,7 @@ from farthing.config.schema import (
     ProviderSettings,
     ServerSettings,
     Settings,
+    StorageSettings,
     Timeouts,
 )
 from farthing.config.yaml_tree import read_yaml
@@ -192,6 +193,8 @@ def _is_setting(names: Sequence[str]) -> bool:
             return name in ServerSettings.__struct_fields__
         case ["log", name]:
             return name in LogSettings.__struct_fields__
+        case ["storage", name]:
+            return name in StorageSettings.__struct_fields__
         case ["translation", name]:
             return name in ("meaning", "rest", *[feature.label for feature in Feature])
         case ["budgets", _, name]:
@@ -208,7 +211,7 @@ def _agreed(_before: Settings, _after: Settings) -> bool:
     return True  # `with_value` and `without` have compared the trees, which say more than settings do
 
 
-_SECTIONS = ("server", "log", "translation", "providers", "models", "prices", "budgets", "fixed_costs")
+_SECTIONS = ("server", "log", "storage", "translation", "providers", "models", "prices", "budgets", "fixed_costs")
 _PATHS = 'paths are those of "farthing config show", such as server.port, models.fast or providers.lab.timeouts.idle_s.'
 _UNSET = '"farthing config unset PATH" takes a setting out, so that its default holds.'
 

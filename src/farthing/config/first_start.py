@@ -87,6 +87,12 @@ log:
   # level: warning                # debug, info, warning or error
   # access: false                 # true: a line for each try upstream, without any text of it
 
+# Where ledger, keys and budgets are kept: a file here, or a PostgreSQL that several hosts share. Its URL holds a
+# password and is not written here: env:NAME is an environment variable, file:/path a file that holds it.
+# "farthing storage migrate" moves what there is.
+storage:
+  # url: env:FARTHING_DATABASE_URL
+
 # A client of one format reaches providers of every other; what those cannot carry is refused where it would change
 # what was asked, and otherwise told. docs/losses.md has the names of the single ones.
 translation:

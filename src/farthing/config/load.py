@@ -11,14 +11,21 @@ from typing import Any, get_args
 
 import msgspec
 
-from farthing.config.addresses import check_list_source, checked_url, is_host, is_loopback
+from farthing.config.addresses import check_list_source, check_storage_url, checked_url, is_host, is_loopback
 from farthing.config.budget_rows import read_budgets
 from farthing.config.fixed_cost_rows import read_fixed_costs
 from farthing.config.migrate import MIGRATIONS, Migration, migrated, newest_version, version_of
 from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems, listed, nearest, quoted
 from farthing.config.provider_entries import local_providers, read_providers
-from farthing.config.schema import LogSettings, LossAction, ServerSettings, Settings, TranslationSettings
+from farthing.config.schema import (
+    LogSettings,
+    LossAction,
+    ServerSettings,
+    Settings,
+    StorageSettings,
+    TranslationSettings,
+)
 from farthing.config.sections import as_choice, as_table, as_text, read_section
 from farthing.config.yaml_tree import MAX_BYTES, Table, read_yaml
 from farthing.errors import ConfigError
@@ -49,7 +56,18 @@ def load_settings(
     """
     problems = Problems(str(shown_as or path))
     root = read_tree(path, problems, migrations)
-    rooms = ("version", "server", "log", "translation", "providers", "models", "prices", "budgets", "fixed_costs")
+    rooms = (
+        "version",
+        "server",
+        "log",
+        "storage",
+        "translation",
+        "providers",
+        "models",
+        "prices",
+        "budgets",
+        "fixed_costs",
+    )
     given = read_section(root, Settings, "", problems, fields=("prices_source", "unpriced", "find_local"), also=rooms)
     if "prices_source" in given:
         try:
@@ -58,6 +76,7 @@ def load_settings(
             problems.error(root.entries["prices_source"][0], "prices_source", str(error))
     server = _read_server(root, problems)
     log = _read_plain(root, "log", LogSettings, problems)
+    storage = _read_storage(root, problems)
     translation = _read_translation(root, problems)
     providers = read_providers(root.entries.get("providers"), known, environment, problems)
     # A provider that is named and wrong is told once, not again by everything that refers to it.
@@ -79,6 +98,7 @@ def load_settings(
         version=newest_version(migrations),
         server=server,
         log=LogSettings(**log),
+        storage=storage,
         translation=translation,
         providers=providers,
         providers_named=names_some,
@@ -177,6 +197,18 @@ def _read_plain(root: Table, name: str, struct: type[msgspec.Struct], problems: 
     if name not in root.entries:
         return {}
     return read_section(root.entries[name][1], struct, name, problems)
+
+
+def _read_storage(root: Table, problems: Problems) -> StorageSettings:
+    given = _read_plain(root, "storage", StorageSettings, problems)
+    if "url" in given:
+        try:
+            check_storage_url(given["url"])
+        except ValueError as error:
+            node = root.entries["storage"][1]
+            line = node.entries["url"][0] if isinstance(node, Table) else node.line
+            problems.error(line, "storage.url", str(error))
+    return StorageSettings(**given)
 
 
 def _read_translation(root: Table, problems: Problems) -> TranslationSettings:

@@ -10,7 +10,7 @@ from farthing.config.yaml_tree import Listing, Node, Scalar, Table
 from farthing.types.money import trimmed_usd
 from farthing.types.providers import KnownProvider
 
-_SECTIONS = ("server", "log")
+_SECTIONS = ("server", "log", "storage")
 _PLAIN = ("prices_source", "unpriced", "find_local")
 _NOT_SAID = ("name", "wire", "price_key", "vault_first")
 """Fields of a provider that follow from its name and kind, and cannot be set."""

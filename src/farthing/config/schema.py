@@ -66,6 +66,13 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there is a line for each try upstream: model, tokens, cost, durations; never a text."""
 
 
+class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where ledger, keys and budgets are kept. It counts when Farthing starts."""
+
+    url: str | None = None
+    """A PostgreSQL that several hosts share; without one it is a file in the home."""
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """How long a provider may take, seconds."""
 
@@ -214,6 +221,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where we listen and what we take from a client before we refuse."""
     log: LogSettings = LogSettings()
     """What is written to standard error while the gateway serves, and how."""
+    storage: StorageSettings = StorageSettings()
+    """Where ledger, keys and budgets are kept."""
     providers: Mapping[str, ProviderSettings]
     """Whom Farthing calls, each under a name of your choice."""
     models: Mapping[str, ModelRef]

@@ -247,6 +247,13 @@ class KeyStore(Protocol):
         """Return a number that grew with every change to the keys, by whichever process."""
         ...
 
+    async def claim_pepper(self, check: bytes) -> bool:
+        """Return whether keys made under the pepper that leaves `check` verify for everybody who shares this store.
+
+        The first to ask decides. A store that lies beside its pepper, in the same home, always says so.
+        """
+        ...
+
 
 class BudgetStore(Protocol):
     """Keeps budgets, their accounts, and what processes have leased of those."""

@@ -145,6 +145,22 @@ class CallLine(msgspec.Struct, frozen=True, kw_only=True):
     first_output_us: int | None
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """What is known of a time: the sum, how many attempts it is silent about, and how many there were."""
+
+    cost_nanousd: int
+    unknown_cost_attempts: int
+    attempts: int
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """The sum since a moment; of a session, where one was asked for, over a longer time; and the model called last."""
+
+    today: Spent
+    session: Spent | None
+    last_model: str | None
+
+
 FindingKind = Literal[
     "damaged_store",  # the database's own check complains
     "damaged_journal",  # a journal line cannot be read

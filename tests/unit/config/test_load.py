@@ -283,7 +283,7 @@ nonsense: 1
         "17: unpriced: 'reject' is not allowed; one of: allow, refuse.",
         (
             "18: nonsense: is not a setting; allowed: budgets, find_local, fixed_costs, log, models, prices,"
-            " prices_source, providers, server, translation, unpriced, version."
+            " prices_source, providers, server, storage, translation, unpriced, version."
         ),
     ]
 

@@ -14,10 +14,10 @@ import pytest
 from farthing.errors import StoreError
 from farthing.ledger.rebuild import rebuild
 from farthing.storage.protocols import RowsRefused
+from farthing.storage.rows import COLUMNS
 from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import APPLICATION_ID, Migration, open_database, shipped_migrations
 from farthing.storage.sqlite.inspection import inspect_database, keys_in_use
-from farthing.storage.sqlite.rows import COLUMNS
 from farthing.storage.sqlite.sql import query
 from farthing.types.ledger import CostsRow, DailyTotal
 from tests.contracts.ledger_samples import DAY_US, NOON_US, InPlace, attempt

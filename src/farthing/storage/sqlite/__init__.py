@@ -1,7 +1,7 @@
 """The store in one file: SQLite through apsw, which brings its own SQLite.
 
-`database.py` opens, migrates and backs up; `rows.py` turns attempts into rows and back; `store.py` answers. The SQL
-stands in `queries/*.sql`, one statement a file, and the tables in `migrations/NNNN_*.sql`, which only ever grow.
+`database.py` opens, migrates and backs up; `store.py` answers. The SQL stands in `queries/*.sql`, one statement a file,
+and the tables in `migrations/NNNN_*.sql`, which only ever grow.
 """
 
 from farthing.storage.sqlite.store import SqliteStore

@@ -6,8 +6,8 @@ import apsw
 import msgspec
 
 from farthing.storage.protocols import CredentialRecord
+from farthing.storage.rows import Row
 from farthing.storage.sqlite.connections import Connections
-from farthing.storage.sqlite.rows import Row
 from farthing.storage.sqlite.sql import query
 from farthing.types.credentials import Quotas
 

@@ -1,6 +1,6 @@
 """Open the database file, bring its tables up to date, and turn SQLite's complaints into ours.
 
-A migration runs in one transaction together with the version it leads to, so that a crash leaves either the old tables
+Migrations run in one transaction together with the version they lead to, so that a crash leaves either the old tables
 or the new ones. Before an existing store is migrated a copy of it is put beside it. A store with a version that this
 program does not know is refused: an older program that writes into newer tables does damage that nobody sees.
 """
@@ -264,18 +264,22 @@ def _migrate(connection: apsw.Connection, path: Path, migrations: Sequence[Migra
     version = _version(connection, path, newest)
     if 0 < version < newest:
         _back_up(connection, path, version)
-    for migration in migrations[version:]:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+    if version == newest:
+        return
+    # All in one transaction: a process that opens a new database meanwhile must not find half of its tables, and take
+    # them for an older program's, of which a copy is to be made.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in migrations[version:]:
             # Another process may have been faster while we waited for the lock.
             if _version(connection, path, newest) < migration.number:
                 connection.execute(migration.script)
                 connection.pragma("application_id", APPLICATION_ID)
                 connection.pragma("user_version", migration.number)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
 
 
 def _version(connection: apsw.Connection, path: Path, newest: int) -> int:

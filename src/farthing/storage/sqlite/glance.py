@@ -8,26 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import msgspec
 
 from farthing.storage.sqlite.database import open_reader, store_error
 from farthing.storage.sqlite.sql import query
-
-
-class Spent(msgspec.Struct, frozen=True):
-    """What is known of a time: the sum, how many attempts it is silent about, and how many there were."""
-
-    cost_nanousd: int
-    unknown_cost_attempts: int
-    attempts: int
-
-
-class Glance(msgspec.Struct, frozen=True):
-    """The sum since a moment; of a session, where one was asked for, over a longer time; and the model called last."""
-
-    today: Spent
-    session: Spent | None
-    last_model: str | None
+from farthing.types.ledger import Glance, Spent
 
 
 def glance(path: Path, today_us: int, session: str | None, session_since_us: int) -> Glance:

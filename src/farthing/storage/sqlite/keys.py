@@ -67,6 +67,10 @@ class SqliteKeys:
         counter: int = row[0]
         return counter
 
+    async def claim_pepper(self, _check: bytes) -> bool:
+        """See `KeyStore.claim_pepper`."""
+        return True
+
     async def _records(self, name: str, bindings: Any) -> list[KeyRecord]:
         return await self.connections.read(
             lambda connection: [record_of(row) for row in connection.execute(query(name), bindings)]

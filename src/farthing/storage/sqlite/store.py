@@ -4,7 +4,7 @@ Appending tries the plain insert first and looks for attempts that are kept alre
 case after a crash, never in daily life, and looking costs as much as inserting.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from itertools import chain, groupby
 from pathlib import Path
@@ -14,13 +14,13 @@ import apsw
 import msgspec
 
 from farthing.storage.protocols import MAX_GROUPS, RowsRefused
+from farthing.storage.rows import Row, attempt_of, costs_row_of, daily_total_of, quoted, row_of
 from farthing.storage.sqlite.budgets import SqliteBudgets, charge
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.costs import costs_statement
 from farthing.storage.sqlite.credentials import SqliteCredentials
 from farthing.storage.sqlite.database import Migration
 from farthing.storage.sqlite.keys import SqliteKeys
-from farthing.storage.sqlite.rows import Row, attempt_of, costs_row_of, daily_total_of, row_of
 from farthing.storage.sqlite.spending import spending_bindings, spending_row_of, spending_statement
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
@@ -129,6 +129,38 @@ class SqliteStore(SqliteKeys):
     async def attempts_of(self, attempt_ids: Collection[str]) -> list[Attempt]:
         """See `LedgerStore.attempts_of`."""
         return [attempt_of(row) for row in await self.connections.all("attempts_of", (_json(attempt_ids),))]
+
+    async def attempts_from(self, place: str, limit: int) -> tuple[list[Attempt], str]:
+        """See `Movable.attempts_from`: rows are numbered as they come."""
+        rows = await self.connections.all("attempts_from", (int(place or 0), limit))
+        return [attempt_of(row[1:]) for row in rows], str(rows[-1][0]) if rows else place
+
+    async def tables(self) -> dict[str, list[str]]:
+        """See `Movable.tables`."""
+        found: dict[str, list[str]] = {}
+        for table, column in await self.connections.all("tables", ()):
+            found.setdefault(table, []).append(column)
+        return found
+
+    async def rows(self, table: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """See `Movable.rows`."""
+        listed = ", ".join(map(quoted, columns))
+        sql = f"SELECT {listed} FROM {quoted(table)}"  # noqa: S608 - names of tables cannot be bound; these are ours
+        rows = await self.connections.read(lambda connection: connection.execute(sql).fetchall())
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    async def replace(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """See `Movable.replace`."""
+
+        def replace(connection: apsw.Connection) -> None:
+            for table, rows in tables.items():
+                connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608 - as above
+                for row in rows:
+                    listed, places = ", ".join(map(quoted, row)), ", ".join("?" * len(row))
+                    sql = f"INSERT INTO {quoted(table)} ({listed}) VALUES ({places})"  # noqa: S608 - as above
+                    connection.execute(sql, tuple(row.values()))
+
+        await self.connections.transaction(replace)
 
     async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
         """See `LedgerStore.repeated_tries`."""

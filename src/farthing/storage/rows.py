@@ -1,7 +1,7 @@
-"""Attempts as rows and back; the columns stand in the order of `queries/attempt_insert.sql`.
+"""Attempts as rows and back, for every backend that speaks SQL; the columns stand in the order of `COLUMNS`.
 
 A row is made of whole structs (`astuple` runs in C: 1.2 us a row, field by field 2.1 us). That ties the columns to the
-order of the structs' fields, so a test compares `COLUMNS` with the statement and with the table.
+order of the structs' fields, so a test of each backend compares `COLUMNS` with its statement and its table.
 """
 
 from typing import Any
@@ -68,3 +68,9 @@ def daily_total_of(row: Row) -> DailyTotal:
 def costs_row_of(row: Row) -> CostsRow:
     """Return the group's costs in a row whose columns stand in the type's order."""
     return CostsRow(**dict(zip(CostsRow.__struct_fields__, row, strict=True)))
+
+
+def quoted(name: str) -> str:
+    """Return the name of a table or column as SQL has it."""
+    assert '"' not in name, name
+    return f'"{name}"'

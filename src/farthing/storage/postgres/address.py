@@ -1,0 +1,41 @@
+"""Where the server is: a URL with a password in it, which is never shown."""
+
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from farthing.errors import StoreError
+
+SCHEMES = ("postgresql", "postgres")
+_SECRET = frozenset({"password", "sslpassword"})
+
+
+class Address:
+    """A PostgreSQL URL; as text it is without its password."""
+
+    __slots__ = ("_shown", "url")
+
+    def __init__(self, url: str) -> None:
+        """Take a URL apart.
+
+        Raises:
+            StoreError: it is none of PostgreSQL's.
+        """
+        self.url = url
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:  # it may hold a password: none of it is shown
+            raise StoreError("The database's URL cannot be read.", hint=f"{_EXAMPLE}.") from error
+        if parts.scheme not in SCHEMES:
+            raise StoreError(f"The database's URL begins with {parts.scheme!r}.", hint=f"{_EXAMPLE}.")
+        account, at, host = parts.netloc.rpartition("@")
+        user = account.partition(":")[0]
+        asked = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRET], safe="/,:")
+        self._shown = urlunsplit((parts.scheme, f"{user}{at}{host}", parts.path, asked, ""))
+
+    def __str__(self) -> str:
+        return repr(self._shown)
+
+    def __repr__(self) -> str:
+        return f"Address({self._shown!r})"
+
+
+_EXAMPLE = "it is written postgresql://USER:PASSWORD@HOST:5432/DATABASE; in USER and PASSWORD, @ is %40 and / is %2F"

@@ -1,0 +1,57 @@
+"""The statement that adds up costs: one query, and what is put into it for a group and for each condition.
+
+Only conditions that are asked for stand in it, so that the index of starts is followed; what people said is given
+beside it and never written into it. Tags stand in one column with commas between them, and become rows.
+"""
+
+from typing import Any
+
+from farthing.storage.postgres.sql import query
+from farthing.storage.rows import quoted
+from farthing.types.ledger import CostsBy, CostsFilter
+
+_KEY_NAME = "coalesce(keys.name, nullif(attempts.key_name, ''), attempts.key_id)"
+_EACH_TAG = "unnest(string_to_array(attempts.tags, ',')) AS one"
+_LABELS: dict[CostsBy, str] = {
+    "model": "attempts.provider || ':' || attempts.model",
+    "key": _KEY_NAME,
+    "tag": "tag.value",
+    "day": "to_char(date '1970-01-01' + (attempts.started_at_us / 86400000000)::integer, 'YYYY-MM-DD')",
+}
+_CONDITIONS = {
+    "model": "(attempts.model = {} OR attempts.provider || ':' || attempts.model = {})",
+    "key": f"(attempts.key_id = {{}} OR {_KEY_NAME} = {{}})",
+    "tag": f"{{}} <> '' AND EXISTS (SELECT 1 FROM {_EACH_TAG} WHERE btrim(one, ' ') = {{}})",  # noqa: S608 - see above
+}
+
+
+def costs_statement(
+    by: CostsBy | None, since_us: int | None, until_us: int | None, only: CostsFilter
+) -> tuple[str, list[Any]]:
+    """Return the statement and its arguments; the columns are those of `CostsRow`."""
+    conditions: list[str] = []
+    arguments: list[Any] = []
+    for name in only.__struct_fields__:
+        if (value := getattr(only, name)) is not None:
+            arguments.append(value)
+            plain = f"attempts.{quoted(name)} = {{}}"
+            conditions.append(_CONDITIONS.get(name, plain).replace("{}", f"${len(arguments)}::text"))
+    for comparison, at_us in ((">=", since_us), ("<", until_us)):
+        if at_us is not None:
+            arguments.append(at_us)
+            conditions.append(f"attempts.started_at_us {comparison} ${len(arguments)}")
+    statement = query("costs").format(
+        label="NULL" if by is None else _LABELS.get(by, f"attempts.{quoted(by)}"),
+        source=_source(by, only),
+        conditions=" AND ".join(conditions) or "TRUE",
+        first="min(0)" if by == "day" else "-coalesce(sum(cost_nanousd), 0)",
+    )
+    return statement, arguments
+
+
+def _source(by: CostsBy | None, only: CostsFilter) -> str:
+    source = "attempts"
+    if by == "tag":
+        distinct = f"SELECT DISTINCT btrim(one, ' ') AS value FROM {_EACH_TAG} WHERE btrim(one, ' ') <> ''"  # noqa: S608
+        source = f"{source} LEFT JOIN LATERAL ({distinct}) AS tag ON TRUE"
+    return f"{source} LEFT JOIN keys ON keys.id = attempts.key_id" if by == "key" or only.key is not None else source

@@ -1,0 +1,2 @@
+-- Something about the budgets changes.
+UPDATE budget_changes SET counter = counter + 1

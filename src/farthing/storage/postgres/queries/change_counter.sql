@@ -1,0 +1,2 @@
+-- Grows with every change to the keys.
+SELECT counter FROM changes

@@ -1,0 +1,2 @@
+-- Count a change to the keys.
+UPDATE changes SET counter = counter + 1 RETURNING counter

@@ -1,0 +1,22 @@
+-- Make the totals from the attempts; nobody else writes them meanwhile.
+INSERT INTO daily_totals (
+    day, key_id, provider, model, attempts, unknown_cost_attempts, estimated_attempts, unknown_usage_attempts,
+    input_tokens, output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens,
+    cache_creation_1h_input_tokens, reasoning_output_tokens, web_search_requests, cost_nanousd
+)
+SELECT
+    to_char(date '1970-01-01' + (started_at_us / 86400000000)::integer, 'YYYY-MM-DD') COLLATE "C" AS day, key_id, provider, model,
+    count(*) AS attempts,
+    count(*) - count(cost_nanousd) AS unknown_cost_attempts,
+    count(*) FILTER (WHERE cost_basis = 'estimated') AS estimated_attempts,
+    count(*) FILTER (WHERE input_tokens IS NULL OR output_tokens IS NULL) AS unknown_usage_attempts,
+    least(coalesce(sum(input_tokens), 0), 9223372036854775807) AS input_tokens,
+    least(coalesce(sum(output_tokens), 0), 9223372036854775807) AS output_tokens,
+    least(sum(cache_read_input_tokens), 9223372036854775807) AS cache_read_input_tokens,
+    least(sum(cache_creation_5m_input_tokens), 9223372036854775807) AS cache_creation_5m_input_tokens,
+    least(sum(cache_creation_1h_input_tokens), 9223372036854775807) AS cache_creation_1h_input_tokens,
+    least(sum(reasoning_output_tokens), 9223372036854775807) AS reasoning_output_tokens,
+    least(sum(web_search_requests), 9223372036854775807) AS web_search_requests,
+    least(coalesce(sum(cost_nanousd), 0), 9223372036854775807) AS cost_nanousd
+FROM attempts
+GROUP BY 1, 2, 3, 4

@@ -1,0 +1,2 @@
+-- Which installation these tables are, and their version.
+SELECT identity, version FROM farthing

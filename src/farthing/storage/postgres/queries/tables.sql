@@ -1,0 +1,5 @@
+-- The columns of every table of the schema; what stands for the installation itself is not moved.
+SELECT table_name::text, column_name::text
+FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name <> 'farthing'
+ORDER BY table_name, ordinal_position

@@ -1,0 +1,2 @@
+-- The version that the migrations led to.
+UPDATE farthing SET version = $1

@@ -1,0 +1,46 @@
+"""Makes the statement that sums what was spent, by any few of the things that an attempt is known by."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from farthing.storage.postgres.sql import query
+from farthing.types.spending import SpendingBy, SpendingRow
+
+_EXPRESSIONS: Mapping[SpendingBy, str] = {
+    "day": "to_char(date '1970-01-01' + (attempts.started_at_us / 86400000000)::integer, 'YYYY-MM-DD')",
+    "provider": "attempts.provider",
+    "model": "attempts.model",
+    "model_served": "coalesce(attempts.model_served, attempts.model)",
+    "operation": "attempts.operation",
+    "key": "coalesce(keys.name, nullif(attempts.key_name, ''), attempts.key_id)",
+    "organisation": "attempts.organisation",
+    "team": "attempts.team",
+    "project": "attempts.project",
+    "user": 'attempts."user"',
+    "session": "attempts.session",
+    "task": "attempts.task",
+    "branch": "attempts.branch",
+    "price_id": "attempts.price_id",
+    "service_tier": "attempts.service_tier",
+}
+
+
+@cache
+def spending_statement(by: tuple[SpendingBy, ...], scope: tuple[SpendingBy, ...]) -> str:
+    """Return the statement; its arguments are since, until, limit, and the values of the scope in order."""
+    columns = "".join(f'({_EXPRESSIONS[one]})::text COLLATE "C",\n    ' for one in by)
+    only = "".join(
+        f"\n    AND {_EXPRESSIONS[one]} IS NOT DISTINCT FROM ${place}::text" for place, one in enumerate(scope, 4)
+    )
+    places = [str(place) for place in range(1, len(by) + 1)]
+    order = f"GROUP BY {', '.join(places)}\nORDER BY cost DESC, " if by else ""
+    text = query("spending").replace("    --groups--\n    ", f"    {columns}").replace("--scope--", only)
+    return text.replace("--grouping--", order + ", ".join(f"{place} NULLS LAST" for place in places))
+
+
+def spending_row_of(row: Sequence[Any], groups: int) -> SpendingRow:
+    """Return the row, whose first columns are the groups and whose others stand in the type's order."""
+    sums = map(int, row[groups:])
+    named = dict(zip(SpendingRow.__struct_fields__[1:], sums, strict=True))
+    return SpendingRow(groups=tuple(row[:groups]), **named)
