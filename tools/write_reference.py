@@ -15,10 +15,13 @@ import msgspec
 
 from farthing.cli import root
 from farthing.config.changes import AT_START_ONLY
-from farthing.config.json_schema import field_notes
+from farthing.config.json_schema import field_notes, rate_schema
+from farthing.config.limit_rows import MAX_AMOUNT
 from farthing.config.save import KEEP_BACKUPS
 from farthing.config.schema import (
+    LIMIT_TARGET,
     BudgetSettings,
+    LimitSettings,
     LogSettings,
     OpenRouterAttribution,
     ProviderSettings,
@@ -30,10 +33,12 @@ from farthing.config.schema import (
 )
 from farthing.errors import ConfigError
 from farthing.providers.registry import known_providers
+from farthing.types.limits import RATE_WORDS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _MADE = "<!-- Made by tools/write_reference.py from the code. Change it there. -->\n"
 _NOT_SET_BY_HAND = {"local", "name", "wire", "price_key", "providers_named", "vault_first", "warnings"}
+_NOT_SET_BY_HAND = {"local", "name", "wire", "price_key", "providers_named", "warnings", "rates", "origin"}
 
 
 def settings_page() -> str:
@@ -75,6 +80,7 @@ def settings_page() -> str:
                 "providers": "see below",
                 "models": "alias: `provider:model`",
                 "prices": "see below",
+                "limits": "see below",
                 "budgets": "see below",
                 "fixed_costs": "see below",
                 "prices_source": "an https address or a path",
@@ -114,6 +120,13 @@ def settings_page() -> str:
         _table(Timeouts, {}),
         "\n### attribution\n",
         _table(OpenRouterAttribution, {"title": "a text", "url": "an http or https address"}),
+        "\n## storage\n",
+        _table(StorageSettings, {"redis": "`redis://host:6379/0`, `rediss://...`, `unix:///path` or `env:NAME`"}),
+        "\n## limits\n",
+        "Each has a name of your choice, and needs at least one of the amounts. An amount of a minute, an hour or a",
+        "day holds for any time of that length, not only for those that begin on the clock.\n",
+        _table(LimitSettings, dict.fromkeys(LIMIT_TARGET, "a name, or `*`")),
+        _rates(),
         "\n## budgets\n",
         "Each has a name of your choice, and needs `usd` and `period`.\n",
         _table(
@@ -206,6 +219,15 @@ def _allowed(hint: Any) -> str:
     if choices and all(isinstance(choice, str) for choice in choices):
         return " or ".join(f"`{choice}`" for choice in choices)
     return {bool: "`true` or `false`"}.get(hint, "")
+
+
+def _rates() -> str:
+    rows = ["\n| at most | allowed | what |", "|---|---|---|"]
+    for word in RATE_WORDS:
+        told = rate_schema(word)
+        allowed = "dollars, at most nine decimals" if "string" in told["type"] else f"0 to {MAX_AMOUNT:,}"
+        rows.append(f"| `{word}` | {allowed} | {told['description']} |")
+    return "\n".join(rows)
 
 
 def _kinds() -> str:

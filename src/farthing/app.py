@@ -24,6 +24,7 @@ from farthing.catalog.prices import PriceBook, price_book
 from farthing.catalog.pricing import price_nanousd
 from farthing.clock import Clock, SystemClock
 from farthing.config.paths import Home
+from farthing.config.redis_place import redis_url
 from farthing.config.schema import ProviderSettings, Settings
 from farthing.config.storage_place import database_url, home_name, refuse_two_ledgers
 from farthing.errors import StoreError
@@ -31,13 +32,16 @@ from farthing.gateway.accounts import Account, Accounts, MayUse, opened
 from farthing.gateway.admission import Admission
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.gateway import Gateway
+from farthing.gateway.limiting import Limiting
 from farthing.gateway.limits_note import WRITE_S, Told, told_by, write_note
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.live_models import LiveModels
 from farthing.ledger import Ledger
 from farthing.ledger.budgets import Budgets
 from farthing.ledger.declared_budgets import declare_budgets
+from farthing.ledger.declared_limits import declare_limits
 from farthing.ledger.journal import MAX_JOURNAL_BYTES, Files
+from farthing.ledger.limits import Limits
 from farthing.ledger.recovery import THIS_HOME, PriceAtCrash
 from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits, Proxies
 from farthing.providers.protocol import Provider
@@ -45,6 +49,7 @@ from farthing.providers.registry import create_provider, known_providers
 from farthing.storage.chosen import store_of
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
+from farthing.storage.redis.windows import RedisWindows
 from farthing.storage.sqlite.database import make_database
 from farthing.storage.sqlite.inspection import keys_in_use
 from farthing.types.calls import Opening
@@ -133,8 +138,18 @@ class Farthing:
         self._following_prices: asyncio.Task[None] | None = None
         self._draining: dict[asyncio.Task[None], Pool] = {}
         self._declaring: asyncio.Task[None] | None = None
+        self._redis = _redis(settings, environment)
+        self.limits = Limits(
+            self.store.limits,
+            self._redis or self.store.windows,
+            self.ledger.holder if self._redis is None else f"{self.ledger.holder}:{random_bytes(4).hex()}",
+            self.clock,
+            processes=workers,
+            shared=self._redis is not None or url is not None,
+        )
         admission = Admission(self.budgets, self.clock, self.store)
-        self.gateway = Gateway(self._lineup(settings, self.prices), self.ids, admission, alone=workers == 1)
+        limiting = Limiting(self.limits, admission)
+        self.gateway = Gateway(self._lineup(settings, self.prices), self.ids, admission, limiting, alone=workers == 1)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -170,7 +185,9 @@ class Farthing:
         await self.keys.refresh()
         await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())
         await self.budgets.start()
-        self.keys.beforehand = self.budgets.follow_rules
+        await declare_limits(self.store.limits, self.settings.limits)
+        await self.limits.start()
+        self.keys.beforehand = self._follow_rules
         await self.look_into_vault()
         self._following = [asyncio.create_task(self.keys.follow()), asyncio.create_task(self._follow_vault())]
         self._following.append(asyncio.create_task(self._note_limits()))
@@ -246,8 +263,8 @@ class Farthing:
         if follower is not self._price_follower:
             self._price_follower = follower
             self._follow_prices()
-        if settings.budgets != before.budgets:
-            self._declaring = asyncio.create_task(self._declare_budgets())
+        if (settings.budgets, settings.limits) != (before.budgets, before.limits):
+            self._declaring = asyncio.create_task(self._declare())
         for name, pool in old.pools.items():
             if lineup.pools.get(name) is not pool:
                 # As many as providers are changed while their answers last; `total_s` ends each of those.
@@ -272,6 +289,9 @@ class Farthing:
         await self.ledger.close()
         ledger = self.ledger
         await self.budgets.close(all_posted=not (ledger.queued or ledger.spilled or ledger.in_flight))
+        await self.limits.close()
+        if self._redis is not None:
+            await self._redis.close()
         await self.store.close()
         await self.offload.close()
 
@@ -279,12 +299,17 @@ class Farthing:
         """Say what must hold before calls are taken, and whether it does."""
         return {"journal_writable": self.ledger.journal_writable, "store_reachable": self.ledger.store_ok}
 
-    async def _declare_budgets(self) -> None:
+    async def _follow_rules(self) -> None:
+        await self.budgets.follow_rules()
+        await self.limits.follow_rules()
+
+    async def _declare(self) -> None:
         """Have the store say what the settings do; where it is away the next change or start does it."""
         try:
             await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())
+            await declare_limits(self.store.limits, self.settings.limits)
         except StoreError as error:
-            log.error("the budgets of the settings are not taken up yet: %s", error)  # noqa: TRY400 - it says all
+            log.error("budgets and limits of the settings are not taken up yet: %s", error)  # noqa: TRY400 - it says all
 
     def _follow_prices(self) -> None:
         if self._following_prices is not None:
@@ -345,6 +370,11 @@ class Farthing:
 
 def _has(lineup: Lineup | None, name: str) -> TypeGuard[Lineup]:
     return lineup is not None and name in lineup.accounts
+
+
+def _redis(settings: Settings, environment: Mapping[str, str]) -> RedisWindows | None:
+    url = redis_url(settings.storage, environment)
+    return None if url is None else RedisWindows(url)
 
 
 class _Remembering(Catalog):

@@ -21,6 +21,7 @@
     ├── MoneyError                 a rule about money forbids the call
     │   ├── UnpricedModel              402  no price is known, and a hard budget or `unpriced: refuse` forbids it
     │   └── BudgetExceeded             402  a budget has not enough left for the call
+    ├── RateLimited            429  a limit is reached: the caller waits for as long as is said, and asks again
     ├── ProviderError              the provider, or the way to it, failed
     │   ├── ProviderUnreachable        502  no connection: name, address, TLS
     │   ├── ProviderCut                502  the answer ended before it was complete
@@ -194,6 +195,21 @@ class BudgetExceeded(MoneyError):
 
     code = "budget_exceeded"
     lacks: tuple[object, ...] = ()
+
+
+class RateLimited(FarthingError):
+    """A limit of ours is reached. `retry_after_s` is when the call will fit, if nobody else comes first; or never.
+
+    `limit` is the limit's name, `word` what it limits (`tokens_per_minute`), `left` how much of that is left, and
+    `headers` tell the same to clients.
+    """
+
+    status = 429
+    code = "rate_limit_exceeded"
+    limit = ""
+    word = ""
+    left = 0
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class ProviderError(FarthingError):

@@ -30,6 +30,7 @@ _COMMANDS = {
     "status": ("farthing.cli.status:status", "One line for a status line: spent today, in this session, the model."),
     "costs": ("farthing.cli.costs:costs", "What was spent, on what, by whom."),
     "budget": ("farthing.cli.budget:budget", "What may be spent: set it, see what is left."),
+    "limits": ("farthing.cli.limits:limits", "How much may be asked for in a minute, hour or day."),
     "report": ("farthing.cli.report:report", "A day, a week or a month: tokens, money, what to do about it."),
     "chargeback": ("farthing.cli.chargeback:chargeback", "What a month cost each project, team, branch or task."),
     "export": ("farthing.cli.export:export", "Attempts and costs for other programs: CSV, JSON, FOCUS."),

@@ -204,7 +204,7 @@ async def _set(store: Store, name: str, given: dict[str, Any]) -> tuple[bool, Bu
 async def _changes(store: Store, given: dict[str, Any]) -> dict[str, Any]:
     scope = {name: given[name] for name in _SCOPE if given[name] is not None}
     if scope.get("key") not in (None, EACH):
-        scope["key"] = await _key_id(store, scope["key"])
+        scope["key"] = await key_id_of(store, scope["key"])
     if "key" in scope:
         scope["key_id"] = scope.pop("key")
     policy: BudgetPolicy | None = None if given["soft"] is None else "soft" if given["soft"] else "hard"
@@ -223,7 +223,12 @@ async def _changes(store: Store, given: dict[str, Any]) -> dict[str, Any]:
     return changes | ({"scope": Scope(**scope)} if scope else {})
 
 
-async def _key_id(store: Store, id_or_name: str) -> str:
+async def key_id_of(store: Store, id_or_name: str) -> str:
+    """Return a key's id.
+
+    Raises:
+        InvalidRequest: there is no such key.
+    """
     for record in await store.keys():
         if id_or_name in (record.id, record.name):
             return record.id

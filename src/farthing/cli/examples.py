@@ -29,6 +29,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "budget remove": ("farthing budget remove search",),
     "budget resume": ("farthing budget resume daily",),
+    "limits": ("farthing limits list", 'farthing limits set polite requests_per_minute=60 --key "*"'),
+    "limits list": ("farthing limits list", "farthing limits list --json"),
+    "limits set": (
+        'farthing limits set polite requests_per_minute=60 tokens_per_hour=500000 --key "*"',
+        "farthing limits set home concurrency=2 --provider ollama",
+        "farthing limits set polite tokens_per_hour=none usd_per_day=2.50",
+    ),
+    "limits remove": ("farthing limits remove polite",),
     "report": (
         "farthing report day",
         "farthing report month --of 2026-11-18 --scope project=site",

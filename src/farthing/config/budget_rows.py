@@ -1,20 +1,16 @@
 """Reads `budgets:`: dollars as decimal text become whole nanodollars, exactly, or the budget is refused."""
 
 import re
-from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, get_args
 
 from farthing.config.problems import Problems, listed, quoted
 from farthing.config.schema import BudgetSettings
-from farthing.config.sections import as_choice, as_table, as_text, read_section
+from farthing.config.sections import as_choice, as_table, is_setting_name, read_nanousd, read_section
 from farthing.config.yaml_tree import Node, Scalar, Table
 from farthing.types.budgets import BudgetAction, BudgetPolicy, Period
-from farthing.types.money import NANOUSD_PER_USD
 
-_AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _PERCENT = re.compile(r"[1-9][0-9]?|100", re.ASCII)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+ -]{0,63}", re.ASCII)
 _MONEY = ("usd", "grace_usd")
 _CHOICES: dict[str, tuple[str, ...]] = {"period": get_args(Period), "policy": get_args(BudgetPolicy)}
 _PLAIN = (
@@ -38,7 +34,7 @@ def read_budgets(node: Node, problems: Problems) -> tuple[BudgetSettings, ...]:
     found = []
     for name, (line, entry) in as_table(node, "budgets", problems).items():
         path = f"budgets.{name}"
-        if not _NAME.fullmatch(name):
+        if not is_setting_name(name):
             problems.error(line, path, f"{quoted(name)} is not a name; letters, digits and . _ : / @ + - inside.")
             continue
         if not isinstance(entry, Table):
@@ -56,7 +52,7 @@ def _read_budget(name: str, entry: Table, path: str, problems: Problems) -> Budg
     )
     for key in _MONEY:
         if key in entry.entries:
-            amount = _nanousd(entry.entries[key][1], f"{path}.{key}", problems)
+            amount = read_nanousd(entry.entries[key][1], f"{path}.{key}", problems)
             if amount is not None:
                 given[key] = amount
     for key, choices in _CHOICES.items():
@@ -77,20 +73,6 @@ def _read_budget(name: str, entry: Table, path: str, problems: Problems) -> Budg
         told = f"{given['reset_day']} is not allowed for the period {given['period']}; {allowed}."
         problems.error(entry.entries["reset_day"][0], f"{path}.reset_day", told)
     return BudgetSettings(name=name, origin=f"{PurePath(problems.file).name}:{entry.line}", **given)
-
-
-def _nanousd(node: Node, path: str, problems: Problems) -> int | None:
-    text = as_text(node, path, problems)
-    if text is None:
-        return None
-    if not _AMOUNT.fullmatch(text):
-        problems.error(
-            node.line,
-            path,
-            f"{quoted(text)} is not an amount; US dollars in digits with at most nine decimals, as 20.00.",
-        )
-        return None
-    return int(Decimal(text) * NANOUSD_PER_USD)
 
 
 def _thresholds(node: Node, path: str, problems: Problems) -> dict[int, BudgetAction]:

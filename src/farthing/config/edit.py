@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from farthing.config.first_start import FIRST_SETTINGS, write_schema
-from farthing.config.load import load_settings, read_bounded
+from farthing.config.load import PARTS, load_settings, read_bounded
 from farthing.config.migrate import MIGRATIONS, Migrated, Migration, migrated, newest_version, version_of
 from farthing.config.places import Key, root_of, told, with_value, without
 from farthing.config.problems import Problems, nearest, quoted
 from farthing.config.save import keep_version, read_text, refuse_lost, replace_text, settings_lock
 from farthing.config.schema import (
+    LIMIT_TARGET,
     BudgetSettings,
     LogSettings,
     OpenRouterAttribution,
@@ -26,8 +27,10 @@ from farthing.config.schema import (
 from farthing.config.yaml_tree import read_yaml
 from farthing.errors import ConfigError
 from farthing.types.features import Feature
+from farthing.types.limits import RATE_WORDS
 from farthing.types.providers import KnownProvider
 
+_PLAIN_SECTIONS = {"server": ServerSettings, "log": LogSettings, "storage": StorageSettings}
 _IN_A_PROVIDER = {"timeouts": Timeouts, "attribution": OpenRouterAttribution}
 
 
@@ -189,14 +192,12 @@ def _is_setting(names: Sequence[str]) -> bool:
     match names:
         case [name]:
             return name in Settings.__struct_fields__
-        case ["server", name]:
-            return name in ServerSettings.__struct_fields__
-        case ["log", name]:
-            return name in LogSettings.__struct_fields__
-        case ["storage", name]:
-            return name in StorageSettings.__struct_fields__
+        case [section, name] if section in _PLAIN_SECTIONS:
+            return name in _PLAIN_SECTIONS[section].__struct_fields__
         case ["translation", name]:
             return name in ("meaning", "rest", *[feature.label for feature in Feature])
+        case ["limits", _, name]:
+            return name in LIMIT_TARGET or name in RATE_WORDS
         case ["budgets", _, name]:
             return name in BudgetSettings.__struct_fields__ and name not in ("name", "origin")
         case ["providers", _, name]:
@@ -211,7 +212,7 @@ def _agreed(_before: Settings, _after: Settings) -> bool:
     return True  # `with_value` and `without` have compared the trees, which say more than settings do
 
 
-_SECTIONS = ("server", "log", "storage", "translation", "providers", "models", "prices", "budgets", "fixed_costs")
+_SECTIONS = PARTS
 _PATHS = 'paths are those of "farthing config show", such as server.port, models.fast or providers.lab.timeouts.idle_s.'
 _UNSET = '"farthing config unset PATH" takes a setting out, so that its default holds.'
 

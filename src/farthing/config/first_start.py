@@ -140,6 +140,17 @@ prices:
   # - {model: "anthropic:claude-example", input: 3, output: 15, cache_read: 0.3, cache_write_5m: 3.75,
   #    cache_write_1h: 6, request: 0, web_search: 0.01}
 
+# Several hosts share the windows of their limits in a Redis or Valkey: its address, or the variable that holds it.
+storage:
+  # redis: env:REDIS_URL
+
+# How much may be asked for in any minute, hour or day: requests, tokens, input_tokens, output_tokens or usd, each with
+# _per_minute, _per_hour or _per_day; and concurrency, the calls under way at once. Without organisation, team, project,
+# key, user, session, task, tag, provider, credential or router it is about all calls; "*" is each of them for itself.
+limits:
+  # each-key: {key: "*", requests_per_minute: 60, tokens_per_minute: 200000}
+  # home: {provider: lab, concurrency: 2}
+
 # What may be spent: US dollars for each period (hour, day, week, month, total, session). Nothing is sent that could
 # pass a hard budget; a soft one is told of. Without organisation, team, project, key, user, session, task or tag it is
 # about all calls; "*" is each of them for itself. "farthing budget" shows and makes budgets while the gateway runs.

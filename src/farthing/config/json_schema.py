@@ -17,9 +17,10 @@ from farthing.config import schema
 from farthing.config.credential_rows import COUNT_QUOTAS, USD_QUOTAS
 from farthing.config.fixed_cost_rows import PER
 from farthing.config.price_rows import PER_MILLION, PER_ONE
-from farthing.config.schema import BudgetSettings, LossAction, ProviderSettings, Settings
+from farthing.config.schema import BudgetSettings, LimitSettings, LossAction, ProviderSettings, Settings
 from farthing.types.budgets import BudgetAction
 from farthing.types.features import Feature
+from farthing.types.limits import RATE_WORDS
 from farthing.types.providers import KnownProvider
 
 _MADE_FROM_OTHERS = {"local", "name", "wire", "price_key", "providers_named", "vault_first", "warnings"}
@@ -82,6 +83,11 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
             "additionalProperties": {"type": "string", "pattern": "[:/]"},
             "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"},
         },
+        "limits": {
+            "type": ["object", "null"],
+            "description": "How much may be asked for in any minute, hour or day, each under a name of your choice.",
+            "additionalProperties": _limit_row(),
+        },
         "budgets": {
             "type": ["object", "null"],
             "description": "What may be spent, each under a name of your choice.",
@@ -99,6 +105,25 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
         },
     }
     return {"$schema": _DRAFT, "title": "Farthing's settings.yaml", "definitions": {"provider": provider}, **root}
+
+
+def _limit_row() -> dict[str, Any]:
+    row = _mapping(LimitSettings)
+    for name in ("name", "origin", "rates"):
+        row["properties"].pop(name, None)
+    row["properties"] |= {word: rate_schema(word) for word in RATE_WORDS}
+    return row
+
+
+def rate_schema(word: str) -> dict[str, Any]:
+    """Return what may stand behind one of the words that limit something."""
+    what, _, span = word.partition("_per_")
+    if what == "usd":
+        told = f"US dollars that calls of any {span} may cost together, with at most nine decimals."
+        return {"type": ["number", "string"], "minimum": 0, "description": told}
+    named = what.replace("_", " ")
+    told = "Calls that may be under way at once." if not span else f"{named.capitalize()} of any {span}."
+    return {"type": "integer", "minimum": 0, "description": told}
 
 
 def _budget_row() -> dict[str, Any]:

@@ -14,10 +14,12 @@ import msgspec
 from farthing.config.addresses import check_list_source, check_storage_url, checked_url, is_host, is_loopback
 from farthing.config.budget_rows import read_budgets
 from farthing.config.fixed_cost_rows import read_fixed_costs
+from farthing.config.limit_rows import read_limits
 from farthing.config.migrate import MIGRATIONS, Migration, migrated, newest_version, version_of
 from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems, listed, nearest, quoted
 from farthing.config.provider_entries import local_providers, read_providers
+from farthing.config.redis_place import check_redis_place
 from farthing.config.schema import (
     LogSettings,
     LossAction,
@@ -38,6 +40,13 @@ from farthing.types.providers import KnownProvider
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
 
 
+PARTS = (
+    *("server", "log", "storage", "translation"),
+    *("providers", "models", "prices", "limits", "budgets", "fixed_costs"),
+)
+"""What of the file is a part of its own."""
+
+
 def load_settings(
     path: Path,
     *,
@@ -56,18 +65,7 @@ def load_settings(
     """
     problems = Problems(str(shown_as or path))
     root = read_tree(path, problems, migrations)
-    rooms = (
-        "version",
-        "server",
-        "log",
-        "storage",
-        "translation",
-        "providers",
-        "models",
-        "prices",
-        "budgets",
-        "fixed_costs",
-    )
+    rooms = ("version", *PARTS)
     given = read_section(root, Settings, "", problems, fields=("prices_source", "unpriced", "find_local"), also=rooms)
     if "prices_source" in given:
         try:
@@ -89,6 +87,7 @@ def load_settings(
     prices: tuple[PriceOverride, ...] = ()
     if "prices" in root.entries:
         prices = read_prices(root.entries["prices"][1], named, known, problems)
+    limits = read_limits(root.entries["limits"][1], named, problems) if "limits" in root.entries else ()
     budgets = read_budgets(root.entries["budgets"][1], problems) if "budgets" in root.entries else ()
     fixed_costs: tuple[FixedCost, ...] = ()
     if "fixed_costs" in root.entries:
@@ -105,6 +104,7 @@ def load_settings(
         local=local,
         models=models,
         prices=prices,
+        limits=limits,
         budgets=budgets,
         fixed_costs=fixed_costs,
         warnings=problems.warnings,
@@ -208,6 +208,13 @@ def _read_storage(root: Table, problems: Problems) -> StorageSettings:
             node = root.entries["storage"][1]
             line = node.entries["url"][0] if isinstance(node, Table) else node.line
             problems.error(line, "storage.url", str(error))
+    if "redis" in given:
+        try:
+            check_redis_place(given["redis"])
+        except ValueError as error:
+            node = root.entries["storage"][1]
+            line = node.entries["redis"][0] if isinstance(node, Table) else node.line
+            problems.error(line, "storage.redis", str(error))
     return StorageSettings(**given)
 
 

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from farthing.config.credential_rows import NANO_PREFIX
-from farthing.config.schema import BudgetSettings, CredentialShare, ProviderSettings, Settings
+from farthing.config.schema import (
+    LIMIT_TARGET,
+    BudgetSettings,
+    CredentialShare,
+    LimitSettings,
+    ProviderSettings,
+    Settings,
+)
 from farthing.config.yaml_tree import Listing, Node, Scalar, Table
 from farthing.types.money import trimmed_usd
 from farthing.types.providers import KnownProvider
@@ -49,6 +56,8 @@ class Origins:
             yield from self._of_provider(f"providers.{name}", provider)
         for alias, ref in settings.models.items():
             yield self._shown(f"models.{alias}", f"{ref.provider}:{ref.model}")
+        for limit in settings.limits:
+            yield from self._of_limit(limit)
         for budget in settings.budgets:
             yield from self._of_budget(budget)
         yield from self._of_rows("prices")
@@ -96,6 +105,15 @@ class Origins:
                     yield self._shown(f"{path}[{index}].{name.removeprefix('nano')}", trimmed_usd(amount))
                 elif amount is not None:
                     yield self._shown(f"{path}[{index}].{name}", amount)
+
+    def _of_limit(self, limit: LimitSettings) -> Iterator[Shown]:
+        path = f"limits.{limit.name}"
+        for name in LIMIT_TARGET:
+            if (value := getattr(limit, name)) is not None:
+                yield self._shown(f"{path}.{name}", value)
+        for rate in limit.rates:
+            value = trimmed_usd(rate.amount) if rate.unit == "nanousd" else rate.amount
+            yield self._shown(f"{path}.{rate.word}", value)
 
     def _of_budget(self, budget: BudgetSettings) -> Iterator[Shown]:
         path = f"budgets.{budget.name}"

@@ -13,6 +13,7 @@ from msgspec import Meta
 from farthing.types.budgets import BudgetAction, BudgetPolicy, Period
 from farthing.types.credentials import NO_QUOTAS, Quotas
 from farthing.types.fixed_costs import FixedCost
+from farthing.types.limits import Rate
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
 from farthing.types.providers import WireFormat
@@ -71,6 +72,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str | None = None
     """A PostgreSQL that several hosts share; without one it is a file in the home."""
+    redis: str | None = None
+    """A Redis or Valkey in which hosts share the windows of limits; its address, or `env:NAME`."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +215,47 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The kind `openrouter` only: as whose traffic it counts ours; unless the client says so itself."""
 
 
+LIMIT_TARGET = (
+    *("organisation", "team", "project", "key", "user", "session", "task", "tag"),
+    *("provider", "credential", "router"),
+)
+"""What of a limit says which calls it is about."""
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit under its name: how much may be asked for in any minute, hour or day, by whom.
+
+    Of `organisation` to `router` those that are given say which calls it is about, and `*` that each has the whole
+    amount; without any it is about all calls. `origin` says where it stands (`settings.yaml:14`), for messages.
+    """
+
+    name: str
+    rates: tuple[Rate, ...]
+    organisation: str | None = None
+    """The organisation whose calls it is about."""
+    team: str | None = None
+    """The team."""
+    project: str | None = None
+    """The project."""
+    key: str | None = None
+    """The key, by its name."""
+    user: str | None = None
+    """The user."""
+    session: str | None = None
+    """The session."""
+    task: str | None = None
+    """The task."""
+    tag: str | None = None
+    """A tag of theirs."""
+    provider: str | None = None
+    """The provider that is called."""
+    credential: str | None = None
+    """One of its credentials, by its name."""
+    router: str | None = None
+    """The router that the client asked for."""
+    origin: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the operator decided; `warnings` are sentences to print once at start."""
 
@@ -237,6 +281,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where `farthing prices refresh` reads the list: an https address or a file. Nothing else ever reads it."""
     translation: TranslationSettings = TranslationSettings()
     """What happens to what a provider's format cannot carry of a client's request."""
+    limits: tuple[LimitSettings, ...] = ()
+    """How much may be asked for in any minute, hour or day, each under a name of your choice."""
     budgets: tuple[BudgetSettings, ...] = ()
     """What may be spent, each under a name of your choice; more can be made while the gateway runs."""
     unpriced: Literal["allow", "refuse"] = "allow"

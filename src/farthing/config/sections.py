@@ -7,6 +7,7 @@ at the first mistake.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -14,8 +15,11 @@ import msgspec
 
 from farthing.config.problems import Problems, listed, nearest, quoted
 from farthing.config.yaml_tree import Listing, Node, Scalar, Table
+from farthing.types.money import NANOUSD_PER_USD
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
+_AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+ -]{0,63}", re.ASCII)
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?", re.ASCII)
 MAX_LISTED = 30
 """More names than this are no help once there is a near one; the longest section of plain settings has 16."""
@@ -79,6 +83,34 @@ def as_choice(node: Node, choices: Sequence[str], path: str, problems: Problems)
         node.line, path, f"{quoted(text)} is not allowed{nearest(text, choices)}; one of: {listed(choices)}."
     )
     return None
+
+
+def read_nanousd(node: Node, path: str, problems: Problems) -> int | None:
+    """Return an amount of US dollars in nanodollars, exactly; `None` when it was noted as wrong."""
+    text = as_text(node, path, problems)
+    if text is None:
+        return None
+    if not _AMOUNT.fullmatch(text):
+        problems.error(
+            node.line,
+            path,
+            f"{quoted(text)} is not an amount; US dollars in digits with at most nine decimals, as 20.00.",
+        )
+        return None
+    return int(Decimal(text) * NANOUSD_PER_USD)
+
+
+def read_whole(node: Node, text: str, most: int, path: str, problems: Problems) -> int | None:
+    """Return a whole number from 0 up to `most`; `None` when it was noted as wrong."""
+    if _WHOLE.fullmatch(text) and 0 <= int(text) <= most:
+        return int(text)
+    problems.error(node.line, path, f"{quoted(text)} is not allowed; write a whole number in digits, from 0 to {most}.")
+    return None
+
+
+def is_setting_name(name: str) -> bool:
+    """Whether a budget or a limit may be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def unknown_key(key: str, line: int, path: str, allowed: Iterable[str], problems: Problems) -> None:

@@ -148,6 +148,10 @@ class Admission:
                 admitted.output_limit = tokens
         return admitted
 
+    def now_us(self) -> int:
+        """Return what time it is, by the clock that prices are found by."""
+        return self._clock.now_us()
+
     def estimate(
         self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
     ) -> Bound:

@@ -15,8 +15,8 @@ from farthing.catalog.pricing import price_nanousd
 from farthing.catalog.token_estimate import LearnedRatios, ProducedText, TokenFamily, estimate_request_tokens, family_of
 from farthing.clock import Clock
 from farthing.errors import JournalUnwritable
-from farthing.gateway.admission import Admitted
 from farthing.gateway.discretion import discreet_reading, discreet_text
+from farthing.gateway.limiting import Entry
 from farthing.ledger import Ledger
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Attempt, Attribution, CostBasis, Opening, Outcome, Progress
@@ -67,12 +67,12 @@ class Attempts:
         body: bytes,
         streamed: bool,
         losses: str | None = None,
-        admitted: Admitted | None = None,
+        entered: Entry | None = None,
         credential: str | None = None,
     ) -> "LiveAttempt":
         """Write the beginning of an attempt to the journal; raises `JournalUnwritable`, and then nothing was begun.
 
-        What is held for it in budgets, `admitted`, is settled with it.
+        What is held for it in budgets and limits, `entered`, is settled with it.
         """
         family = family_of(provider.known.price_key or provider.known.kind, ref.model)
         # Only a stream may be cut with something to bill, so only for it is the body looked at (5 us).
@@ -93,20 +93,20 @@ class Attempts:
             else estimate,
             credential=credential,
             attribution=attribution,
-            held_nanousd=None if admitted is None else admitted.held_nanousd,
+            held_nanousd=None if entered is None else entered.held_nanousd,
         )
         self.ledger.begin(opening)
-        if admitted is not None:
-            admitted.begun = True
-        return LiveAttempt(self, opening, provider, family, estimate, losses, admitted)
+        if entered is not None:
+            entered.begun = True
+        return LiveAttempt(self, opening, provider, family, estimate, losses, entered)
 
 
 class LiveAttempt:
     """An attempt in flight."""
 
     __slots__ = (
-        "_admitted",
         "_attempts",
+        "_entered",
         "_estimate",
         "_family",
         "_first_output_us",
@@ -127,9 +127,9 @@ class LiveAttempt:
         family: TokenFamily,
         estimate: int,
         losses: str | None,
-        admitted: Admitted | None,
+        entered: Entry | None,
     ) -> None:
-        self._admitted = admitted
+        self._entered = entered
         self.opening = opening
         self.produced = ProducedText()
         self.settled: Attempt | None = None
@@ -310,8 +310,8 @@ class LiveAttempt:
             self._attempts.ledger.settle(attempt)
         except JournalUnwritable:
             pass  # the ledger carries it to the store from memory; withholding the answer would help nobody
-        if self._admitted is not None:
-            self._admitted.end(attempt)
+        if self._entered is not None:
+            self._entered.end(attempt)
         self.settled = attempt
         return attempt
 

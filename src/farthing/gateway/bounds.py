@@ -378,6 +378,12 @@ def _member(value: Any, *names: str) -> Any:
     return next((value[name] for name in names if value.get(name) is not None), None)
 
 
+def answer_limit(envelope: Envelope, wire: WireFormat) -> int | None:
+    """Return how many tokens all choices of an answer may have by what the client asked for; `None` where any."""
+    limit = _limit(envelope, wire)
+    return None if limit is None else limit * _choices(envelope, wire)
+
+
 def with_limit(envelope: Envelope, wire: WireFormat, provider: Provider, tokens: int) -> dict[str, bytes]:
     """Return the members that limit an answer to so many tokens, in the client's format."""
     number = msgspec.json.encode(tokens)

@@ -18,6 +18,7 @@ from farthing.errors import (
     InvalidRequest,
     ModelNotFound,
     ProviderError,
+    RateLimited,
     UnpricedModel,
 )
 from farthing.gateway.accounts import MOVES_ON, Account
@@ -31,6 +32,7 @@ from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import decode_request
 from farthing.gateway.explanations import WHY, reasons
 from farthing.gateway.headers import for_other_format
+from farthing.gateway.limiting import Call, Counted, Entry, Limiting
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
 from farthing.gateway.permission import Allowed, choosable, not_allowed, refuse_further_models
@@ -96,9 +98,12 @@ class _Chosen(msgspec.Struct, frozen=True, gc=False):
 class Gateway:
     """Serves calls; one per process."""
 
-    def __init__(self, lineup: Lineup, ids: IdSource, admission: Admission, *, alone: bool = True) -> None:
+    def __init__(
+        self, lineup: Lineup, ids: IdSource, admission: Admission, limiting: Limiting, *, alone: bool = True
+    ) -> None:
         """`alone` says that no other process serves the same clients."""
         self._admission = admission
+        self._limiting = limiting
         self._alone = alone
         self.lineup = lineup
         """Replaced whole by a reload; see `Lineup`."""
@@ -145,22 +150,26 @@ class Gateway:
             return await self._ask_others(chosen, reply)
         return reply
 
-    async def _ask(self, chosen: "_Chosen") -> Reply | None:
-        """Make a try where there is money for it; `None` where a reload fell into a wait: its pools may be closed."""
+    async def _ask(self, chosen: "_Chosen", *, again: bool = False) -> Reply | None:
+        """Make a try where there is money for it and its limits let it in; `None` where a reload fell into a wait.
+
+        Then the pools of the lineup may be closed. `again` says that the call was counted already.
+        """
         admitted = self._at_once(chosen)
         if isinstance(admitted, Asked):
             admitted = await self._admitted(chosen, admitted)
+        entered = admitted if self._limiting.idle else await self._counted(chosen, admitted, again=again)
         try:
             if self.lineup is not chosen.lineup:
                 return None
-            chosen = _limited(chosen, admitted)
+            chosen = _limited(chosen, entered)
             wire = chosen.request.wire
             if not chosen.provider.known.speaks(wire) or (chosen.ref, wire) in chosen.lineup.lacking:
-                return await self._in_other_format(chosen, admitted)
-            return await self._serve(chosen, self._as_it_is(chosen), None, admitted)
+                return await self._in_other_format(chosen, entered)
+            return await self._serve(chosen, self._as_it_is(chosen), None, entered)
         finally:
-            if admitted is not None and not admitted.begun:
-                admitted.void()
+            if entered is not None and not entered.begun:
+                entered.void()
 
     async def _ask_others(self, chosen: "_Chosen", reply: Reply) -> Reply:
         """Ask again with other credentials, after a refusal that may be about the one that was used."""
@@ -174,8 +183,10 @@ class Gateway:
                 return reply
             tried.append(other)
             try:
-                answered = await self._ask(msgspec.structs.replace(chosen, account=other, provider=other.provider))
-            except BudgetExceeded:
+                answered = await self._ask(
+                    msgspec.structs.replace(chosen, account=other, provider=other.provider), again=True
+                )
+            except (BudgetExceeded, RateLimited):
                 answered = None  # what the provider said is an answer, and costs nothing more
             if answered is None:
                 return reply
@@ -192,13 +203,15 @@ class Gateway:
         chosen: "_Chosen",
         sent: "_Sent",
         translation: Translated | None,
-        admitted: Admitted | None,
+        entered: Entry | None,
     ) -> Reply:
         """Make one try, and read its answer."""
         request, lineup, provider, ref = chosen.request, chosen.lineup, chosen.provider, chosen.ref
         told = sent.told
         if WHY in request.headers.named:
             told += (reasons(chosen.asked, ref, request.wire, sent.wire),)
+        if isinstance(entered, Counted):
+            told += entered.headers()
         attempt = lineup.attempts.begin(
             call_id=chosen.call_id,
             ordinal=next(chosen.ordinals),
@@ -211,7 +224,7 @@ class Gateway:
             body=chosen.envelope.body,
             streamed=chosen.streamed,
             losses=sent.losses,
-            admitted=admitted,
+            entered=entered,
             credential=chosen.account.opened.name,
         )
         asked_for = AskedFor(
@@ -238,9 +251,9 @@ class Gateway:
             error.message = discreet_text(provider, error.message) or error.message  # it may quote what was sent
             raise
 
-    async def _in_other_format(self, chosen: "_Chosen", admitted: Admitted | None) -> Reply:
+    async def _in_other_format(self, chosen: "_Chosen", entered: Entry | None) -> Reply:
         """Ask a provider in a format of its own, or answer here where that will do."""
-        return await self._asked_so(chosen, self._translation(chosen), admitted)
+        return await self._asked_so(chosen, self._translation(chosen), entered)
 
     def _at_once(self, chosen: "_Chosen") -> Admitted | Asked | None:
         """Hold what the call may cost in its budgets, where there is plenty; see `Admission.at_once`."""
@@ -263,6 +276,22 @@ class Gateway:
         except BudgetExceeded as error:
             raise with_alternatives(error, chosen.envelope, request, chosen.lineup, self._admission) from None
 
+    async def _counted(self, chosen: "_Chosen", admitted: Admitted | None, *, again: bool) -> Entry | None:
+        """Count the call in its limits."""
+        request, lineup = chosen.request, chosen.lineup
+        call = Call(
+            chosen.attribution,
+            chosen.envelope,
+            request.wire,
+            request.operation,
+            chosen.ref,
+            chosen.provider,
+            chosen.account.opened.name,
+            lineup.attempts.prices,
+            lineup.attempts.ratios,
+        )
+        return await self._limiting.count(call, admitted, again=again)
+
     def _translation(self, chosen: "_Chosen") -> Translated | Reply:
         return self._foreign().translated(
             chosen.request,
@@ -275,10 +304,10 @@ class Gateway:
             streamed=chosen.streamed,
         )
 
-    async def _asked_so(self, chosen: "_Chosen", found: Translated | Reply, admitted: Admitted | None) -> Reply:
+    async def _asked_so(self, chosen: "_Chosen", found: Translated | Reply, entered: Entry | None) -> Reply:
         if isinstance(found, Reply):
             return found
-        return await self._serve(chosen, _translated(found, chosen), found, admitted)
+        return await self._serve(chosen, _translated(found, chosen), found, entered)
 
     async def _otherwise(self, chosen: "_Chosen", answer: Answer, asked_for: AskedFor) -> Reply:
         """Ask once more in the provider's home format: a server of an unknown make turned out not to have this one.
@@ -296,11 +325,12 @@ class Gateway:
         admitted = self._at_once(chosen)  # what the first try held was given back with it
         if isinstance(admitted, Asked):
             admitted = await self._admitted(chosen, admitted)
+        entered = admitted if self._limiting.idle else await self._counted(chosen, admitted, again=True)
         try:
-            reply = await self._asked_so(chosen, found, admitted)
+            reply = await self._asked_so(chosen, found, entered)
         finally:
-            if admitted is not None and not admitted.begun:
-                admitted.void()
+            if entered is not None and not entered.begun:
+                entered.void()
         lacking = chosen.lineup.lacking
         if reply.status < 400 and len(lacking) < MAX_LACKING:
             lacking.add((chosen.ref, chosen.request.wire))
@@ -428,11 +458,11 @@ class Gateway:
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
 
 
-def _limited(chosen: _Chosen, admitted: Admitted | None) -> _Chosen:
+def _limited(chosen: _Chosen, entered: Entry | None) -> _Chosen:
     """Return the call with the limit to its answer that money sets, where it sets one."""
-    if admitted is None or admitted.output_limit is None:
+    if entered is None or entered.output_limit is None:
         return chosen
-    members = with_limit(chosen.envelope, chosen.request.wire, chosen.provider, admitted.output_limit)
+    members = with_limit(chosen.envelope, chosen.request.wire, chosen.provider, entered.output_limit)
     body = b"".join(chosen.envelope.spliced(members))
     return msgspec.structs.replace(chosen, envelope=Envelope(body))
 

@@ -33,6 +33,7 @@ def house_families(
     )
     yield from _ledger(farthing)
     yield from _budgets(farthing)
+    yield from _limits(farthing)
     yield from _pools(farthing)
     yield _counter("farthing_events_dropped_total", "Events that metrics and logs have missed.", watch.calls.dropped)
     yield _counter("farthing_log_lines_dropped_total", "Log lines nobody took in time.", watch.logs.output.dropped)
@@ -78,6 +79,15 @@ def _budgets(farthing: Farthing) -> Iterator[Family]:
         "Whether the store was away for so long that leases hold no more.",
         int(budgets.fenced),
     )
+
+
+def _limits(farthing: Farthing) -> Iterator[Family]:
+    limits = farthing.limits
+    yield _counter("farthing_limit_refusals_total", "Calls that a limit refused.", limits.refused)
+    yield _gauge("farthing_limit_windows", "Windows of limits in memory.", len(limits.live))
+    yield _counter("farthing_limit_exchanges_total", "Exchanges with the store of limits.", limits.exchanges)
+    yield _counter("farthing_limit_exchange_failures_total", "Of these, those that failed.", limits.failures)
+    yield _gauge("farthing_limits_away", "Whether calls are let in without the store of limits.", int(limits.away))
 
 
 def _pools(farthing: Farthing) -> Iterator[Family]:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from farthing.errors import StoreError
+from farthing.storage.limit_protocols import LimitStore, WindowStore
 from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attempt
 from farthing.types.credentials import NO_QUOTAS, Quotas
@@ -347,6 +348,16 @@ class Store(LedgerStore, KeyStore, Protocol):
     @property
     def credentials(self) -> CredentialStore:
         """The vault's part."""
+        ...
+
+    @property
+    def limits(self) -> LimitStore:
+        """The limits."""
+        ...
+
+    @property
+    def windows(self) -> WindowStore:
+        """What is used of the limits' windows, where nothing else keeps that."""
         ...
 
     async def open(self) -> None:

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from farthing.errors import CredentialMissing, FarthingError, MoneyError, NotServed
+from farthing.errors import CredentialMissing, FarthingError, MoneyError, NotServed, RateLimited
 from farthing.providers.protocol import Operation
 from farthing.types.models import ListedModel
 from farthing.types.providers import WireFormat
@@ -66,6 +66,10 @@ def error_headers(error: FarthingError) -> list[tuple[bytes, bytes]]:
     headers = [(b"content-type", b"application/json")]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
+    if isinstance(error, RateLimited):
+        headers += error.headers
+        if error.retry_after_s is None:  # it will never fit
+            headers.append((b"x-should-retry", b"false"))
     if isinstance(error, MoneyError | CredentialMissing | NotServed):
         headers.append((b"x-should-retry", b"false"))
     return headers

@@ -10,6 +10,7 @@ from farthing.storage.memory.budgets import MemoryBudgets
 from farthing.storage.memory.costs import costs_rows
 from farthing.storage.memory.credentials import MemoryCredentials
 from farthing.storage.memory.keys import MemoryKeys
+from farthing.storage.memory.limits import MemoryLimits, MemoryWindows
 from farthing.storage.memory.spending import spending_of
 from farthing.storage.protocols import MAX_GROUPS
 from farthing.types.calls import Attempt
@@ -28,6 +29,8 @@ class MemoryStore(MemoryKeys):
         self._totals: dict[_TotalKey, DailyTotal] = {}
         self.budgets = MemoryBudgets(self._attempts.values)
         self.credentials = MemoryCredentials()
+        self.limits = MemoryLimits()
+        self.windows = MemoryWindows()
 
     async def open(self) -> None:
         """Nothing to do."""

@@ -19,6 +19,7 @@ from farthing.storage.postgres.costs import costs_statement
 from farthing.storage.postgres.credentials import PostgresCredentials
 from farthing.storage.postgres.database import Migration
 from farthing.storage.postgres.keys import PostgresKeys
+from farthing.storage.postgres.limits import PostgresLimits, PostgresWindows
 from farthing.storage.postgres.spending import spending_row_of, spending_statement
 from farthing.storage.postgres.sql import query
 from farthing.storage.postgres.texts import kept_value, needs_care, told_row
@@ -46,6 +47,8 @@ class PostgresStore(PostgresKeys):
         super().__init__(Connections(url, migrations=migrations, upgrades=upgrades, makes=makes))
         self.budgets = PostgresBudgets(self.connections)
         self.credentials = PostgresCredentials(self.connections)
+        self.limits = PostgresLimits(self.connections)
+        self.windows = PostgresWindows(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`."""

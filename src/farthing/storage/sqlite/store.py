@@ -21,6 +21,7 @@ from farthing.storage.sqlite.costs import costs_statement
 from farthing.storage.sqlite.credentials import SqliteCredentials
 from farthing.storage.sqlite.database import Migration
 from farthing.storage.sqlite.keys import SqliteKeys
+from farthing.storage.sqlite.limits import SqliteLimits, SqliteWindows
 from farthing.storage.sqlite.spending import spending_bindings, spending_row_of, spending_statement
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
@@ -52,6 +53,8 @@ class SqliteStore(SqliteKeys):
         super().__init__(Connections(path, writes, reads, migrations=migrations, read_only=read_only))
         self.budgets = SqliteBudgets(self.connections)
         self.credentials = SqliteCredentials(self.connections)
+        self.limits = SqliteLimits(self.connections)
+        self.windows = SqliteWindows(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`; migrates, having made a copy first."""

@@ -1,0 +1,178 @@
+"""`farthing limits`: how much may be asked for, by whom. What settings.yaml says is changed there."""
+
+import os
+from typing import Any
+
+import click
+import msgspec
+
+from farthing.cli.budget import Usd, key_id_of, scope_options
+from farthing.cli.context import current_home, say
+from farthing.cli.tables import Column, print_json, print_table
+from farthing.config.schema import LIMIT_TARGET
+from farthing.errors import InvalidRequest
+from farthing.storage.protocols import Store
+from farthing.types.budgets import EACH
+from farthing.types.limits import RATE_WORDS, Limit, LimitTarget, Rate
+from farthing.types.money import trimmed_usd
+
+_MAX_DIGITS = 15
+
+
+class RateOf(click.ParamType[Rate]):
+    """A rate, such as `requests_per_minute=60`; one of `none` is taken away."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rate:
+        """Return the rate, with an amount of -1 for `none`."""
+        word, _, text = str(value).partition("=")
+        if word not in RATE_WORDS:
+            self.fail(
+                f"{value!r} is no rate; one of {', '.join(RATE_WORDS)}, as in requests_per_minute=60.", param, ctx
+            )
+        unit, window_s = RATE_WORDS[word]
+        if text == "none":
+            return Rate(unit, window_s, -1)
+        if unit == "nanousd":
+            return Rate(unit, window_s, Usd().convert(text, param, ctx))
+        if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
+            self.fail(f"{value!r} says no whole number, such as {word}=60, nor {word}=none.", param, ctx)
+        return Rate(unit, window_s, int(text))
+
+
+@click.group()
+def limits() -> None:
+    """Set how much may be asked for in any minute, hour or day, and by whom."""
+
+
+@limits.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_limits(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """List the limits."""
+    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
+
+    async def ask(store: Store) -> tuple[list[Limit], dict[str, str]]:
+        return await store.limits.all(), {record.id: record.name for record in await store.keys()}
+
+    rules, keys = read_books(current_home(), lambda books: ask(books.store))
+    if as_json:
+        print_json([_as_data(rule) for rule in rules])
+        return
+    if not rules:
+        say("No limits yet; \"farthing limits set polite requests_per_minute=60 --key '*'\" makes one.")
+        return
+    columns = [Column("LIMIT", "left"), Column("WHOSE CALLS", "left"), Column("AT MOST", "left"), Column("", "left")]
+    rows: list[list[str]] = []
+    for rule in rules:
+        state = ", ".join([*([] if rule.enabled else ["off"]), *(["settings.yaml"] if rule.from_file else [])])
+        whose = _whose(rule, keys)
+        told = [f"{_amount(rate)} {rate.word.replace('_', ' ')}" for rate in rule.rates]
+        rows += [[rule.name, whose, rate, state] for rate in told]
+    print_table(columns, rows)
+
+
+@limits.command(name="set")
+@click.argument("name")
+@click.argument("rates", nargs=-1, type=RateOf())
+@scope_options
+@click.option("--provider", help='The provider that is called; "*": each for itself.')
+@click.option("--credential", help="One of its credentials, by its name.")
+@click.option("--router", help='The router that is asked for; "*": each for itself.')
+@click.option("--off/--on", "off", default=None, help="Leave it out of account, or take it in again.")
+def set_limit(name: str, rates: tuple[Rate, ...], **given: Any) -> None:
+    """Make a limit, or change one: what is not given stays as it is.
+
+    RATES are such as requests_per_minute=60, tokens_per_hour=1000000, usd_per_day=2.50 or concurrency=4; one that is
+    =none is taken away.
+    """
+    from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
+
+    made, after = change_store(current_home(), lambda store: _set(store, name, rates, given))
+    told = ", ".join(f"{_amount(rate)} {rate.word}" for rate in after.rates)
+    say(f"{'Made' if made else 'Changed'} the limit {after.name!r} ({after.target}): {told}.")
+
+
+@limits.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Forget a limit."""
+    from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
+
+    async def run(store: Store) -> None:
+        await store.limits.remove((await _own(store, name)).id)
+
+    change_store(current_home(), run)
+    say(f"Removed the limit {name!r}.")
+
+
+async def _set(store: Store, name: str, rates: tuple[Rate, ...], given: dict[str, Any]) -> tuple[bool, Limit]:
+    from farthing.clock import SystemClock  # noqa: PLC0415
+    from farthing.ledger.declared_limits import target_of  # noqa: PLC0415
+    from farthing.ledger.limit_rules import checked  # noqa: PLC0415
+    from farthing.types.identity import IdSource  # noqa: PLC0415
+
+    before = next((one for one in await store.limits.all() if one.name == name), None)
+    told = {field: given[field] for field in LIMIT_TARGET if given[field] is not None}
+    if before is None:
+        limit_id = IdSource(SystemClock(), os.urandom).new("lim")
+        before = Limit(id=limit_id, name=name, target=LimitTarget(), rates=())
+        made = True
+    else:
+        _refuse_from_file(before)
+        made = False
+    kept = {(rate.unit, rate.window_s): rate for rate in (*before.rates, *rates)}
+    target = before.target
+    if told:
+        key_id = await key_id_of(store, told.pop("key")) if told.get("key") not in (None, EACH) else None
+        target = target_of(**told)
+        if key_id is not None:  # a limit stays with a key that is renamed
+            target = msgspec.structs.replace(target, scope=msgspec.structs.replace(target.scope, key_id=key_id))
+    after = msgspec.structs.replace(
+        before,
+        target=target,
+        rates=tuple(rate for rate in kept.values() if rate.amount >= 0),
+        enabled=before.enabled if given["off"] is None else not given["off"],
+    )
+    await store.limits.put(checked(after))
+    return made, after
+
+
+async def _own(store: Store, name: str) -> Limit:
+    rules = await store.limits.all()
+    for rule in rules:
+        if name in (rule.name, rule.id):
+            _refuse_from_file(rule)
+            return rule
+    known = ", ".join(rule.name for rule in rules[:10]) or "none"
+    raise InvalidRequest(f"Unknown limit {name!r}; there are: {known}.", hint='run "farthing limits list".')
+
+
+def _refuse_from_file(rule: Limit) -> None:
+    if rule.from_file:
+        raise InvalidRequest(
+            f"The limit {rule.name!r} stands in settings.yaml, which wins.",
+            hint=f"change it there, under limits.{rule.name}.",
+        )
+
+
+def _whose(rule: Limit, keys: dict[str, str]) -> str:
+    text, key_id = str(rule.target), rule.target.scope.key_id
+    return text.replace(repr(key_id), repr(keys[key_id])) if key_id in keys else text
+
+
+def _amount(rate: Rate) -> str:
+    return trimmed_usd(rate.amount) if rate.unit == "nanousd" else f"{rate.amount:,}"
+
+
+def _as_data(rule: Limit) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "name": rule.name,
+        "target": {"calls": str(rule.target)} | msgspec.to_builtins(rule.target),
+        "rates": {
+            rate.word: trimmed_usd(rate.amount) if rate.unit == "nanousd" else rate.amount for rate in rule.rates
+        },
+        "enabled": rule.enabled,
+        "from_file": rule.from_file,
+    }

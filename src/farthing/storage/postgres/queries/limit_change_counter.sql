@@ -1,0 +1,2 @@
+-- How often something about the limits changed.
+SELECT counter FROM limit_changes

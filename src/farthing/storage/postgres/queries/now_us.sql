@@ -1,0 +1,2 @@
+-- What time it is here.
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint

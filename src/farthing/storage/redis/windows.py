@@ -1,0 +1,107 @@
+"""The limits' windows in Redis or Valkey, which several hosts share; one round trip and one script for an exchange.
+
+Redis' own clock dates everything, so hosts need not agree on the time. What surprised us: scripts know numbers as
+doubles and write them with 14 digits, which cuts microseconds, so every number is written out there.
+
+A Redis that lost its data has forgotten what was used; each process tells it anew what it knows, twice a second. Give
+it `appendonly yes` if a day's limits are to outlive it. Keys have one hash tag: all of them are in one slot.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from farthing.errors import ConfigError, StoreError
+from farthing.types.limits import WANTED_US, Exchanged, WindowAnswer, WindowAsk
+from farthing.types.windows import SUB_WINDOWS
+
+COMMAND_S = 0.25
+"""A round trip is 0.3 ms on one machine and 2 ms in a data centre. A process that is busy with two thousand calls looks
+at its sockets every 100 ms, and must not take that for a slow Redis."""
+CONNECT_S = 1.0
+"""Name, TCP and TLS in a data centre take 20 ms; this allows a lost packet."""
+_PREFIX = "{farthing}:limits"
+
+
+class RedisWindows:
+    """See `WindowStore`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        command_s: float = COMMAND_S,
+        connect_s: float = CONNECT_S,
+        prefix: str = _PREFIX,
+        trusts_callers_clock: bool = False,
+    ) -> None:
+        """`url` is `redis://`, `rediss://` or `unix://`; with a callers' clock that is trusted Redis' own is not asked.
+
+        Raises:
+            ConfigError: there is no client for it, or the URL is none.
+        """
+        try:
+            from valkey.asyncio import Valkey  # noqa: PLC0415 - only who has a Redis needs it
+            from valkey.asyncio.retry import Retry  # noqa: PLC0415
+            from valkey.backoff import NoBackoff  # noqa: PLC0415
+            from valkey.exceptions import ValkeyError  # noqa: PLC0415
+        except ImportError:
+            raise ConfigError(
+                "A Redis is configured, and its client is not installed.", hint='pip install "farthing[redis]"'
+            ) from None
+        try:
+            # No tries of its own: who asks goes on without an answer, and asks again.
+            self._client: Any = Valkey.from_url(
+                url, socket_timeout=command_s, socket_connect_timeout=connect_s, retry=Retry(NoBackoff(), 0)
+            )
+        except ValueError as error:
+            raise ConfigError(f"The Redis address cannot be used: {error}.", hint="as redis://host:6379/0.") from None
+        self._errors: tuple[type[Exception], ...] = (ValkeyError, OSError, TimeoutError)
+        self._script = self._client.register_script(_script())
+        self._prefix = prefix
+        self._trusts_callers_clock = trusts_callers_clock
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._client.aclose()
+
+    async def exchange(self, holder: str, asks: Sequence[WindowAsk], *, now_us: int, lease_us: int) -> Exchanged:
+        """See `WindowStore.exchange`."""
+        if not asks:
+            return Exchanged(now_us, ())
+        args: list[str | int] = [holder, now_us if self._trusts_callers_clock else -1, lease_us, SUB_WINDOWS, WANTED_US]
+        for ask in asks:
+            args += [ask.window, ask.window_us, ask.limit, ask.keep, ask.need, ask.want, ask.spare, ask.share]
+            args += [len(ask.counts), *(number for count in ask.counts for number in count)]
+        keys = [f"{self._prefix}:wanted", *(f"{self._prefix}:{ask.window}" for ask in asks)]
+        said = await self._asked(self._script(keys=keys, args=args))
+        return Exchanged(said[0], tuple(map(_answer, said[1:])))
+
+    async def wanted(self, since_us: int) -> list[str]:
+        """See `WindowStore.wanted`."""
+        found = await self._asked(self._client.zrangebyscore(f"{self._prefix}:wanted", since_us, "+inf"))
+        return sorted(name.decode() for name in found)
+
+    async def _asked(self, asking: Any) -> Any:
+        try:
+            return await asking
+        except self._errors as error:
+            raise StoreError(f"Redis cannot be used: {str(error) or type(error).__name__}.", retry_after_s=1) from error
+
+
+@cache
+def _script() -> str:
+    return (files(__package__) / "exchange.lua").read_text(encoding="utf-8")
+
+
+def _answer(said: Sequence[Any]) -> WindowAnswer:
+    held, used, others, wanted, holders, frees = said
+    return WindowAnswer(
+        held=held,
+        used=used,
+        others=others,
+        wanted=bool(wanted),
+        holders=holders,
+        frees=tuple(zip(frees[::2], frees[1::2], strict=True)),
+    )

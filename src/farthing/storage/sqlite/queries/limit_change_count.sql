@@ -1,0 +1,2 @@
+-- Something about the limits changes.
+UPDATE limit_changes SET counter = counter + 1

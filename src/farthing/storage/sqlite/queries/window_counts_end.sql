@@ -1,0 +1,2 @@
+-- What has left its window, or was under way in a process that is heard of no more.
+DELETE FROM window_counts WHERE leaves_us <= ?
