@@ -40,6 +40,7 @@ from farthing.ledger import Ledger
 from farthing.ledger.budgets import Budgets
 from farthing.ledger.declared_budgets import declare_budgets
 from farthing.ledger.declared_limits import declare_limits
+from farthing.ledger.housekeeping import keep_house
 from farthing.ledger.journal import MAX_JOURNAL_BYTES, Files
 from farthing.ledger.limits import Limits
 from farthing.ledger.recovery import THIS_HOME, PriceAtCrash
@@ -191,6 +192,7 @@ class Farthing:
         await self.look_into_vault()
         self._following = [asyncio.create_task(self.keys.follow()), asyncio.create_task(self._follow_vault())]
         self._following.append(asyncio.create_task(self._note_limits()))
+        self._following.append(asyncio.create_task(keep_house(self.store), name="housekeeping"))
         self._follow_prices()
 
     async def look_into_vault(self) -> None:

@@ -140,6 +140,13 @@ class LedgerStore(Protocol):
         """
         ...
 
+    async def roll_up(self, limit: int) -> int:
+        """Add up to `limit` attempts to the sums that costs are answered from; return how many, 0 when it is done.
+
+        What costs say is the same before and after it, and sooner said.
+        """
+        ...
+
     async def spending(
         self,
         by: Sequence[SpendingBy],

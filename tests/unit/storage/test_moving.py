@@ -99,7 +99,9 @@ async def test_a_target_that_holds_something_else_is_not_taken_for_a_copy(
 
 
 async def test_every_table_has_its_like_in_the_other_backend(stores: tuple[SqliteStore, PostgresStore]) -> None:
-    ours, theirs = await stores[0].tables(), await stores[1].tables()
+    every, theirs = await stores[0].tables(), await stores[1].tables()
+    # What is rolled up is made again by whoever has it.
+    ours = {table: columns for table, columns in every.items() if not table.startswith("rollup")}
     assert ours.keys() == theirs.keys()
     only_there = {"accounts": {"number"}, "leases": {"account"}}
     only_here = {"leases": {"account_id"}}

@@ -34,21 +34,27 @@ def costs_statement(
     by: CostsBy | None, since_us: int | None, until_us: int | None, only: CostsFilter
 ) -> tuple[str, dict[str, Any]]:
     """Return the statement and its bindings; the columns are those of `CostsRow`."""
-    told = {name: value for name in only.__struct_fields__ if (value := getattr(only, name)) is not None}
-    conditions = [_CONDITIONS.get(name, f"attempts.{name} = :{name}") for name in told]
+    told, label, source, conditions = costs_pieces(by, only)
     if since_us is not None:
         conditions.append("attempts.started_at_us >= :since")
     if until_us is not None:
         conditions.append("attempts.started_at_us < :until")
-    if by == "tag":
-        conditions.append(_EACH_TAG_ONCE)
     statement = query("costs").format(
-        label="NULL" if by is None else _LABELS.get(by, f"attempts.{by}"),
-        source=_source(by, only),
+        label=label,
+        source=source,
         conditions=" AND ".join(conditions) or "TRUE",
         first="NULL" if by == "day" else "-coalesce(sum(cost_nanousd), 0)",
     )
     return statement, {**told, "since": since_us, "until": until_us}
+
+
+def costs_pieces(by: CostsBy | None, only: CostsFilter) -> tuple[dict[str, Any], str, str, list[str]]:
+    """Return what is bound, the label of the groups, where attempts are looked for, and conditions but the time's."""
+    told = {name: value for name in only.__struct_fields__ if (value := getattr(only, name)) is not None}
+    conditions = [_CONDITIONS.get(name, f"attempts.{name} = :{name}") for name in told]
+    if by == "tag":
+        conditions.append(_EACH_TAG_ONCE)
+    return told, "NULL" if by is None else _LABELS.get(by, f"attempts.{by}"), _source(by, only), conditions
 
 
 def _source(by: CostsBy | None, only: CostsFilter) -> str:

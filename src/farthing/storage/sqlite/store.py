@@ -22,6 +22,7 @@ from farthing.storage.sqlite.credentials import SqliteCredentials
 from farthing.storage.sqlite.database import Migration
 from farthing.storage.sqlite.keys import SqliteKeys
 from farthing.storage.sqlite.limits import SqliteLimits, SqliteWindows
+from farthing.storage.sqlite.rollups import begin_anew, roll_up, rolled_statement, what_is_wrong
 from farthing.storage.sqlite.spending import spending_bindings, spending_row_of, spending_statement
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
@@ -84,11 +85,16 @@ class SqliteStore(SqliteKeys):
         only: CostsFilter = EVERYTHING,
     ) -> list[CostsRow]:
         """See `LedgerStore.costs`."""
-        statement, bindings = costs_statement(by, since_us, until_us, only)
+        rolled = rolled_statement(by, since_us, until_us, only)
+        statement, bindings = rolled or costs_statement(by, since_us, until_us, only)
         rows = await self.connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
         if not rows and by is None:
             rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]
         return [costs_row_of(row) for row in rows]
+
+    async def roll_up(self, limit: int) -> int:
+        """See `LedgerStore.roll_up`."""
+        return await self.connections.transaction(lambda connection: roll_up(connection, limit))
 
     async def spending(
         self,
@@ -224,6 +230,7 @@ def _rebuild_totals(connection: apsw.Connection) -> tuple[list[Row], list[Row]]:
     """Other processes read the old totals until the new ones are committed; a gateway's batch waits, or comes again."""
     before = connection.execute(query("daily_totals")).fetchall()
     connection.execute(query("daily_totals_clear"))
+    begin_anew(connection)
     last: Any = connection.execute(query("attempts_last")).get
     _add_to_totals(connection, 0, last)
     return before, connection.execute(query("daily_totals")).fetchall()
@@ -272,7 +279,7 @@ def _known(connection: apsw.Connection, attempt_ids: Collection[str]) -> set[str
 
 def _damage(connection: apsw.Connection) -> list[str]:
     found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
-    return [] if found == ["ok"] else found
+    return what_is_wrong(connection) if found == ["ok"] else found
 
 
 def _json(attempt_ids: Collection[str]) -> str:

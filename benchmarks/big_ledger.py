@@ -1,0 +1,170 @@
+"""How long `farthing costs` takes over a ledger of ten million lines: a month of it, by each group.
+
+    python benchmarks/big_ledger.py [--lines 10000000] [--days 90] [--keep FOLDER]
+
+The lines are spread evenly over the days, over 40 keys, 20 models, 12 projects, 5 teams, 60 users and a few tags, and
+written as rows rather than through the ledger, which takes twice as long. Then they are rolled up as a gateway does
+it, and the questions are asked, each on a connection of its own; the fastest of three counts. With `--plain` they are
+also answered without the roll-up.
+"""
+
+import argparse
+import asyncio
+import random
+import tempfile
+import time
+from pathlib import Path
+from typing import get_args
+
+import apsw
+
+from farthing.storage.rows import COLUMNS, row_of
+from farthing.storage.sqlite import SqliteStore
+from farthing.storage.sqlite.costs import costs_statement
+from farthing.types.calls import Attempt, Attribution, Opening
+from farthing.types.ledger import EVERYTHING, CostsBy
+from farthing.types.usage import Usage
+
+DAY_US = 86_400_000_000
+FIRST_US = 1_788_000_000_000_000
+TARGET_S = 1.0
+
+
+class InPlace:
+    """Runs work where it is asked for."""
+
+    async def run(self, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, D102
+        return work()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def line(number: int, at_us: int, rng: random.Random) -> Attempt:
+    key = rng.randrange(40)
+    who = Attribution(
+        key_id=f"key_{key:026d}",
+        key_name=f"app-{key}",
+        team=f"team-{key % 5}",
+        project=f"project-{key % 12}",
+        user=f"user-{rng.randrange(3) * 20 + key % 20}",
+        session=f"session-{number // 30}",
+        tags=("ci", None, "batch,night", None)[key % 4],
+    )
+    opening = Opening(
+        attempt_id=f"att_{number:026d}-1",
+        call_id=f"call_{number:026d}",
+        ordinal=1,
+        started_at_us=at_us,
+        face="openai",
+        operation="chat",
+        provider="openai" if key % 3 else "anthropic",
+        model_asked="fast",
+        model=f"model-{rng.randrange(4) * 5 + key % 5}",
+        streamed=True,
+        input_tokens_estimate=900,
+        attribution=who,
+    )
+    return Attempt(
+        opening=opening,
+        ended_at_us=at_us + 2_000_000,
+        outcome="ok",
+        http_status=200,
+        usage=Usage(input_tokens=1000, output_tokens=200, cache_read_input_tokens=600),
+        cost_nanousd=1_000_000 + number % 997,
+        cost_basis="reported",
+        price_id="openai/gpt-5-mini",
+    )
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+def fill(path: Path, lines: int, days: int) -> None:
+    """Write the rows, the totals aside: no question here asks for those."""
+    rng = random.Random(1)
+    connection = apsw.Connection(str(path))
+    connection.pragma("synchronous", "OFF")
+    names = ", ".join(f'"{name}"' for name in COLUMNS)
+    statement = f"INSERT INTO attempts ({names}) VALUES ({', '.join('?' * len(COLUMNS))})"
+    step_us = days * DAY_US // lines
+    for start in range(0, lines, 100_000):
+        rows = (
+            row_of(line(number, FIRST_US + number * step_us, rng))
+            for number in range(start, min(start + 100_000, lines))
+        )
+        with connection:
+            connection.executemany(statement, rows)
+    connection.close()
+
+
+async def asked(path: Path, by: CostsBy | None, since_us: int, until_us: int, *, plain: bool = False) -> float:
+    """Return the seconds of one answer."""
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    began = time.perf_counter()
+    if plain:
+        statement, bindings = costs_statement(by, since_us, until_us, EVERYTHING)
+        await store.connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
+    else:
+        await store.costs(by, since_us, until_us)
+    took_s = time.perf_counter() - began
+    await store.close()
+    return took_s
+
+
+async def measure(path: Path, lines: int, days: int, *, plain: bool) -> float:
+    """Print a table; return the slowest of the rolled-up answers."""
+    store = SqliteStore(path, InPlace())
+    await store.open()
+    if not await store.call_ids("call_", 1):
+        began = time.perf_counter()
+        fill(path, lines, days)
+        print(f"{lines:,} lines in {time.perf_counter() - began:.0f} s, {size_of(path) / 1e9:.1f} GB", flush=True)
+    began, done = time.perf_counter(), 0
+    slowest_s = 0.0
+    while True:
+        portion = time.perf_counter()
+        rolled = await store.roll_up(1_000)
+        if not rolled:
+            break
+        slowest_s = max(slowest_s, time.perf_counter() - portion)
+        done += rolled
+    if done:
+        took_s = time.perf_counter() - began
+        print(f"rolled up in {took_s:.0f} s: {took_s / done * 1e6:.1f} us a line", end="")
+        print(f"; the slowest 1,000 took {slowest_s * 1e3:.0f} ms", flush=True)
+    await store.close()
+    until_us = FIRST_US + days * DAY_US - 1_234_567_890
+    since_us = until_us - min(30, days) * DAY_US
+    worst_s = 0.0
+    for by in (None, *(one for one in get_args(CostsBy) if one not in NOT_ROLLED)):
+        took_s = min([await asked(path, by, since_us, until_us) for _ in range(3)])
+        worst_s = max(worst_s, took_s)
+        told = f"{took_s:8.3f} s"
+        if plain:
+            told += f"   without the roll-up {await asked(path, by, since_us, until_us, plain=True):8.3f} s"
+        print(f"a month by {by or 'nothing':<14}{told}", flush=True)
+    return worst_s
+
+
+NOT_ROLLED = ("session", "conversation", "task", "sub_agent", "branch", "pull_request")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--lines", type=int, default=10_000_000)
+    parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--keep", type=Path, help="Leave the ledger here, and use it again.")
+    parser.add_argument("--plain", action="store_true", help="Also without the roll-up.")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = (given.keep or Path(folder)) / "farthing.db"
+        worst_s = asyncio.run(measure(path, given.lines, given.days, plain=given.plain))
+    print(f"slowest {worst_s:.3f} s; the bound is {TARGET_S} s")
+    raise SystemExit(worst_s > TARGET_S)
+
+
+if __name__ == "__main__":
+    main()

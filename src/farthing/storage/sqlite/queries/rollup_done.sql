@@ -1,0 +1,2 @@
+-- Everything up to this row is rolled up.
+UPDATE rollup_state SET rolled_to = ?

@@ -1,0 +1,128 @@
+"""What is answered from the roll-up is what the attempts add up to, however far it has come."""
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from farthing.storage.memory import MemoryStore
+from farthing.storage.sqlite import SqliteStore
+from farthing.storage.sqlite.rollups import rolled_statement
+from farthing.types.calls import Attempt
+from farthing.types.ledger import CostsBy, CostsFilter
+from farthing.types.usage import Usage
+from tests.contracts.ledger_samples import NOON_US, InPlace, attempt
+
+HOUR_US = 3_600_000_000
+HOURS = NOON_US // HOUR_US
+MOST = (1 << 63) - 1
+BY: tuple[CostsBy | None, ...] = (None, *get_args(CostsBy))
+ONLY = [
+    CostsFilter(),
+    CostsFilter(team="core"),
+    CostsFilter(key="key_2"),
+    CostsFilter(tag="x"),
+    CostsFilter(provider="ollama", project="site"),
+    CostsFilter(model="b"),
+    CostsFilter(session="s"),
+]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "farthing.db", InPlace())
+    await store.open()
+    yield store
+    await store.close()
+
+
+def calls(seed: int, count: int = 120) -> list[Attempt]:
+    """Calls with up to three attempts each, over a day and a half, in the order in which they ended."""
+    rng = random.Random(seed)
+    made: list[Attempt] = []
+    for call in range(count):
+        began_us = (HOURS + rng.randrange(36)) * HOUR_US + rng.choice([0, 1, rng.randrange(HOUR_US), HOUR_US - 1])
+        who = {
+            "key_id": rng.choice(["key_1", "key_2"]),
+            "key_name": rng.choice(["", "laptop"]),
+            "face": rng.choice(["openai", "anthropic"]),
+            "team": rng.choice([None, "", "core"]),
+            "project": rng.choice([None, "site"]),
+            "user": rng.choice([None, "ann"]),
+            "session": rng.choice([None, "s"]),
+            "tags": rng.choice([None, "x", "x, y", " , ", "y,x,x"]),
+        }
+        for ordinal in range(1, rng.choice([1, 1, 1, 2, 3]) + 1):
+            made.append(
+                attempt(
+                    len(made),
+                    call=call,
+                    ordinal=ordinal,
+                    started_at_us=began_us + (ordinal - 1) * rng.choice([1, HOUR_US // 2]),
+                    provider=rng.choice(["openai", "ollama"]),
+                    model=rng.choice(["a", "b"]),
+                    cost_nanousd=rng.choice([None, 0, 17, 1_000_003]),
+                    reported_cost_nanousd=rng.choice([None, 0, 20]),
+                    usage=rng.choice([Usage(), Usage(input_tokens=100, output_tokens=7, cache_read_input_tokens=3)]),
+                    **who,  # type: ignore[arg-type]  # attributions by name
+                )
+            )
+    if seed % 2:
+        rng.shuffle(made)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_an_answer_is_the_same_however_far_the_roll_up_has_come(seed: int, store: SqliteStore) -> None:
+    memory, rng = MemoryStore(), random.Random(seed)
+    made = calls(seed)
+    for start in range(0, len(made), 50):
+        page = made[start : start + 50]
+        await store.append(page)
+        await memory.append(page)
+        await store.roll_up(rng.choice([7, 40, 60]))
+    for since, until in [(None, None), (3, None), (None, 30), (5, 20), (11, 12), (11, 11)]:
+        for shift in (0, 1_234_567_890):
+            since_us = None if since is None else (HOURS + since) * HOUR_US + shift
+            until_us = None if until is None else (HOURS + until) * HOUR_US + shift // 2
+            for by in BY:
+                only = rng.choice(ONLY)
+                told = (by, since_us, until_us, only)
+                assert await store.costs(*told) == await memory.costs(*told), told
+    assert await store.damage() == []
+
+
+async def test_most_questions_are_answered_from_the_roll_up(store: SqliteStore) -> None:
+    await store.append(calls(1))
+    while await store.roll_up(50):
+        pass
+    assert store.connections.writer is not None
+    store.connections.writer.execute("UPDATE rollups SET cost_nanousd = cost_nanousd + 1")
+    (apart,) = await store.costs(None)
+    exact = sum(a.cost_nanousd or 0 for a in await store.attempts_after("", 1_000))
+    assert apart.cost_nanousd > exact
+    for by in ("model", "provider", "key", "team", "project", "user", "tag", "face", "organisation", "day"):
+        assert rolled_statement(by, None, None, CostsFilter()) is not None
+    assert rolled_statement("session", None, None, CostsFilter()) is None
+
+
+async def test_a_roll_up_that_was_spoiled_is_told_and_made_again(store: SqliteStore) -> None:
+    await store.append(calls(1))
+    await store.roll_up(1_000)
+    assert store.connections.writer is not None
+    store.connections.writer.execute("UPDATE rollups SET attempts = 5 WHERE hour = (SELECT min(hour) FROM rollups)")
+    assert "roll-up of day" in (await store.damage())[0]
+    await store.rebuild_totals()
+    assert await store.damage() == []
+    while await store.roll_up(30):
+        pass
+    assert await store.damage() == []
+
+
+async def test_a_sum_that_does_not_fit_stops_at_the_largest_and_stops_nothing_else(store: SqliteStore) -> None:
+    await store.append([attempt(1, cost_nanousd=MOST, started_at_us=HOURS * HOUR_US)])
+    await store.append([attempt(2, cost_nanousd=MOST, started_at_us=HOURS * HOUR_US), attempt(3)])
+    assert await store.roll_up(10) == 3
+    assert await store.roll_up(10) == 0
