@@ -92,6 +92,9 @@ log:
 # "farthing storage migrate" moves what there is.
 storage:
   # url: env:FARTHING_DATABASE_URL
+  #
+  # Several hosts share the windows of their limits in a Redis or Valkey, at an address or in a variable that holds it.
+  # redis: env:REDIS_URL
 
 # A client of one format reaches providers of every other; what those cannot carry is refused where it would change
 # what was asked, and otherwise told. docs/losses.md has the names of the single ones.
@@ -139,10 +142,6 @@ prices:
   # - {model: "openai:gpt-5-mini", input: 0.25, output: 2, cache_read: 0.025}
   # - {model: "anthropic:claude-example", input: 3, output: 15, cache_read: 0.3, cache_write_5m: 3.75,
   #    cache_write_1h: 6, request: 0, web_search: 0.01}
-
-# Several hosts share the windows of their limits in a Redis or Valkey: its address, or the variable that holds it.
-storage:
-  # redis: env:REDIS_URL
 
 # How much may be asked for in any minute, hour or day: requests, tokens, input_tokens, output_tokens or usd, each with
 # _per_minute, _per_hour or _per_day; and concurrency, the calls under way at once. Without organisation, team, project,

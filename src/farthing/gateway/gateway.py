@@ -19,12 +19,11 @@ from farthing.errors import (
     ModelNotFound,
     ProviderError,
     RateLimited,
-    UnpricedModel,
 )
 from farthing.gateway.accounts import MOVES_ON, Account
 from farthing.gateway.admission import Admission, Admitted, Asked
 from farthing.gateway.answers import AskedFor, outcome_of, reply_to, settle_unfinished
-from farthing.gateway.attempts import Attempts, LiveAttempt
+from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.attribution import attribute
 from farthing.gateway.bounds import with_limit
 from farthing.gateway.call import Reply, Request
@@ -37,6 +36,7 @@ from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
 from farthing.gateway.permission import Allowed, choosable, not_allowed, refuse_further_models
 from farthing.gateway.translated import Translated
+from farthing.gateway.unpriced import refuse_unpriced
 from farthing.providers.pool import Answer, HeldBodies, nothing_sent
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Attribution
@@ -134,7 +134,7 @@ class Gateway:
         attribution = attribute(request.principal, request.headers.named, envelope)
         account = lineup.accounts[ref.provider].only or _account(lineup, ref, attribution)
         provider = account.provider
-        _refuse_unpriced(lineup, provider, ref)
+        refuse_unpriced(lineup, provider, ref)
         streamed = request.streamed
         if streamed is None:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
@@ -480,19 +480,6 @@ def _translated(translation: Translated, chosen: _Chosen) -> _Sent:
 def _account(lineup: Lineup, ref: ModelRef, attribution: Attribution) -> Account:
     """Choose among several credentials; raises where none is free."""
     return lineup.accounts[ref.provider].choose(ref.model, attribution, lineup.attempts.clock.now_us())
-
-
-def _refuse_unpriced(lineup: Lineup, provider: Provider, ref: ModelRef) -> None:
-    if lineup.refuse_unpriced and not provider.free and not _priced(lineup.attempts, provider, ref):
-        raise UnpricedModel(
-            f"no price is known for '{ref}' and the settings say unpriced: refuse",
-            hint=f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}',
-        )
-
-
-def _priced(attempts: Attempts, provider: Provider, ref: ModelRef) -> bool:
-    now = attempts.clock.now_us()
-    return attempts.prices.find(provider.name, provider.known.price_key, ref.model, now) is not None
 
 
 async def _send(lineup: Lineup, provider: Provider, head: bytes, pieces: list[bytes], attempt: LiveAttempt) -> Answer:

@@ -1,0 +1,21 @@
+"""What happens to a call on a model whose price nobody knows, where the settings say that it is refused."""
+
+from farthing.errors import UnpricedModel
+from farthing.gateway.attempts import Attempts
+from farthing.gateway.lineup import Lineup
+from farthing.providers.protocol import Provider
+from farthing.types.models import ModelRef
+
+
+def refuse_unpriced(lineup: Lineup, provider: Provider, ref: ModelRef) -> None:
+    """Raise `UnpricedModel` where the settings refuse such calls and the model has no price."""
+    if lineup.refuse_unpriced and not provider.free and not _priced(lineup.attempts, provider, ref):
+        raise UnpricedModel(
+            f"no price is known for '{ref}' and the settings say unpriced: refuse",
+            hint=f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}',
+        )
+
+
+def _priced(attempts: Attempts, provider: Provider, ref: ModelRef) -> bool:
+    now = attempts.clock.now_us()
+    return attempts.prices.find(provider.name, provider.known.price_key, ref.model, now) is not None
