@@ -14,7 +14,11 @@ from farthing.monitoring.exposition import Family
 from farthing.monitoring.logs import PROCESS_LOGS
 from farthing.monitoring.siblings import Siblings
 from farthing.monitoring.watch import Watch
+from farthing.server.admin.access import Door
+from farthing.server.admin.api import AdminApi
+from farthing.server.admin.ask import House
 from farthing.server.admin.page import AdminPage
+from farthing.server.admin.table import ADMIN_TABLE
 from farthing.server.admin.token import admin_digest
 from farthing.server.app import HotApp
 from farthing.server.asgi import asgi
@@ -59,7 +63,15 @@ def build_server(
         token_digest=lambda: admin_digest(farthing.home, farthing.pepper),
         pepper=farthing.pepper,
     )
-    pages = Pages(farthing.readiness, admin, metrics)
+    door = Door(
+        token_digest=lambda: admin_digest(farthing.home, farthing.pepper),
+        pepper=farthing.pepper,
+        tokens=farthing.admin_tokens,
+        knows_cookie=admin.knows,
+        hosts=_own_names(server),
+    )
+    api = AdminApi(House(farthing, all_families, workers=farthing.workers), door, ADMIN_TABLE)
+    pages = Pages(farthing.readiness, admin, api, metrics)
     app = HotApp(gateway=farthing.gateway, keys=farthing.keys, pages=asgi(pages))
     listener = Listener(app, bounds_of(server), farthing.clock, app.render, app.knows)
     publishing = None if siblings is None else Publishing(siblings, families)

@@ -1,0 +1,53 @@
+"""The budget that belongs to one key: made with it, changed with it, gone with it."""
+
+import msgspec
+
+from farthing.ledger.budget_rules import checked
+from farthing.server.admin.ask import House
+from farthing.server.admin.resources.key_shapes import KeyBudget
+from farthing.server.admin.shown import nanousd_of
+from farthing.types.budgets import Budget, Scope
+
+_LONGEST_NAME = 60
+
+
+async def put_key_budget(house: House, key_id: str, key_name: str | None, wanted: KeyBudget) -> Budget:
+    """Keep a budget about one key alone, and have it hold here; return it.
+
+    Raises:
+        InvalidRequest: it is no good.
+        StoreError: the store cannot be used.
+    """
+    farthing, now_us = house.farthing, house.now_us()
+    named = key_name is not None and len(key_name) <= _LONGEST_NAME
+    budget = checked(
+        Budget(
+            id=farthing.ids.new("bud"),
+            name=f"key {key_name if named else key_id}",
+            scope=Scope(key_id=key_id),
+            limit_nanousd=nanousd_of(wanted.usd),
+            period=wanted.period,
+            policy=wanted.policy,
+            created_at_us=now_us,
+            counts_from_us=now_us,
+        )
+    )
+    if not await house.store.budgets.put(budget):  # a key of that name was before, or somebody named a budget so
+        budget = msgspec.structs.replace(budget, name=f"key {key_id} {budget.id[-8:]}")
+        kept = await house.store.budgets.put(budget)
+        assert kept, f"the name {budget.name!r} holds random letters"
+    await farthing.budgets.refresh()
+    return budget
+
+
+async def key_budgets(house: House, key_id: str) -> list[Budget]:
+    """Return the budgets that are about one key alone."""
+    return [budget for budget in await house.store.budgets.all() if budget.scope == Scope(key_id=key_id)]
+
+
+async def remove_key_budgets(house: House, key_id: str) -> None:
+    """Forget the budgets of a key, here at once."""
+    for budget in await key_budgets(house, key_id):
+        if not budget.from_file:
+            await house.store.budgets.remove(budget.id)
+    await house.farthing.budgets.refresh()

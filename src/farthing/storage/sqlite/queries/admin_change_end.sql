@@ -1,0 +1,3 @@
+UPDATE admin_changes
+SET subject = :subject, outcome = :outcome, status = :status, before = :before, after = :after
+WHERE id = :id

@@ -1,0 +1,3 @@
+INSERT INTO admin_tokens (id, name, role, team, shown, digest, created_at_us, expires_at_us, revoked_at_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING

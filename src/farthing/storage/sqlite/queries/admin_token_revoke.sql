@@ -1,0 +1,1 @@
+UPDATE admin_tokens SET revoked_at_us = :at WHERE id = :id AND revoked_at_us IS NULL
