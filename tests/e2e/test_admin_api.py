@@ -108,7 +108,7 @@ def test_after_a_crash_nothing_is_held_any_more_and_what_was_answered_is_there(
 @pytest.mark.parametrize("token", [None, "", "wrong", "fta-" + "a" * 43, "é"])
 def test_without_the_token_nobody_learns_anything(gateway: Gateway, token: str | None) -> None:
     for path in ("/admin/keys", "/admin/v1/keys", "/admin/v1/nothing", "/admin/v1"):
-        headers = {} if token is None else {"authorization": b"Bearer " + token.encode()}
+        headers = {} if token is None else {"authorization": (b"Bearer " + token.encode()).decode("latin-1")}
         answer = request(gateway.port, "GET", path, headers=headers)
         assert answer.status == 401
         assert answer.json()["error"]["code"] == "invalid_api_key"

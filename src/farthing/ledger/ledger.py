@@ -289,7 +289,7 @@ class Ledger:
         loop = asyncio.get_running_loop()
         deadline, until = loop.time() + timeout_s, self._posted + len(self._queue)
         self._wake.set()
-        while self._posted < until and loop.time() < deadline:
+        while self._posted < until and loop.time() < deadline:  # noqa: ASYNC110 - an event would cost every batch
             await asyncio.sleep(_LOOK_AGAIN_S)
         return max(0, until - self._posted) + self.spilled
 

@@ -80,16 +80,11 @@ class AdminApi:
         more: list[tuple[bytes, bytes]] = []
         try:
             caller = await self._door.caller(scope)
-            found = self._find(scope)
-            if isinstance(found, Found):
-                answer = await self._answer(found, caller, request_id, scope, receive)
-            else:
-                more = [(b"allow", ", ".join(found).encode())]
-                raise MethodNotAllowed(f"{scope['method']} is not a method here.", hint=f"use {', '.join(found)}.")
+            answer = await self._answer(self._find(scope, more), caller, request_id, scope, receive)
         except FarthingError as error:
             status = _status_of(error)
             if status == HTTPStatus.UNAUTHORIZED:
-                more = [(b"www-authenticate", b'Bearer realm="farthing admin"')]
+                more.append((b"www-authenticate", b'Bearer realm="farthing admin"'))
             await _send(send, status, msgspec.json.encode(_told(error)), request_id, more)
         except Exception:
             log.exception("an error nobody expected in the admin API (%s)", request_id)
@@ -102,21 +97,26 @@ class AdminApi:
                 body = b"" if answer.content is None else msgspec.json.encode(answer.content)
                 await _send(send, answer.status, body, request_id)
 
-    def _find(self, scope: Scope) -> Found | tuple[str, ...]:
+    def _find(self, scope: Scope, more: list[tuple[bytes, bytes]]) -> Found:
+        """Return the route that is meant; `more` are the headers of a refusal."""
         path: str = scope["path"]
         below = path.removeprefix(PREFIX) if path == PREFIX or path.startswith(f"{PREFIX}/") else path[len(ALIAS) :]
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        found = self._table.find(method, below)
+        found = self._table.find("GET" if scope["method"] == "HEAD" else scope["method"], below)
+        if isinstance(found, Found):
+            return found
         if not found:
             told = path if len(path) <= 128 and path.isprintable() else "this path"
             raise RouteNotFound(f"There is nothing at {told}.", hint=f"{PREFIX}/openapi.json lists what there is.")
-        return found
+        more.append((b"allow", ", ".join(found).encode()))
+        raise MethodNotAllowed(f"{scope['method']} is not a method here.", hint=f"use {', '.join(found)}.")
 
     async def _answer(self, found: Found, caller: Caller, request_id: str, scope: Scope, receive: Receive) -> Answer:
         route = found.route
         if caller.role not in route.roles:
             allowed = " or ".join(route.roles)
             raise Forbidden(f"This is for the {allowed}; the token is a {caller.role}'s.", hint="ask the admin.")
+        if caller.team is not None and "manager" not in route.roles:
+            raise Forbidden(f"This is not of the team {caller.team!r}, but of the whole house.", hint="ask the admin.")
         if not all(value.isprintable() for value in found.params.values()):
             raise RouteNotFound("There is nothing of that name.")
         query = read_query(scope["query_string"], route.query)

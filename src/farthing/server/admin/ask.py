@@ -1,12 +1,13 @@
 """What a handler of the admin API is given: who asks for what, and the house to ask of."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from farthing.app import Farthing
 from farthing.errors import Forbidden, NotThere
+from farthing.ledger.under_way import UnderWay
 from farthing.monitoring.exposition import Family
 from farthing.storage.protocols import Store
 from farthing.types.admin import Caller
@@ -25,6 +26,9 @@ class House:
         self.farthing = farthing
         self.families = families
         self.workers = workers
+        self.readers = 0
+        """Who listens to live events now."""
+        self.under_way = UnderWay(farthing.ledger, farthing.home.journal, farthing.reading, alone=workers == 1)
 
     @property
     def store(self) -> Store:
@@ -104,9 +108,6 @@ def not_there(what: str, name: str) -> NotThere:
     """Return what is said of a thing that there is not."""
     told = name if len(name) <= 64 and name.isprintable() else "of that name"
     return NotThere(f"There is no {what} {told!r}.", hint=f"GET /admin/v1/{what}s lists what there is.")
-
-
-Stream = AsyncIterator[bytes]
 
 
 def _plain(thing: Any) -> dict[str, Any] | None:

@@ -211,19 +211,17 @@ def _in_words(kind: Any) -> str:
     bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     if bare is datetime:
         return "a time with its zone, such as 2026-11-22T12:00:00Z"
-    match schema.get("type"):
-        case "integer":
-            return "a whole number" + _between(schema, "minimum", "maximum", "")
-        case "number":
-            return "a number" + _between(schema, "minimum", "maximum", "")
-        case "string":
-            return "text" + _between(schema, "minLength", "maxLength", " letters")
-        case "boolean":
-            return "true or false"
-        case "array":
-            return "a list" + _between(schema, "minItems", "maxItems", " things")
-        case _:
-            return "an object"
+    word, least, most, unit = _WORDS.get(schema.get("type", ""), ("an object", "", "", ""))
+    return word + _between(schema, least, most, unit)
+
+
+_WORDS = {
+    "integer": ("a whole number", "minimum", "maximum", ""),
+    "number": ("a number", "minimum", "maximum", ""),
+    "string": ("text", "minLength", "maxLength", " letters"),
+    "boolean": ("true or false", "", "", ""),
+    "array": ("a list", "minItems", "maxItems", " things"),
+}
 
 
 def _between(schema: Mapping[str, Any], least: str, most: str, unit: str) -> str:

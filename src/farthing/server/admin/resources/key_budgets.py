@@ -6,12 +6,13 @@ from farthing.ledger.budget_rules import checked
 from farthing.server.admin.ask import House
 from farthing.server.admin.resources.key_shapes import KeyBudget
 from farthing.server.admin.shown import nanousd_of
+from farthing.storage.protocols import KeyRecord
 from farthing.types.budgets import Budget, Scope
 
 _LONGEST_NAME = 60
 
 
-async def put_key_budget(house: House, key_id: str, key_name: str | None, wanted: KeyBudget) -> Budget:
+async def put_key_budget(house: House, key: KeyRecord, wanted: KeyBudget) -> Budget:
     """Keep a budget about one key alone, and have it hold here; return it.
 
     Raises:
@@ -19,12 +20,11 @@ async def put_key_budget(house: House, key_id: str, key_name: str | None, wanted
         StoreError: the store cannot be used.
     """
     farthing, now_us = house.farthing, house.now_us()
-    named = key_name is not None and len(key_name) <= _LONGEST_NAME
     budget = checked(
         Budget(
             id=farthing.ids.new("bud"),
-            name=f"key {key_name if named else key_id}",
-            scope=Scope(key_id=key_id),
+            name=f"key {key.name if len(key.name) <= _LONGEST_NAME else key.id}",
+            scope=Scope(key_id=key.id),
             limit_nanousd=nanousd_of(wanted.usd),
             period=wanted.period,
             policy=wanted.policy,
@@ -33,10 +33,10 @@ async def put_key_budget(house: House, key_id: str, key_name: str | None, wanted
         )
     )
     if not await house.store.budgets.put(budget):  # a key of that name was before, or somebody named a budget so
-        budget = msgspec.structs.replace(budget, name=f"key {key_id} {budget.id[-8:]}")
+        budget = msgspec.structs.replace(budget, name=f"key {key.id} {budget.id[-8:]}")
         kept = await house.store.budgets.put(budget)
         assert kept, f"the name {budget.name!r} holds random letters"
-    await farthing.budgets.refresh()
+    await farthing.budgets.follow_rules()
     return budget
 
 
@@ -50,4 +50,4 @@ async def remove_key_budgets(house: House, key_id: str) -> None:
     for budget in await key_budgets(house, key_id):
         if not budget.from_file:
             await house.store.budgets.remove(budget.id)
-    await house.farthing.budgets.refresh()
+    await house.farthing.budgets.follow_rules()

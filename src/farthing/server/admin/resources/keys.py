@@ -1,6 +1,6 @@
 """Keys: made with a budget of their own where one is given, shown, changed, rotated, ended.
 
-A key's budget is kept before the key is: no process can know the key without it (`KnownKeys.before_taking`). Killed in
+A key's budget is kept before the key is: no process can know the key without it (`KnownKeys.beforehand`). Killed in
 between, a budget is left about a key that never is, which harms nobody.
 """
 
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from farthing.errors import Conflict, FarthingError, NotServed
-from farthing.ledger.under_way import UnderWay, held_for_key
+from farthing.ledger.under_way import held_for_key
 from farthing.server.admin.ask import Ask, not_there
 from farthing.server.admin.resources.key_budgets import put_key_budget, remove_key_budgets
 from farthing.server.admin.resources.key_shapes import (
@@ -28,6 +28,7 @@ from farthing.server.admin.resources.key_shapes import (
 from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text, us_of
 from farthing.storage.protocols import KeyRecord, KeyState
+from farthing.types.budgets import Budget
 from farthing.types.money import usd_text
 
 
@@ -50,20 +51,23 @@ async def create(ask: Ask[NewKey, Nothing]) -> Answer:
     _must_have_no_limits(wanted)
     if wanted.name is not None and await ask.house.store.key(wanted.name) is not None:
         raise Conflict(f"A key named {wanted.name!r} exists already.", hint="choose another name.")
-    key_id = farthing.ids.new("key")
-    budget = None
-    if wanted.budget is not None:
-        budget = await put_key_budget(ask.house, key_id, wanted.name, wanted.budget)
+    budgets: list[Budget] = []
+
+    async def keep_budget(record: KeyRecord) -> None:
+        if wanted.budget is not None and not budgets:
+            budgets.append(await put_key_budget(ask.house, record, wanted.budget))
+
     try:
         record, secret = await farthing.keys.create(
-            wanted.name, key_id=key_id, expires_at_us=us_of(wanted.expires_at), **fields
+            wanted.name, expires_at_us=us_of(wanted.expires_at), first=keep_budget, **fields
         )
     except FarthingError:
-        await remove_key_budgets(ask.house, key_id)
+        for budget in budgets:
+            await ask.house.store.budgets.remove(budget.id)
         raise
     now_us = ask.house.now_us()
     ask.note(record.id, after=key_of(record, now_us))
-    made = made_key_of(record, now_us, secret.reveal(), None if budget is None else budget.id)
+    made = made_key_of(record, now_us, secret.reveal(), budgets[0].id if budgets else None)
     return Answer(made, 201)
 
 
@@ -88,9 +92,7 @@ async def show(ask: Ask[Nothing, Nothing]) -> Answer:
 async def spend(ask: Ask[Nothing, Nothing]) -> Answer:
     """Tell what was spent with a key, exactly: every call that was answered is in it."""
     record = await _key(ask)
-    farthing = ask.house.farthing
-    under_way = UnderWay(farthing.ledger, farthing.home.journal, farthing.reading, alone=ask.house.workers == 1)
-    store = await ask.house.books()
+    under_way, store = ask.house.under_way, await ask.house.books()
     missing = await under_way.wait_for_store(store)
     spent = await store.key_spent(record.id)
     held = held_for_key(await under_way.openings(), record.id)
@@ -125,7 +127,7 @@ async def change(ask: Ask[KeyChange, Nothing]) -> Answer:
     if wanted.budget is not UNSET:
         await remove_key_budgets(ask.house, record.id)
         if wanted.budget is not None:
-            await put_key_budget(ask.house, record.id, record.name, wanted.budget)
+            await put_key_budget(ask.house, record, wanted.budget)
     return _changed(ask, record, before)
 
 
