@@ -48,7 +48,9 @@ async def listed(ask: Ask[Nothing, SettingsQuery]) -> Answer:
     """List the settings that hold."""
     wanted = ask.query.path
     rows = await _rows(ask.house)
-    if wanted is not None and not rows:
+    if wanted is not None:
+        rows = [row for row in rows if row.path == wanted or row.path.startswith((f"{wanted}.", f"{wanted}["))]
+    if not rows and wanted is not None:
         raise _no_setting(wanted)
     shown = tuple(Setting(row.path, row.plain, row.origin) for row in rows)
     return Answer(SettingList(shown, ask.house.farthing.settings_taken_up))
