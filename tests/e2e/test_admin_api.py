@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.serving import ANSWER, ASK, COST, held_until, settings, until
+from tests.e2e.serving import ANSWER, ASK, COST, held_until, serving, settings, until
 from tests.e2e.support import Answer, Gateway, request, running_gateway, start_gateway
 from tests.e2e.upstream import Upstream, whole
 
@@ -158,3 +158,43 @@ def test_amounts_are_taken_as_text_and_as_numbers_to_the_last_digit(gateway: Gat
     for sent in (b'"123456789.123456789"', b"123456789.123456789", b"1234567891234567.89e-7"):
         answer = api(gateway, "POST", "/admin/keys", b'{"budget": {"usd": %b}}' % sent)
         assert answer.status == 201
+
+
+def test_it_is_the_same_through_whichever_worker(tmp_path: Path, upstream: Upstream) -> None:
+    with serving(tmp_path / "home", settings(upstream), "--workers", "2") as gateway:
+        token = gateway.farthing("admin", "link").stdout.strip().rpartition("token=")[2]
+        for _ in range(6):  # whichever of the two takes a connection
+            key = made(gateway, {"budget": {"usd": "0.0002"}}, token)
+            for _ in range(4):
+                # The worker that did not make the key knows its budget as soon as the key.
+                assert gateway.post("/v1/chat/completions", {**ASK, "max_tokens": 500}, key["key"]).status == 402
+        key = made(gateway, {"budget": {"usd": "1"}}, token)
+        go_on = threading.Event()
+        upstream.now(held_until(go_on))
+        streamed = {**ASK, "stream": True, "max_tokens": 100}
+        calls = [
+            threading.Thread(target=gateway.post, args=("/v1/chat/completions", streamed, key["key"])) for _ in range(4)
+        ]
+        before = len(upstream.requests)
+        for call in calls:
+            call.start()
+        until(lambda: len(upstream.requests) == before + 4, "the calls go out")
+
+        def told() -> set[tuple[int, int]]:
+            found = [api(gateway, "GET", f"/admin/keys/{key['id']}/spend", None, token).json() for _ in range(8)]
+            return {(one["nanousd"], one["reserved_nanousd"]) for one in found}
+
+        ((spent, reserved),) = told()
+        assert spent == 0
+        assert reserved >= 4 * 200_000
+        go_on.set()
+        for call in calls:
+            call.join(30)
+        upstream.now(whole(ANSWER))
+        assert told() == {(4 * COST, 0)}
+        (metric,) = [
+            one
+            for one in api(gateway, "GET", "/admin/metrics", None, token).json()["metrics"]
+            if one["name"] == "farthing_journal_writable"
+        ]
+        assert {sample["labels"] for sample in metric["samples"]} == {'{worker="1"}', '{worker="2"}'}

@@ -41,7 +41,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Annotated[int, Meta(ge=1, le=86_400)] | None = None
 
 
-class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
+class CallEvent(msgspec.Struct, frozen=True, kw_only=True, tag="call", tag_field="type"):
     """`event: call`: an attempt ended. A cost of `null` is unknown."""
 
     at: datetime
@@ -60,7 +60,7 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
     nanousd: int | None
 
 
-class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True):
+class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True, tag="budget", tag_field="type"):
     """`event: budget`: another action holds than before, or none (`open`) again."""
 
     at: datetime
@@ -73,7 +73,7 @@ class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True):
     left_usd: str
 
 
-class MissedEvent(msgspec.Struct, frozen=True):
+class MissedEvent(msgspec.Struct, frozen=True, tag="missed", tag_field="type"):
     """`event: missed`: the reader was slower than the events, and so many were dropped."""
 
     events: int
