@@ -1,4 +1,4 @@
-"""The OpenAPI document against the running gateway: what it describes is what is taken and answered, whatever is sent."""
+"""The OpenAPI document against the running gateway: what is taken and answered is what it describes."""
 
 import json
 import os
