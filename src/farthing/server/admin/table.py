@@ -1,6 +1,18 @@
 """Every route of the admin API."""
 
-from farthing.server.admin.resources import audit, budgets, calls, events, house, keys, prices, settings, spend, tokens
+from farthing.server.admin.resources import (
+    audit,
+    budgets,
+    calls,
+    events,
+    house,
+    keys,
+    prices,
+    reports,
+    settings,
+    spend,
+    tokens,
+)
 from farthing.server.admin.routes import Table
 
 ADMIN_TABLE = Table(
@@ -12,6 +24,7 @@ ADMIN_TABLE = Table(
         *audit.ROUTES,
         *calls.ROUTES,
         *spend.ROUTES,
+        *reports.ROUTES,
         *prices.ROUTES,
         *settings.ROUTES,
         *events.ROUTES,

@@ -1,17 +1,17 @@
 """Whom we call, which models there are, and what they cost. A credential is told by its place, never itself."""
 
-from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from farthing.app import Farthing
+from farthing.catalog.known_prices import KnownPrices
 from farthing.catalog.name_patterns import fits
+from farthing.catalog.price_search import FoundSheet, find_sheets
 from farthing.server.admin.ask import Ask
 from farthing.server.admin.routes import READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text
-from farthing.types.prices import PriceSheet, Rates
+from farthing.types.prices import Rates
 from farthing.types.spending import none_spent
 
 _HOUR_US = 3_600_000_000
@@ -163,46 +163,26 @@ async def models(ask: Ask[Nothing, ModelQuery]) -> Answer:
 
 async def prices(ask: Ask[Nothing, PriceQuery]) -> Answer:
     """Find prices, as a call made now would be priced."""
-    query, now_us = ask.query, ask.house.now_us()
-    found: list[PriceShown] = []
-    for provider, model in sorted(set(_priced(ask.house.farthing, query.model, query.provider))):
-        name = f"{provider}:{model}"
-        if name <= (query.after or ""):
-            continue
-        sheet = _sheet(ask.house.farthing, provider, model, now_us)
-        if sheet is None:
-            continue
-        if len(found) == query.limit:
-            return Answer(PricePage(tuple(found), found[-1].id))
-        bands = tuple(_band(band.from_input_tokens, band.rates) for band in sheet.bands)
-        found.append(
-            PriceShown(id=name, provider=provider, model=model, price_id=sheet.id, free=sheet.free, bands=bands)
-        )
-    return Answer(PricePage(tuple(found), None))
+    query, farthing = ask.query, ask.house.farthing
+    wanted = query.model if query.provider is None else f"{query.provider}:{query.model}"
+    known = KnownPrices(farthing.settings, farthing.prices)
+    now_us = ask.house.now_us()
+    found = await farthing.reading.run(lambda: find_sheets(known, wanted, now_us))
+    shown = sorted((_price(one) for one in found), key=lambda one: one.id)
+    shown = [one for one in shown if one.id > (query.after or "")]
+    page = tuple(shown[: query.limit])
+    return Answer(PricePage(page, page[-1].id if len(shown) > query.limit else None))
 
 
-def _priced(farthing: Farthing, wanted: str, only: str | None) -> Iterator[tuple[str, str]]:
-    """Yield the models of configured providers that fit: those of the list, and those that the settings name."""
-    rows = [row.pattern.partition(":") for row in farthing.settings.prices]
-    for name, settings in farthing.settings.providers.items():
-        if only not in (None, name):
-            continue
-        named, _, rest = wanted.partition(":")
-        pattern = rest if rest and named == name else wanted
-        if "*" not in pattern:
-            yield name, pattern
-            continue
-        own = [model for provider, _, model in rows if provider == name and "*" not in model]
-        yield from (
-            (name, model) for model in (*farthing.prices.names(settings.price_key), *own) if fits(pattern, model)
-        )
-
-
-def _sheet(farthing: Farthing, provider: str, model: str, at_us: int) -> PriceSheet | None:
-    settings = farthing.settings.providers[provider]
-    known = farthing.prices.knows(settings.price_key, model)
-    sheet = farthing.prices.find(provider, settings.price_key, model, at_us, free=settings.free)
-    return sheet if known or sheet is None or not sheet.free or settings.free else None
+def _price(found: FoundSheet) -> PriceShown:
+    return PriceShown(
+        id=f"{found.provider}:{found.model}",
+        provider=found.provider,
+        model=found.model,
+        price_id=found.sheet.id,
+        free=found.sheet.free,
+        bands=tuple(_band(band.from_input_tokens, band.rates) for band in found.sheet.bands),
+    )
 
 
 def _band(from_input_tokens: int, rates: Rates) -> BandShown:
