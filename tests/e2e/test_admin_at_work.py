@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,3 +203,16 @@ def test_a_revoked_token_opens_nothing_from_then_on(gateway: Gateway) -> None:
     assert api(gateway, "GET", "/admin/me", token=token["token"]).json()["name"] == "short"
     assert api(gateway, "DELETE", f"/admin/tokens/{token['id']}").status == 200
     assert api(gateway, "GET", "/admin/me", token=token["token"]).status == 401
+
+
+def test_a_reader_of_events_does_not_keep_the_gateway_from_stopping(tmp_path: Path, upstream: Upstream) -> None:
+    text = settings(upstream).removeprefix("version: 1\n")
+    with running_gateway(tmp_path / "home", text, KEY="sk-real", FARTHING_ADMIN_TOKEN=TOKEN) as gateway:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+        connection.request("GET", "/admin/v1/events", headers={"authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse()
+        assert answer.readline() == b": farthing\n"
+        gateway.process.terminate()
+        assert answer.read() == b"\n"
+        assert gateway.process.wait(10) == 0
+        connection.close()

@@ -70,7 +70,7 @@ def build_server(
         knows_cookie=admin.knows,
         hosts=_own_names(server),
     )
-    api = AdminApi(House(farthing, all_families, workers=farthing.workers), door, ADMIN_TABLE)
+    api = AdminApi(House(farthing, all_families, lambda: listener.draining), door, ADMIN_TABLE)
     pages = Pages(farthing.readiness, admin, api, metrics)
     app = HotApp(gateway=farthing.gateway, keys=farthing.keys, pages=asgi(pages))
     listener = Listener(app, bounds_of(server), farthing.clock, app.render, app.knows)

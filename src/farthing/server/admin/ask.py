@@ -20,12 +20,16 @@ class House:
     """The gateway, as far as it is administered."""
 
     def __init__(
-        self, farthing: Farthing, families: Callable[[], Awaitable[Iterable[Family]]], *, workers: int = 1
+        self,
+        farthing: Farthing,
+        families: Callable[[], Awaitable[Iterable[Family]]],
+        draining: Callable[[], bool],
     ) -> None:
-        """`families` are the figures of every process; `workers` is how many serve the home."""
+        """`families` are the figures of every process; `draining` tells whether this one is about to stop."""
         self.farthing = farthing
         self.families = families
-        self.workers = workers
+        self.draining = draining
+        self.workers = workers = farthing.workers
         self.readers = 0
         """Who listens to live events now."""
         self.under_way = UnderWay(farthing.ledger, farthing.home.journal, farthing.reading, alone=workers == 1)

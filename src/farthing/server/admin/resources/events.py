@@ -29,6 +29,8 @@ MAX_WAITING = 1_000
 """Events that wait for a slow reader, 300 KB."""
 LOOK_S = 2.0
 """How often budgets are looked at while somebody reads."""
+LISTEN_S = 0.5
+"""How often is looked whether the time is over, or the process about to stop."""
 PING_S = 15.0
 """How long nothing is said before a comment is: proxies cut what is silent for half a minute."""
 MAX_ACCOUNTS = 1_000
@@ -129,15 +131,16 @@ async def _told(house: House, caller: Caller, seconds: int | None) -> AsyncGener
     ends = None if seconds is None else loop.time() + seconds
     try:
         yield b": farthing\n\n"
-        while ends is None or loop.time() < ends:
-            wait_s = PING_S if ends is None else min(PING_S, max(0.0, ends - loop.time()))
+        said = loop.time()
+        while (ends is None or loop.time() < ends) and not house.draining():
             try:
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(LISTEN_S):
                     await reader.more.wait()
             except TimeoutError:
-                yield b": ping\n\n"
-            else:
-                yield reader.drain()
+                if loop.time() - said < PING_S:
+                    continue
+            said = loop.time()
+            yield reader.drain() or b": ping\n\n"
     finally:
         house.readers -= 1
         unsubscribe()

@@ -34,14 +34,22 @@ class LastHour(msgspec.Struct, frozen=True):
     failed_attempts: int
 
 
+class CredentialShown(msgspec.Struct, frozen=True):
+    """A credential; of several it has a name. `missing` says why it cannot be used, and is `null` where it can."""
+
+    name: str | None
+    missing: str | None
+
+
 class ProviderShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider; `credential` is where its key is read from."""
+    """A provider; `credential` is where its key is read from, `credentials` are those that calls are made with."""
 
     name: str
     kind: str
     wire: str
     base_url: str
     credential: str
+    credentials: tuple[CredentialShown, ...]
     free: bool
     price_key: str | None
     connections: Connections
@@ -140,6 +148,9 @@ async def providers(ask: Ask[Nothing, Nothing]) -> Answer:
                 wire=settings.wire,
                 base_url=settings.base_url,
                 credential=str(settings.credential),
+                credentials=tuple(
+                    CredentialShown(one.opened.name, one.opened.credential.missing) for one in lineup.accounts[name].all
+                ),
                 free=settings.free,
                 price_key=settings.price_key,
                 connections=Connections(stats.idle, stats.in_use, stats.waiting),
