@@ -89,6 +89,18 @@ def test_a_key_lives_its_whole_life_over_http(gateway: Gateway) -> None:
     assert api(gateway, "GET", "/admin/spend?by=key&key=life").json()["groups"][0]["nanousd"] == 4 * COST
 
 
+def test_a_change_that_is_refused_leaves_everything_as_it_was(gateway: Gateway) -> None:
+    api(gateway, "POST", "/admin/keys", {"name": "taken"})
+    key = api(gateway, "POST", "/admin/keys", {"name": "as it was", "user": "ada"}).json()
+    path = f"/admin/keys/{key['id']}"
+    before = api(gateway, "GET", path).json()
+    more = {"user": "bob", "expires_at": "2030-01-01T00:00:00Z", "budget": {"usd": 1}}
+    for wrong, status in (({"name": "taken"}, 409), ({"tags": ["a,b"]}, 400), ({"name": " x"}, 400)):
+        assert api(gateway, "PATCH", path, more | wrong).status == status
+        assert api(gateway, "GET", path).json() == before
+        assert api(gateway, "GET", f"/admin/budgets?key_id={key['id']}").json()["budgets"] == []
+
+
 def test_a_budget_is_made_told_and_changed_and_the_files_own_are_not(gateway: Gateway) -> None:
     made = api(
         gateway, "POST", "/admin/budgets", {"name": "site", "usd": "0.5", "period": "day", "scope": {"project": "site"}}

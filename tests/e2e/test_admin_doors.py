@@ -45,8 +45,9 @@ class House:
         self.call = self.ask("GET", "/admin/v1/calls").json()["calls"][0]
 
     def path(self, route: Route, thing: str | None = None) -> str:
-        ids = {"keys": self.key["id"], "budgets": self.budget["id"], "calls": self.call["id"], "tokens": "tok_none"}
-        path = route.path.replace("{id}", thing or ids.get(route.parts[0], "x")).replace("{path}", "unpriced")
+        ids = {"keys": self.key, "budgets": self.budget, "calls": self.call}
+        own = ids.get(route.parts[0], {"id": "tok_none"})["id"]
+        path = route.path.replace("{id}", thing or own).replace("{path}", "unpriced")
         return "/admin/v1" + ("" if path == "/" else path) + ("?seconds=1" if route.streams else "")
 
     def ask(self, method: str, path: str, body: Any = None, who: str | None = "admin", **headers: str) -> Answer:

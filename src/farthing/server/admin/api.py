@@ -5,8 +5,9 @@ do it, write down what came of it, answer. Whoever is not known learns nothing, 
 answer carries a CORS header, so no page elsewhere may read one.
 """
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -73,6 +74,8 @@ class AdminApi:
         self._house = house
         self._door = door
         self._table = table
+        self._changing: set[asyncio.Task[Answer]] = set()
+        """Changes that are being made; as many as clients wait for, and those whose clients have left."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -122,7 +125,22 @@ class AdminApi:
         query = read_query(scope["query_string"], route.query)
         body = await _body(scope, receive)
         asked: Ask[Any, Any] = Ask(self._house, caller, request_id, found.params, read_body(body, route.takes), query)
-        return await (self._changed(route, asked) if route.changes else route.handler(asked))
+        if route.changes:
+            return await self._to_its_end(self._changed(route, asked))
+        if route.streams and scope["method"] == "HEAD":
+            return Answer()
+        return await route.handler(asked)
+
+    async def _to_its_end(self, change: Coroutine[None, None, Answer]) -> Answer:
+        """Make a change as a whole: a client that leaves meanwhile does not stop it half way."""
+        task = asyncio.create_task(change)
+        self._changing.add(task)
+        task.add_done_callback(self._changing.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_note_end)
+            raise
 
     async def _changed(self, route: Route, asked: Ask[Any, Any]) -> Answer:
         """Have something changed, between a line that says so and what came of it."""
@@ -163,6 +181,11 @@ class AdminApi:
             except StoreError as error:  # the line is there, and says that nobody knows
                 log.warning("what came of the change %s could not be written down: %s", change.id, error)
         return answer
+
+
+def _note_end(task: asyncio.Task[Answer]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.info("a change whose client has left ended with: %s", error)
 
 
 def _status_of(error: FarthingError) -> int:

@@ -13,20 +13,19 @@ from farthing.server.admin.resources import (
     spend,
     tokens,
 )
-from farthing.server.admin.routes import Table
+from farthing.server.admin.routes import Route, Table
 
-ADMIN_TABLE = Table(
-    (
-        *house.ROUTES,
-        *keys.ROUTES,
-        *budgets.ROUTES,
-        *tokens.ROUTES,
-        *audit.ROUTES,
-        *calls.ROUTES,
-        *spend.ROUTES,
-        *reports.ROUTES,
-        *prices.ROUTES,
-        *settings.ROUTES,
-        *events.ROUTES,
-    )
+_RESOURCES: tuple[tuple[Route, ...], ...] = (
+    house.ROUTES,
+    keys.ROUTES,
+    budgets.ROUTES,
+    tokens.ROUTES,
+    audit.ROUTES,
+    calls.ROUTES,
+    spend.ROUTES,
+    reports.ROUTES,
+    prices.ROUTES,
+    settings.ROUTES,
+    events.ROUTES,
 )
+ADMIN_TABLE = Table([route for routes in _RESOURCES for route in routes])

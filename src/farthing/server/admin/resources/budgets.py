@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from farthing.errors import Conflict, InvalidRequest
+from farthing.errors import Conflict
 from farthing.ledger.budget_rules import action_of, changed, checked
 from farthing.ledger.under_way import held_in
 from farthing.server.admin.ask import Ask, not_there
@@ -23,9 +23,10 @@ from farthing.server.admin.resources.budget_shapes import (
     ScopeShape,
     budget_of,
 )
+from farthing.server.admin.resources.teams import scope_within, team_of
 from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text, moment, time_of
-from farthing.types.budgets import EACH, Account, Budget, Scope
+from farthing.types.budgets import Account, Budget, Scope
 from farthing.types.calls import Opening
 from farthing.types.money import usd_text
 
@@ -50,7 +51,8 @@ class AccountQuery(msgspec.Struct, frozen=True, kw_only=True):
 async def create(ask: Ask[NewBudget, Nothing]) -> Answer:
     """Make a budget."""
     house, now_us = ask.house, ask.house.now_us()
-    scope = await _scope_for(ask, ask.body.scope)
+    wanted = ask.body.scope
+    scope = await scope_within(ask, Scope() if wanted is None else wanted.scope())
     fields = ask.body.fields() | {"scope": scope}
     budget = checked(Budget(id=house.farthing.ids.new("bud"), created_at_us=now_us, counts_from_us=now_us, **fields))
     await _put(ask, budget)
@@ -66,7 +68,7 @@ async def listed(ask: Ask[Nothing, BudgetQuery]) -> Answer:
     for budget in await store.budgets.all():
         if budget.name <= (query.after or "") or query.key_id not in (None, budget.scope.key_id):
             continue
-        if team is None or await _team_of(ask, budget.scope) == team:
+        if team is None or await team_of(ask, budget.scope) == team:
             found.append(budget)
         if len(found) > query.limit:
             break
@@ -97,7 +99,7 @@ async def change(ask: Ask[BudgetChange, Nothing]) -> Answer:
     ask.note(before.id, before=budget_of(before))
     fields = ask.body.fields()
     if ask.body.scope is not UNSET:
-        fields["scope"] = await _scope_for(ask, ask.body.scope)
+        fields["scope"] = await scope_within(ask, ask.body.scope.scope())
     after = changed(before, ask.house.now_us(), **fields)
     await _put(ask, after)
     return _changed(ask, before, after)
@@ -132,11 +134,11 @@ async def _put(ask: Ask[Any, Any], budget: Budget) -> None:
 
 
 async def _budget(ask: Ask[Any, Any]) -> Budget:
-    wanted = ask.params["id"]
-    found = next((one for one in await ask.house.store.budgets.all() if one.id == wanted), None)
+    wanted, store = ask.params["id"], await ask.house.books()
+    found = next((one for one in await store.budgets.all() if one.id == wanted), None)
     if found is None:
         raise not_there("budget", wanted)
-    ask.must_see("budget", await _team_of(ask, found.scope))
+    ask.must_see("budget", await team_of(ask, found.scope))
     return found
 
 
@@ -152,36 +154,6 @@ async def _own(ask: Ask[Any, Any]) -> Budget:
         where = next((one.origin for one in declared if one.name == budget.name), "settings.yaml")
         raise Conflict(f"The budget {budget.name!r} is said in {where}.", hint="change it there; the file wins.")
     return budget
-
-
-async def _team_of(ask: Ask[Any, Any], scope: Scope) -> str | None:
-    """Return whose a scope is: the team that it names, or that of the key that it names; `None` is the house's."""
-    if scope.team not in (None, EACH):
-        return scope.team
-    if scope.key_id in (None, EACH) or ask.caller.team is None:
-        return None
-    record = await ask.house.store.key(scope.key_id or "")
-    return record.team if record is not None and record.id == scope.key_id else None
-
-
-async def _scope_for(ask: Ask[Any, Any], wanted: ScopeShape | None) -> Scope:
-    """Return a scope as it was asked for, within the caller's team.
-
-    Raises:
-        Forbidden: it is beyond it.
-        InvalidRequest: it names a key that there is not.
-    """
-    scope = Scope() if wanted is None else wanted.scope()
-    if scope.key_id not in (None, EACH):
-        record = await ask.house.store.key(scope.key_id or "")
-        if record is None or record.id != scope.key_id:
-            raise InvalidRequest(
-                f"There is no key with the id {scope.key_id!r}.", hint="GET /admin/v1/keys lists them."
-            )
-        ask.must_see("key", record.team)
-        if scope.team is None:
-            return scope
-    return msgspec.structs.replace(scope, team=ask.team_for(scope.team))
 
 
 def _account(budget: Budget, account: Account, openings: list[Opening]) -> AccountShown:

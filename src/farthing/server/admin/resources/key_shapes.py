@@ -1,5 +1,6 @@
 """What is sent to make or change a key, and how one is shown: never with its secret, but for the one time."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -27,12 +28,21 @@ class KeyBudget(msgspec.Struct, frozen=True):
     policy: BudgetPolicy = "hard"
 
 
+Amount = Annotated[int, Meta(ge=0, le=10**15)]
+
+
+class KeyLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Limits of the key's own, each over any such stretch of time."""
+
+    requests_per_minute: Amount | None = None
+
+
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key to be made; every member may be left out. Without a name it becomes `my-app-1`, `my-app-2`, ..."""
 
     name: Name | None = None
     budget: KeyBudget | None = None
-    limits: "KeyLimits | None" = None
+    limits: KeyLimits | None = None
     models: Models | None = None
     bound_model: Text | None = None
     faces: tuple[FaceName, ...] = ()
@@ -55,15 +65,6 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
             bound_model=self.bound_model,
             faces=self.faces,
         )
-
-
-Amount = Annotated[int, Meta(ge=0, le=10**15)]
-
-
-class KeyLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Limits of the key's own, each over any such stretch of time."""
-
-    requests_per_minute: Amount | None = None
 
 
 class KeyChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -166,9 +167,9 @@ def key_of(record: KeyRecord, now_us: int) -> Key:
     return Key(**_shown(record, now_us))
 
 
-def made_key_of(record: KeyRecord, now_us: int, secret: str, budget_id: str | None = None) -> MadeKey:
-    """Return a key as it is shown once."""
-    return MadeKey(key=secret, budget_id=budget_id, **_shown(record, now_us))
+def made_key_of(record: KeyRecord, now_us: int, secret: str, rules: Mapping[str, str] = {}) -> MadeKey:
+    """Return a key as it is shown once, with the id of its own budget."""
+    return MadeKey(key=secret, budget_id=rules.get("budget_id"), **_shown(record, now_us))
 
 
 def _shown(record: KeyRecord, now_us: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Keys: made with a budget of their own where one is given, shown, changed, rotated, ended.
 
-A key's budget is kept before the key is: no process can know the key without it (`KnownKeys.beforehand`). Killed in
-between, a budget is left about a key that never is, which harms nobody.
+A key's budget is kept before the key is: no process can know the key without it
+(`KnownKeys.beforehand`). Killed in between, it is left about a key that never is, which harms nobody.
 """
 
 from typing import Any
@@ -9,14 +9,16 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from farthing.auth.key_forms import checked, checked_name
 from farthing.errors import Conflict, FarthingError, NotServed
 from farthing.ledger.under_way import held_for_key
 from farthing.server.admin.ask import Ask, not_there
-from farthing.server.admin.resources.key_budgets import put_key_budget, remove_key_budgets
+from farthing.server.admin.resources.key_rules import put_key_budget, remove_key_budgets
 from farthing.server.admin.resources.key_shapes import (
     Key,
     KeyChange,
     KeyExpiry,
+    KeyLimits,
     KeyPage,
     KeyRotation,
     KeySpend,
@@ -28,7 +30,6 @@ from farthing.server.admin.resources.key_shapes import (
 from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text, us_of
 from farthing.storage.protocols import KeyRecord, KeyState
-from farthing.types.budgets import Budget
 from farthing.types.money import usd_text
 
 
@@ -48,26 +49,26 @@ async def create(ask: Ask[NewKey, Nothing]) -> Answer:
     farthing, wanted = ask.house.farthing, ask.body
     fields = wanted.fields()
     fields["team"] = ask.team_for(wanted.team)
-    _must_have_no_limits(wanted)
-    if wanted.name is not None and await ask.house.store.key(wanted.name) is not None:
-        raise Conflict(f"A key named {wanted.name!r} exists already.", hint="choose another name.")
-    budgets: list[Budget] = []
+    if wanted.limits is not None and wanted.limits != KeyLimits():
+        raise NotServed("There are no limits yet.", hint='leave "limits" out.')
+    if wanted.name is not None:
+        await _must_be_free(ask, wanted.name)
+    rules: dict[str, str] = {}
 
-    async def keep_budget(record: KeyRecord) -> None:
-        if wanted.budget is not None and not budgets:
-            budgets.append(await put_key_budget(ask.house, record, wanted.budget))
+    async def keep_rules(record: KeyRecord) -> None:
+        if wanted.budget is not None and "budget_id" not in rules:
+            rules["budget_id"] = (await put_key_budget(ask.house, record, wanted.budget)).id
 
     try:
         record, secret = await farthing.keys.create(
-            wanted.name, expires_at_us=us_of(wanted.expires_at), first=keep_budget, **fields
+            wanted.name, expires_at_us=us_of(wanted.expires_at), first=keep_rules, **fields
         )
-    except FarthingError:
-        for budget in budgets:
-            await ask.house.store.budgets.remove(budget.id)
+    except FarthingError:  # another process took the name just now
+        await ask.house.store.budgets.remove(rules.get("budget_id", ""))
         raise
     now_us = ask.house.now_us()
     ask.note(record.id, after=key_of(record, now_us))
-    made = made_key_of(record, now_us, secret.reveal(), budgets[0].id if budgets else None)
+    made = made_key_of(record, now_us, secret.reveal(), rules)
     return Answer(made, 201)
 
 
@@ -117,13 +118,16 @@ async def change(ask: Ask[KeyChange, Nothing]) -> Answer:
     ask.note(record.id, before=before)
     if wanted.team is not UNSET:
         ask.team_for(wanted.team or "")
-    fields = wanted.fields()
-    if fields:
-        record = await ring.change(record.id, **fields)
+    fields = checked(wanted.fields())  # all that can be refused is looked at before anything is changed
     if wanted.name is not UNSET and wanted.name != record.name:
-        record = await ring.rename(record.id, wanted.name)
+        checked_name(wanted.name)
+        await _must_be_free(ask, wanted.name)
     if wanted.expires_at is not UNSET:
         record = await ring.expire(record.id, us_of(wanted.expires_at))
+    if wanted.name is not UNSET and wanted.name != record.name:
+        record = await ring.rename(record.id, wanted.name)
+    if fields:
+        record = await ring.change(record.id, **fields)
     if wanted.budget is not UNSET:
         await remove_key_budgets(ask.house, record.id)
         if wanted.budget is not None:
@@ -173,7 +177,7 @@ async def revoke(ask: Ask[Nothing, Nothing]) -> Answer:
 
 
 async def delete(ask: Ask[Nothing, Nothing]) -> Answer:
-    """Forget a key and its own budgets; what it spent stays in the ledger, under its name."""
+    """Forget a key with its own budget; what it spent stays in the ledger, under its name."""
     record = await _key(ask)
     ask.note(record.id, before=key_of(record, ask.house.now_us()))
     await ask.house.farthing.keys.delete(record.id)
@@ -191,15 +195,15 @@ async def _key(ask: Ask[Any, Any]) -> KeyRecord:
     return record
 
 
+async def _must_be_free(ask: Ask[Any, Any], name: str) -> None:
+    if await ask.house.store.key(name) is not None:
+        raise Conflict(f"A key named {name!r} exists already.", hint="choose another name.")
+
+
 def _changed(ask: Ask[Any, Any], record: KeyRecord, before: Key) -> Answer:
     after = key_of(record, ask.house.now_us())
     ask.note(record.id, before=before, after=after)
     return Answer(after)
-
-
-def _must_have_no_limits(wanted: NewKey) -> None:
-    if wanted.limits is not None and wanted.limits != type(wanted.limits)():
-        raise NotServed("There are no limits yet.", hint='leave "limits" out.')
 
 
 ROUTES = (
@@ -213,7 +217,7 @@ ROUTES = (
         takes=NewKey,
         gives=MadeKey,
         status=201,
-        refusals=(409,),
+        refusals=(409, 501),
     ),
     Route(
         method="GET",

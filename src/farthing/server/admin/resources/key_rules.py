@@ -19,11 +19,11 @@ async def put_key_budget(house: House, key: KeyRecord, wanted: KeyBudget) -> Bud
         InvalidRequest: it is no good.
         StoreError: the store cannot be used.
     """
-    farthing, now_us = house.farthing, house.now_us()
+    now_us = house.now_us()
     budget = checked(
         Budget(
-            id=farthing.ids.new("bud"),
-            name=f"key {key.name if len(key.name) <= _LONGEST_NAME else key.id}",
+            id=house.farthing.ids.new("bud"),
+            name=_name_for(key),
             scope=Scope(key_id=key.id),
             limit_nanousd=nanousd_of(wanted.usd),
             period=wanted.period,
@@ -36,18 +36,17 @@ async def put_key_budget(house: House, key: KeyRecord, wanted: KeyBudget) -> Bud
         budget = msgspec.structs.replace(budget, name=f"key {key.id} {budget.id[-8:]}")
         kept = await house.store.budgets.put(budget)
         assert kept, f"the name {budget.name!r} holds random letters"
-    await farthing.budgets.follow_rules()
+    await house.farthing.budgets.follow_rules()
     return budget
-
-
-async def key_budgets(house: House, key_id: str) -> list[Budget]:
-    """Return the budgets that are about one key alone."""
-    return [budget for budget in await house.store.budgets.all() if budget.scope == Scope(key_id=key_id)]
 
 
 async def remove_key_budgets(house: House, key_id: str) -> None:
     """Forget the budgets of a key, here at once."""
-    for budget in await key_budgets(house, key_id):
-        if not budget.from_file:
+    for budget in await (await house.books()).budgets.all():
+        if budget.scope == Scope(key_id=key_id) and not budget.from_file:
             await house.store.budgets.remove(budget.id)
     await house.farthing.budgets.follow_rules()
+
+
+def _name_for(key: KeyRecord) -> str:
+    return f"key {key.name if len(key.name) <= _LONGEST_NAME else key.id}"
