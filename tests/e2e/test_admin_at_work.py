@@ -15,6 +15,8 @@ from tests.e2e.upstream import Upstream, whole
 TOKEN = "an-admin-token-of-the-tests"
 BUDGETS = """budgets:
   house: {usd: 20, period: day}
+limits:
+  polite: {requests_per_minute: 100000}
 """
 
 
@@ -126,6 +128,36 @@ def test_a_budget_is_made_told_and_changed_and_the_files_own_are_not(gateway: Ga
         assert "settings.yaml:" in answer.json()["error"]["message"]
     assert api(gateway, "DELETE", f"/admin/budgets/{made['id']}").status == 204
     assert gateway.post("/v1/chat/completions", ASK, key["key"]).status == 200
+
+
+def test_a_keys_limit_holds_from_its_first_call_on(gateway: Gateway) -> None:
+    key = api(gateway, "POST", "/admin/keys", {"limits": {"requests_per_minute": 2}}).json()
+    assert [gateway.post("/v1/chat/completions", ASK, key["key"]).status for _ in range(4)] == [200, 200, 429, 429]
+    shown = api(gateway, "GET", f"/admin/limits/{key['limit_id']}").json()
+    assert (shown["target"], shown["rates"]) == ({"key_id": key["id"]}, {"requests_per_minute": 2})
+    path = f"/admin/keys/{key['id']}"
+    assert api(gateway, "PATCH", path, {"limits": {"requests_per_minute": 4, "usd_per_day": "0.5"}}).status == 200
+    (limit,) = api(gateway, "GET", f"/admin/limits?key_id={key['id']}").json()["limits"]
+    assert limit["rates"] == {"requests_per_minute": 4, "usd_per_day": "0.500000000"}
+    assert api(gateway, "PATCH", path, {"limits": None}).status == 200
+    assert api(gateway, "GET", f"/admin/limits?key_id={key['id']}").json()["limits"] == []
+    assert gateway.post("/v1/chat/completions", ASK, key["key"]).status == 200
+
+
+def test_a_limit_is_made_and_changed_and_the_files_own_is_not(gateway: Gateway) -> None:
+    wanted = {"name": "each", "rates": {"concurrency": 4}, "target": {"key_id": "*", "provider": "openai"}}
+    made = api(gateway, "POST", "/admin/limits", wanted).json()
+    assert made["target"] == {"key_id": "*", "provider": "openai"}
+    path = f"/admin/limits/{made['id']}"
+    changed = api(gateway, "PATCH", path, {"enabled": False, "rates": {"tokens_per_day": 5}}).json()
+    assert (changed["enabled"], changed["rates"]) == (False, {"tokens_per_day": 5})
+    assert api(gateway, "POST", "/admin/limits", wanted).status == 409
+    assert api(gateway, "POST", "/admin/limits", {"name": "none", "rates": {}}).status == 400
+    house = next(one for one in api(gateway, "GET", "/admin/limits").json()["limits"] if one["name"] == "polite")
+    answer = api(gateway, "DELETE", f"/admin/limits/{house['id']}")
+    assert answer.status == 409
+    assert "settings.yaml:" in answer.json()["error"]["message"]
+    assert api(gateway, "DELETE", path).status == 204
 
 
 def test_a_setting_is_the_files_and_its_line_is_told(gateway: Gateway) -> None:

@@ -16,7 +16,7 @@ from tests.e2e.upstream import Upstream, whole
 TOKEN = "an-admin-token-of-the-tests"
 ROUTES = ADMIN_TABLE.routes
 WITH_IDS = [route for route in ROUTES if "{id}" in route.path]
-OF_TEAMS = [route for route in WITH_IDS if route.parts[0] in ("keys", "budgets", "calls")]
+OF_TEAMS = [route for route in WITH_IDS if route.parts[0] in ("keys", "budgets", "limits", "calls")]
 by_name = pytest.mark.parametrize("route", ROUTES, ids=[route.name for route in ROUTES])
 
 
@@ -41,11 +41,13 @@ class House:
         scope = {"team": "red"}
         budget = {"name": "of-red", "usd": "5", "period": "day", "scope": scope}
         self.budget = self.ask("POST", "/admin/v1/budgets", budget).json()
+        limit = {"name": "of-red", "rates": {"requests_per_day": 1000}, "target": scope}
+        self.limit = self.ask("POST", "/admin/v1/limits", limit).json()
         assert gateway.post("/v1/chat/completions", ASK, self.key["key"]).status == 200
         self.call = self.ask("GET", "/admin/v1/calls").json()["calls"][0]
 
     def path(self, route: Route, thing: str | None = None) -> str:
-        ids = {"keys": self.key, "budgets": self.budget, "calls": self.call}
+        ids = {"keys": self.key, "budgets": self.budget, "limits": self.limit, "calls": self.call}
         own = ids.get(route.parts[0], {"id": "tok_none"})["id"]
         path = route.path.replace("{id}", thing or own).replace("{path}", "unpriced")
         return "/admin/v1" + ("" if path == "/" else path) + ("?seconds=1" if route.streams else "")

@@ -79,7 +79,6 @@ def _not_yet(what: str, instead: str) -> Any:
 
 
 _NOT_YET = (
-    ("limits", "budgets are at /admin/v1/budgets."),
     ("alerts", "the state of budgets is at /admin/v1/budgets/{id}/accounts, and live at /admin/v1/events."),
     ("routers", "models and their other names are at /admin/v1/models."),
 )

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from farthing.auth.key_forms import MAX_MODEL_LENGTH, MAX_MODELS, KeyFields
 from farthing.server.admin.reading import Usd
+from farthing.server.admin.resources.limit_shapes import RateShape
 from farthing.server.admin.shown import Name, Text, ZonedTime, moment, time_of
 from farthing.storage.protocols import KeyRecord, KeyState
 from farthing.types.budgets import BudgetPolicy, Period
@@ -28,21 +29,12 @@ class KeyBudget(msgspec.Struct, frozen=True):
     policy: BudgetPolicy = "hard"
 
 
-Amount = Annotated[int, Meta(ge=0, le=10**15)]
-
-
-class KeyLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Limits of the key's own, each over any such stretch of time."""
-
-    requests_per_minute: Amount | None = None
-
-
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key to be made; every member may be left out. Without a name it becomes `my-app-1`, `my-app-2`, ..."""
 
     name: Name | None = None
     budget: KeyBudget | None = None
-    limits: KeyLimits | None = None
+    limits: RateShape | None = None
     models: Models | None = None
     bound_model: Text | None = None
     faces: tuple[FaceName, ...] = ()
@@ -81,6 +73,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     faces: tuple[FaceName, ...] | UnsetType | None = UNSET
     expires_at: ZonedTime | UnsetType | None = UNSET
     budget: KeyBudget | UnsetType | None = UNSET
+    limits: RateShape | UnsetType | None = UNSET
 
     def fields(self) -> KeyFields:
         """Return what is changed with the key itself."""
@@ -137,6 +130,7 @@ class MadeKey(Key, frozen=True, kw_only=True):
 
     key: str
     budget_id: str | None = None
+    limit_id: str | None = None
 
 
 class KeyPage(msgspec.Struct, frozen=True):
@@ -168,8 +162,10 @@ def key_of(record: KeyRecord, now_us: int) -> Key:
 
 
 def made_key_of(record: KeyRecord, now_us: int, secret: str, rules: Mapping[str, str] = {}) -> MadeKey:
-    """Return a key as it is shown once, with the id of its own budget."""
-    return MadeKey(key=secret, budget_id=rules.get("budget_id"), **_shown(record, now_us))
+    """Return a key as it is shown once, with the ids of its own budget and limit."""
+    return MadeKey(
+        key=secret, budget_id=rules.get("budget_id"), limit_id=rules.get("limit_id"), **_shown(record, now_us)
+    )
 
 
 def _shown(record: KeyRecord, now_us: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Keys: made with a budget of their own where one is given, shown, changed, rotated, ended.
+"""Keys: made with a budget and limits of their own where they are given, shown, changed, rotated, ended.
 
-A key's budget is kept before the key is: no process can know the key without it
-(`KnownKeys.beforehand`). Killed in between, it is left about a key that never is, which harms nobody.
+A key's budget and limits are kept before the key is: no process can know the key without them
+(`KnownKeys.beforehand`). Killed in between, they are left about a key that never is, which harms nobody.
 """
 
 from typing import Any
@@ -10,15 +10,19 @@ import msgspec
 from msgspec import UNSET
 
 from farthing.auth.key_forms import checked, checked_name
-from farthing.errors import Conflict, FarthingError, NotServed
+from farthing.errors import Conflict, FarthingError
 from farthing.ledger.under_way import held_for_key
 from farthing.server.admin.ask import Ask, not_there
-from farthing.server.admin.resources.key_rules import put_key_budget, remove_key_budgets
+from farthing.server.admin.resources.key_rules import (
+    put_key_budget,
+    put_key_limit,
+    remove_key_budgets,
+    remove_key_limits,
+)
 from farthing.server.admin.resources.key_shapes import (
     Key,
     KeyChange,
     KeyExpiry,
-    KeyLimits,
     KeyPage,
     KeyRotation,
     KeySpend,
@@ -49,8 +53,6 @@ async def create(ask: Ask[NewKey, Nothing]) -> Answer:
     farthing, wanted = ask.house.farthing, ask.body
     fields = wanted.fields()
     fields["team"] = ask.team_for(wanted.team)
-    if wanted.limits is not None and wanted.limits != KeyLimits():
-        raise NotServed("There are no limits yet.", hint='leave "limits" out.')
     if wanted.name is not None:
         await _must_be_free(ask, wanted.name)
     rules: dict[str, str] = {}
@@ -58,6 +60,8 @@ async def create(ask: Ask[NewKey, Nothing]) -> Answer:
     async def keep_rules(record: KeyRecord) -> None:
         if wanted.budget is not None and "budget_id" not in rules:
             rules["budget_id"] = (await put_key_budget(ask.house, record, wanted.budget)).id
+        if wanted.limits is not None and wanted.limits.rates() and "limit_id" not in rules:
+            rules["limit_id"] = (await put_key_limit(ask.house, record, wanted.limits)).id
 
     try:
         record, secret = await farthing.keys.create(
@@ -65,6 +69,7 @@ async def create(ask: Ask[NewKey, Nothing]) -> Answer:
         )
     except FarthingError:  # another process took the name just now
         await ask.house.store.budgets.remove(rules.get("budget_id", ""))
+        await ask.house.store.limits.remove(rules.get("limit_id", ""))
         raise
     now_us = ask.house.now_us()
     ask.note(record.id, after=key_of(record, now_us))
@@ -132,6 +137,10 @@ async def change(ask: Ask[KeyChange, Nothing]) -> Answer:
         await remove_key_budgets(ask.house, record.id)
         if wanted.budget is not None:
             await put_key_budget(ask.house, record, wanted.budget)
+    if wanted.limits is not UNSET:
+        await remove_key_limits(ask.house, record.id)
+        if wanted.limits is not None and wanted.limits.rates():
+            await put_key_limit(ask.house, record, wanted.limits)
     return _changed(ask, record, before)
 
 
@@ -177,11 +186,12 @@ async def revoke(ask: Ask[Nothing, Nothing]) -> Answer:
 
 
 async def delete(ask: Ask[Nothing, Nothing]) -> Answer:
-    """Forget a key with its own budget; what it spent stays in the ledger, under its name."""
+    """Forget a key with its own budget and limit; what it spent stays in the ledger, under its name."""
     record = await _key(ask)
     ask.note(record.id, before=key_of(record, ask.house.now_us()))
     await ask.house.farthing.keys.delete(record.id)
     await remove_key_budgets(ask.house, record.id)
+    await remove_key_limits(ask.house, record.id)
     return Answer(None, 204)
 
 
@@ -217,7 +227,7 @@ ROUTES = (
         takes=NewKey,
         gives=MadeKey,
         status=201,
-        refusals=(409, 501),
+        refusals=(409,),
     ),
     Route(
         method="GET",
