@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 
 import msgspec
 
+from farthing.auth.admin_tokens import AdminTokens
 from farthing.auth.key_ring import KeyRing
 from farthing.auth.keys import agree_on_pepper, load_pepper
 from farthing.auth.known_keys import POLL_S
@@ -91,6 +92,7 @@ class Farthing:
         self.clock = clock or SystemClock()
         self.began_us = self.clock.now_us()
         self.settings_taken_up = True
+        self.workers = workers
         self.random_bytes = random_bytes
         self.ids = IdSource(self.clock, random_bytes)
         url = database_url(settings.storage, environment) if store is None else None
@@ -104,9 +106,16 @@ class Farthing:
         self.pepper = load_pepper(home.pepper, random_bytes, lambda: keys_in_use(home.database) if in_the_home else 0)
         self.offload: Offload = offload or ThreadOffload()
         self.store: Store = store or store_of(url, home.database, self.offload, makes=not knew_a_database)
+        self.reading: Offload = offload or ThreadOffload("farthing-books")
+        """The thread for questions that may take long."""
+        self._books: Store | None = store if url is None else self.store
+        self._opening_books = asyncio.Lock()
         self._price_follower = PriceFollower(home.prices, self.offload)
         self.prices = price_book(settings.prices, home.prices)
         self.keys = KeyRing(self.store, self.pepper, ids=self.ids, clock=self.clock, random_bytes=random_bytes)
+        self.admin_tokens = AdminTokens(
+            self.store.admin, self.pepper, clock=self.clock, ids=self.ids, random_bytes=random_bytes
+        )
         self.ledger = Ledger(
             self.store,
             home.journal,
@@ -274,6 +283,19 @@ class Farthing:
                 self._draining[task] = pool
                 task.add_done_callback(self._draining.pop)
 
+    async def books(self) -> Store:
+        """Return the store for questions that may take long; they keep neither calls nor their ledger waiting.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        async with self._opening_books:
+            if self._books is None:
+                books = store_of(None, self.home.database, self.reading)
+                await books.open()
+                self._books = books
+        return self._books
+
     async def close(self) -> None:
         """Finish: no call is in flight any more when this is called."""
         await self.gateway.lineup.live_models.close()
@@ -294,7 +316,11 @@ class Farthing:
         await self.limits.close()
         if self._redis is not None:
             await self._redis.close()
+        if self._books is not None and self._books is not self.store:
+            await self._books.close()
         await self.store.close()
+        if self.reading is not self.offload:
+            await self.reading.close()
         await self.offload.close()
 
     def readiness(self) -> dict[str, bool]:

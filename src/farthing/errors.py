@@ -3,7 +3,8 @@
     FarthingError
     ├── CallerError                the client sent something it must change
     │   ├── InvalidRequest             400  the body, a header or a parameter is wrong
-    │   │   └── LostInTranslation      400  the provider's format cannot carry what the request needs
+    │   │   ├── LostInTranslation      400  the provider's format cannot carry what the request needs
+    │   │   └── WrongFields            422  members of an admin's request are wrong; each is named
     │   ├── InvalidKey                 401  no key, or not one of ours
     │   ├── Forbidden                  403  the key is ours, and this is not for it
     │   │   ├── KeyDisabled            403  until the operator enables it again
@@ -12,8 +13,11 @@
     │   │   └── FaceNotAllowed         403  the key may be used in other formats
     │   ├── ModelNotFound              404  no provider can be chosen for that model
     │   ├── RouteNotFound              404  no such path
+    │   ├── NotThere                   404  the admin asks for a thing that there is not
+    │   ├── Conflict                   409  a name is taken, or settings.yaml owns the thing
     │   ├── MethodNotAllowed           405  the path exists, the method does not
     │   ├── RequestTimeout             408  the request did not arrive in time
+    │   ├── WrongHost                  421  called by a name that is not ours
     │   ├── RequestTooLarge            413  body, header or header count over the bound
     │   ├── UnsupportedEncoding        415  a content encoding we do not decode
     │   ├── HeadersTooLarge            431  header block over the bound
@@ -46,6 +50,9 @@
 A message holds the value, quoted, and the way out. `status` and `code` are what a face renders; `hint` is printed by
 the command line under the message.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class FarthingError(Exception):
@@ -81,6 +88,29 @@ class LostInTranslation(InvalidRequest):
     """The format of the provider cannot carry something that the request needs."""
 
     code = "lost_in_translation"
+
+
+class Problem(NamedTuple):
+    """One member of a request that is wrong: where it stands, what was found, and what is allowed there."""
+
+    field: str
+    message: str
+    value: str | None = None
+    allowed: str | None = None
+
+
+class WrongFields(InvalidRequest):
+    """Members of a request are wrong; `problems` names every one of them."""
+
+    status = 422
+    code = "wrong_fields"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        count = len(self.problems)
+        more = "" if count == 1 else f" ({count - 1} more {'problem' if count == 2 else 'problems'})"
+        super().__init__(f"{first.field}: {first.message}{more}", hint=first.allowed)
 
 
 class InvalidKey(CallerError):
@@ -135,6 +165,20 @@ class RouteNotFound(CallerError):
     code = "not_found"
 
 
+class NotThere(CallerError):
+    """What the admin asks for is not there; the message names it."""
+
+    status = 404
+    code = "not_there"
+
+
+class Conflict(InvalidRequest):
+    """What is asked for contradicts what there is: a name is taken, or settings.yaml owns the thing."""
+
+    status = 409
+    code = "conflict"
+
+
 class MethodNotAllowed(CallerError):
     """The path exists, the method does not."""
 
@@ -161,6 +205,13 @@ class UnsupportedEncoding(CallerError):
 
     status = 415
     code = "unsupported_encoding"
+
+
+class WrongHost(CallerError):
+    """A browser called us by a name that is not ours."""
+
+    status = 421
+    code = "wrong_host"
 
 
 class HeadersTooLarge(CallerError):

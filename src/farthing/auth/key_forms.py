@@ -10,7 +10,7 @@ from typing import TypedDict
 import msgspec
 
 from farthing.auth.keys import PREFIX, SHOWN_LENGTH, TOKEN_LENGTH
-from farthing.errors import InvalidRequest
+from farthing.errors import Conflict, InvalidRequest
 from farthing.storage.protocols import KeyRecord
 from farthing.types.principal import FACE_NAMES
 
@@ -75,9 +75,9 @@ def checked_name(name: str) -> str:
     return name
 
 
-def taken(name: str) -> InvalidRequest:
+def taken(name: str) -> Conflict:
     """Return what is said where another key has the name."""
-    return InvalidRequest(
+    return Conflict(
         f"A key named {name!r} exists already.",
         hint='choose another name, or rename that one ("farthing keys rename").',
     )

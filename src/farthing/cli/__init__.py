@@ -45,7 +45,7 @@ _COMMANDS = {
     "storage": ("farthing.cli.storage:storage", "Where things are kept; move them to a PostgreSQL, or back."),
     "backup": ("farthing.cli.backup:backup", "Copy everything that is kept into one file, also while it is in use."),
     "restore": ("farthing.cli.backup:restore", "Put back what a backup holds."),
-    "admin": ("farthing.cli.admin:admin", "A new link to the admin's page."),
+    "admin": ("farthing.cli.admin:admin", "A new link to the admin's page; tokens of the admin API."),
     "doctor": ("farthing.cli.doctor:doctor", "What is found, what is missing, what to do."),
     "config": ("farthing.cli.config:config", "Read the settings and say what is wrong with them."),
     "logs": ("farthing.cli.logs:logs", "From which level on the running gateway writes log lines."),

@@ -1,15 +1,19 @@
-"""`farthing admin`: a new link to the admin's page."""
+"""`farthing admin`: a new link to the admin's page, and tokens of the admin API for others."""
 
 import os
 
 import click
 
+from farthing.cli.admin_tokens import token
 from farthing.cli.context import current_home, current_settings, say
 
 
 @click.group()
 def admin() -> None:
-    """The admin's page in a browser."""
+    """The admin's page in a browser, and who else administers."""
+
+
+admin.add_command(token)
 
 
 @admin.command()
@@ -38,8 +42,8 @@ def link(port: int | None) -> None:
             f"The gateway (pid {running.pid}) was started with {ENVIRONMENT}: it takes that token, and no link.",
             hint=f"open {url}/admin/login?token=... with that token, or start it again without {ENVIRONMENT}.",
         )
-    token = new_admin_token(home, home_pepper(home), os.urandom)
-    click.echo(f"{url}/admin/login?token={token.reveal()}")
+    made = new_admin_token(home, home_pepper(home), os.urandom)
+    click.echo(f"{url}/admin/login?token={made.reveal()}")
     if running is None:
         say('No gateway serves this home now: the link works once "farthing serve" runs.')
         if os.environ.get(ENVIRONMENT):

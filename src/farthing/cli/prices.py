@@ -41,7 +41,7 @@ def prices() -> None:
 def show(model: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Show today's price of a MODEL or of those that a pattern fits ('openai:gpt-5*'); alone, which list is used."""
     from farthing.catalog.corrections import correction_of  # noqa: PLC0415  (not for --help)
-    from farthing.cli.price_search import find_sheets  # noqa: PLC0415
+    from farthing.catalog.price_search import find_sheets  # noqa: PLC0415
     from farthing.cli.price_tables import print_sheet, print_sheets, sheet_as_data  # noqa: PLC0415
     from farthing.cli.pricing import Pricing  # noqa: PLC0415
 

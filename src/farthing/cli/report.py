@@ -51,9 +51,10 @@ def report(
     """Show a day, a week or a month (UTC): tokens and money, by model and project, and what to do about it."""
     from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
     from farthing.cli.pricing import Pricing  # noqa: PLC0415
-    from farthing.cli.report_page import print_report, report_as_data  # noqa: PLC0415
-    from farthing.cli.report_prices import report_prices  # noqa: PLC0415
+    from farthing.cli.report_page import print_report  # noqa: PLC0415
     from farthing.clock import SystemClock  # noqa: PLC0415
+    from farthing.ledger.report_prices import report_prices  # noqa: PLC0415
+    from farthing.ledger.report_records import report_as_data  # noqa: PLC0415
     from farthing.ledger.spending_report import period_of, spending_report  # noqa: PLC0415
 
     home = current_home()

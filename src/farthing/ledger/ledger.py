@@ -63,6 +63,8 @@ PROBE_S = 1.0
 """How often an unwritable journal is tried, whether or not a call asks for it."""
 CLOSE_TIMEOUT_S = 10.0
 """How long `close` waits for the store; what is not posted by then waits in the journal for the next start."""
+_LOOK_AGAIN_S = 0.005
+"""How often whoever waits for the store looks; a commit takes a millisecond or two."""
 WATCH_S = 1.0
 """How often is looked whether database and journal still stand where the next start would look for them."""
 
@@ -116,6 +118,7 @@ class Ledger:
         )
         self._in_flight: dict[str, _InFlight] = {}
         self._queue: deque[tuple[Attempt, Segment]] = deque()
+        self._posted = 0
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -138,6 +141,11 @@ class Ledger:
     def in_flight(self) -> int:
         """Attempts begun and not settled."""
         return len(self._in_flight)
+
+    @property
+    def under_way(self) -> list[Opening]:
+        """The attempts begun and not settled."""
+        return [attempt.opening for attempt in self._in_flight.values()]
 
     @property
     def queued(self) -> int:
@@ -276,6 +284,15 @@ class Ledger:
             segment.holds -= 1
             segment.spilled = True
 
+    async def posted(self, timeout_s: float) -> int:
+        """Wait until the store has what is settled now; return how many attempts it still lacks after so long."""
+        loop = asyncio.get_running_loop()
+        deadline, until = loop.time() + timeout_s, self._posted + len(self._queue)
+        self._wake.set()
+        while self._posted < until and loop.time() < deadline:  # noqa: ASYNC110 - an event would cost every batch
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return max(0, until - self._posted) + self.spilled
+
     async def close(self) -> None:
         """Post what is queued and let go. What cannot be posted in time stays in the journal for the next start."""
         if self._prober is not None:
@@ -329,6 +346,7 @@ class Ledger:
                 for _, segment in batch:
                     segment.holds -= 1
                     self._queue.popleft()  # only now: until the store has it, the queue does
+                self._posted += len(batch)
                 if self._in_memory_only:
                     self._in_memory_only.difference_update(attempt.opening.attempt_id for attempt, _ in batch)
             if len(self._queue) < FLUSH_ROWS:

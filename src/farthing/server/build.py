@@ -14,13 +14,14 @@ from farthing.monitoring.exposition import Family
 from farthing.monitoring.logs import PROCESS_LOGS
 from farthing.monitoring.siblings import Siblings
 from farthing.monitoring.watch import Watch
+from farthing.server.admin.first_visit import AtFirstVisit
 from farthing.server.admin.page import AdminPage
 from farthing.server.admin.token import admin_digest
 from farthing.server.app import HotApp
 from farthing.server.asgi import asgi
 from farthing.server.bounds import bounds_of
 from farthing.server.figures import house_families
-from farthing.server.listener import Listener
+from farthing.server.listener import AsgiApp, Listener
 from farthing.server.live import LiveServer
 from farthing.server.metrics_page import MetricsPage
 from farthing.server.pages import Pages
@@ -59,7 +60,23 @@ def build_server(
         token_digest=lambda: admin_digest(farthing.home, farthing.pepper),
         pepper=farthing.pepper,
     )
-    pages = Pages(farthing.readiness, admin, metrics)
+
+    def admin_api() -> AsgiApp:
+        from farthing.server.admin.access import Door  # noqa: PLC0415 - see `AtFirstVisit`
+        from farthing.server.admin.api import AdminApi  # noqa: PLC0415
+        from farthing.server.admin.ask import House  # noqa: PLC0415
+        from farthing.server.admin.table import ADMIN_TABLE  # noqa: PLC0415
+
+        door = Door(
+            token_digest=lambda: admin_digest(farthing.home, farthing.pepper),
+            pepper=farthing.pepper,
+            tokens=farthing.admin_tokens,
+            knows_cookie=admin.knows,
+            hosts=_own_names(server),
+        )
+        return AdminApi(House(farthing, all_families, lambda: listener.draining), door, ADMIN_TABLE)
+
+    pages = Pages(farthing.readiness, admin, AtFirstVisit(admin_api), metrics)
     app = HotApp(gateway=farthing.gateway, keys=farthing.keys, pages=asgi(pages))
     listener = Listener(app, bounds_of(server), farthing.clock, app.render, app.knows)
     publishing = None if siblings is None else Publishing(siblings, families)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from farthing.errors import FarthingError, RouteNotFound
-from farthing.server.admin.page import AdminPage
+from farthing.server.admin.page import ADMIN_PAGES, AdminPage
 from farthing.server.faces.openai import OpenAIFace
 from farthing.server.listener import AsgiApp, Receive, Scope, Send
 
@@ -25,16 +25,19 @@ _JSON = (b"content-type", b"application/json")
 class Pages:
     """Public are `/health` (the process answers) and `/ready` (it can take calls); the rest asks for the admin."""
 
-    def __init__(self, ready: ReadyCheck, admin: AdminPage, metrics: AsgiApp) -> None:
+    def __init__(self, ready: ReadyCheck, admin: AdminPage, api: AsgiApp, metrics: AsgiApp) -> None:
         self._ready = ready
         self._admin = admin
+        self._api = api
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path, method = scope["path"], scope["method"]
-        if path.startswith("/admin"):
+        if path in ADMIN_PAGES:
             await self._admin(scope, receive, send)
+        elif path.startswith("/admin/"):
+            await self._api(scope, receive, send)
         elif method not in ("GET", "HEAD"):
             await self._not_here(path, send)
         elif path == "/health":

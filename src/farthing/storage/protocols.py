@@ -11,10 +11,11 @@ import msgspec
 
 from farthing.errors import StoreError
 from farthing.storage.limit_protocols import LimitStore, WindowStore
+from farthing.types.admin import AdminToken, Change
 from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attempt
 from farthing.types.credentials import NO_QUOTAS, Quotas
-from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal
+from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, KeySpent
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 MAX_GROUPS = 100_000
@@ -196,6 +197,10 @@ class LedgerStore(Protocol):
         """Return (call id, ordinal, times) of tries that stand in the ledger more than once."""
         ...
 
+    async def key_spent(self, key_id: str) -> KeySpent:
+        """Return what was spent with a key, ever, by the daily totals."""
+        ...
+
     async def daily_totals(self) -> list[DailyTotal]:
         """Return the totals as they were kept, by day, key, provider and model."""
         ...
@@ -218,6 +223,12 @@ class KeyStore(Protocol):
 
     async def keys(self) -> list[KeyRecord]:
         """Return every key but the deleted ones, revoked ones too, oldest first."""
+        ...
+
+    async def keys_page(
+        self, limit: int, after_id: str = "", *, team: str | None = None, project: str | None = None
+    ) -> list[KeyRecord]:
+        """Return at most `limit` keys whose id is greater, in order of id, which is that of birth; not deleted ones."""
         ...
 
     async def key(self, id_or_name: str) -> KeyRecord | None:
@@ -344,8 +355,53 @@ class CredentialStore(Protocol):
         ...
 
 
+class AdminStore(Protocol):
+    """Keeps the tokens of the admin API, and the log of what was changed through it."""
+
+    async def add_token(self, token: AdminToken) -> bool:
+        """Keep a new token; False, and nothing changed, when one that is not revoked has its name."""
+        ...
+
+    async def tokens(self) -> list[AdminToken]:
+        """Return every token, revoked ones too, oldest first."""
+        ...
+
+    async def token(self, digest: bytes) -> AdminToken | None:
+        """Return the token with this digest."""
+        ...
+
+    async def revoke_token(self, token_id: str, at_us: int) -> bool:
+        """Revoke a token; False when there is none or it is revoked already (the first time stays)."""
+        ...
+
+    async def begin_change(self, change: Change) -> None:
+        """Write down that something is about to be changed."""
+        ...
+
+    async def end_change(self, change: Change) -> None:
+        """Write down what came of a change that was begun: all but who asked for what, when."""
+        ...
+
+    async def changes(
+        self,
+        limit: int,
+        before_id: str | None = None,
+        *,
+        who: str | None = None,
+        action: str | None = None,
+        subject: str | None = None,
+    ) -> list[Change]:
+        """Return the youngest lines (older than `before_id`), youngest first; only those with what is given."""
+        ...
+
+
 class Store(LedgerStore, KeyStore, Protocol):
     """Everything one installation keeps."""
+
+    @property
+    def admin(self) -> AdminStore:
+        """The admin's tokens and the audit log."""
+        ...
 
     @property
     def budgets(self) -> BudgetStore:

@@ -113,6 +113,15 @@ class DailyTotal(msgspec.Struct, frozen=True, kw_only=True):
     cost_nanousd: int
 
 
+class KeySpent(msgspec.Struct, frozen=True, kw_only=True):
+    """What was spent with one key; the sum is over the attempts whose cost is known."""
+
+    attempts: int = 0
+    unknown_cost_attempts: int = 0
+    estimated_attempts: int = 0
+    cost_nanousd: int = 0
+
+
 class CallLine(msgspec.Struct, frozen=True, kw_only=True):
     """One call in a list of calls; what was tried, what came of it, what it cost.
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+ADMIN_PAGES = frozenset({"/admin", "/admin/", "/admin/login", "/admin/style.css"})
+"""Everything else below `/admin` is the API's."""
 COOKIE = "farthing_admin"
 COOKIE_S = 12 * 3600
 """A working day; after that the link is needed again."""
@@ -72,7 +74,8 @@ class AdminPage:
     def _cookie(self) -> str:
         return hmac.digest(self._pepper, b"admin cookie" + self._token_digest(), hashlib.sha256).hex()
 
-    def _knows(self, cookie: str) -> bool:
+    def knows(self, cookie: str) -> bool:
+        """Whether this is the cookie that the link gave."""
         # As bytes: texts are only compared where they are ASCII, and a client sends what it likes.
         return hmac.compare_digest(cookie.encode(errors="replace"), self._cookie().encode())
 
@@ -95,12 +98,12 @@ class AdminPage:
 
         async def guarded(request: "Request") -> "Response":
             response: Response
-            if _host(request.headers.get("host", "")) not in self._hosts:
+            if host_of(request.headers.get("host", "")) not in self._hosts:
                 # A page elsewhere that points its own name at this address (DNS rebinding) ends here.
                 response = HTMLResponse(
                     _html("Not this name", "<p>Call this page by the address it listens on.</p>"), 421
                 )
-            elif not public and not self._knows(request.cookies.get(COOKIE, "")):
+            elif not public and not self.knows(request.cookies.get(COOKIE, "")):
                 response = HTMLResponse(_html("Who are you?", _LOGIN_HELP), 401)
             else:
                 response = await page(request)
@@ -207,7 +210,7 @@ def _calls(calls: list[list[Attempt]]) -> str:
     return _table("Last calls", ["Began (UTC)", "Model", "Key", "Outcome", "USD", "Call"], rows, "None.")
 
 
-def _host(header: str) -> str | None:
+def host_of(header: str) -> str | None:
     """Return the name of a host header without its port; None for what is no host header."""
     found = _HOST.fullmatch(header)
     return found[1].lower() if found else None

@@ -18,6 +18,17 @@ class MemoryKeys:
         """See `KeyStore.keys`."""
         return sorted(self._living(), key=lambda record: (record.created_at_us, record.id))
 
+    async def keys_page(
+        self, limit: int, after_id: str = "", *, team: str | None = None, project: str | None = None
+    ) -> list[KeyRecord]:
+        """See `KeyStore.keys_page`."""
+        fitting = [
+            one
+            for one in self._living()
+            if one.id > after_id and team in (None, one.team) and project in (None, one.project)
+        ]
+        return sorted(fitting, key=lambda record: record.id)[:limit]
+
     async def key(self, id_or_name: str) -> KeyRecord | None:
         """See `KeyStore.key`."""
         found = self._keys.get(id_or_name)

@@ -6,6 +6,7 @@ from itertools import groupby, islice
 
 import msgspec
 
+from farthing.storage.memory.admin import MemoryAdmin
 from farthing.storage.memory.budgets import MemoryBudgets
 from farthing.storage.memory.costs import costs_rows
 from farthing.storage.memory.credentials import MemoryCredentials
@@ -14,7 +15,7 @@ from farthing.storage.memory.limits import MemoryLimits, MemoryWindows
 from farthing.storage.memory.spending import spending_of
 from farthing.storage.protocols import MAX_GROUPS
 from farthing.types.calls import Attempt
-from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, add_up
+from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, KeySpent, add_up
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 _TotalKey = tuple[str, str, str, str]
@@ -27,6 +28,7 @@ class MemoryStore(MemoryKeys):
         super().__init__()
         self._attempts: dict[str, Attempt] = {}
         self._totals: dict[_TotalKey, DailyTotal] = {}
+        self.admin = MemoryAdmin()
         self.budgets = MemoryBudgets(self._attempts.values)
         self.credentials = MemoryCredentials()
         self.limits = MemoryLimits()
@@ -142,6 +144,12 @@ class MemoryStore(MemoryKeys):
         """See `LedgerStore.repeated_tries`."""
         tries = Counter((a.opening.call_id, a.opening.ordinal) for a in self._attempts.values())
         return sorted((call_id, ordinal, times) for (call_id, ordinal), times in tries.items() if times > 1)[:limit]
+
+    async def key_spent(self, key_id: str) -> KeySpent:
+        """See `LedgerStore.key_spent`."""
+        totals = [total for total in self._totals.values() if total.key_id == key_id]
+        sums = {name: sum(getattr(total, name) for total in totals) for name in KeySpent.__struct_fields__}
+        return KeySpent(**sums)
 
     async def daily_totals(self) -> list[DailyTotal]:
         """See `LedgerStore.daily_totals`."""

@@ -32,6 +32,12 @@ class PostgresKeys:
         """See `KeyStore.keys`."""
         return [_record_of(row) for row in await self.connections.all("keys")]
 
+    async def keys_page(
+        self, limit: int, after_id: str = "", *, team: str | None = None, project: str | None = None
+    ) -> list[KeyRecord]:
+        """See `KeyStore.keys_page`."""
+        return [_record_of(row) for row in await self.connections.all("keys_page", limit, after_id, team, project)]
+
     async def key(self, id_or_name: str) -> KeyRecord | None:
         """See `KeyStore.key`."""
         rows = await self.connections.all("key", id_or_name)

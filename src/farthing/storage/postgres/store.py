@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from farthing.errors import StoreError
+from farthing.storage.postgres.admin import PostgresAdmin
 from farthing.storage.postgres.budgets import PostgresBudgets
 from farthing.storage.postgres.complaints import rows_refused
 from farthing.storage.postgres.connections import Connections, Session
@@ -26,7 +27,7 @@ from farthing.storage.postgres.texts import kept_value, needs_care, told_row
 from farthing.storage.protocols import MAX_GROUPS
 from farthing.storage.rows import COLUMNS, Row, attempt_of, costs_row_of, daily_total_of, quoted, row_of
 from farthing.types.calls import Attempt
-from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, Glance, Spent
+from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, Glance, KeySpent, Spent
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 _AFTER_EVERY_ID = "\U0010ffff"  # sorts behind every character an id can hold
@@ -49,6 +50,7 @@ class PostgresStore(PostgresKeys):
         self.credentials = PostgresCredentials(self.connections)
         self.limits = PostgresLimits(self.connections)
         self.windows = PostgresWindows(self.connections)
+        self.admin = PostgresAdmin(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`."""
@@ -171,6 +173,11 @@ class PostgresStore(PostgresKeys):
     async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
         """See `LedgerStore.repeated_tries`."""
         return [(row[0], row[1], row[2]) for row in await self.connections.all("repeated_tries", limit)]
+
+    async def key_spent(self, key_id: str) -> KeySpent:
+        """See `LedgerStore.key_spent`."""
+        (row,) = await self.connections.all("key_spent", key_id)
+        return KeySpent(**dict(zip(KeySpent.__struct_fields__, row, strict=True)))
 
     async def daily_totals(self) -> list[DailyTotal]:
         """See `LedgerStore.daily_totals`."""

@@ -34,6 +34,13 @@ class SqliteKeys:
         """See `KeyStore.keys`."""
         return await self._records("keys", ())
 
+    async def keys_page(
+        self, limit: int, after_id: str = "", *, team: str | None = None, project: str | None = None
+    ) -> list[KeyRecord]:
+        """See `KeyStore.keys_page`."""
+        bindings = {"limit": limit, "after": after_id, "team": team, "project": project}
+        return await self._records("keys_page", bindings)
+
     async def key(self, id_or_name: str) -> KeyRecord | None:
         """See `KeyStore.key`."""
         found = await self._records("key", {"id_or_name": id_or_name})

@@ -15,6 +15,7 @@ import msgspec
 
 from farthing.storage.protocols import MAX_GROUPS, RowsRefused
 from farthing.storage.rows import Row, attempt_of, costs_row_of, daily_total_of, quoted, row_of
+from farthing.storage.sqlite.admin import SqliteAdmin
 from farthing.storage.sqlite.budgets import SqliteBudgets, charge
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.costs import costs_statement
@@ -26,7 +27,7 @@ from farthing.storage.sqlite.rollups import begin_anew, roll_up, rolled_statemen
 from farthing.storage.sqlite.spending import spending_bindings, spending_row_of, spending_statement
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
-from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal
+from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, KeySpent
 from farthing.types.offload import Offload
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
@@ -56,6 +57,7 @@ class SqliteStore(SqliteKeys):
         self.credentials = SqliteCredentials(self.connections)
         self.limits = SqliteLimits(self.connections)
         self.windows = SqliteWindows(self.connections)
+        self.admin = SqliteAdmin(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`; migrates, having made a copy first."""
@@ -174,6 +176,11 @@ class SqliteStore(SqliteKeys):
     async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
         """See `LedgerStore.repeated_tries`."""
         return [(row[0], row[1], row[2]) for row in await self.connections.all("repeated_tries", (limit,))]
+
+    async def key_spent(self, key_id: str) -> KeySpent:
+        """See `LedgerStore.key_spent`."""
+        (row,) = await self.connections.all("key_spent", (key_id,))
+        return KeySpent(**dict(zip(KeySpent.__struct_fields__, row, strict=True)))
 
     async def daily_totals(self) -> list[DailyTotal]:
         """See `LedgerStore.daily_totals`."""

@@ -6,8 +6,8 @@ is looked for in the rest of the list.
 
 import msgspec
 
+from farthing.catalog.known_prices import KnownPrices
 from farthing.catalog.name_patterns import fits
-from farthing.cli.pricing import Pricing
 from farthing.types.prices import PriceSheet
 
 
@@ -19,7 +19,7 @@ class FoundSheet(msgspec.Struct, frozen=True):
     sheet: PriceSheet
 
 
-def find_sheets(pricing: Pricing, wanted: str, at_us: int) -> list[FoundSheet]:
+def find_sheets(pricing: KnownPrices, wanted: str, at_us: int) -> list[FoundSheet]:
     """Return what fits, in order of name; a name that needs no pattern is found as a call would find it."""
     configured = pricing.settings.providers
     listed = [name for name in pricing.book.providers() if name not in configured]
@@ -30,7 +30,7 @@ def find_sheets(pricing: Pricing, wanted: str, at_us: int) -> list[FoundSheet]:
     return []
 
 
-def _in_providers(pricing: Pricing, providers: list[str], wanted: str, at_us: int) -> list[FoundSheet]:
+def _in_providers(pricing: KnownPrices, providers: list[str], wanted: str, at_us: int) -> list[FoundSheet]:
     named, _, rest = wanted.partition(":")
     found: list[FoundSheet] = []
     for provider in providers:
@@ -48,7 +48,7 @@ def _in_providers(pricing: Pricing, providers: list[str], wanted: str, at_us: in
     return found
 
 
-def _names(pricing: Pricing, provider: str) -> list[str]:
+def _names(pricing: KnownPrices, provider: str) -> list[str]:
     """Return the list's names, and those that the operator's own rows name."""
     own = [row.pattern.partition(":") for row in pricing.settings.prices]
     rows = [model for name, _, model in own if name == provider and "*" not in model]

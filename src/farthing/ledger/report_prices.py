@@ -1,15 +1,12 @@
 """Prices as a report asks for them, and which models it may compare: those in use, and smaller siblings of one."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from farthing.catalog.known_prices import KnownPrices
 from farthing.ledger.recommendations import Priced
 from farthing.ledger.spending_report import Period, Prices
 from farthing.types.prices import PriceSheet
 from farthing.types.spending import SpendingRow
-
-if TYPE_CHECKING:
-    from farthing.cli.pricing import Pricing
 
 MOST_CANDIDATES = 50
 """Models one is compared with; a busy home uses twenty."""
@@ -17,7 +14,7 @@ SMALLER = ("-mini", "-nano", "-lite", "-flash")
 """How makers end the name of a model's smaller sibling."""
 
 
-def report_prices(pricing: "Pricing", period: Period, now_us: int) -> Prices:
+def report_prices(pricing: KnownPrices, period: Period, now_us: int) -> Prices:
     """Return what `spending_report` asks."""
 
     def booked(provider: str, served: str, model: str) -> PriceSheet | None:

@@ -1,0 +1,193 @@
+"""Limits: how much may be asked for in any minute, hour or day, and by whom.
+
+What settings.yaml says of a limit is changed there: here it is answered with the line. A manager's limits are those
+that name the team, or a key of the team.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from farthing.errors import Conflict
+from farthing.ledger.limit_rules import checked
+from farthing.server.admin.ask import Ask, not_there
+from farthing.server.admin.resources.limit_shapes import (
+    LimitChange,
+    LimitPage,
+    LimitShown,
+    NewLimit,
+    TargetShape,
+    limit_of,
+)
+from farthing.server.admin.resources.teams import scope_within, team_of
+from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
+from farthing.server.admin.shown import Limit as PageLimit
+from farthing.server.admin.shown import Text
+from farthing.types.limits import Limit, LimitTarget
+
+
+class LimitQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which limits; `after` is the name of the last one of the page before."""
+
+    limit: PageLimit = 100
+    after: Text | None = None
+    team: Text | None = None
+    key_id: Text | None = None
+
+
+async def create(ask: Ask[NewLimit, Nothing]) -> Answer:
+    """Make a limit."""
+    wanted = ask.body
+    made = checked(
+        Limit(
+            id=ask.house.farthing.ids.new("lim"),
+            name=wanted.name,
+            target=await _target(ask, wanted.target),
+            rates=wanted.rates.rates(),
+            enabled=wanted.enabled,
+        )
+    )
+    await _put(ask, made)
+    ask.note(made.id, after=limit_of(made))
+    return Answer(limit_of(made), 201)
+
+
+async def listed(ask: Ask[Nothing, LimitQuery]) -> Answer:
+    """List limits, by name."""
+    query, store = ask.query, await ask.house.books()
+    team = ask.team_for(query.team)
+    found = []
+    for one in await store.limits.all():
+        scope = one.target.scope
+        if one.name <= (query.after or "") or query.key_id not in (None, scope.key_id):
+            continue
+        if team is None or await team_of(ask, scope) == team:
+            found.append(one)
+        if len(found) > query.limit:
+            break
+    shown = tuple(limit_of(one) for one in found[: query.limit])
+    return Answer(LimitPage(shown, shown[-1].name if len(found) > query.limit else None))
+
+
+async def show(ask: Ask[Nothing, Nothing]) -> Answer:
+    """Show a limit."""
+    return Answer(limit_of(await _limit(ask)))
+
+
+async def change(ask: Ask[LimitChange, Nothing]) -> Answer:
+    """Change a limit."""
+    before, wanted = await _own(ask), ask.body
+    ask.note(before.id, before=limit_of(before))
+    fields: dict[str, Any] = {
+        name: value for name in ("name", "enabled") if (value := getattr(wanted, name)) is not UNSET
+    }
+    if wanted.rates is not UNSET:
+        fields["rates"] = wanted.rates.rates()
+    if wanted.target is not UNSET:
+        fields["target"] = await _target(ask, wanted.target)
+    after = checked(msgspec.structs.replace(before, **fields))
+    await _put(ask, after)
+    ask.note(after.id, before=limit_of(before), after=limit_of(after))
+    return Answer(limit_of(after))
+
+
+async def delete(ask: Ask[Nothing, Nothing]) -> Answer:
+    """Forget a limit."""
+    limit = await _own(ask)
+    ask.note(limit.id, before=limit_of(limit))
+    await ask.house.store.limits.remove(limit.id)
+    await ask.house.farthing.limits.follow_rules()
+    return Answer(None, 204)
+
+
+async def _put(ask: Ask[Any, Any], limit: Limit) -> None:
+    if not await ask.house.store.limits.put(limit):
+        raise Conflict(f"A limit named {limit.name!r} exists already.", hint="choose another name.")
+    await ask.house.farthing.limits.follow_rules()
+
+
+async def _limit(ask: Ask[Any, Any]) -> Limit:
+    wanted, store = ask.params["id"], await ask.house.books()
+    found = next((one for one in await store.limits.all() if one.id == wanted), None)
+    if found is None:
+        raise not_there("limit", wanted)
+    ask.must_see("limit", await team_of(ask, found.target.scope))
+    return found
+
+
+async def _own(ask: Ask[Any, Any]) -> Limit:
+    """Return the limit, which is the store's to change.
+
+    Raises:
+        Conflict: settings.yaml says it.
+    """
+    limit = await _limit(ask)
+    if limit.from_file:
+        declared = ask.house.farthing.settings.limits
+        where = next((one.origin for one in declared if one.name == limit.name), "settings.yaml")
+        raise Conflict(f"The limit {limit.name!r} is said in {where}.", hint="change it there; the file wins.")
+    return limit
+
+
+async def _target(ask: Ask[Any, Any], wanted: TargetShape | None) -> LimitTarget:
+    target = LimitTarget() if wanted is None else wanted.target()
+    return msgspec.structs.replace(target, scope=await scope_within(ask, target.scope))
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/limits",
+        name="limits.create",
+        about="Make a limit.",
+        roles=MANAGE,
+        handler=create,
+        takes=NewLimit,
+        gives=LimitShown,
+        status=201,
+        refusals=(409,),
+    ),
+    Route(
+        method="GET",
+        path="/limits",
+        name="limits.list",
+        about="List limits, by name.",
+        roles=READ,
+        handler=listed,
+        query=LimitQuery,
+        gives=LimitPage,
+    ),
+    Route(
+        method="GET",
+        path="/limits/{id}",
+        name="limits.show",
+        about="Show a limit.",
+        roles=READ,
+        handler=show,
+        gives=LimitShown,
+        refusals=(404,),
+    ),
+    Route(
+        method="PATCH",
+        path="/limits/{id}",
+        name="limits.change",
+        about="Change a limit; what is left out stays.",
+        roles=MANAGE,
+        handler=change,
+        takes=LimitChange,
+        gives=LimitShown,
+        refusals=(404, 409),
+    ),
+    Route(
+        method="DELETE",
+        path="/limits/{id}",
+        name="limits.delete",
+        about="Forget a limit.",
+        roles=MANAGE,
+        handler=delete,
+        gives=None,
+        status=204,
+        refusals=(404, 409),
+    ),
+)

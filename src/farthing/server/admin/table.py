@@ -1,0 +1,33 @@
+"""Every route of the admin API."""
+
+from farthing.server.admin.resources import (
+    audit,
+    budgets,
+    calls,
+    events,
+    house,
+    keys,
+    limits,
+    prices,
+    reports,
+    settings,
+    spend,
+    tokens,
+)
+from farthing.server.admin.routes import Route, Table
+
+_RESOURCES: tuple[tuple[Route, ...], ...] = (
+    house.ROUTES,
+    keys.ROUTES,
+    budgets.ROUTES,
+    limits.ROUTES,
+    tokens.ROUTES,
+    audit.ROUTES,
+    calls.ROUTES,
+    spend.ROUTES,
+    reports.ROUTES,
+    prices.ROUTES,
+    settings.ROUTES,
+    events.ROUTES,
+)
+ADMIN_TABLE = Table([route for routes in _RESOURCES for route in routes])
