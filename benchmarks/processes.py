@@ -153,10 +153,10 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway(upstream_port: int, source: Path | None = None, *, budgets: bool = True) -> Iterator[GatewayProcess]:
-    """Serve with everything that is switched on: key check, journal, ledger, three budgets.
+def gateway(upstream_port: int, source: Path | None = None, *, budgets: bool = False) -> Iterator[GatewayProcess]:
+    """Serve with what every call has: key check, journal, ledger; and three `budgets` where they are asked for.
 
-    `source` is another tree's `src`; one of before the budgets goes without.
+    `source` is another tree's `src`; one of before the budgets goes without them.
     """
     with_budgets = budgets and (source is None or (source / "farthing" / "config" / "budget_rows.py").exists())
     with tempfile.TemporaryDirectory() as folder:
