@@ -92,9 +92,7 @@ log:
 # "farthing storage migrate" moves what there is.
 storage:
   # url: env:FARTHING_DATABASE_URL
-  #
-  # Several hosts share the windows of their limits in a Redis or Valkey, at an address or in a variable that holds it.
-  # redis: env:REDIS_URL
+  # redis: env:REDIS_URL          # where several hosts share the windows of their limits
 
 # A client of one format reaches providers of every other; what those cannot carry is refused where it would change
 # what was asked, and otherwise told. docs/losses.md has the names of the single ones.

@@ -86,6 +86,7 @@ class Limits:
         """Set when the store was asked for those who wait now."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
         self._renew_at_s = self.now_s() + RENEW_S
         self._wanted_since_us = 0
         self._away_since_s: float | None = None
@@ -112,10 +113,12 @@ class Limits:
 
     async def close(self) -> None:
         """Tell what was used, and give the rest back."""
-        if self._task is not None:
+        self._closing = True
+        while self._task is not None:
+            # Not only cancelled: a client's library may take the one for a timeout of its own, and go on.
             self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+            ended, _ = await asyncio.wait([self._task], timeout=TICK_S)
+            self._task = None if ended else self._task
         try:
             await self._exchange([*self._windows.values()], idle=True)
         except StoreError as error:
@@ -173,7 +176,7 @@ class Limits:
 
     async def _run(self) -> None:
         tick_at_s = self.now_s() + TICK_S
-        while True:
+        while not self._closing:
             try:
                 async with asyncio.timeout(max(0.0, tick_at_s - self.now_s())):
                     await self._wake.wait()

@@ -54,7 +54,10 @@ class Store(MemoryStore):
     async def exchange(self, holder: str, asks: Sequence[WindowAsk], *, now_us: int, lease_us: int) -> Exchanged:
         if self.away:
             raise StoreError("away")
-        await self.slow.wait()
+        try:
+            await self.slow.wait()
+        except asyncio.CancelledError:  # as a client's library does that takes it for a timeout of its own
+            raise StoreError("slow") from None
         return await self._kept.exchange(holder, asks, now_us=now_us, lease_us=lease_us)
 
     async def wanted(self, since_us: int) -> list[str]:
@@ -365,3 +368,19 @@ async def test_a_further_try_is_no_request_but_of_its_credential(house: House) -
         await enter(limits, (0, 0, 0, 0, 0, 1, 1))
     found = {window.name: window.remaining for window in taking(limits).windows}
     assert found == {"one": 2, "c": 0}
+
+
+async def test_a_store_that_takes_the_end_for_a_timeout_does_not_hold_it_up(house: House) -> None:
+    await house.limit(Rate("requests", 60, 10))
+    limits = await house.process()
+    house.store.slow.clear()
+    waiting = asyncio.create_task(enter(limits))
+    await asyncio.sleep(0.01)
+    closing = asyncio.create_task(limits.close())
+    await asyncio.sleep(0.01)
+    house.store.slow.set()
+    async with asyncio.timeout(5):
+        await closing
+    with pytest.raises(StoreError):
+        await waiting
+    house.all.remove(limits)
