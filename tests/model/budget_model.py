@@ -1,8 +1,8 @@
 """What budgets must do, said a second time: no lease, no store, no cache, and not a line of the product.
 
-Everything is added up anew, from all calls there ever were, whenever it is asked. A call belongs to an account where its
-attribution is in the account's subject and it began in the account's period. It counts there from the moment it is held
-there; one that was never held there (it was under way when the rule was made or changed) counts once it is posted.
+Everything is added up anew, from all calls there ever were, whenever it is asked. A call belongs to an account where
+its attribution is in the account's subject and it began in the account's period. It counts there from the moment it is
+held there; one that was never held there (it was under way when the rule was made or changed) counts once it is posted.
 Times are microseconds since 1970 UTC, money is nanodollars.
 """
 
@@ -56,11 +56,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`refuse` at once, `wait` for what others may give back, or `admit` with `held`; `sure` where nothing is left open."""
+    """`refuse` at once, `wait` for what others give back, or `admit` with `held`, and at most with `room`."""
 
     kind: str
     held: int = 0
+    room: int = 0
     sure: bool = True
+    """Where it is not, a soft budget may refuse, or not yet."""
 
 
 @dataclass
@@ -89,7 +91,8 @@ class Model:
         if any(least > free for _, free, _ in rooms):
             return Verdict("wait", sure=left_sure)
         part = min((room for _, _, room in rooms), default=1 << 60) // PART
-        return Verdict("admit", min(most, max(least, part)), sure=left_sure)
+        room = min((free for _, free, _ in rooms), default=1 << 60)
+        return Verdict("admit", min(most, max(least, part)), room, sure=left_sure)
 
     def accounts_of(self, who: Who, now_us: int) -> list[tuple[Rule, Account]]:
         """Return the accounts that a call made now belongs to."""
@@ -141,9 +144,7 @@ class Model:
         """Change a rule: where its accounts are others from now on it is another version."""
         before = self.rules[rule_id]
         after = replace(before, **changes)  # type: ignore[arg-type]
-        anew = any(
-            getattr(before, name) != getattr(after, name) for name in ("scope", "period", "zone", "reset_day")
-        )
+        anew = any(getattr(before, name) != getattr(after, name) for name in ("scope", "period", "zone", "reset_day"))
         if anew or (after.enabled and not before.enabled):
             after = replace(after, version=before.version + anew, counts_from_us=now_us)
         self.rules[rule_id] = after

@@ -36,18 +36,17 @@ _CHANGES = st.one_of(
     st.tuples(st.just("period"), st.sampled_from(("hour", "day", "total"))),
     st.tuples(st.just("scope"), st.sampled_from(SCOPES)),
     st.tuples(st.just("zone"), st.sampled_from(ZONES)),
-    st.tuples(st.just("blocks_below_percent"), st.sampled_from((0, 10, 50))),
     st.tuples(st.just("grace"), st.sampled_from((0, 20))),
 )
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> list[Rule]:
-    """Draw up to three budgets."""
-    return [_rule(draw, number) for number in range(draw(st.integers(1, 3)))]
+def rules(draw: st.DrawFn, *, blocking: bool = True) -> list[Rule]:
+    """Draw up to three budgets; those that are `blocking` may refuse at a threshold."""
+    return [_rule(draw, number, blocking=blocking) for number in range(draw(st.integers(1, 3)))]
 
 
-def _rule(draw: st.DrawFn, number: int) -> Rule:
+def _rule(draw: st.DrawFn, number: int, *, blocking: bool) -> Rule:
     period = draw(st.sampled_from(("total", "hour", "day", "week", "month", "session")))
     last = {"week": 7, "month": 31}.get(period, 1)
     return Rule(
@@ -58,7 +57,7 @@ def _rule(draw: st.DrawFn, number: int) -> Rule:
         zone=draw(st.sampled_from(ZONES)),
         reset_day=draw(st.integers(1, last)),
         hard=draw(st.sampled_from((True, True, True, False))),
-        blocks_below_percent=draw(st.sampled_from((0, 0, 0, 25))),
+        blocks_below_percent=draw(st.sampled_from((0, 0, 0, 25)) if blocking else st.just(0)),
         grace=draw(st.sampled_from((0, 0, 40))),
     )
 
@@ -79,6 +78,7 @@ def steps(*, houses: bool = False, troubles: bool = False, longest: int = 40) ->
         st.tuples(st.just("post"), number, st.integers(1, 4)),
         st.tuples(st.just("clock_"), _HOURS),
         st.tuples(st.just("limit"), number, st.integers(0, 400)),
+        st.tuples(st.just("change"), number, _CHANGES),
         st.tuples(st.just("change"), number, _CHANGES),
         st.tuples(st.just("idle")),
     ]

@@ -81,7 +81,7 @@ class Attempts:
             attempt_id=f"att{call_id[4:]}-{ordinal}",  # the call's own id and the number of the try
             call_id=call_id,
             ordinal=ordinal,
-            started_at_us=self.clock.now_us(),
+            started_at_us=self.clock.now_us() if admitted is None else admitted.at_us,
             face=face,
             operation=operation,
             provider=ref.provider,
