@@ -98,11 +98,7 @@ def table(measured: Iterable[Measured]) -> str:
     for one in measured:
         by_provider[one.provider].append(one)
         by_provider["all"].append(one)
-    lines = [
-        "| provider | calls | tokens read, bound / actual: median | p95 | worst "
-        "| with a limit | cost, bound / actual: median | p95 | worst | once known: median | p95 | worst | over |",
-        "|---|" + "--:|" * 12,
-    ]
+    lines = [_HEADER, "|---|" + "--:|" * 12]
     for provider, found in sorted(by_provider.items(), key=lambda item: (item[0] == "all", item[0])):
         limited = [one for one in found if one.first.limited]
         cells = [
@@ -125,10 +121,14 @@ def shares(ratios: Iterable[float]) -> list[str]:
     ]
 
 
+_HEADER = (
+    "| provider | calls | tokens read, bound / actual: median | p95 | worst "
+    "| with a limit | cost, bound / actual: median | p95 | worst | once known: median | p95 | worst | over |"
+)
 _TEXT = """# Bounds against costs
 
-What the gateway takes a call to cost at most, over what it did cost, for recorded exchanges of real providers; made with
-`python -m benchmarks.bounds FOLDER`.
+What the gateway takes a call to cost at most, over what it did cost, for recorded exchanges of real providers; made
+with `python -m benchmarks.bounds FOLDER`.
 
 *Tokens read*: the bound of a request's tokens over those reported. It is far off where a request points at a document
 or has the provider search, as then it may read all that the model can. *Cost* is of the calls whose clients set a limit

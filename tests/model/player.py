@@ -233,9 +233,9 @@ class Player:
 
     def look_at_all(self, house: House) -> None:
         """Have a process look at its accounts, as it does with the next call: one was charged that it never held."""
-        for allotment in house.budgets._allotments.values():
-            if not allotment.touched:
-                house.budgets.touch(allotment)
+        for purse in house.budgets._purses.values():
+            if purse is not None and not purse.touched:
+                house.budgets.touch(purse)
 
     async def clock_(self, hours: int) -> None:
         """Have an operator set the clock, but not to before there was a budget."""

@@ -39,7 +39,13 @@ class Admitted(Hold):
     __slots__ = ("_admission", "_asked", "begun", "held_nanousd", "output_limit")
 
     def __init__(
-        self, purse: Purse, amount_nanousd: int, unknown_nanousd: int, at_us: int, admission: "Admission", asked: "Asked"
+        self,
+        purse: Purse,
+        amount_nanousd: int,
+        unknown_nanousd: int,
+        at_us: int,
+        admission: "Admission",
+        asked: "Asked",
     ) -> None:
         self.purse = purse
         self.amount_nanousd = amount_nanousd

@@ -381,11 +381,11 @@ def _limit(envelope: Envelope, wire: WireFormat) -> int | None:
     elif wire == "ollama":
         value = _member(envelope.value("options"), "num_predict")
     else:
-        value = None
+        most: int | None = None
         for name in _LIMITS.get(wire, ()):  # of two that are given a provider may know but one, and each another
-            if (found := envelope.whole(name)) is not None and (value is None or found > value):
-                value = found
-        return value
+            if (found := envelope.whole(name)) is not None and (most is None or found > most):
+                most = found
+        return most
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 

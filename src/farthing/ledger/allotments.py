@@ -96,11 +96,15 @@ class Allotment:
         if self.budget.policy == "soft":
             self.charged = self.spent  # a soft budget knows of spending when it is posted
         else:
-            # What is charged and not known here was under way when the rule was made: it is spent, too.
-            self.spent = max(self.spent, answer.charged_nanousd) if self.based else answer.charged_nanousd
+            charged = answer.charged_nanousd
+            if self.based and charged >= self.charged:
+                # What is charged and not known here was under way when the rule was made: it is spent, too.
+                self.spent = max(self.spent, charged)
+            else:
+                self.spent = charged  # the first answer, or the budget was removed and made again
             self.based = True
-            self.charged = answer.charged_nanousd
-            self.free = answer.yours_nanousd + answer.charged_nanousd - self.held - self.spent
+            self.charged = charged
+            self.free = answer.yours_nanousd + charged - self.held - self.spent
             self.beyond = max(0, -account.left_nanousd)
         self.judge()
 
