@@ -133,6 +133,36 @@ async def test_a_call_dearer_than_its_lease_does_not_lend_to_others(store: Store
     assert await exchange(store, "a", ask(10_000)) == [(10_000, 15_000, 5_000)]
 
 
+async def test_all_that_was_charged_is_told_beside_what_is_left(store: Store) -> None:
+    """So a process that did not hear an answer knows with the next one whether it was done what it asked."""
+    await store.budgets.put(budget())
+    await exchange(store, "a", ask(50_000))
+    await store.append([attempt(1, cost_nanousd=20_000), attempt(2, cost_nanousd=40_000)], "a")
+    (answer,) = await store.budgets.exchange("a", [ask()], now_us=NOON_US, until_us=UNTIL_US)
+    assert (answer.yours_nanousd, answer.charged_nanousd) == (-10_000, 60_000)
+    (answer,) = await store.budgets.exchange("b", [ask()], now_us=NOON_US, until_us=UNTIL_US)
+    assert (answer.yours_nanousd, answer.charged_nanousd) == (0, 0)
+
+
+async def test_what_cost_more_than_was_leased_is_leased_afterwards_whatever_is_left(store: Store) -> None:
+    await store.budgets.put(budget())
+    await exchange(store, "a", ask(50_000))
+    await store.append([attempt(1, cost_nanousd=70_000)], "a")
+    assert await exchange(store, "a", ask(30_000, give=-20_000)) == [(30_000, 70_000, 30_000)]
+    assert await exchange(store, "a", ask(give=-5_000)) == [(0, 70_000, 35_000)]
+
+
+async def test_an_attempt_of_the_second_in_which_its_account_begins_is_charged(store: Store) -> None:
+    start_us = START_US + 31_000_000
+    await store.budgets.put(budget(counts_from_us=start_us))
+    await exchange(store, "a", ask(key=key(start_us=start_us)))
+    await store.append([attempt(1, cost_nanousd=7, started_at_us=start_us + 5)], "a")
+    await store.append([attempt(2, cost_nanousd=70, started_at_us=start_us - 5)], "a")
+    (account,) = await store.budgets.accounts(now_us=NOON_US)
+    assert account.posted_nanousd == 7
+    assert (await store.budgets.accounts_recomputed())[account.key.id] == (7, 0)
+
+
 async def test_leases_that_ended_count_for_others_no_more(store: Store) -> None:
     await store.budgets.put(budget())
     await exchange(store, "a", ask(90_000))

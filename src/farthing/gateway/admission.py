@@ -12,7 +12,6 @@ from collections.abc import Callable
 import msgspec
 
 from farthing.catalog.prices import PriceBook
-from farthing.catalog.pricing import price_nanousd
 from farthing.clock import Clock
 from farthing.errors import UnpricedModel
 from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, Bound, Bounds
@@ -24,7 +23,6 @@ from farthing.types.calls import Attempt, Attribution
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet
 from farthing.types.providers import WireFormat
-from farthing.types.usage import Usage
 from farthing.wire.peek import Envelope
 
 LEARN_ALWAYS, LEARN_SELDOM, LEARN_RARELY = 64, 8, 64
@@ -41,10 +39,17 @@ class Admitted(Hold):
     __slots__ = ("_admission", "_asked", "begun", "held_nanousd", "output_limit")
 
     def __init__(
-        self, purse: Purse, amount_nanousd: int, unknown_nanousd: int, admission: "Admission", asked: "Asked"
+        self,
+        purse: Purse,
+        amount_nanousd: int,
+        unknown_nanousd: int,
+        at_us: int,
+        admission: "Admission",
+        asked: "Asked",
     ) -> None:
         self.purse = purse
         self.amount_nanousd = amount_nanousd
+        self.at_us = at_us
         self.held_nanousd = min(amount_nanousd, unknown_nanousd)
         """What the attempt counts as where nobody tells what it cost; of what is held, that is all or a part."""
         self.begun = False
@@ -116,7 +121,7 @@ class Admission:
         asked = Asked(attribution, envelope, wire, operation, ref, sheet)
         most, unknown = self.bounds.at_most(envelope, wire, operation, ref, sheet)
         if purse.take(most, now_us, times=budgets.plenty):
-            return Admitted(purse, most, unknown, self, asked)
+            return Admitted(purse, most, unknown, now_us, self, asked)
         return asked
 
     async def admit(self, asked: Asked, goes_on: Callable[[], bool]) -> Admitted | None:
@@ -132,7 +137,7 @@ class Admission:
             return None
         bound = self._bound(asked)
         if purse.take(bound.most_nanousd, now_us, times=self.budgets.plenty):
-            return Admitted(purse, bound.most_nanousd, bound.unknown_nanousd, self, asked)
+            return Admitted(purse, bound.most_nanousd, bound.unknown_nanousd, now_us, self, asked)
 
         def amounts() -> tuple[int, int]:
             nonlocal bound
@@ -141,7 +146,7 @@ class Admission:
 
         hold = await self.budgets.acquire(asked.attribution, amounts, goes_on=goes_on)
         assert hold.purse is not None, "it was granted a moment ago"
-        admitted = Admitted(hold.purse, hold.amount_nanousd, bound.unknown_nanousd, self, asked)
+        admitted = Admitted(hold.purse, hold.amount_nanousd, bound.unknown_nanousd, hold.at_us, self, asked)
         if not bound.limited and hold.amount_nanousd < bound.most_nanousd:
             tokens = bound.tokens_for(hold.amount_nanousd)
             if tokens < bound.most_output_tokens:
@@ -173,12 +178,8 @@ class Admission:
         seldom = LEARN_SELDOM if len(asked.envelope.body) <= LOOKED_AT_BYTES else LEARN_RARELY
         if count > LEARN_ALWAYS and count % seldom:
             return
-        usage = attempt.usage
-        if usage.output_tokens is None:
-            return
-        reading = price_nanousd(_read_alone(usage), asked.sheet, service_tier=attempt.service_tier)
-        if reading is not None:
-            self.bounds.learn(asked.ref, self._bound(asked), reading, usage.output_tokens)
+        if attempt.usage.output_tokens is not None:
+            self.bounds.learn(asked.ref, self._bound(asked), attempt.usage)
 
     def _bound(self, asked: Asked) -> Bound:
         return self.bounds.bound(asked.envelope, asked.wire, asked.operation, asked.ref, asked.sheet)
@@ -191,9 +192,3 @@ def _refuse_unpriced(purse: Purse, ref: ModelRef) -> None:
             f"no price is known for '{ref}', and the call belongs to a hard budget ({names})",
             hint=f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}',
         )
-
-
-def _read_alone(usage: Usage) -> Usage:
-    return msgspec.structs.replace(
-        usage, output_tokens=0, reasoning_output_tokens=0, output_audio_tokens=0, output_image_tokens=0
-    )

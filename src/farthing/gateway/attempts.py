@@ -81,7 +81,7 @@ class Attempts:
             attempt_id=f"att{call_id[4:]}-{ordinal}",  # the call's own id and the number of the try
             call_id=call_id,
             ordinal=ordinal,
-            started_at_us=self.clock.now_us(),
+            started_at_us=self._began_us(entered),
             face=face,
             operation=operation,
             provider=ref.provider,
@@ -99,6 +99,11 @@ class Attempts:
         if entered is not None:
             entered.begun = True
         return LiveAttempt(self, opening, provider, family, estimate, losses, entered)
+
+    def _began_us(self, entered: Entry | None) -> int:
+        """Return when an attempt begins: when its money was held, so that it is charged to the period it was held in."""
+        held_us = None if entered is None else entered.at_us
+        return self.clock.now_us() if held_us is None else held_us
 
 
 class LiveAttempt:

@@ -108,10 +108,11 @@ def _plain_attribution(principal: Principal) -> Attribution:
 
 
 def _joined(own: str | None, said: str | None) -> str | None:
-    """Return the key's tags and the client's, each once; the client's alone stay as it wrote them."""
-    if own is None or said is None:
-        return own or said
-    return ",".join(dict.fromkeys([*own.split(","), *filter(None, map(str.strip, said.split(",")))]))
+    """Return the key's tags and the client's, each once and without space around: budgets find them in SQL."""
+    if said is None:
+        return own
+    tags = [*(own or "").split(","), *said.split(",")]
+    return ",".join(dict.fromkeys(filter(None, map(str.strip, tags)))) or None
 
 
 def _from_metadata(metadata: object) -> tuple[str | None, str | None]:

@@ -4,12 +4,14 @@ The answer is bounded by the limit that the client set, or that we set where mon
 is read is bounded by the request's size, as no tokenizer makes more tokens than there are bytes, except where a request
 only points at what is to be read (a picture's address, a stored response, a search): then by what the model can read.
 
-That is four times what a text will cost, and so only held while there is plenty. Where money is scarce, what requests
-of this size were reported to cost will do, once some have agreed: the highest, as much more as they differ, and a
-margin that shrinks with their number. Until the first call of a model has been reported, eight times the bound is held
-where there is room: some servers count what nobody sent.
+That is four times what a text will cost, and so only held while there is plenty. Where money is scarce, as many tokens
+as requests of this size were reported to have will do, once some have agreed: the most, as many more as they differ,
+and a margin that shrinks with their number. It is tokens that are learned and not what they cost, because of an agent's
+calls all are read from the provider's cache, at a tenth, until it pauses for five minutes. Until the first call of a
+model has been reported, eight times the bound is held where there is room: some servers count what nobody sent.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import product
@@ -22,6 +24,7 @@ from farthing.providers.protocol import Operation, Provider
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet, Rates
 from farthing.types.providers import WireFormat
+from farthing.types.usage import Usage
 from farthing.wire.peek import Envelope
 
 ENVELOPE_TOKENS = 64
@@ -50,11 +53,21 @@ MAX_SIZES = 64
 """Sizes of requests that are told apart for each: four for each doubling, from 256 bytes to 16 MB."""
 _NANO = 1_000_000 * 1_000
 """A rate is picodollars for a million, and an amount nanodollars."""
-_FILES = (b'"file_id"', b'"file_url"', b'"fileUri"', b'"file_uri"', b'"type":"url"', b'"type": "url"')
-"""What stands in a request that names a document by its address: nobody knows how long it is."""
-_SERVER_TOOLS = (b"search", b"web_fetch", b"url_context", b"urlContext", b"mcp", b"code_")
-"""What stands in the tools that the provider itself uses, and has the model read what they find."""
-_STORED = frozenset({"previous_response_id", "conversation", "cachedContent", "cached_content", "container"})
+_FILES = (b'"file_id"', b'"file_url"', b'"fileUri"', b'"file_uri"', b'"item_reference"', b"application/pdf", b"video/")
+"""What stands in a request that names a document by its address, or has one of which a byte may be many tokens: a page
+of a document is read as a picture of it, and a second of a film as one, too."""
+_BY_ADDRESS = re.compile(rb'"type"\s*:\s*"url"')
+_ESCAPED = re.compile(rb"\\u00(?:2[0-9]|3[0-9aA]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])")
+"""A letter, digit, or what else stands in names, written as an escape. No program writes them so: whoever does may mean
+that a name is not found. (Go writes <, > and & as escapes, and they are not among these.)"""
+_PICTURES = re.compile(rb'"image"|"inline_?[dD]ata"|"input_image"')
+_SERVER_TOOLS = (b"search", b"web_fetch", b"url_context", b"urlcontext", b"mcp", b"code_", b"codeexecution", b"maps")
+"""What stands, in small letters, in the tools that the provider itself uses, and has the model read what they find."""
+_STORED = frozenset(
+    {"previous_response_id", "conversation", "cachedContent", "cached_content", "container", "mcp_servers", "plugins"}
+)
+_DEARER = frozenset({"service_tier", "serviceTier", "speed", "inference_geo", "web_search_options"})
+"""Members that may choose other prices."""
 _NO_ANSWER: frozenset[Operation] = frozenset(
     {"embeddings", "embed_content", "batch_embed_contents", "ollama_embed", "ollama_embeddings"}
 )
@@ -68,9 +81,6 @@ _LIMITS: dict[WireFormat, tuple[str, ...]] = {
 }
 _CHOICES: dict[WireFormat, tuple[str, ...]] = {"openai_chat": ("n",), "openai_completions": ("n", "best_of")}
 _SEVERAL = frozenset({"n", "best_of"})
-_MAX_CHOICES = 128
-"""OpenAI's bound on `n`; whoever sends more is refused there."""
-
 
 _Kind = Literal["audio", "image", "marked", "tiers"]
 """Why a call may cost more than its plain tokens: sound, pictures, parts that are marked for the cache, and tiers."""
@@ -81,7 +91,7 @@ _KINDS = {
     flags: frozenset(kind for kind, there in zip(_ORDER, flags, strict=True) if there) or _NO_KIND
     for flags in product((False, True), repeat=4)
 }
-_NOT_PLAIN = frozenset({"tools", "modalities", "audio", "service_tier", "serviceTier", "web_search_options", *_STORED})
+_NOT_PLAIN = frozenset({"tools", "modalities", "audio", *_DEARER, *_STORED})
 """Members that may make a request dearer than its text."""
 
 
@@ -98,10 +108,7 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     """What it counts as where nobody tells what it cost: its own bytes and its longest answer."""
     limited: bool
     request_bytes: int
-    usual_rate: int
-    """Picodollars for a million tokens of plain text, for comparing calls."""
-    reading: int
-    """What of `most` is for reading, as `fee`."""
+    input_tokens: int
     fee: int
     """What the call costs in any case, and its searches: nanodollars times a thousand million."""
     least_input_nanousd: int
@@ -139,15 +146,16 @@ class _Terms(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Seen:
-    """What calls of one model were reported: the price of reading per byte by size, and the longest answer."""
+    """What calls of one model were reported: the tokens of a byte by size, and the longest answer."""
 
-    __slots__ = ("answers", "beyond", "longest", "sizes")
+    __slots__ = ("answers", "beyond", "longest", "searches", "sizes")
 
     def __init__(self) -> None:
-        self.sizes: dict[int, list[int]] = {}  # size -> [calls, lowest, highest]: ppm of a token's price per byte
+        self.sizes: dict[int, list[int]] = {}  # size -> [calls, fewest, most]: ppm of a token per byte
         self.answers = 0
         self.longest = 0
-        self.beyond = 100  # percent: the most that reading cost of what the bound had said
+        self.searches = 0
+        self.beyond = 100  # percent: the most that was read of what the bound had said
 
 
 class Bounds:
@@ -188,15 +196,16 @@ class Bounds:
             reads = min(size + ENVELOPE_TOKENS, most_input_tokens(ref.model))
         else:
             reads, searches = _reads(envelope, ref)
-            kinds = _kinds(envelope)
+            kinds = _kinds(envelope, ref)
         rates = _at(self._rates(sheet, kinds), reads)
-        usual_rate = self._rates(sheet, _NO_KIND)[0].input
+        tokens, agreed = reads, None
+        if seen is not None:
+            searches = max(searches, seen.searches)
+            tokens = -(-reads * seen.beyond // 100)
+            agreed = _agreed(seen, size)
         fee = rates.request + searches * rates.search
-        most_in = reads * rates.input + fee
-        if seen is not None and seen.beyond > 100:
-            most_in = most_in * seen.beyond // 100
-        agreed = None if seen is None else _agreed(seen, size, usual_rate)
-        least_in = most_in if agreed is None else min(agreed + fee, most_in)
+        most_in = tokens * rates.input + fee
+        least_in = most_in if agreed is None else min(agreed, tokens) * rates.input + fee
         unconfirmed = most_in * (UNCONFIRMED if seen is None else 1)
         if operation in _NO_ANSWER:
             limit, choices, given = 0, 1, True
@@ -212,8 +221,7 @@ class Bounds:
             unknown_nanousd=-(-(min(most_in, (size + TOOLS_TOKENS) * rates.input + fee) + limit * each) // _NANO),
             limited=given,
             request_bytes=size,
-            usual_rate=usual_rate,
-            reading=most_in,
+            input_tokens=reads,
             fee=fee,
             least_input_nanousd=-(-least_in // _NANO),
             output_rate=each,
@@ -238,21 +246,23 @@ class Bounds:
             return LEAST_OUTPUT_TOKENS
         return min(LEAST_OUTPUT_TOKENS, max(16, 2 * longest * (answers + 8) // answers))
 
-    def learn(self, ref: ModelRef, bound: Bound, reading_nanousd: int, written: int) -> None:
-        """Learn from a call that was reported: what its reading cost, and how many tokens it wrote."""
+    def learn(self, ref: ModelRef, bound: Bound, usage: Usage) -> None:
+        """Learn from what a call was reported to have read and written."""
         seen = self._seen.get(ref)
         if seen is None:
             seen = self._seen[ref] = _Seen()
             if len(self._seen) > MAX_MODELS:
                 self._seen.popitem(last=False)
         seen.answers += 1
-        seen.longest = max(seen.longest, written)
-        if bound.usual_rate == 0:
-            return
-        read = reading_nanousd * _NANO
-        if read > bound.reading:
-            seen.beyond = max(seen.beyond, -(-read * seen.beyond // bound.reading))
-        share = -(-max(0, read - bound.fee) * 1_000_000 // (bound.request_bytes * bound.usual_rate))
+        seen.longest = max(seen.longest, usage.output_tokens or 0)
+        seen.searches = max(seen.searches, usage.web_search_requests)
+        cached = usage.cache_read_input_tokens + usage.cache_creation_input_tokens
+        read = usage.input_tokens or 0
+        if cached > read:  # counted beside it, and charged in full
+            read += cached
+        if read > bound.input_tokens:
+            seen.beyond = max(seen.beyond, -(-read * 100 // max(1, bound.input_tokens)))
+        share = -(-read * 1_000_000 // bound.request_bytes)
         size = _size_class(bound.request_bytes)
         known = seen.sizes.get(size)
         if known is None:
@@ -297,46 +307,63 @@ def _at(bands: tuple[_Dearest, ...], reads: int) -> _Dearest:
     return max((band for band in bands if band.from_input_tokens <= reads), key=lambda band: band.input)
 
 
-def _agreed(seen: _Seen, size_bytes: int, rate: int) -> int | None:
-    """Return what reading requests of this size was reported to cost, once enough of them have agreed."""
+def _agreed(seen: _Seen, size_bytes: int) -> int | None:
+    """Return how many tokens requests of this size were reported to have, once enough of them have agreed."""
     known = seen.sizes.get(_size_class(size_bytes))
     if known is None or known[0] < AGREE:
         return None
-    calls, lowest, highest = known
-    share = 2 * highest - lowest + highest // calls
-    return -(-size_bytes * rate * share // 1_000_000)
+    calls, fewest, most = known
+    return -(-size_bytes * (2 * most - fewest + most // calls) // 1_000_000)
 
 
 def _is_plain(envelope: Envelope, wire: WireFormat) -> bool:
     """Whether a request is nothing but text: what is more stands in parts that name their type."""
-    if wire in ("gemini", "ollama") or len(envelope.body) > LOOKED_AT_BYTES:
+    body = envelope.body
+    if wire in ("gemini", "ollama") or len(body) > LOOKED_AT_BYTES or b'"type"' in body or b"\\u00" in body:
         return False
-    return envelope.has_none(_NOT_PLAIN) and b'"type"' not in envelope.body
+    return envelope.has_none(_NOT_PLAIN) and (wire == "openai_completions" or "prompt" not in envelope)
 
 
 def _reads(envelope: Envelope, ref: ModelRef) -> tuple[int, int]:
     """Return how many tokens may be read at most, and how many searches made."""
     body = envelope.body
     room = most_input_tokens(ref.model)
-    tools = envelope.raw("tools")
-    serving = any(word in tools for word in _SERVER_TOOLS) if tools else False
-    searches = SEARCHES if serving and tools and b"search" in tools else 0
-    if serving or envelope.has_any(_STORED) or any(pointer in body for pointer in _FILES):
+    tools = (envelope.raw("tools") or b"").lower()
+    serving = any(word in tools for word in _SERVER_TOOLS) or not envelope.has_none(_STORED)
+    searching = (
+        b"search" in tools or "web_search_options" in envelope or "plugins" in envelope or ref.model.endswith(":online")
+    )
+    searches = SEARCHES if searching else 0
+    if serving or searching or any(pointer in body for pointer in _FILES) or _names_more(envelope):
         return room, searches
     tokens = len(body) + (TOOLS_TOKENS if tools else ENVELOPE_TOKENS)
     if (pictures := body.count(b'"image_url"')) > 0:
         tokens += pictures * (SMALL_IMAGE_TOKENS if "4o-mini" in ref.model else IMAGE_TOKENS)
+    if b"mage" in body or b"nline" in body:
+        tokens += IMAGE_TOKENS * len(_PICTURES.findall(body))
     return min(tokens, room), 0
 
 
-def _kinds(envelope: Envelope) -> frozenset[_Kind]:
-    """Return which dearer kinds of tokens a request may bring about."""
+def _names_more(envelope: Envelope) -> bool:
+    """Whether a request names by other means what is to be read, or hides what it names."""
     body = envelope.body
+    if b'"url"' in body and _BY_ADDRESS.search(body):
+        return True
+    if b"\\u00" in body and _ESCAPED.search(body):
+        return True
+    return (envelope.raw("prompt") or b"")[:1] == b"{"  # a prompt that is stored at the provider
+
+
+def _kinds(envelope: Envelope, ref: ModelRef) -> frozenset[_Kind]:
+    """Return which dearer kinds of tokens a request may bring about; some models draw or speak without being asked."""
+    body, model = envelope.body, ref.model
+    if b"\\u00" in body and _ESCAPED.search(body):
+        return _EVERY_KIND
     return _KINDS[
-        b"audio" in body,
-        b"image" in body or b"IMAGE" in body,
+        b"audio" in body or b"AUDIO" in body or "audio" in model or "tts" in model,
+        b"image" in body or b"IMAGE" in body or "image" in model,
         b"cache_control" in body,
-        "service_tier" in envelope or "serviceTier" in envelope,
+        envelope.has_any(_DEARER),
     ]
 
 
@@ -354,10 +381,11 @@ def _limit(envelope: Envelope, wire: WireFormat) -> int | None:
     elif wire == "ollama":
         value = _member(envelope.value("options"), "num_predict")
     else:
-        for name in _LIMITS.get(wire, ()):
-            if (found := envelope.whole(name)) is not None:
-                return found
-        return None
+        most: int | None = None
+        for name in _LIMITS.get(wire, ()):  # of two that are given a provider may know but one, and each another
+            if (found := envelope.whole(name)) is not None and (most is None or found > most):
+                most = found
+        return most
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
@@ -369,7 +397,7 @@ def _choices(envelope: Envelope, wire: WireFormat) -> int:
         values = [_member(config, "candidateCount", "candidate_count")]
     else:
         values = [envelope.value(name) for name in _CHOICES.get(wire, ()) if name in envelope]
-    return max((min(value, _MAX_CHOICES) for value in values if isinstance(value, int) and value > 0), default=1)
+    return max((value for value in values if isinstance(value, int) and value > 0), default=1)
 
 
 def _member(value: Any, *names: str) -> Any:
@@ -413,8 +441,9 @@ def _dearest_of(sheet: PriceSheet, kinds: frozenset[_Kind]) -> tuple[_Dearest, .
 
 
 def _dearest_among(start: int, rates: list[Rates], kinds: frozenset[_Kind]) -> _Dearest:
+    # To read from the cache costs more than to read afresh at one model (OpenRouter, 2026-11).
     # What is not marked is cached at the price for the default lifetime, where it costs anything.
-    names = ["input", "cache_write_5m", *(["cache_write_1h"] if "marked" in kinds else [])]
+    names = ["input", "cache_read", "cache_write_5m", *(["cache_write_1h"] if "marked" in kinds else [])]
     if "marked" not in kinds and any((one.cache_write_1h or 0) > (one.cache_write_5m or 0) for one in rates):
         names.remove("cache_write_5m")  # prices like Anthropic's, where only what is marked is cached
     names += [f"input_{kind}" for kind in ("audio", "image") if kind in kinds]

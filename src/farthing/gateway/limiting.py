@@ -64,6 +64,11 @@ class Counted:
         return None if self.admitted is None else self.admitted.held_nanousd
 
     @property
+    def at_us(self) -> int | None:
+        """When that was held; `None` likewise."""
+        return None if self.admitted is None else self.admitted.at_us
+
+    @property
     def output_limit(self) -> int | None:
         """How many tokens the provider must be told to write at most, where the client did not say."""
         return None if self.admitted is None else self.admitted.output_limit

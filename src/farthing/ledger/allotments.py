@@ -1,13 +1,17 @@
 """What one process holds of budgets, in plain numbers: no store, no waiting, no time but what it is told.
 
 These few lines are passed twice by every call that a budget is about, so they compare and add and do nothing else.
+
+What is free is never carried along with what was granted and given back: an answer of the store's may be lost, and then
+nobody knows whether it did what it was asked. Each answer says all that was ever leased (`yours + charged`), and what
+calls hold and have spent of that is known here, so the rest is free: whatever got lost is found with the next answer.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from farthing.ledger.budget_rules import action_of
-from farthing.types.budgets import Account, AccountKey, Budget
+from farthing.types.budgets import Account, AccountKey, Budget, LeaseAnswer
 
 EVERYTHING = 1 << 62
 
@@ -33,18 +37,25 @@ class Keeper(Protocol):
 
 
 class Allotment:
-    """What this process holds of one account: `free` for the next call, `held` by calls under way."""
+    """What this process holds of one account: `free` for the next call, `held` by calls under way, and what it `spent`.
+
+    `beyond` is by how much all processes together are beyond the limit, because a turn was finished by grace, or the
+    limit was lowered: so much of what is free is for nobody but a call that has grace, too.
+    """
 
     __slots__ = (
         "account",
+        "based",
+        "beyond",
         "blocked",
         "budget",
+        "charged",
         "end_us",
         "free",
         "held",
         "id",
         "key",
-        "spent_since",
+        "spent",
         "used_us",
     )
 
@@ -55,7 +66,11 @@ class Allotment:
         self.end_us = end_us
         self.free = 0
         self.held = 0
-        self.spent_since = 0
+        self.beyond = 0
+        self.spent = 0
+        self.charged = 0
+        self.based = False
+        """Whether `spent` and `charged` were begun at the same moment, so that they can be compared."""
         self.account: Account | None = None
         self.blocked = False
         self.used_us = 0
@@ -66,12 +81,31 @@ class Allotment:
         account = self.account
         if account is None:
             return None
-        return self.budget.limit_nanousd - account.spent_nanousd - self.spent_since
+        return self.budget.limit_nanousd - account.spent_nanousd - (self.spent - self.charged)
 
-    def note(self, account: Account, yours_nanousd: int) -> None:
-        """Take over how the account stands; what is leased and neither free nor held is spent, and not posted yet."""
+    @property
+    def surplus(self) -> int:
+        """What is to be given back in any case; below 0 where calls cost more than was held, and it is to be leased."""
+        if self.free <= 0 or self.budget.policy == "soft":
+            return self.free
+        return min(self.free, self.beyond)
+
+    def note(self, account: Account, answer: LeaseAnswer) -> None:
+        """Take over how the account stands, and find what is free."""
         self.account = account
-        self.spent_since = yours_nanousd - self.free - self.held if self.budget.policy == "hard" else 0
+        if self.budget.policy == "soft":
+            self.charged = self.spent  # a soft budget knows of spending when it is posted
+        else:
+            charged = answer.charged_nanousd
+            if self.based and charged >= self.charged:
+                # What is charged and not known here was under way when the rule was made: it is spent, too.
+                self.spent = max(self.spent, charged)
+            else:
+                self.spent = charged  # the first answer, or the budget was removed and made again
+            self.based = True
+            self.charged = charged
+            self.free = answer.yours_nanousd + charged - self.held - self.spent
+            self.beyond = max(0, -account.left_nanousd)
         self.judge()
 
     def judge(self) -> None:
@@ -80,14 +114,18 @@ class Allotment:
 
 
 class Purse:
-    """The allotments that calls of one attribution draw on, until the first of their periods ends."""
+    """The allotments that calls of one attribution draw on, while all of their periods last.
 
-    __slots__ = ("_keeper", "hard", "soft", "touched", "until_us", "used_us")
+    The clock may also be set back to before one of them.
+    """
+
+    __slots__ = ("_keeper", "from_us", "hard", "soft", "touched", "until_us", "used_us")
 
     def __init__(self, keeper: Keeper, allotments: Sequence[Allotment]) -> None:
         self._keeper = keeper
         self.hard = tuple(one for one in allotments if one.budget.policy == "hard")
         self.soft = tuple(one for one in allotments if one.budget.policy == "soft")
+        self.from_us = max((one.key.start_us for one in allotments if one.end_us is not None), default=0)
         self.until_us = min((one.end_us for one in allotments if one.end_us is not None), default=EVERYTHING)
         self.touched = False
         self.used_us = 0
@@ -104,7 +142,7 @@ class Purse:
         """
         wanted = amount * times
         for allotment in self.hard:
-            if allotment.free < wanted or allotment.blocked:
+            if allotment.free - allotment.beyond < wanted or allotment.blocked:
                 return False
         for allotment in self.soft:
             if allotment.blocked or allotment.account is None:
@@ -127,15 +165,19 @@ class Purse:
 
     def give_back(self, amount: int, charge: int) -> None:
         """Take back what was reserved, less what was spent of it."""
+        keeper = self._keeper
         for allotment in self.hard:
             allotment.free += amount - charge
             allotment.held -= amount
-            allotment.spent_since += charge
+            allotment.spent += charge
             assert allotment.held >= 0, f"{allotment.id} holds {allotment.held}"
+            if (allotment.beyond or allotment.free < 0) and not self.touched:
+                keeper.touch(self)  # the store is to know of it
         for allotment in self.soft:
             allotment.held -= amount
-            allotment.spent_since += charge
-        keeper = self._keeper
+            allotment.spent += charge
+            if allotment.budget.policy == "hard":  # it became so meanwhile
+                allotment.free += amount - charge
         if charge > amount and self.hard:
             keeper.note_overrun(charge - amount)
         if keeper.has_waiting:
@@ -145,11 +187,13 @@ class Purse:
 class Hold:
     """What one attempt holds in every budget that it belongs to, until it is settled or voided, once."""
 
-    __slots__ = ("amount_nanousd", "purse")
+    __slots__ = ("amount_nanousd", "at_us", "purse")
 
-    def __init__(self, purse: Purse, amount_nanousd: int) -> None:
+    def __init__(self, purse: Purse, amount_nanousd: int, at_us: int) -> None:
         self.purse: Purse | None = purse
         self.amount_nanousd = amount_nanousd
+        self.at_us = at_us
+        """When it was held. The attempt begins then: its cost is charged to the period that it begins in."""
 
     def settle(self, cost_nanousd: int | None) -> None:
         """Give back what was not spent; an attempt of unknown cost may have spent all that it held."""

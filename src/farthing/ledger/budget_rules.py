@@ -60,9 +60,12 @@ class RuleBook:
     def __iter__(self) -> Iterator[Budget]:
         return iter(self._rules.values())
 
-    def learn(self, changes: BudgetChanges) -> bool:
-        """Take over what was changed; return whether anything was."""
+    def learn(self, changes: BudgetChanges, *, whole: bool = False) -> bool:
+        """Take over what was changed, or where it is the `whole`, have nothing else; return whether anything was."""
         self.counter = changes.counter
+        if whole:
+            for budget_id in list(self._rules):
+                self._drop(budget_id)
         for budget_id in changes.removed:
             self._drop(budget_id)
         for budget in changes.put:
@@ -70,11 +73,7 @@ class RuleBook:
             self._rules[budget.id] = budget
             if budget.enabled:
                 self._by_anchor.setdefault(_anchor_of(budget), {})[budget.id] = budget
-        return bool(changes.removed or changes.put)
-
-    def doubt(self, budget: Budget) -> None:
-        """The store has no such budget any more, or another version: go without it until the change is seen."""
-        self._drop(budget.id)
+        return bool(whole or changes.removed or changes.put)
 
     def accounts_of(self, attribution: Attribution, now_us: int) -> Iterator[tuple[Budget, AccountKey, int | None]]:
         """Yield every account that a call made now belongs to, with its budget and the end of its period."""

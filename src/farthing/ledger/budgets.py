@@ -22,6 +22,7 @@ from farthing.errors import BudgetExceeded, StoreError
 from farthing.ledger.allotments import EVERYTHING, Allotment, Hold, Purse
 from farthing.ledger.budget_refusal import Lack, never_fits, refusal
 from farthing.ledger.budget_rules import RuleBook
+from farthing.ledger.waiting import LOOK_AGAIN_S, Amounts, Lacking, Waiter
 from farthing.storage.protocols import BudgetStore
 from farthing.types.budgets import Budget, LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attribution
@@ -30,12 +31,15 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 """How often rules, thresholds and wants of others are looked at; a changed budget holds within a second."""
-LOOK_AGAIN_S = 0.2
-"""How often who waits asks the store again: what another process gives back announces itself to nobody here."""
 LEASE_S = 4_200
 """A lease ends so long after its process was last heard of. No answer outlasts an hour (`timeouts.total_s`), so by then
 whatever it had begun is over; sooner would let others spend what is still being spent."""
 HEARTBEAT_S = 60.0
+STEP_US = 60_000_000
+"""The clock was set, or the machine slept, where it moves by so much more than the loop's time does."""
+AFTER_STEP_S = 10.0
+"""For so long after that others' leases are judged by the time before: by then each has said that it lives, which it
+does with its next tick."""
 IDLE_US = 30_000_000
 """What nobody used for so long is given back whole; the next call asks again, which takes a millisecond."""
 MAX_PURSES = 4_096
@@ -48,55 +52,6 @@ SHARE = 4
 """One process of several leases at most a quarter of what is left for each, so slices shrink near the line."""
 PART = 4
 """A call whose client set no limit holds at most a quarter of what it finds, so that others find something."""
-
-
-Amounts = Callable[[], tuple[int, int]]
-"""Returns the least that a call must hold and the most that it may cost, as far as is known now."""
-
-
-class _Waiter:
-    """A call that waits for money."""
-
-    __slots__ = ("amounts", "asked_at", "attribution", "began", "future", "goes_on", "least", "most")
-
-    def __init__(self, attribution: Attribution, amounts: Amounts, now: float, *, goes_on: Callable[[], bool]) -> None:
-        self.attribution = attribution
-        self.amounts = amounts
-        self.least, self.most = amounts()
-        self.asked_at = now
-        self.goes_on = goes_on
-        self.began = now
-        self.future: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
-
-    def ask_again(self, now: float) -> bool:
-        """Learn what the call may cost by what others did meanwhile; return whether that is less."""
-        if now - self.asked_at < LOOK_AGAIN_S / 2:
-            return False
-        before = self.least
-        self.least, self.most = self.amounts()
-        self.asked_at = now
-        return self.least < before
-
-
-class _Lacking:
-    """What those who wait lack of one allotment: the `least` that helps one of them, and what `all` of them lack."""
-
-    __slots__ = ("all", "allotment", "grace_nanousd", "least")
-
-    def __init__(self, allotment: Allotment) -> None:
-        self.allotment = allotment
-        self.least = 0
-        self.all = 0
-        self.grace_nanousd = 0
-
-    def add(self, lacks: int, goes_on: Callable[[], bool]) -> None:
-        """Add one call's."""
-        if lacks:
-            self.least = min(self.least, lacks) if self.least else lacks
-            self.all += lacks
-            grace = self.allotment.budget.grace_nanousd
-            if grace > self.grace_nanousd and goes_on():
-                self.grace_nanousd = grace
 
 
 class Budgets:
@@ -117,7 +72,7 @@ class Budgets:
         self._allotments: dict[str, Allotment] = {}
         self._purses: dict[Attribution, Purse | None] = {}
         self._touched: list[Purse] = []
-        self._waiting: list[_Waiter] = []
+        self._waiting: list[Waiter] = []
         self.has_waiting = False
         """Whether a call waits for money."""
         self._again = asyncio.Event()
@@ -131,6 +86,13 @@ class Budgets:
         self.beforehand: Callable[[], Awaitable[None]] | None = None
         """Is awaited before calls that wait are looked at, at most every `TICK_S`."""
         self._asked_at = float("-inf")
+        self._wall_us = self._wall_offset_us()
+        self._step_us = 0
+        self._stepped_at = clock.monotonic()
+        self._unsure: dict[str, Allotment] = {}
+        """Those of which an answer was lost, to be looked at."""
+        self._in_doubt = False
+        """Whether the store did not know a budget as we do, so that all of them are to be learned anew."""
         self.fenced = False
         """Whether the store was away for so long that others may take what we hold for free."""
         self.overruns = 0
@@ -190,7 +152,7 @@ class Budgets:
         except KeyError:
             pass
         else:
-            if purse is None or now_us < purse.until_us:
+            if purse is None or purse.from_us <= now_us < purse.until_us:
                 return purse
         return self._new_purse(attribution, now_us)
 
@@ -208,7 +170,7 @@ class Budgets:
         """
         if len(self._waiting) >= MAX_WAITING:
             raise StoreError("Too many calls wait for money already.", retry_after_s=1)
-        waiter = _Waiter(attribution, amounts, self._clock.monotonic(), goes_on=goes_on)
+        waiter = Waiter(attribution, amounts, self._clock.monotonic(), goes_on=goes_on)
         self._waiting.append(waiter)
         self.has_waiting = True
         self._again.set()
@@ -257,17 +219,19 @@ class Budgets:
         """Grant what there is, ask the store for the rest, and ask again for what its answer shows to be possible."""
         for last in (False, True):
             waiting = [one for one in self._waiting if not one.future.done()]
-            asks: dict[str, _Lacking] = {}
+            asks: dict[tuple[str, bool], Lacking] = {}
             now = self._clock.monotonic()
             for waiter in waiting:
                 waiter.ask_again(now)
                 self._ask_for(waiter, asks)
             if asks:
                 await self._lease(list(asks.values()))
+            if self._in_doubt:
+                await self.follow_rules()
             for waiter in [one for one in waiting if not one.future.done()]:
                 self._grant_or_refuse(waiter, last=last)
 
-    def _ask_for(self, waiter: _Waiter, asks: dict[str, _Lacking]) -> None:
+    def _ask_for(self, waiter: Waiter, asks: dict[tuple[str, bool], Lacking]) -> None:
         """Add what a call lacks to what is asked for."""
         purse = self.purse_of(waiter.attribution, self._clock.now_us())
         if purse is None:
@@ -275,43 +239,43 @@ class Budgets:
         wanted = self._wanted_by(waiter, purse)
         for allotment in purse.all:
             unknown = allotment.account is None
-            lacks = max(0, wanted - allotment.free) if allotment.budget.policy == "hard" else 0
+            lacks = max(0, wanted - waiter.room_in(allotment)) if allotment.budget.policy == "hard" else 0
             if lacks or unknown:
-                lacking = asks.setdefault(allotment.id, _Lacking(allotment))
-                lacking.add(lacks, waiter.goes_on)
+                grace = lacks > 0 and waiter.has_grace(allotment)
+                asks.setdefault((allotment.id, grace), Lacking(allotment, grace=grace)).add(lacks)
 
-    def _grant_or_refuse(self, waiter: _Waiter, *, last: bool) -> None:
+    def _grant_or_refuse(self, waiter: Waiter, *, last: bool) -> None:
         now_us = self._clock.now_us()
         purse = self.purse_of(waiter.attribution, now_us)
         if purse is None:
-            waiter.future.set_result(Hold(Purse(self, ()), waiter.least))
+            waiter.future.set_result(Hold(Purse(self, ()), waiter.least, now_us))
             return
         blocked = [one for one in purse.all if one.blocked]
         if blocked:
             self._refuse(waiter, [Lack.of(one, waiter.least) for one in blocked])
             return
         wanted = self._wanted_by(waiter, purse)
-        free = min((one.free for one in purse.hard), default=EVERYTHING)
+        free = min((waiter.room_in(one) for one in purse.hard), default=EVERYTHING)
         if not self.fenced and (wanted <= free or (last and waiter.least <= free)):
             purse.reserve(min(wanted, free), now_us)
-            waiter.future.set_result(Hold(purse, min(wanted, free)))
+            waiter.future.set_result(Hold(purse, min(wanted, free), now_us))
             return
         if not last:
             return
-        short = [one for one in purse.hard if one.free < waiter.least]
+        short = [one for one in purse.hard if waiter.room_in(one) < waiter.least]
         hopeless = [one for one in short if never_fits(one, waiter.least, grace=waiter.goes_on)]
         wait_s = min((one.budget.wait_s for one in short), default=0)
         if hopeless or self._clock.monotonic() >= waiter.began + wait_s:
             self._refuse(waiter, [Lack.of(one, waiter.least) for one in hopeless or short])
 
-    def _wanted_by(self, waiter: _Waiter, purse: Purse) -> int:
+    def _wanted_by(self, waiter: Waiter, purse: Purse) -> int:
         """Return how much a call holds: all it may cost, or less where its client set no limit and money is scarce."""
         if waiter.least == waiter.most:
             return waiter.most
-        room = min((one.free + _left_of(one) for one in purse.hard), default=EVERYTHING)
+        room = min((waiter.room_in(one) + _left_of(one) for one in purse.hard), default=EVERYTHING)
         return min(waiter.most, max(waiter.least, room // PART))
 
-    def _refuse(self, waiter: _Waiter, lacks: list[Lack]) -> None:
+    def _refuse(self, waiter: Waiter, lacks: list[Lack]) -> None:
         self.refused += 1
         if not lacks:  # the store is away for too long, and others may take what we hold for free
             waiter.future.set_exception(StoreError(_FENCED, retry_after_s=5))
@@ -321,21 +285,28 @@ class Budgets:
 
     # ---- the store
 
-    async def _lease(self, lacking: Sequence[_Lacking]) -> None:
+    async def _lease(self, lacking: Sequence[Lacking]) -> None:
         """Ask the store for what calls lack, and give back what others could use where it does not suffice."""
         alone = self._share == 1
-        asks = [
-            LeaseAsk(
-                key=one.allotment.key,
-                end_us=one.allotment.end_us,
+        allotments = [one.allotment for one in lacking]
+        needs = iter(lacking)
+        given: set[str] = set()
+
+        def need(allotment: Allotment) -> LeaseAsk:
+            one = next(needs)
+            spent_beyond = 0 if allotment.id in given else min(0, allotment.free)
+            given.add(allotment.id)
+            return LeaseAsk(
+                key=allotment.key,
+                end_us=allotment.end_us,
+                give_nanousd=spent_beyond,
                 need_nanousd=one.least,
                 wish_nanousd=EVERYTHING if alone and one.least else one.all,
-                beyond_nanousd=one.grace_nanousd,
+                beyond_nanousd=allotment.budget.grace_nanousd if one.grace else 0,
                 share=self._share,
             )
-            for one in lacking
-        ]
-        answers = await self._exchange(asks, [one.allotment for one in lacking])
+
+        answers = await self._exchange(allotments, need)
         if alone:
             return
         short = [
@@ -347,38 +318,50 @@ class Budgets:
             await self._give_back(short)
 
     async def _give_back(self, allotments: Sequence[Allotment]) -> None:
-        given = [(one, one.free) for one in allotments if one.free > 0]
-        for allotment, amount in given:
-            allotment.free -= amount  # before it is said: where the answer is lost, nobody spends it twice
-        asks = [LeaseAsk(key=one.key, end_us=one.end_us, give_nanousd=amount) for one, amount in given]
-        if asks:
-            await self._exchange(asks, [one for one, _ in given])
+        """Give back what is free; and where calls cost more than was held, lease what they cost."""
+        await self._exchange(allotments, lambda one: _giving(one, one.free))
 
-    async def _exchange(self, asks: Sequence[LeaseAsk], allotments: Sequence[Allotment]) -> list[LeaseAnswer]:
-        now_us = self._clock.now_us()
-        async with self._lock:
-            answers = await self._store.exchange(
-                self._holder, asks, now_us=now_us, until_us=now_us + LEASE_S * 1_000_000
-            )
+    async def _look_at(self, allotments: Sequence[Allotment]) -> None:
+        await self._exchange(allotments, lambda one: _giving(one, one.surplus))
+
+    async def _exchange(
+        self, allotments: Sequence[Allotment], ask: Callable[[Allotment], LeaseAsk]
+    ) -> list[LeaseAnswer]:
+        if not allotments:
+            return []
+        async with self._lock:  # one after the other: what is given back must not be found again meanwhile
+            asks = [ask(one) for one in allotments]
+            until_us = self._clock.now_us() + LEASE_S * 1_000_000
+            try:
+                answers = await self._store.exchange(self._holder, asks, now_us=self._judged_us(), until_us=until_us)
+            except StoreError:
+                self._unsure.update((one.id, one) for one in allotments)  # it may have been done; the next look tells
+                raise
             self._heard()
             for allotment, answer in zip(allotments, answers, strict=True):
-                allotment.free += answer.granted_nanousd
                 if answer.account is None:
-                    self._forget(allotment)
+                    allotment.free = 0
+                    self._in_doubt = True
                 else:
-                    allotment.note(answer.account, answer.yours_nanousd)
+                    allotment.note(answer.account, answer)
         return answers
+
+    def _judged_us(self) -> int:
+        """Return the time at which others' leases are judged to have ended; a clock that was set ends none."""
+        wall_us = self._wall_offset_us()
+        if abs(wall_us - self._wall_us) > STEP_US:
+            self._step_us, self._wall_us = wall_us - self._wall_us, wall_us
+            self._stepped_at = self._clock.monotonic()
+            self._beat_at = self._stepped_at - HEARTBEAT_S - 1
+        recent = self._clock.monotonic() - self._stepped_at < AFTER_STEP_S
+        return self._clock.now_us() - (max(0, self._step_us) if recent else 0)
+
+    def _wall_offset_us(self) -> int:
+        return self._clock.now_us() - round(self._clock.monotonic() * 1_000_000)
 
     def _heard(self) -> None:
         self._heard_at = self._clock.monotonic()
         self.fenced = False
-
-    def _forget(self, allotment: Allotment) -> None:
-        """Let go of an account whose budget is gone or has another version; the rules follow with the next look."""
-        if self._allotments.get(allotment.id) is allotment:
-            del self._allotments[allotment.id]
-        self._purses.clear()
-        self.rules.doubt(allotment.budget)
 
     # ---- the rules
 
@@ -392,6 +375,8 @@ class Budgets:
             self.fenced = self._clock.monotonic() - self._heard_at > LEASE_S / 2
 
     async def _tick(self) -> None:
+        self._judged_us()
+        await self._beat()
         await self.follow_rules()
         await self._look_at_used()
         if self._share > 1:
@@ -400,23 +385,25 @@ class Budgets:
         if abs(now_us - self._swept_us) > IDLE_US:
             self._swept_us = now_us
             await self._sweep(now_us)
+
+    async def _beat(self) -> None:
+        """Say that we live."""
         if self._clock.monotonic() - self._beat_at > HEARTBEAT_S:
-            await self._store.hold(self._holder, until_us=now_us + LEASE_S * 1_000_000)
+            await self._store.hold(self._holder, until_us=self._clock.now_us() + LEASE_S * 1_000_000)
             self._beat_at = self._clock.monotonic()
             self._heard()
 
     async def _look_at_used(self) -> None:
         """Learn how the accounts stand that calls have used since the last tick."""
         purses, self._touched = self._touched[:MAX_LOOKS], self._touched[MAX_LOOKS:]
-        used: dict[str, Allotment] = {}
+        used, self._unsure = self._unsure, {}
         for purse in purses:
             purse.touched = False
             for allotment in purse.all:
                 allotment.used_us = max(allotment.used_us, purse.used_us)
                 used[allotment.id] = allotment
         if used:
-            asks = [LeaseAsk(key=one.key, end_us=one.end_us) for one in used.values()]
-            await self._exchange(asks, list(used.values()))
+            await self._look_at(list(used.values()))
 
     async def _heed_wants(self) -> None:
         """Give back what others asked for and we have to spare."""
@@ -426,13 +413,14 @@ class Budgets:
         await self._give_back([one for one in ours if one.free > 0])
 
     async def _sweep(self, now_us: int) -> None:
-        """Give back what was not used for a while, and forget accounts whose period is over."""
+        """Give back what was not used for a while, and forget accounts of which nothing is leased any more."""
         idle = [one for one in self._allotments.values() if one.held == 0 and abs(now_us - one.used_us) > IDLE_US]
-        for allotment in idle:
-            del self._allotments[allotment.id]
-        if idle:
-            self._purses.clear()
-            await self._give_back(idle)
+        answers = await self._exchange(idle, lambda one: _giving(one, one.free))
+        for allotment, answer in zip(idle, answers, strict=True):
+            # Where something is not posted yet, the account is kept: what it is would be known to nobody else.
+            if allotment.held == allotment.free == answer.yours_nanousd == 0 or answer.account is None:
+                self._allotments.pop(allotment.id, None)
+                self._purses.clear()
 
     async def follow_rules(self) -> None:
         """Take over what changed of the rules since they were looked at.
@@ -441,9 +429,11 @@ class Budgets:
             StoreError: the store cannot be asked.
         """
         async with self._following:
-            changes = await self._store.changes(self.rules.counter)
+            since = 0 if self._in_doubt else self.rules.counter
+            changes = await self._store.changes(since)
             self._heard()
-            if not self.rules.learn(changes):
+            self._in_doubt = False
+            if not self.rules.learn(changes, whole=since == 0):
                 return
             self._purses.clear()
             for allotment in list(self._allotments.values()):
@@ -456,10 +446,18 @@ class Budgets:
 
     async def _take_over(self, allotment: Allotment, rule: Budget) -> None:
         """Go by a changed rule: with less to spend what is free goes back first, and is leased anew within it."""
-        lowered = rule.limit_nanousd < allotment.budget.limit_nanousd or rule.policy != allotment.budget.policy
+        other = rule.policy != allotment.budget.policy
+        lowered = rule.limit_nanousd < allotment.budget.limit_nanousd
         allotment.budget = rule
-        if lowered or not rule.enabled:
+        if other:
+            allotment.based = False
+            allotment.beyond = 0
+            if rule.policy == "hard":
+                allotment.free = -allotment.held  # calls under way were not held in the store
+        if lowered or other or not rule.enabled:
             await self._give_back([allotment])
+        else:
+            await self._look_at([allotment])
         allotment.judge()
 
     def _new_purse(self, attribution: Attribution, now_us: int) -> Purse | None:
@@ -478,6 +476,12 @@ class Budgets:
 
 
 _FENCED = "The store was away for so long that what is leased from budgets may be others' by now."
+
+
+def _giving(allotment: Allotment, amount: int) -> LeaseAsk:
+    """Ask for nothing, and give something back; where the answer is lost, nobody spends it twice."""
+    allotment.free -= max(0, amount)
+    return LeaseAsk(key=allotment.key, end_us=allotment.end_us, give_nanousd=amount)
 
 
 def _left_of(allotment: Allotment) -> int:

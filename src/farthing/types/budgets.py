@@ -194,6 +194,7 @@ class LeaseAsk(msgspec.Struct, frozen=True, kw_only=True):
     key: AccountKey
     end_us: int | None
     give_nanousd: int = 0
+    """Below 0 so much more is leased, whatever is left: calls have cost it already."""
     need_nanousd: int = 0
     wish_nanousd: int = 0
     beyond_nanousd: int = 0
@@ -212,6 +213,8 @@ class LeaseAnswer(msgspec.Struct, frozen=True, kw_only=True):
     granted_nanousd: int = 0
     yours_nanousd: int = 0
     """What the asking process has leased now, less what of it is posted."""
+    charged_nanousd: int = 0
+    """All that was ever posted of what it leased: with `yours`, all that it ever leased and did not give back."""
 
 
 def grant_of(account: Account, ask: LeaseAsk) -> int:

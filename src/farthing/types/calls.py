@@ -29,7 +29,7 @@ CostBasis = Literal[
 
 
 class Attribution(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """For whom and for what a call was made. Tags are kept as the client wrote them, comma separated."""
+    """For whom and for what a call was made. Tags are comma separated, without space around them."""
 
     key_id: str
     key_name: str = ""

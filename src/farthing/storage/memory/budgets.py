@@ -23,6 +23,7 @@ Kept = Callable[[], Iterable[Attempt]]
 class _Held(msgspec.Struct):
     left_nanousd: int
     until_us: int
+    charged_nanousd: int = 0
 
 
 class _Account(msgspec.Struct):
@@ -140,6 +141,7 @@ class MemoryBudgets:
                     account.unknown_nanousd += unknown
                     if holder in account.leases:
                         account.leases[holder].left_nanousd -= posted + unknown
+                        account.leases[holder].charged_nanousd += posted + unknown
 
     def _note_change(self, budget_id: str) -> None:
         self._changes += 1
@@ -165,8 +167,8 @@ class MemoryBudgets:
         elif ask.need_nanousd:
             kept.wanted_at_us = now_us
         held = kept.leases.get(holder)
-        yours = 0 if held is None else held.left_nanousd
-        return LeaseAnswer(account=account, granted_nanousd=granted, yours_nanousd=yours)
+        yours, charged = (0, 0) if held is None else (held.left_nanousd, held.charged_nanousd)
+        return LeaseAnswer(account=account, granted_nanousd=granted, yours_nanousd=yours, charged_nanousd=charged)
 
     def _lend(self, account: _Account, holder: str, change: int, until_us: int) -> None:
         held = account.leases.setdefault(holder, _Held(0, until_us))

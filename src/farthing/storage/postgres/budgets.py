@@ -188,8 +188,9 @@ async def _exchanged(
         assert account.left_nanousd + ask.beyond_nanousd >= 0, f"{ask.key.id} is leased beyond its limit"
     elif ask.need_nanousd:
         await session.change("account_wanted", number, now_us)
-    yours = await session.one("lease", number, holder)
-    return LeaseAnswer(account=account, granted_nanousd=granted, yours_nanousd=yours[0] if yours else 0)
+    lease = await session.one("lease", number, holder)
+    yours, charged = (lease[0], lease[1]) if lease else (0, 0)
+    return LeaseAnswer(account=account, granted_nanousd=granted, yours_nanousd=yours, charged_nanousd=charged)
 
 
 def _valid(budget: Budget | None, ask: LeaseAsk) -> Budget | None:

@@ -172,8 +172,9 @@ def _exchanged(
         assert account.left_nanousd + ask.beyond_nanousd >= 0, f"{account_id} is leased beyond its limit"
     elif ask.need_nanousd:
         connection.execute(query("account_wanted"), {"account": account_id, "now": now_us})
-    yours: Any = connection.execute(query("lease"), {"account": account_id, "holder": holder}).get
-    return LeaseAnswer(account=account, granted_nanousd=granted, yours_nanousd=yours or 0)
+    lease: Any = connection.execute(query("lease"), {"account": account_id, "holder": holder}).get
+    yours, charged = lease or (0, 0)
+    return LeaseAnswer(account=account, granted_nanousd=granted, yours_nanousd=yours, charged_nanousd=charged)
 
 
 def _account(ask: LeaseAsk, budget: Budget, row: Any) -> Account:

@@ -51,7 +51,7 @@ WITH new AS (
     SELECT
         organisation, team, project, key_id, "user", session, task,
         string_to_array(replace(replace(coalesce(tags, ''), ', ', ','), ' ,', ','), ',') AS tag_list,
-        started_at_us / 60000000 * 60000000 AS minute_us,  -- periods begin and end on whole minutes
+        started_at_us / 1000000 * 1000000 AS second_us,  -- periods begin and end on whole seconds
         least(sum(coalesce(cost_nanousd, 0)), 9223372036854775807)::bigint AS posted,
         least(coalesce(sum(held_nanousd) FILTER (WHERE cost_nanousd IS NULL), 0), 9223372036854775807)::bigint AS unknown
     FROM new
@@ -68,7 +68,7 @@ WITH new AS (
         SELECT 'tag', tag FROM unnest(b.tag_list) AS tag WHERE tag <> ''
     ) AS found (anchor, value)
     JOIN accounts AS a ON a.anchor = found.anchor AND a.anchor_value = found.value
-        AND a.start_us <= b.minute_us AND (a.end_us IS NULL OR a.end_us > b.minute_us)
+        AND a.start_us <= b.second_us AND (a.end_us IS NULL OR a.end_us > b.second_us)
         AND (a.organisation IS NULL OR a.organisation = b.organisation)
         AND (a.team IS NULL OR a.team = b.team)
         AND (a.project IS NULL OR a.project = b.project)
@@ -86,7 +86,9 @@ WITH new AS (
     FROM charges AS c JOIN locked USING (number)
     WHERE a.number = c.number
 ), taken AS (
-    UPDATE leases AS l SET left_nanousd = l.left_nanousd - c.posted - c.unknown
+    UPDATE leases AS l SET
+        left_nanousd = l.left_nanousd - c.posted - c.unknown,
+        charged_nanousd = l.charged_nanousd + c.posted + c.unknown
     FROM charges AS c JOIN locked USING (number)
     WHERE l.account = c.number AND l.holder = $3
 )

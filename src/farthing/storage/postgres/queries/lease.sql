@@ -1,2 +1,2 @@
--- What a process may still spend of an account.
-SELECT left_nanousd FROM leases WHERE account = $1 AND holder = $2
+-- What a process may still spend of an account, and all that was posted of what it leased.
+SELECT left_nanousd, charged_nanousd FROM leases WHERE account = $1 AND holder = $2
