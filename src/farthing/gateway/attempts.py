@@ -101,7 +101,7 @@ class Attempts:
         return LiveAttempt(self, opening, provider, family, estimate, losses, entered)
 
     def _began_us(self, entered: Entry | None) -> int:
-        """Return when an attempt begins: when its money was held, so that it is charged to the period it was held in."""
+        """Return when an attempt begins: when its money was held, so that it is charged to that period."""
         held_us = None if entered is None else entered.at_us
         return self.clock.now_us() if held_us is None else held_us
 
