@@ -226,7 +226,8 @@ class House:
         home.mkdir(mode=0o700)
         rows = "".join(f'  - {{model: "{name}:*", input: 1, output: 2}}\n' for name in _PROVIDERS)
         providers = "".join(f"  {name}: {told.format(url=provider.url)}\n" for name, told in _PROVIDERS.items())
-        (home / "settings.yaml").write_text(f"version: 1\nproviders:\n{providers}prices:\n{rows}", encoding="utf-8")
+        told = f"version: 1\nproviders:\n{providers}prices:\n{rows}{_BUDGETS}"
+        (home / "settings.yaml").write_text(told, encoding="utf-8")
         self._environment = clean_environment(HOME=str(home), KEY="sk-x")
         self.key = ""
 
@@ -294,8 +295,11 @@ class House:
             store: Store = SqliteStore(self.home / "farthing.db", InPlace(), migrations=migrations)
             await store.open()
             try:
-                found = await verify(store, self.home / "journal", InPlace(), now_us=NOON_US)
+                found = await verify(store, self.home / "journal", InPlace(), now_us=NOON_US, budgets=store.budgets)
                 assert found == []
+                for account in await store.budgets.accounts(now_us=0):
+                    assert account.leased_nanousd == 0, "what the dead had leased is with nobody"
+                    assert account.spent_nanousd <= account.limit_nanousd
                 return await store.attempts_after("", 10_000)
             finally:
                 await store.close()
@@ -314,6 +318,11 @@ class House:
         return self.kept()
 
 
+_BUDGETS = """budgets:
+  all: {usd: 1, period: total}
+  each-task: {usd: 0.5, period: day, task: "*"}
+"""
+"""Each call holds a quarter of what there is, so of these each has enough, and nobody more than that."""
 _PROVIDERS = {
     "openai": "{{base_url: {url}/v1, credential: env:KEY}}",
     "gemini": "{{base_url: {url}, credential: env:KEY}}",

@@ -42,12 +42,13 @@ ALL_AT_ONCE = (
 NO_ATTEMPT = (CrashPoint.BEFORE_BEGIN, CrashPoint.BEGIN_TORN)
 NOTHING_SENT = (*NO_ATTEMPT, CrashPoint.BEGUN)
 STARTING = (CrashPoint.RECOVERING, CrashPoint.RECOVERED)
+LEASES = (CrashPoint.LEASING, CrashPoint.LEASED)
 MIGRATIONS = (CrashPoint.MIGRATION_COPYING, CrashPoint.MIGRATING, CrashPoint.MIGRATED)
 
 
 def test_every_point_is_reached_by_a_test() -> None:
     checkpoints = {CrashPoint.CHECKPOINT_TORN, CrashPoint.CHECKPOINTED}
-    assert {*ONE_BY_ONE, *ALL_AT_ONCE, *STARTING, *MIGRATIONS, *OUTSIDE, *checkpoints} == set(CrashPoint)
+    assert {*ONE_BY_ONE, *ALL_AT_ONCE, *STARTING, *LEASES, *MIGRATIONS, *OUTSIDE, *checkpoints} == set(CrashPoint)
 
 
 def chosen(point: CrashPoint) -> Sequence[Case]:
@@ -174,6 +175,22 @@ def test_answered_calls_survive_the_stores_and_the_programs_end(tmp_path: Path, 
         assert set(kept) == {f"{point}-{case}" for case in CASES}
         for case in CASES:
             assert_exact(kept[f"{point}-{case}"], case)
+
+
+def test_what_a_process_leased_when_it_died_is_there_for_the_next(tmp_path: Path) -> None:
+    with house(tmp_path) as home:
+        chat = Case("chat", False)
+        for point in LEASES:
+            home.start(point)
+            home.ask(point, [chat])
+            home.wait_for_death()
+            assert home.stage.take_arrived() == []
+        home.start()
+        (client,) = home.ask("next", [chat])
+        client.join()
+        assert client.whole, "the budget can be used again"
+        home.stop()
+        assert set(home.kept()) == {"next-chat"}
 
 
 def answered_calls(home: House, point: CrashPoint, *, batch: int) -> None:

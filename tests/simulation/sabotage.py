@@ -7,14 +7,25 @@ from typing import Any
 import msgspec
 import pytest
 
+from farthing.catalog.prices import PriceBook
+from farthing.catalog.snapshot import Prices, Step, bands_of
 from farthing.gateway import attempts
+from farthing.gateway.admission import Admitted
 from farthing.gateway.attempts import NOTHING, LiveAttempt
+from farthing.gateway.bounds import Bound, Bounds
 from farthing.gateway.metered_stream import MeteredStream
-from farthing.ledger import Ledger, recovery
+from farthing.ledger import Ledger, budgets, recovery
+from farthing.ledger.allotments import Purse
 from farthing.ledger.journal_reader import InFlight
 from farthing.providers.pool import Answer
+from farthing.server.faces.anthropic import AnthropicFace
+from farthing.server.faces.openai import OpenAIFace
 from farthing.storage.memory import MemoryStore
+from farthing.storage.memory import budgets as memory_budgets
+from farthing.storage.memory.budgets import MemoryBudgets
+from farthing.types.budgets import Account
 from farthing.types.calls import Attempt, Opening
+from farthing.types.prices import PriceSheet
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 
@@ -133,6 +144,112 @@ def takes_a_crashed_answer_for_unwritten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recovery, "crashed_attempt", as_a_stream)
 
 
+def gives_a_hold_back_twice(patch: pytest.MonkeyPatch) -> None:
+    """What a call did not spend is free two times over."""
+    give_back = Purse.give_back
+
+    def twice(self: Purse, amount: int, charge: int) -> None:
+        give_back(self, amount, charge)
+        for allotment in self.hard:
+            allotment.free += amount
+
+    patch.setattr(Purse, "give_back", twice)
+
+
+def takes_an_unknown_cost_for_nothing(patch: pytest.MonkeyPatch) -> None:
+    """A call of which nobody tells what it cost leaves its budget as it was."""
+    end = Admitted.end
+
+    def free(self: Admitted, attempt: Attempt) -> None:
+        end(self, msgspec.structs.replace(attempt, cost_nanousd=attempt.cost_nanousd or 0))
+
+    patch.setattr(Admitted, "end", free)
+    patch.setattr(memory_budgets, "charge_of", lambda cost, _held: (cost or 0, 0))
+
+
+def charges_nobody(patch: pytest.MonkeyPatch) -> None:
+    """Attempts are kept, and their budgets' accounts stay as they were."""
+    patch.setattr(MemoryBudgets, "charge", _nothing)
+
+
+def charges_twice(patch: pytest.MonkeyPatch) -> None:
+    """Every attempt is charged two times."""
+    charge = MemoryBudgets.charge
+
+    def doubling(self: MemoryBudgets, attempts: Any, holder: str) -> None:
+        attempts = list(attempts)
+        charge(self, attempts, holder)
+        charge(self, attempts, holder)
+
+    patch.setattr(MemoryBudgets, "charge", doubling)
+
+
+def never_takes_back_what_was_leased(patch: pytest.MonkeyPatch) -> None:
+    """Processes end, and what they had leased stays with them."""
+
+    async def keep(*_: object, **__: object) -> int:
+        return 0
+
+    patch.setattr(MemoryBudgets, "release", keep)
+
+
+def holds_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Calls under way take nothing from what there is for others."""
+
+    def nothing(self: Purse, amount: int, now_us: int) -> None:
+        del now_us
+        for allotment in self.all:
+            allotment.held += amount
+
+    def give_back(self: Purse, amount: int, charge: int) -> None:
+        for allotment in self.all:
+            allotment.held -= amount
+            allotment.free -= charge
+            allotment.spent += charge
+
+    patch.setattr(Purse, "reserve", nothing)
+    patch.setattr(Purse, "give_back", give_back)
+
+
+def holds_half(patch: pytest.MonkeyPatch) -> None:
+    """Calls are bounded by half of what they may cost."""
+    bound = Bounds.bound
+
+    def half(self: Bounds, *asked: Any) -> Bound:
+        made = bound(self, *asked)
+        return msgspec.structs.replace(
+            made, least_nanousd=made.least_nanousd // 50, most_nanousd=made.most_nanousd // 400
+        )
+
+    patch.setattr(Bounds, "bound", half)
+
+
+def spends_the_limit_again_and_again(patch: pytest.MonkeyPatch) -> None:
+    """All of the limit is left, whatever was spent and leased of it."""
+    patch.setattr(Account, "left_nanousd", property(lambda self: self.limit_nanousd))
+    patch.setattr(budgets, "never_fits", lambda *_, **__: False)
+
+
+def refuses_in_one_format_for_all(patch: pytest.MonkeyPatch) -> None:
+    """Refusals for money are in the words of one format, whoever asked."""
+    patch.setattr(AnthropicFace, "render", lambda _self, error: OpenAIFace().render(error))
+
+
+def refuses_what_is_free(patch: pytest.MonkeyPatch) -> None:
+    """Models that cost nothing are held for as if they did."""
+    find = PriceBook.find
+
+    def priced(self: PriceBook, *asked: Any, **more: Any) -> PriceSheet | None:
+        sheet = find(self, *asked, **more)
+        if sheet is None or not sheet.free:
+            return sheet
+        return msgspec.structs.replace(DEAR, id="dear")
+
+    patch.setattr(PriceBook, "find", priced)
+
+
+DEAR = PriceSheet(id="dear", bands=bands_of(Prices(input=(Step(0, 10**16),), output=(Step(0, 10**16),))))
+
 FAULTS: dict[Sabotage, int] = {
     loses_a_settle: 10,
     doubles_a_settle: 10,
@@ -145,5 +262,15 @@ FAULTS: dict[Sabotage, int] = {
     sends_before_it_writes: 10,
     believes_a_proxy_as_if_it_were_the_provider: 40,
     takes_a_crashed_answer_for_unwritten: 40,
+    gives_a_hold_back_twice: 120,
+    takes_an_unknown_cost_for_nothing: 120,
+    charges_nobody: 40,
+    charges_twice: 40,
+    never_takes_back_what_was_leased: 40,
+    holds_nothing: 40,
+    holds_half: 40,
+    spends_the_limit_again_and_again: 40,
+    refuses_in_one_format_for_all: 40,
+    refuses_what_is_free: 40,
 }
 """Within how many seeds each must be found."""

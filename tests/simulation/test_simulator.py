@@ -10,6 +10,7 @@ import pytest
 
 from farthing.testing.simulator import Result, simulate
 from farthing.testing.simulator.__main__ import failure, main
+from farthing.testing.simulator.budgets import with_budgets
 from farthing.testing.simulator.schedule import TROUBLES, draw
 from tests.simulation.sabotage import FAULTS, Sabotage
 
@@ -87,6 +88,14 @@ def test_the_seeds_meet_every_kind_of_trouble_and_every_death() -> None:
     deaths = {life.death.at for schedule in schedules for life in schedule.lives if life.death is not None}
     assert len(deaths) == 6
     assert {schedule.store for schedule in schedules} == {"memory", "sqlite"}
+
+
+def test_every_third_seed_has_budgets_and_some_of_them_die_while_they_lease() -> None:
+    schedules = [with_budgets(draw(seed)) for seed in range(400)]
+    assert 100 < sum(bool(schedule.budgets) for schedule in schedules) < 200
+    deaths = {life.death.at for schedule in schedules for life in schedule.lives if life.death is not None}
+    assert {"before_exchange", "after_exchange"} <= deaths
+    assert {plan.period for schedule in schedules for plan in schedule.budgets} == {"total", "hour", "day"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux lists them")

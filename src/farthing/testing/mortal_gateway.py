@@ -2,8 +2,8 @@
 
     python -m farthing.testing.mortal_gateway --die settled --after 3 -- serve --home DIR --port 3000
 
-The product knows nothing of this. The gateway's journal, store and clock are replaced by mortal ones where `app.py`
-takes them from, before the command line runs; everything else is the real thing.
+The product knows nothing of this. The gateway's journal, store and clock are replaced by mortal ones where they are
+taken from, before the command line runs; everything else is the real thing.
 """
 
 import argparse
@@ -21,9 +21,12 @@ from farthing.ledger import Ledger
 from farthing.ledger import ledger as ledger_module
 from farthing.ledger.journal import MAX_SEGMENT_BYTES, SystemFiles
 from farthing.ledger.recovery import Recovered
+from farthing.storage import chosen
 from farthing.storage.sqlite import SqliteStore, database
+from farthing.storage.sqlite.budgets import SqliteBudgets
 from farthing.storage.sqlite.database import Migration, shipped_migrations
 from farthing.testing.crash_points import CrashPoint
+from farthing.types.budgets import LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attempt
 from farthing.types.offload import Offload
 
@@ -97,6 +100,24 @@ class MortalFiles:
         return self._system.identity(at)
 
 
+class MortalBudgets(SqliteBudgets):
+    """Budgets in SQLite, and death where something is leased."""
+
+    def __init__(self, store: "MortalStore", death: Death) -> None:
+        super().__init__(store.connections)
+        self._store = store
+        self._death = death
+
+    async def exchange(self, holder: str, asks: Sequence[LeaseAsk], *, now_us: int, until_us: int) -> list[LeaseAnswer]:
+        """See `BudgetStore.exchange`."""
+        needed = any(ask.need_nanousd for ask in asks)
+        self._store.on_commit(CrashPoint.LEASING if needed else None)
+        answers = await super().exchange(holder, asks, now_us=now_us, until_us=until_us)
+        self._store.on_commit(None)
+        self._death.reached(CrashPoint.LEASED if needed else None)
+        return answers
+
+
 _AT_COMMITS: dict[str, tuple[CrashPoint | None, CrashPoint, CrashPoint | None]] = {
     "starting": (None, CrashPoint.RECOVERING, CrashPoint.RECOVERED),
     "serving": (CrashPoint.STORE_INSERTED, CrashPoint.STORE_COMMITTING, CrashPoint.STORE_COMMITTED),
@@ -112,14 +133,20 @@ class MortalStore(SqliteStore):
     def __init__(self, path: Path, writes: Offload, *, death: Death, migrations: Sequence[Migration]) -> None:
         super().__init__(path, writes, migrations=migrations)
         self._death = death
+        self.budgets = MortalBudgets(self, death)
+
+    def on_commit(self, point: CrashPoint | None) -> None:
+        """Die at the next commit, where this is the point."""
+        assert self.connections.writer is not None, "open it first"
+        self.connections.writer.set_commit_hook(lambda: not self._goes_on(point))
 
     async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         """See `LedgerStore.append`."""
         inserted, committing, committed = _AT_COMMITS[self.phase]
-        assert self.connections.writer is not None, "open it first"
         if attempts:
+            self.on_commit(committing)
+            assert self.connections.writer is not None, "open it first"
             self.connections.writer.exec_trace = lambda _, sql, __: self._goes_on(inserted if _ADDS_UP in sql else None)
-            self.connections.writer.set_commit_hook(lambda: not self._goes_on(committing))
             self.connections.writer.set_wal_hook(lambda *_: 0 if self._goes_on(committed) else 1)
         return await super().append(attempts, holder)
 
@@ -219,16 +246,17 @@ def main() -> None:
     def clock() -> Clock:
         return SteppableClock(told.clock)
 
-    def store(path: Path, writes: Offload) -> SqliteStore:
+    def store(path: Path, writes: Offload, **_: Any) -> SqliteStore:
         return MortalStore(path, writes, death=death, migrations=migrations)
 
     def ledger(*arguments: Any, **options: Any) -> Ledger:
         return MortalLedger(*arguments, death=death, segment_bytes=told.segment_bytes, **options)
 
-    replaced: dict[str, Any] = {"SqliteStore": store, "Ledger": ledger}
+    replaced: dict[str, Any] = {"Ledger": ledger}
     if told.clock is not None:
         replaced["SystemClock"] = clock
     vars(app).update(replaced)
+    vars(chosen).update(SqliteStore=store)
     if told.die is not None:  # only a whole batch goes to the store, so that it is known what is in it
         vars(ledger_module).update(FLUSH_ROWS=told.batch, LINGER_S=_NEVER_S)
     _watch_migration(death)

@@ -101,6 +101,8 @@ def request_of(ask: Ask, key: str) -> bytes:
         credential = f"x-api-key: {key}\r\nanthropic-version: 2023-06-01"
     elif ask.operation.startswith("ollama"):
         path, credential = f"/k/{key}{path}", "x-none: 1"
+    if ask.output_limit is not None:
+        body |= _limited(ask)
     if "model" in body and (ask.streamed or ask.operation.startswith("ollama")) and ask.operation != "ollama_embed":
         body["stream"] = ask.streamed
     if ask.streamed and ask.asks_for_usage and ask.operation in ("chat", "completions"):
@@ -111,6 +113,21 @@ def request_of(ask: Ask, key: str) -> bytes:
         f"x-farthing-task: {ask.number}\r\nx-sim-call: {ask.number}\r\ncontent-length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data
+
+
+def _limited(ask: Ask) -> dict[str, Any]:
+    """Return what limits the answer, in the words of the format."""
+    match ask.operation:
+        case "chat" | "completions" | "messages":
+            return {"max_tokens": ask.output_limit}
+        case "responses":
+            return {"max_output_tokens": ask.output_limit}
+        case "generate" | "generate_array":
+            return {"generationConfig": {"maxOutputTokens": ask.output_limit}}
+        case "ollama_chat" | "ollama_generate":
+            return {"options": {"num_predict": ask.output_limit}}
+        case _:
+            return {}
 
 
 def answer_of(ask: Ask) -> list[Part]:

@@ -14,7 +14,7 @@ import msgspec
 
 from farthing.errors import StoreError
 from farthing.ledger.journal import SystemFiles
-from farthing.storage.protocols import CredentialStore, KeyRecord, RowsRefused, Store
+from farthing.storage.protocols import BudgetStore, CredentialStore, KeyRecord, RowsRefused, Store
 from farthing.testing.simulator.facts import Call, Checkpoint, Facts
 from farthing.testing.simulator.links import Link
 from farthing.testing.simulator.schedule import Death, Life
@@ -39,7 +39,7 @@ class Process:
         self.born_s = born_s
         self.alive = True
         self.links: list[Link] = []
-        self._counts = {"write": 0, "append": 0}
+        self._counts = {"write": 0, "append": 0, "exchange": 0}
 
     @property
     def age_s(self) -> float:
@@ -66,7 +66,7 @@ class Process:
             raise ProcessDied
 
     def doomed(self, what: str) -> Death | None:
-        """Count a write or an append; return the death that is due at it."""
+        """Count a write, an append or an exchange; return the death that is due at it."""
         self._counts[what] += 1
         death = self.life.death
         return death if death and death.at.endswith(what) and death.count == self._counts[what] else None
@@ -167,12 +167,19 @@ def _learn_more(call: Call, kind: str, said: dict[str, Any], at_s: float, *, tak
         call.end_refused = call.end_refused or not taken
 
 
+def is_troubled(process: Process, kind: str) -> bool:
+    """Whether the store has this trouble now."""
+    age_s = process.age_s
+    return any(fault.kind == kind and fault.from_s <= age_s < fault.until_s for fault in process.life.store_faults)
+
+
 class TroubledStore:
     """A store with its troubles, in front of a real one that outlives processes; see `storage/protocols.py`."""
 
-    def __init__(self, store: Store, process: Process) -> None:
+    def __init__(self, store: Store, process: Process, budgets: BudgetStore) -> None:
         self._store = store
         self._process = process
+        self.budgets = budgets
 
     @property
     def credentials(self) -> CredentialStore:
@@ -232,10 +239,7 @@ class TroubledStore:
         return getattr(self._store, name)
 
     def _troubled(self, kind: str) -> bool:
-        age_s = self._process.age_s
-        return any(
-            fault.kind == kind and fault.from_s <= age_s < fault.until_s for fault in self._process.life.store_faults
-        )
+        return is_troubled(self._process, kind)
 
     def _check(self) -> None:
         self._process.must_live()

@@ -17,9 +17,11 @@ from farthing.storage.memory import MemoryStore
 from farthing.storage.protocols import KeyRecord, Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import make_database
+from farthing.testing.simulator.budgets import TroubledBudgets, rules_of
 from farthing.testing.simulator.dialects import MODELS
 from farthing.testing.simulator.disk import Files, Process, TroubledStore
 from farthing.testing.simulator.providers import Providers
+from farthing.testing.simulator.rates import RATES
 from farthing.testing.simulator.schedule import Schedule
 from farthing.testing.simulator.virtual_time import EPOCH_US, VirtualClock, VirtualOffload
 from farthing.types.identity import RandomBytes
@@ -43,13 +45,6 @@ _KINDS: dict[str, tuple[str, WireFormat]] = {
     "gem": ("gemini", "gemini"),
     "llama": ("ollama", "ollama"),
 }
-RATES: dict[str, tuple[int, int, int]] = {
-    "alpha": (3_000, 15_000, 300),
-    "claude": (5_000, 25_000, 500),
-    "gem": (1_000, 4_000, 250),
-    "llama": (70, 110, 70),
-}
-"""Nanodollars for a token read, written, and read from the cache; no two providers have one in common by accident."""
 _TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=30.0, idle_s=20.0, total_s=90.0)
 _BOUNDS = Bounds(header_timeout_s=6.0, body_timeout_s=10.0, keep_alive_s=8.0, write_timeout_s=15.0)
 _HOLD_S = 3.0
@@ -127,7 +122,7 @@ class House:
             random_bytes=keep.random_bytes,
             connect=self.providers.connect,
             offload=self.offload,
-            store=cast("Store", TroubledStore(self.store, process)),
+            store=cast("Store", TroubledStore(self.store, process, TroubledBudgets(self.store.budgets, process))),
             journal_files=self.files,
         )
         app = HotApp(gateway=self.farthing.gateway, keys=self.farthing.keys, pages=_no_page)
@@ -141,6 +136,8 @@ class House:
         """
         await self.store.open()
         await self.store.add_key(_KEY)
+        for rule in rules_of(self._keep.schedule):
+            await self.store.budgets.put(rule)
         await self.farthing.open()
         self._process.note("process", "serves")
 

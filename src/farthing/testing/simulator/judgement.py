@@ -11,10 +11,12 @@ from farthing.catalog.token_estimate import ProducedText, TokenFamily, family_of
 from farthing.ledger.journal_reader import segments
 from farthing.ledger.refused import read_refused
 from farthing.ledger.verify import verify
+from farthing.testing.simulator.budgets import judge_budgets, rules_of
 from farthing.testing.simulator.dialects import MODELS, Reported, provider_of
 from farthing.testing.simulator.disk import Process
 from farthing.testing.simulator.facts import Call, Facts
-from farthing.testing.simulator.house import RATES, House, Keep
+from farthing.testing.simulator.house import House, Keep
+from farthing.testing.simulator.rates import RATES
 from farthing.testing.simulator.schedule import FREE
 from farthing.testing.simulator.virtual_time import VirtualLoop, VirtualOffload
 from farthing.types.calls import Attempt
@@ -87,10 +89,14 @@ async def _judge_books(keep: Keep, facts: Facts, loop: VirtualLoop) -> int:
     kept = {attempt.opening.attempt_id for attempt in attempts}
     refused = read_refused(keep.home.journal).values()
     aside = [one.attempt for one in refused if one.attempt is not None and one.attempt_id not in kept]
+    lines: dict[int, list[Attempt]] = {number: [] for number in facts.calls}
+    for attempt in attempts:
+        lines[int(attempt.opening.attribution.task or -1)].append(attempt)
+    # What the store refuses for good is in no account: it is set aside for a person to look at.
+    await judge_budgets(store, facts, rules_of(keep.schedule), lines, keep.clock.now_us())
     await store.close()
     await offload.close()
-    lines: dict[int, list[Attempt]] = {number: [] for number in facts.calls}
-    for attempt in [*attempts, *aside]:
+    for attempt in aside:
         lines[int(attempt.opening.attribution.task or -1)].append(attempt)
     for number, call in facts.calls.items():
         for problem in judge_call(call, lines[number]):

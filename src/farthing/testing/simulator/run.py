@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from farthing.errors import StoreError
+from farthing.testing.simulator.budgets import with_budgets
 from farthing.testing.simulator.clients import ClientEnd
 from farthing.testing.simulator.disk import Process, ProcessDied
 from farthing.testing.simulator.facts import Facts
@@ -50,7 +51,7 @@ def simulate(seed: int, *, folder: Path | None = None) -> Result:
 
 
 def _simulate(seed: int, folder: Path) -> Result:
-    schedule = draw(seed)
+    schedule = with_budgets(draw(seed))
     facts = Facts(schedule)
     keep = Keep(schedule, folder)
     now_s = 1.0

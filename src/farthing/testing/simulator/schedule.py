@@ -33,7 +33,16 @@ Trouble = Literal["leaving", "slow_clients", "cuts", "errors", "odd_usage", "con
 StoreTrouble = Literal["away", "slow", "reply_lost", "refuses"]
 JournalTrouble = Literal["full", "torn", "torn_for_good", "no_new_file"]
 Model = Literal["priced", "free", "unpriced", "unknown"]
-DiesAt = Literal["time", "before_write", "in_write", "after_write", "before_append", "after_append"]
+DiesAt = Literal[
+    "time",
+    "before_write",
+    "in_write",
+    "after_write",
+    "before_append",
+    "after_append",
+    "before_exchange",
+    "after_exchange",
+]
 Connecting = Literal["refused", "never", "closed_at_once", "slow"]
 
 TROUBLES: tuple[Trouble, ...] = (
@@ -94,6 +103,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     model: Model
     asks_for_usage: bool
     prompt_words: int
+    output_limit: int | None = None
+    """What the client says of how long the answer may be, in formats where it need not."""
     pieces: int
     piece_gap_s: float
     answer: Answer
@@ -144,7 +155,7 @@ class JournalFault(msgspec.Struct, frozen=True):
 
 
 class Death(msgspec.Struct, frozen=True):
-    """Where the process dies: at a time, or at the `count`-th write to the journal or batch for the store."""
+    """Where the process dies: at a time, or at the `count`-th write to the journal, batch for the store or lease."""
 
     at: DiesAt
     after_s: float
@@ -164,6 +175,16 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     death: Death | None
 
 
+class BudgetPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget: of all calls together, of the key, or of each call's task."""
+
+    scope: Literal["all", "key", "task"]
+    limit_nanousd: int
+    period: Literal["total", "hour", "day"]
+    hard: bool
+    wait_s: int
+
+
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one seed decides."""
 
@@ -174,6 +195,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     provider_latency_s: float
     offload_s: float
     lives: tuple[Life, ...]
+    budgets: tuple[BudgetPlan, ...] = ()
 
     @property
     def asks(self) -> int:
