@@ -231,6 +231,11 @@ class House:
         self._environment = clean_environment(HOME=str(home), KEY="sk-x")
         self.key = ""
 
+    def forget_budgets(self) -> None:
+        """Have none, before the start."""
+        settings = self.home / "settings.yaml"
+        settings.write_text(settings.read_text(encoding="utf-8").partition("budgets:")[0], encoding="utf-8")
+
     def start(self, point: CrashPoint | None = None, *options: str, ready: bool = True) -> None:
         """Start a gateway that will die at `point`; without one, and without options, the plain program."""
         mortal = ["--die", str(point)] if point is not None else []

@@ -148,6 +148,7 @@ def test_a_journal_that_cannot_be_written_refuses_calls_and_heals(home: House) -
 
 @pytest.mark.slow
 def test_a_database_locked_by_another_process_for_long_delays_the_ledger_and_no_call(home: House) -> None:
+    home.forget_budgets()  # theirs are accounts that have to be asked for
     home.start()
     locker = sqlite3.connect(home.home / "farthing.db")
     locker.execute("BEGIN IMMEDIATE")
@@ -237,6 +238,7 @@ def test_a_damaged_database_is_refused_at_the_start_and_a_backup_and_the_journal
 
 
 def test_a_database_damaged_under_a_gateway_stops_the_ledger_and_no_call(home: House) -> None:
+    home.forget_budgets()  # theirs are accounts that have to be asked for
     home.start()
     before = answered(home, "before")
     home.stop()
