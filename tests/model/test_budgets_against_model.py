@@ -1,11 +1,15 @@
 """The budgets do in every schedule what the model says: who is admitted, with how much, and what is charged."""
 
 import os
+import tempfile
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farthing.storage.memory import MemoryStore
+from farthing.storage.sqlite import SqliteStore
+from tests.contracts.ledger_samples import InPlace
 from tests.model.budget_model import Rule
 from tests.model.player import play
 from tests.model.schedules import MOMENTS_US, Step, rules, steps
@@ -51,3 +55,17 @@ def test_several_processes_keep_to_the_limit_whatever_the_store_does(
     drawn: list[Rule], schedule: list[Step], now_us: int, processes: int
 ) -> None:
     play(MemoryStore, drawn, schedule, now_us, processes=processes, wait_s=10_000)
+
+
+@played(30)
+@given(rules(blocking=False), steps(houses=True, troubles=True, longest=25), st.sampled_from(MOMENTS_US))
+def test_several_processes_keep_to_the_limit_over_sqlite(drawn: list[Rule], schedule: list[Step], now_us: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        play(
+            lambda: SqliteStore(Path(folder) / "farthing.db", InPlace()),
+            drawn,
+            schedule,
+            now_us,
+            processes=2,
+            wait_s=10_000,
+        )

@@ -309,10 +309,9 @@ class Budgets:
         answers = await self._exchange(allotments, need)
         if alone:
             return
+        served = {one.allotment.id for one, answer in zip(lacking, answers, strict=True) if answer.granted_nanousd}
         short = [
-            one.allotment
-            for one, answer in zip(lacking, answers, strict=True)
-            if one.least and not answer.granted_nanousd and one.allotment.free > 0
+            one.allotment for one in lacking if one.least and one.allotment.id not in served and one.allotment.free > 0
         ]
         if short:  # pooled in the store the leftovers of several processes may make one call
             await self._give_back(short)

@@ -208,6 +208,56 @@ async def test_grace_is_for_calls_that_finish_a_turn(store: MemoryStore, make: M
     (await budgets.acquire(K_1, lambda: (140, 140), goes_on=lambda: True)).void()
 
 
+async def test_a_call_that_waits_for_more_than_grace_allows_keeps_nobody_from_what_is_left(
+    store: MemoryStore, make: Make
+) -> None:
+    """It asks in vain, and what was granted to another in the same breath is not given back with its leftovers."""
+    await store.budgets.put(rule(4, grace_nanousd=40))
+    budgets = await make(processes=2)
+    held = [await budgets.acquire(K_1, lambda: (1, 1)) for _ in range(3)]
+    greedy = asyncio.create_task(budgets.acquire(K_1, lambda: (42, 42), goes_on=lambda: True))
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(1):
+        held.append(await budgets.acquire(K_1, lambda: (1, 1)))
+    greedy.cancel()
+    for one in held:
+        one.void()
+
+
+async def test_a_call_that_cost_more_than_was_held_is_paid_for_once(store: MemoryStore, make: Make) -> None:
+    """Nothing of it is lent again when the account was idle, and what is left can be used."""
+    await store.budgets.put(rule(200))
+    budgets = await make()
+    (await budgets.acquire(K_1, lambda: (100, 100))).settle(150)
+    await store.append([attempt(1, cost_nanousd=150, started_at_us=NOON_US, held_nanousd=100)], budgets._holder)
+    await asyncio.sleep(0.7)
+    last = await budgets.acquire(K_1, lambda: (50, 50))
+    with pytest.raises(BudgetExceeded):
+        await budgets.acquire(K_1, lambda: (1, 1))
+    last.void()
+
+
+async def test_what_grace_lent_is_not_for_others(store: MemoryStore, make: Make) -> None:
+    await store.budgets.put(rule(100, grace_nanousd=50))
+    budgets = await make()
+    (await budgets.acquire(K_1, lambda: (100, 100))).settle(100)
+    (await budgets.acquire(K_1, lambda: (50, 50), goes_on=lambda: True)).settle(10)
+    with pytest.raises(BudgetExceeded):
+        await budgets.acquire(K_1, lambda: (20, 20))
+    (await budgets.acquire(K_1, lambda: (20, 20), goes_on=lambda: True)).void()
+
+
+async def test_a_budget_that_changes_while_its_accounts_are_looked_at_goes_on(store: MemoryStore, make: Make) -> None:
+    """The store does not know the old version's account any more; that says nothing of the new version."""
+    await store.budgets.put(rule(100))
+    budgets = await make()
+    (await budgets.acquire(K_1, lambda: (10, 10))).void()
+    await store.budgets.put(rule(100, version=2, period="day"))
+    await asyncio.sleep(1.2)
+    with pytest.raises(BudgetExceeded):
+        await budgets.acquire(K_1, lambda: (101, 101))
+
+
 @pytest.mark.parametrize("processes", [1, 4])
 @pytest.mark.parametrize("calls", [200, 2_000])
 async def test_of_many_equal_calls_at_once_exactly_those_are_admitted_that_fit(
