@@ -149,7 +149,7 @@ root.main(["--home", theirs, *command])
 def as_another(home: Home, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a command as an account that is neither root's nor the service's."""
     for folder in home.path.parents:
-        if folder.name.startswith(("pytest-", "test_")):
+        if folder.name.startswith(("pytest-", "popen-", "test_")):
             folder.chmod(0o755)
     mine = Home(home.path.with_name("mine"))
     assert farthing(mine, "keys", "create").exit_code == 0
