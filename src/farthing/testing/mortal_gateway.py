@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import apsw
+
 from farthing import app
 from farthing.cli import main as command_line
 from farthing.clock import Clock, SystemClock
@@ -111,9 +113,9 @@ class MortalBudgets(SqliteBudgets):
     async def exchange(self, holder: str, asks: Sequence[LeaseAsk], *, now_us: int, until_us: int) -> list[LeaseAnswer]:
         """See `BudgetStore.exchange`."""
         needed = any(ask.need_nanousd for ask in asks)
-        self._store.on_commit(CrashPoint.LEASING if needed else None)
+        await self._store.on_commit(CrashPoint.LEASING if needed else None)
         answers = await super().exchange(holder, asks, now_us=now_us, until_us=until_us)
-        self._store.on_commit(None)
+        await self._store.on_commit(None)
         self._death.reached(CrashPoint.LEASED if needed else None)
         return answers
 
@@ -135,19 +137,21 @@ class MortalStore(SqliteStore):
         self._death = death
         self.budgets = MortalBudgets(self, death)
 
-    def on_commit(self, point: CrashPoint | None) -> None:
-        """Die at the next commit, where this is the point."""
-        assert self.connections.writer is not None, "open it first"
-        self.connections.writer.set_commit_hook(lambda: not self._goes_on(point))
+    async def on_commit(self, point: CrashPoint | None) -> None:
+        """Die at the next commit, where this is the point; said on the connection's own thread, as it may be at work."""
+        await self.connections.write(lambda connection: connection.set_commit_hook(lambda: not self._goes_on(point)))
 
     async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         """See `LedgerStore.append`."""
         inserted, committing, committed = _AT_COMMITS[self.phase]
+
+        def listen(connection: apsw.Connection) -> None:
+            connection.exec_trace = lambda _, sql, __: self._goes_on(inserted if _ADDS_UP in sql else None)
+            connection.set_wal_hook(lambda *_: 0 if self._goes_on(committed) else 1)
+
         if attempts:
-            self.on_commit(committing)
-            assert self.connections.writer is not None, "open it first"
-            self.connections.writer.exec_trace = lambda _, sql, __: self._goes_on(inserted if _ADDS_UP in sql else None)
-            self.connections.writer.set_wal_hook(lambda *_: 0 if self._goes_on(committed) else 1)
+            await self.on_commit(committing)
+            await self.connections.write(listen)
         return await super().append(attempts, holder)
 
     def _goes_on(self, point: CrashPoint | None) -> bool:
