@@ -138,7 +138,7 @@ class MortalStore(SqliteStore):
         self.budgets = MortalBudgets(self, death)
 
     async def on_commit(self, point: CrashPoint | None) -> None:
-        """Die at the next commit, where this is the point; said on the connection's own thread, as it may be at work."""
+        """Die at the next commit, where this is the point; said on the connection's own thread, which may be busy."""
         await self.connections.write(lambda connection: connection.set_commit_hook(lambda: not self._goes_on(point)))
 
     async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
