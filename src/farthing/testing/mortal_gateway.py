@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import apsw
-
 from farthing import app
 from farthing.cli import main as command_line
 from farthing.clock import Clock, SystemClock
@@ -145,7 +143,7 @@ class MortalStore(SqliteStore):
         """See `LedgerStore.append`."""
         inserted, committing, committed = _AT_COMMITS[self.phase]
 
-        def listen(connection: apsw.Connection) -> None:
+        def listen(connection: Any) -> None:
             connection.exec_trace = lambda _, sql, __: self._goes_on(inserted if _ADDS_UP in sql else None)
             connection.set_wal_hook(lambda *_: 0 if self._goes_on(committed) else 1)
 
