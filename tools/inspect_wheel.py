@@ -10,7 +10,9 @@ import re
 import sys
 from zipfile import ZipFile
 
-_OURS = re.compile(r"farthing/[\w./-]+\.(py|sql|lua|css|json|gz|msgpack|bin|typed)|farthing-[\w.+]+\.dist-info/[\w./-]+")
+_OURS = re.compile(
+    r"farthing/[\w./-]+\.(py|sql|lua|css|json|gz|msgpack|bin|typed)|farthing-[\w.+]+\.dist-info/[\w./-]+"
+)
 _KEY = re.compile(rb"\b(?:ft|fta|sk|sk-ant)-[A-Za-z0-9_-]{32,}|-----BEGIN [A-Z ]*PRIVATE KEY|\bAIza[A-Za-z0-9_-]{30,}")
 _NEVER = re.compile(r"\.(pth|so|pyd|dll|dylib|pyc|exe|sh)$|(^|/)(sitecustomize|usercustomize)\.py$|\.data/|\.\.|^/")
 
