@@ -240,6 +240,12 @@ class UnpricedModel(MoneyError):
 
     code = "unpriced_model"
 
+    @classmethod
+    def of(cls, ref: object, why: str) -> "UnpricedModel":
+        """Return the refusal of a model; `why` ends the sentence that no price is known for it."""
+        hint = f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}'
+        return cls(f"no price is known for '{ref}'{why}", hint=hint)
+
 
 class BudgetExceeded(MoneyError):
     """A budget has not enough left for the call; `lacks` says which, and how much (see `ledger/budget_refusal.py`)."""

@@ -188,7 +188,4 @@ class Admission:
 def _refuse_unpriced(purse: Purse, ref: ModelRef) -> None:
     if purse.hard:
         names = ", ".join(f"'{one.budget.name}'" for one in purse.hard)
-        raise UnpricedModel(
-            f"no price is known for '{ref}', and the call belongs to a hard budget ({names})",
-            hint=f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}',
-        )
+        raise UnpricedModel.of(ref, f", and the call belongs to a hard budget ({names})")

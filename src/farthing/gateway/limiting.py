@@ -148,10 +148,7 @@ class Limiting:
         now_us = self._admission.now_us()
         sheet = prices.find(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
         if sheet is None:
-            raise UnpricedModel(
-                f"no price is known for '{ref}', and limit '{limit}' counts what calls cost",
-                hint=f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}',
-            )
+            raise UnpricedModel.of(ref, f", and limit '{limit}' counts what calls cost")
         if sheet.free:
             return 0
         bound = self._admission.estimate(call.envelope, call.wire, call.operation, ref, sheet)

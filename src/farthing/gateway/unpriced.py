@@ -10,10 +10,7 @@ from farthing.types.models import ModelRef
 def refuse_unpriced(lineup: Lineup, provider: Provider, ref: ModelRef) -> None:
     """Raise `UnpricedModel` where the settings refuse such calls and the model has no price."""
     if lineup.refuse_unpriced and not provider.free and not _priced(lineup.attempts, provider, ref):
-        raise UnpricedModel(
-            f"no price is known for '{ref}' and the settings say unpriced: refuse",
-            hint=f'the operator adds a row to "prices:" in settings.yaml: {{model: "{ref}", input: 1, output: 2}}',
-        )
+        raise UnpricedModel.of(ref, " and the settings say unpriced: refuse")
 
 
 def _priced(attempts: Attempts, provider: Provider, ref: ModelRef) -> bool:
