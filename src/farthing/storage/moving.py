@@ -21,8 +21,8 @@ MAX_TRIES = 3
 
 Rows = Sequence[Mapping[str, Any]]
 
-_ADDED_UP = frozenset({"attempts", "daily_totals"})
-_OF_A_PROCESS = frozenset({"leases"})
+_ADDED_UP = frozenset({"attempts", "daily_totals", "hourly_totals"})
+_OF_A_PROCESS = frozenset({"leases", "alert_leader"})
 """What lives as long as the processes do, and none does."""
 
 

@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from farthing.errors import StoreError
+from farthing.storage.alert_protocols import AlertStore
+from farthing.storage.history_protocols import HistoryStore
 from farthing.storage.limit_protocols import LimitStore, WindowStore
 from farthing.types.admin import AdminToken, Change
 from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, LeaseAsk
@@ -421,6 +423,16 @@ class Store(LedgerStore, KeyStore, Protocol):
     @property
     def windows(self) -> WindowStore:
         """What is used of the limits' windows, where nothing else keeps that."""
+        ...
+
+    @property
+    def alerts(self) -> AlertStore:
+        """What is told of."""
+        ...
+
+    @property
+    def history(self) -> HistoryStore:
+        """The past, hour by hour."""
         ...
 
     async def open(self) -> None:

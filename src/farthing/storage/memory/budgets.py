@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
+from farthing.storage.memory.alerts import MemoryAlerts
+from farthing.types.alerts import Sighting, budget_level, budget_sighting
 from farthing.types.budgets import (
     Account,
     AccountKey,
@@ -47,6 +49,7 @@ class MemoryBudgets:
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
+        self.alerts = MemoryAlerts(self._sightings)
         self._rules: dict[str, Budget] = {}
         self._accounts: dict[str, _Account] = {}
         self._changes = 0
@@ -133,15 +136,40 @@ class MemoryBudgets:
 
     def charge(self, attempts: Iterable[Attempt], holder: str) -> None:
         """Charge new attempts to their accounts, and to what their process had leased."""
+        attempts = list(attempts)
+        spent_before: dict[str, int] = {}
         for attempt in attempts:
             posted, unknown = charge_of(attempt.cost_nanousd, attempt.opening.held_nanousd)
             for account in self._accounts.values():
                 if account.takes(attempt):
+                    spent_before.setdefault(account.key.id, account.posted_nanousd + account.unknown_nanousd)
                     account.posted_nanousd += posted
                     account.unknown_nanousd += unknown
                     if holder in account.leases:
                         account.leases[holder].left_nanousd -= posted + unknown
                         account.leases[holder].charged_nanousd += posted + unknown
+
+        at_us = max((one.ended_at_us for one in attempts), default=0)
+        for name, before in sorted(spent_before.items()):
+            seen = self._sighting(self._accounts[name], at_us)
+            if seen.level != budget_level(self._rules[self._accounts[name].key.budget_id], before):
+                self.alerts.see([seen])
+
+    def _sightings(self, budget_id: str, now_us: int) -> list[Sighting] | None:
+        """Return how a budget's accounts are found to be; `None` where there is no such budget."""
+        if budget_id not in self._rules:
+            return None
+        return [
+            self._sighting(one, now_us)
+            for _, one in sorted(self._accounts.items())
+            if one.key.budget_id == budget_id and (one.end_us is None or one.end_us > now_us)
+        ]
+
+    def _sighting(self, account: _Account, at_us: int) -> Sighting:
+        key = account.key
+        budget = self._rules[key.budget_id]
+        posted, unknown = account.posted_nanousd, account.unknown_nanousd
+        return budget_sighting(budget, key.id, key.subject, account.end_us, posted, unknown, at_us)
 
     def _note_change(self, budget_id: str) -> None:
         self._changes += 1
@@ -157,6 +185,7 @@ class MemoryBudgets:
             span = earlier_spending(budget, ask.key, ask.end_us) or (0, 0)
             earlier = [one for one in self._kept() if span[0] <= one.opening.started_at_us < span[1]]
             kept.posted_nanousd, kept.unknown_nanousd = self._added_up(kept, earlier)
+            self.alerts.see([self._sighting(kept, now_us)])
         if ask.give_nanousd:
             self._lend(kept, holder, -ask.give_nanousd, until_us)
         account = self._told(kept, holder, now_us)

@@ -10,6 +10,7 @@ from farthing.storage.memory.admin import MemoryAdmin
 from farthing.storage.memory.budgets import MemoryBudgets
 from farthing.storage.memory.costs import costs_rows
 from farthing.storage.memory.credentials import MemoryCredentials
+from farthing.storage.memory.history import MemoryHistory
 from farthing.storage.memory.keys import MemoryKeys
 from farthing.storage.memory.limits import MemoryLimits, MemoryWindows
 from farthing.storage.memory.spending import spending_of
@@ -33,6 +34,8 @@ class MemoryStore(MemoryKeys):
         self.credentials = MemoryCredentials()
         self.limits = MemoryLimits()
         self.windows = MemoryWindows()
+        self.alerts = self.budgets.alerts
+        self.history = MemoryHistory(self._attempts.values)
 
     async def open(self) -> None:
         """Nothing to do."""

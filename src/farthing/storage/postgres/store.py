@@ -13,12 +13,14 @@ import msgspec
 
 from farthing.errors import StoreError
 from farthing.storage.postgres.admin import PostgresAdmin
+from farthing.storage.postgres.alerts import PostgresAlerts
 from farthing.storage.postgres.budgets import PostgresBudgets
 from farthing.storage.postgres.complaints import rows_refused
 from farthing.storage.postgres.connections import Connections, Session
 from farthing.storage.postgres.costs import costs_statement
 from farthing.storage.postgres.credentials import PostgresCredentials
 from farthing.storage.postgres.database import Migration
+from farthing.storage.postgres.history import PostgresHistory
 from farthing.storage.postgres.keys import PostgresKeys
 from farthing.storage.postgres.limits import PostgresLimits, PostgresWindows
 from farthing.storage.postgres.spending import spending_row_of, spending_statement
@@ -51,6 +53,8 @@ class PostgresStore(PostgresKeys):
         self.limits = PostgresLimits(self.connections)
         self.windows = PostgresWindows(self.connections)
         self.admin = PostgresAdmin(self.connections)
+        self.alerts = PostgresAlerts(self.connections)
+        self.history = PostgresHistory(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`."""
@@ -259,6 +263,8 @@ async def _rebuild_totals(session: Session) -> tuple[list[Row], list[Row]]:
     before = await session.all("daily_totals")
     await session.run("daily_totals_clear")
     await session.run("daily_totals_remade")
+    await session.run("hourly_totals_clear")
+    await session.run("hourly_totals_remade")
     return before, await session.all("daily_totals")
 
 

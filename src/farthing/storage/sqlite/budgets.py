@@ -2,7 +2,8 @@
 
 An exchange is one transaction that takes the writer's place at its beginning, so two processes that ask at the same
 moment see each other's leases. Attempts are charged where they are kept (`charge`), in the same transaction, by a join
-with the accounts there are: whatever a process believed when the call began, its cost lands where the store says.
+with the accounts there are: whatever a process believed when the call began, its cost lands where the store says, and
+where it passes a threshold, so does the alert.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from farthing.storage.sqlite.alerts import see_account, see_charge
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.sql import query
 from farthing.types.budgets import (
@@ -139,8 +141,13 @@ def charge(connection: apsw.Connection, first: int, last: int, holder: str) -> N
     if not connection.execute(query("accounts_exist")).get:
         return
     charges: list[Any] = connection.execute(query("charges"), {"first": first, "last": last}).fetchall()
+    at_us: Any = connection.execute(query("attempts_latest_end"), {"first": first, "last": last}).get
     for account, posted, unknown in charges:
-        connection.execute(query("account_charge"), {"account": account, "posted": posted, "unknown": unknown})
+        charged = {"account": account, "posted": posted, "unknown": unknown}
+        row: Any = connection.execute(query("account_charge"), charged).fetchone()
+        spent, rule = row
+        if rule is not None:
+            see_charge(connection, account, spent - posted - unknown, spent, rule, at_us)
         taken = {"account": account, "holder": holder, "charge": posted + unknown}
         connection.execute(query("lease_charge"), taken)
 
@@ -163,6 +170,7 @@ def _exchanged(
     row: Any = connection.execute(query("account"), found).get
     if row is None:
         _add_account(connection, budget, key, ask.end_us)
+        see_account(connection, budget, account_id, now_us)
         row = connection.execute(query("account"), found).get
     account = _account(ask, budget, row)
     granted = grant_of(account, ask)

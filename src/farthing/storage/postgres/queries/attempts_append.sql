@@ -47,6 +47,24 @@ WITH new AS (
         reasoning_output_tokens = least(daily_totals.reasoning_output_tokens::numeric + excluded.reasoning_output_tokens, 9223372036854775807),
         web_search_requests = least(daily_totals.web_search_requests::numeric + excluded.web_search_requests, 9223372036854775807),
         cost_nanousd = least(daily_totals.cost_nanousd::numeric + excluded.cost_nanousd, 9223372036854775807)
+), hourly AS (
+    INSERT INTO hourly_totals (
+        hour, organisation, team, project, key_id, "user", provider, attempts, failed, spent_nanousd
+    )
+    SELECT
+        started_at_us / 3600000000, organisation, coalesce(team, ''), coalesce(project, ''), key_id,
+        coalesce("user", ''), provider, count(*), count(*) FILTER (WHERE farthing_failed(outcome, http_status)),
+        least(sum(coalesce(cost_nanousd, held_nanousd, 0)), 9223372036854775807)
+    FROM new
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
+    ORDER BY 1, 2, 3, 4, 5, 6, 7
+    ON CONFLICT (
+        hour, farthing_digest(organisation), farthing_digest(team), farthing_digest(project), farthing_digest(key_id),
+        farthing_digest("user"), farthing_digest(provider)
+    ) DO UPDATE SET
+        attempts = hourly_totals.attempts + excluded.attempts,
+        failed = hourly_totals.failed + excluded.failed,
+        spent_nanousd = least(hourly_totals.spent_nanousd::numeric + excluded.spent_nanousd, 9223372036854775807)
 ), batch AS (
     SELECT
         organisation, team, project, key_id, "user", session, task,

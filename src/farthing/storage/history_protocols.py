@@ -1,0 +1,34 @@
+"""What every store can tell of the past, hour by hour."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from farthing.types.budgets import Scope
+from farthing.types.history import GroupedBy, HourTotal, ProviderOutcomes
+
+
+class HistoryStore(Protocol):
+    """Sums over attempts by the hour they began in. They are kept with the attempts, in one transaction."""
+
+    async def hours(self, scope: Scope, since_us: int, until_us: int) -> list[HourTotal]:
+        """Return the hours from the one `since_us` lies in up to before `until_us`, of calls in a scope, in order.
+
+        A scope without a session, a task or a tag is answered from sums; with one from the attempts themselves.
+        """
+        ...
+
+    async def dearest(self, by: GroupedBy, since_us: int, limit: int) -> list[str]:
+        """Return who spent most from an hour on, the dearest first; only who spent anything."""
+        ...
+
+    async def hours_by(self, by: GroupedBy, values: Sequence[str], since_us: int) -> dict[str, list[HourTotal]]:
+        """Return the hours from one on of each of these, in order."""
+        ...
+
+    async def outcomes(self, since_us: int) -> list[ProviderOutcomes]:
+        """Return how attempts ended that began from then on, by provider in order of name: for minutes, not days."""
+        ...
+
+    async def usual_outcomes(self, since_us: int, until_us: int) -> list[ProviderOutcomes]:
+        """Return the same of whole hours, from the sums."""
+        ...

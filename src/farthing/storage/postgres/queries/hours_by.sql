@@ -1,0 +1,18 @@
+-- The hours of each of some ($2), from one ($3) on.
+SELECT value, hour, sum(spent_nanousd), sum(attempts), sum(failed)
+FROM (
+    SELECT
+        hour, spent_nanousd, attempts, failed,
+        CASE $1::text
+        WHEN 'organisation' THEN organisation
+        WHEN 'team' THEN team
+        WHEN 'project' THEN project
+        WHEN 'key_id' THEN key_id
+        WHEN 'user' THEN "user"
+    END AS value
+    FROM hourly_totals
+    WHERE hour >= $3
+) AS told
+WHERE value = ANY($2::text[])
+GROUP BY value, hour
+ORDER BY value, hour

@@ -1,0 +1,2 @@
+-- One condition.
+SELECT condition FROM alert_conditions WHERE name = ?

@@ -1,0 +1,2 @@
+-- Forget where a fact went.
+DELETE FROM alert_deliveries WHERE fact_id = ?

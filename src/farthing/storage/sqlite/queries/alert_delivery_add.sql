@@ -1,0 +1,2 @@
+-- A fact is to go to a channel.
+INSERT INTO alert_deliveries (fact_id, channel, state, next_try_at_us) VALUES (:fact, :channel, 'waiting', :now)

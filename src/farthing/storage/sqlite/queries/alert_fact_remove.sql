@@ -1,0 +1,2 @@
+-- Forget a fact.
+DELETE FROM alert_facts WHERE fact_id = ?
