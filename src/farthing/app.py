@@ -31,6 +31,7 @@ from farthing.config.storage_place import database_url, home_name, refuse_two_le
 from farthing.errors import StoreError
 from farthing.gateway.accounts import Account, Accounts, MayUse, opened
 from farthing.gateway.admission import Admission
+from farthing.gateway.alerting import Alerting
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.gateway import Gateway
 from farthing.gateway.limiting import Limiting
@@ -147,6 +148,15 @@ class Farthing:
         self._following: list[asyncio.Task[None]] = []
         self._following_prices: asyncio.Task[None] | None = None
         self._draining: dict[asyncio.Task[None], Pool] = {}
+        self._alerting = Alerting(
+            settings.alerts,
+            self.store,
+            self.ledger.holder,
+            self.clock,
+            environment=environment,
+            connect=self._connect,
+            offload=offload,
+        )
         self._declaring: asyncio.Task[None] | None = None
         self._redis = _redis(settings, environment)
         self.limits = Limits(
@@ -202,6 +212,7 @@ class Farthing:
         self._following = [asyncio.create_task(self.keys.follow()), asyncio.create_task(self._follow_vault())]
         self._following.append(asyncio.create_task(self._note_limits()))
         self._following.append(asyncio.create_task(keep_house(self.store), name="housekeeping"))
+        self._alerting.start()
         self._follow_prices()
 
     async def look_into_vault(self) -> None:
@@ -274,6 +285,7 @@ class Farthing:
         if follower is not self._price_follower:
             self._price_follower = follower
             self._follow_prices()
+        self._alerting.take_up(settings.alerts)
         if (settings.budgets, settings.limits) != (before.budgets, before.limits):
             self._declaring = asyncio.create_task(self._declare())
         for name, pool in old.pools.items():
@@ -313,6 +325,7 @@ class Farthing:
         await self.ledger.close()
         ledger = self.ledger
         await self.budgets.close(all_posted=not (ledger.queued or ledger.spilled or ledger.in_flight))
+        await self._alerting.close()
         await self.limits.close()
         if self._redis is not None:
             await self._redis.close()

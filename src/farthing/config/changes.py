@@ -59,6 +59,10 @@ def _changes(before: Settings, after: Settings) -> Iterator[str]:
     yield from _of_names("alias", before.models, after.models)
     if before.prices != after.prices:
         yield f"{len(after.prices)} price{'' if len(after.prices) == 1 else 's'} of your own"
+    if before.alerts.quiet_s != after.alerts.quiet_s:
+        yield from _of_value("alerts.quiet_s", before.alerts.quiet_s, after.alerts.quiet_s)
+    channels = ({one.name: one for one in settings.alerts.channels} for settings in (before, after))
+    yield from _of_names("channel", *channels)
     if before.fixed_costs != after.fixed_costs:
         yield f"{len(after.fixed_costs)} fixed cost{'' if len(after.fixed_costs) == 1 else 's'}"
     for name in ("unpriced", "find_local", "prices_source"):

@@ -7,6 +7,8 @@ exactly what was wanted, the file stays as it was.
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from farthing.config.first_start import FIRST_SETTINGS, write_schema
 from farthing.config.load import PARTS, load_settings, read_bounded
 from farthing.config.migrate import MIGRATIONS, Migrated, Migration, migrated, newest_version, version_of
@@ -15,6 +17,8 @@ from farthing.config.problems import Problems, nearest, quoted
 from farthing.config.save import keep_version, read_text, refuse_lost, replace_text, settings_lock
 from farthing.config.schema import (
     LIMIT_TARGET,
+    AlertChannelSettings,
+    AlertSettings,
     BudgetSettings,
     LogSettings,
     OpenRouterAttribution,
@@ -30,7 +34,12 @@ from farthing.types.features import Feature
 from farthing.types.limits import RATE_WORDS
 from farthing.types.providers import KnownProvider
 
-_PLAIN_SECTIONS = {"server": ServerSettings, "log": LogSettings, "storage": StorageSettings}
+_PLAIN_SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "server": ServerSettings,
+    "log": LogSettings,
+    "storage": StorageSettings,
+    "alerts": AlertSettings,
+}
 _IN_A_PROVIDER = {"timeouts": Timeouts, "attribution": OpenRouterAttribution}
 
 
@@ -198,6 +207,8 @@ def _is_setting(names: Sequence[str]) -> bool:
             return name in ("meaning", "rest", *[feature.label for feature in Feature])
         case ["limits", _, name]:
             return name in LIMIT_TARGET or name in RATE_WORDS
+        case ["alerts", "channels", _, name]:
+            return name in AlertChannelSettings.__struct_fields__ and name != "name"
         case ["budgets", _, name]:
             return name in BudgetSettings.__struct_fields__ and name not in ("name", "origin")
         case ["providers", _, name]:

@@ -155,6 +155,15 @@ budgets:
   # daily: {usd: 20, period: day, time_zone: Europe/Berlin}
   # each-key: {usd: 5, period: day, key: "*", policy: soft, at: {25: warn, 5: local_only}}
   # search: {usd: 300, period: month, reset_day: 15, project: search, grace_usd: 1}
+
+# Where you want to be told: when less is left of a budget than it says, when spending is unusual, when a limit will be
+# reached at this pace, when a provider fails more than it does. "farthing alerts test" tries the channels.
+alerts:
+  # channels:
+  #   ops: {kind: webhook, url: env:OPS_WEBHOOK_URL, secret: env:OPS_WEBHOOK_SECRET}
+  #   team: {kind: slack, url: env:SLACK_WEBHOOK_URL, facts: [threshold, unusual]}
+  #   me: {kind: email, host: mail.example.com, sender: farthing@example.com, to: [me@example.com]}
+
 # What you pay by the month or the day however much is called: subscriptions, power. Reports show it beside what calls
 # cost, never in it. Without providers it is for all of them.
 fixed_costs:

@@ -17,7 +17,15 @@ from farthing.config import schema
 from farthing.config.credential_rows import COUNT_QUOTAS, USD_QUOTAS
 from farthing.config.fixed_cost_rows import PER
 from farthing.config.price_rows import PER_MILLION, PER_ONE
-from farthing.config.schema import BudgetSettings, LimitSettings, LossAction, ProviderSettings, Settings
+from farthing.config.schema import (
+    AlertChannelSettings,
+    BudgetSettings,
+    LimitSettings,
+    LossAction,
+    ProviderSettings,
+    Settings,
+)
+from farthing.types.alerts import FACT_KINDS
 from farthing.types.budgets import BudgetAction
 from farthing.types.features import Feature
 from farthing.types.limits import RATE_WORDS
@@ -93,6 +101,20 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
             "description": "What may be spent, each under a name of your choice.",
             "additionalProperties": _budget_row(),
         },
+        "alerts": {
+            "type": ["object", "null"],
+            "description": "What is told of, and where.",
+            "properties": {
+                "quiet_s": root["properties"]["alerts"]["properties"]["quiet_s"],
+                "channels": {
+                    "type": ["object", "null"],
+                    "description": "The places, each under a name of your choice.",
+                    "additionalProperties": _alert_channel(),
+                    "propertyNames": {"pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"},
+                },
+            },
+            "additionalProperties": False,
+        },
         "prices": {
             "type": ["array", "null"],
             "description": "Prices of your own in USD; they win over the price list.",
@@ -153,6 +175,21 @@ def _share(source: dict[str, Any]) -> dict[str, Any]:
         "additionalProperties": False,
         "required": ["source"],
     }
+
+
+def _alert_channel() -> dict[str, Any]:
+    row = _mapping(AlertChannelSettings)
+    row["properties"].pop("name", None)
+    secret = {"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:(/|~/|[A-Za-z]:).*|none)$"}
+    for name in ("url", "secret", "password"):
+        row["properties"][name] = {**secret, "description": field_notes(AlertChannelSettings)[name]}
+    row["properties"]["facts"] = {
+        "type": ["string", "array"],
+        "items": {"enum": [*FACT_KINDS]},
+        "description": "Which alerts go there.",
+    }
+    row["properties"]["to"] = {"type": ["string", "array"], "description": "The kind email only: to whom."}
+    return {**row, "required": ["kind"]}
 
 
 def _price_row() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import msgspec
 
 from farthing.config.addresses import check_list_source, check_storage_url, checked_url, is_host, is_loopback
+from farthing.config.alert_rows import read_alerts
 from farthing.config.budget_rows import read_budgets
 from farthing.config.fixed_cost_rows import read_fixed_costs
 from farthing.config.limit_rows import read_limits
@@ -21,6 +22,7 @@ from farthing.config.problems import Problems, listed, nearest, quoted
 from farthing.config.provider_entries import local_providers, read_providers
 from farthing.config.redis_place import check_redis_place
 from farthing.config.schema import (
+    AlertSettings,
     LogSettings,
     LossAction,
     ServerSettings,
@@ -42,7 +44,7 @@ _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
 
 PARTS = (
     *("server", "log", "storage", "translation"),
-    *("providers", "models", "prices", "limits", "budgets", "fixed_costs"),
+    *("providers", "models", "prices", "limits", "budgets", "alerts", "fixed_costs"),
 )
 """What of the file is a part of its own."""
 
@@ -88,6 +90,7 @@ def load_settings(
     if "prices" in root.entries:
         prices = read_prices(root.entries["prices"][1], named, known, problems)
     limits = read_limits(root.entries["limits"][1], named, problems) if "limits" in root.entries else ()
+    alerts = read_alerts(root.entries["alerts"][1], environment, problems) if "alerts" in root.entries else None
     budgets = read_budgets(root.entries["budgets"][1], problems) if "budgets" in root.entries else ()
     fixed_costs: tuple[FixedCost, ...] = ()
     if "fixed_costs" in root.entries:
@@ -106,6 +109,7 @@ def load_settings(
         prices=prices,
         limits=limits,
         budgets=budgets,
+        alerts=alerts or AlertSettings(),
         fixed_costs=fixed_costs,
         warnings=problems.warnings,
         **given,

@@ -7,6 +7,7 @@ import msgspec
 from farthing.config.credential_rows import NANO_PREFIX
 from farthing.config.schema import (
     LIMIT_TARGET,
+    AlertChannelSettings,
     BudgetSettings,
     CredentialShare,
     LimitSettings,
@@ -58,6 +59,9 @@ class Origins:
             yield self._shown(f"models.{alias}", f"{ref.provider}:{ref.model}")
         for limit in settings.limits:
             yield from self._of_limit(limit)
+        yield self._shown("alerts.quiet_s", settings.alerts.quiet_s)
+        for channel in settings.alerts.channels:
+            yield from self._of_channel(channel)
         for budget in settings.budgets:
             yield from self._of_budget(budget)
         yield from self._of_rows("prices")
@@ -114,6 +118,15 @@ class Origins:
         for rate in limit.rates:
             value = trimmed_usd(rate.amount) if rate.unit == "nanousd" else rate.amount
             yield self._shown(f"{path}.{rate.word}", value)
+
+    def _of_channel(self, channel: AlertChannelSettings) -> Iterator[Shown]:
+        path = f"alerts.channels.{channel.name}"
+        for name in channel.__struct_fields__:
+            value = getattr(channel, name)
+            of_email = name in ("host", "port", "security", "user", "password", "sender", "to")
+            if name == "name" or value is None or (of_email and channel.kind != "email"):
+                continue
+            yield self._shown(f"{path}.{name}", ", ".join(value) if isinstance(value, tuple) else value)
 
     def _of_budget(self, budget: BudgetSettings) -> Iterator[Shown]:
         path = f"budgets.{budget.name}"

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from farthing.types.alerts import FACT_KINDS, FactKind
 from farthing.types.budgets import BudgetAction, BudgetPolicy, Period
 from farthing.types.credentials import NO_QUOTAS, Quotas
 from farthing.types.fixed_costs import FixedCost
@@ -169,6 +170,48 @@ class BudgetSettings(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
 
 
+class AlertChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that alerts are sent to, under its name.
+
+    An address is a secret wherever knowing it is enough to write there, so it is never in the file.
+    """
+
+    name: str
+    kind: Literal["webhook", "slack", "email", "apprise"]
+    """`webhook` posts JSON, `slack` to an incoming webhook, `email` through a mail server; `apprise` knows the rest."""
+    facts: tuple[FactKind, ...] = FACT_KINDS
+    """Which alerts go there."""
+    url: CredentialSource | None = None
+    """Where its address is read from; for all kinds but `email`."""
+    secret: CredentialSource = CredentialSource("none")
+    """The kind `webhook` only: where the key is read from that each message is signed with."""
+    ca_file: str | None = None
+    """Certificates to trust in place of the system's, for a server of one's own."""
+    host: str | None = None
+    """The kind `email` only: the mail server."""
+    port: Port = 587
+    """The kind `email` only: its port."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """The kind `email` only: how the connection is kept from others; `none` only to a server on this machine."""
+    user: str | None = None
+    """The kind `email` only: the account at the server, where it wants one."""
+    password: CredentialSource = CredentialSource("none")
+    """The kind `email` only: where that account's password is read from."""
+    sender: str | None = None
+    """The kind `email` only: from whom."""
+    to: tuple[str, ...] = ()
+    """The kind `email` only: to whom."""
+
+
+class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told of, and where."""
+
+    channels: tuple[AlertChannelSettings, ...] = ()
+    """The places, each under a name of your choice."""
+    quiet_s: Annotated[float, Meta(ge=0, le=604_800)] = 3600.0
+    """So long the same thing is not told again once it was over; thresholds of budgets are always told."""
+
+
 class OpenRouterAttribution(msgspec.Struct, frozen=True, kw_only=True):
     """Whose traffic OpenRouter's rankings count ours as; nothing is sent of what is not set."""
 
@@ -283,6 +326,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to what a provider's format cannot carry of a client's request."""
     limits: tuple[LimitSettings, ...] = ()
     """How much may be asked for in any minute, hour or day, each under a name of your choice."""
+    alerts: AlertSettings = AlertSettings()
+    """What is told of, and where."""
     budgets: tuple[BudgetSettings, ...] = ()
     """What may be spent, each under a name of your choice; more can be made while the gateway runs."""
     unpriced: Literal["allow", "refuse"] = "allow"

@@ -51,6 +51,12 @@ def trimmed_usd(nanousd: int) -> str:
     return f"{whole}.{decimals.rstrip('0'):0<2}"
 
 
+def rough_usd(nanousd: int) -> str:
+    """Return an estimate to three digits, and to the cent at most: `12.35`, `0.0123`."""
+    drop = 10 ** min(max(len(str(abs(nanousd))) - 3, 0), 7)
+    return trimmed_usd(round_half_even(nanousd, drop) * drop)
+
+
 def nanousd_from_usd(usd: Decimal | str) -> int:
     """Return a decimal amount of dollars in nanodollars, rounded half to even."""
     return int((Decimal(usd) * NANOUSD_PER_USD).to_integral_value())

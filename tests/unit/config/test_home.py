@@ -329,9 +329,11 @@ def test_what_first_settings_show_in_comments_is_true(tmp_path: Path) -> None:
     key.chmod(0o600)
     path = tmp_path / "settings.yaml"
     path.write_text(uncommented().replace("/etc/farthing/anthropic.key", str(key)))
-    environment = dict.fromkeys(("OPENAI_API_KEY", "AZURE_KEY", "OPENROUTER_API_KEY"), "x")
-    settings = load_settings(path, known=KNOWN, environment=environment)
+    named = ("OPENAI_API_KEY", "AZURE_KEY", "OPENROUTER_API_KEY")
+    alerts = ("OPS_WEBHOOK_URL", "OPS_WEBHOOK_SECRET", "SLACK_WEBHOOK_URL")
+    settings = load_settings(path, known=KNOWN, environment=dict.fromkeys((*named, *alerts), "x"))
     assert settings.warnings == ()
+    assert [one.kind for one in settings.alerts.channels] == ["webhook", "slack", "email"]
     assert settings.server == ServerSettings(public_url="https://farthing.example.com")
     assert settings.log == LogSettings()
     assert list(settings.providers) == ["openai", "anthropic", "azure", "openrouter", "lab"]

@@ -169,7 +169,7 @@ def test_every_setting_is_explained_where_the_code_explains_it() -> None:
     assert {"name", "wire", "price_key"}.isdisjoint(provider["properties"])
     assert "idle_s" in provider["properties"]["timeouts"]["properties"]
     assert json.loads(json.dumps(SCHEMA)) == SCHEMA
-    assert len(json.dumps(SCHEMA)) < 30_000
+    assert len(json.dumps(SCHEMA)) < 40_000
 
 
 def test_it_is_written_where_the_first_line_of_the_settings_names_it_and_only_when_it_is_another(

@@ -282,8 +282,8 @@ nonsense: 1
         "16: models.e: is empty; give it a value or leave the key out.",
         "17: unpriced: 'reject' is not allowed; one of: allow, refuse.",
         (
-            "18: nonsense: is not a setting; allowed: budgets, find_local, fixed_costs, limits, log, models,"
-            " prices, prices_source, providers, server, storage, translation, unpriced, version."
+            "18: nonsense: is not a setting; allowed: alerts, budgets, find_local, fixed_costs, limits, log,"
+            " models, prices, prices_source, providers, server, storage, translation, unpriced, version."
         ),
     ]
 

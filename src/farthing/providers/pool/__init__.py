@@ -11,6 +11,7 @@ from farthing.providers.pool.failures import nothing_sent
 from farthing.providers.pool.held import HeldBodies
 from farthing.providers.pool.origin import Origin, PoolLimits, Timeouts
 from farthing.providers.pool.pool import Pool, PoolStats
+from farthing.providers.pool.post import Poster
 from farthing.providers.pool.proxies import Proxies
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Pool",
     "PoolLimits",
     "PoolStats",
+    "Poster",
     "Proxies",
     "Sink",
     "Timeouts",
