@@ -20,6 +20,8 @@ from farthing.config.limit_rows import MAX_AMOUNT
 from farthing.config.save import KEEP_BACKUPS
 from farthing.config.schema import (
     LIMIT_TARGET,
+    AlertChannelSettings,
+    AlertSettings,
     BudgetSettings,
     LimitSettings,
     LogSettings,
@@ -81,6 +83,7 @@ def settings_page() -> str:
                 "models": "alias: `provider:model`",
                 "prices": "see below",
                 "limits": "see below",
+                "alerts": "see below",
                 "budgets": "see below",
                 "fixed_costs": "see below",
                 "prices_source": "an https address or a path",
@@ -140,6 +143,24 @@ def settings_page() -> str:
             | dict.fromkeys(
                 ("organisation", "team", "project", "key", "user", "session", "task", "tag"), "a name, or `*`"
             ),
+        ),
+        "\n## alerts\n",
+        _table(AlertSettings, {"channels": "see below"}),
+        "\n### channels\n",
+        "Each has a name of your choice, and needs `kind`; see [alerts](alerts.md).\n",
+        _table(
+            AlertChannelSettings,
+            {
+                "facts": "of `threshold`, `unusual`, `forecast`, `errors`",
+                "url": "`env:NAME` or `file:/path`",
+                "secret": "`env:NAME`, `file:/path` or `none`",
+                "password": "`env:NAME`, `file:/path` or `none`",
+                "ca_file": "a whole path",
+                "host": "an address or a name",
+                "user": "a text",
+                "sender": "an address",
+                "to": "addresses",
+            },
         ),
         "\n## prices\n",
         "Rows win over the built-in list, the first that fits counts. `model` is `provider:model`, where `*` stands",

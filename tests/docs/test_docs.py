@@ -38,7 +38,8 @@ def test_every_settings_file_that_is_shown_loads(page: Path, tmp_path: Path) -> 
         environment = {"OPENAI_API_KEY": "sk", "KEY": "sk"}
         settings = load_settings(path, known=known_providers(), environment=environment)
         shared = any(provider.credentials for provider in settings.providers.values())
-        used = (settings.prices, settings.translation.features, settings.fixed_costs, settings.budgets, shared)
+        plain = (settings.prices, settings.translation.features, settings.fixed_costs, settings.budgets)
+        used = (*plain, settings.alerts.channels, shared)
         assert any(used) or settings.limits or settings.storage.redis
 
 

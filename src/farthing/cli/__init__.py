@@ -41,6 +41,7 @@ _COMMANDS = {
     "providers": ("farthing.cli.providers:providers", "Whom Farthing calls: list, test, add, remove."),
     "credentials": ("farthing.cli.credentials:credentials", "Keys of providers, sealed in the vault."),
     "keys": ("farthing.cli.keys:keys", "Keys that clients use: create, list, change, rotate, end."),
+    "alerts": ("farthing.cli.alerts:alerts", "What was told, to whom; try channels."),
     "ledger": ("farthing.cli.ledger:ledger", "Prove that the books agree; make the totals again."),
     "storage": ("farthing.cli.storage:storage", "Where things are kept; move them to a PostgreSQL, or back."),
     "backup": ("farthing.cli.backup:backup", "Copy everything that is kept into one file, also while it is in use."),

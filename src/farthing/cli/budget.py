@@ -7,6 +7,9 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from farthing.cli.budget_forecast import forecast
+from farthing.cli.budget_show import show
+from farthing.cli.budget_standing import found_budget, worded
 from farthing.cli.context import current_home, say
 from farthing.cli.number import Number
 from farthing.cli.tables import Column, moment, print_json, print_table, usd
@@ -77,6 +80,10 @@ def budget() -> None:
     """Set what may be spent, and see what is left."""
 
 
+budget.add_command(show)
+budget.add_command(forecast)
+
+
 @budget.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
@@ -110,7 +117,7 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
             rows.append(
                 [
                     rule.name,
-                    _worded(subject, keys),
+                    worded(subject, keys),
                     usd(max(0, rule.limit_nanousd - spent)),
                     usd(rule.limit_nanousd),
                     usd(spent),
@@ -167,7 +174,7 @@ def resume(name: str) -> None:
     now_us = SystemClock().now_us()
 
     async def run(store: Store) -> None:
-        rule = await _find(store, name)
+        rule = await found_budget(store, name)
         await store.budgets.put(changed(rule, now_us, resumed_at_us=now_us))
 
     change_store(current_home(), run)
@@ -235,17 +242,8 @@ async def key_id_of(store: Store, id_or_name: str) -> str:
     raise InvalidRequest(f"Unknown key {id_or_name!r}.", hint='run "farthing keys list".')
 
 
-async def _find(store: Store, name: str) -> Budget:
-    rules = await store.budgets.all()
-    for rule in rules:
-        if name in (rule.name, rule.id):
-            return rule
-    known = ", ".join(rule.name for rule in rules[:10]) or "none"
-    raise InvalidRequest(f"Unknown budget {name!r}; there are: {known}.", hint='run "farthing budget list".')
-
-
 async def _own(store: Store, name: str) -> Budget:
-    rule = await _find(store, name)
+    rule = await found_budget(store, name)
     _refuse_from_file(rule)
     return rule
 
@@ -256,13 +254,6 @@ def _refuse_from_file(rule: Budget) -> None:
             f"The budget {rule.name!r} stands in settings.yaml, which wins.",
             hint=f"change it there, under budgets.{rule.name}.",
         )
-
-
-def _worded(subject: Scope, keys: dict[str, str]) -> str:
-    text = str(subject)
-    if subject.key_id is not None and subject.key_id in keys:
-        text = text.replace(repr(subject.key_id), repr(keys[subject.key_id]))
-    return text
 
 
 def _as_data(rule: Budget, accounts: list[Account]) -> dict[str, Any]:

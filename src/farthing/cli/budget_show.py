@@ -1,0 +1,136 @@
+"""`farthing budget show`: what is spent of each budget, what is left, and what holds now."""
+
+from typing import Any
+
+import click
+
+from farthing.cli.budget_standing import Standing, local, more_words, pace_words, standings, title_of
+from farthing.cli.context import current_home, say
+from farthing.cli.tables import moment, print_fields, print_json, usd
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(name: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """Show what is spent, held and left of budgets, what holds now, and the pace."""
+    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
+
+    now_us = SystemClock().now_us()
+    found = read_books(current_home(), lambda books: standings(books.store, name, now_us))
+    if as_json:
+        print_json([standing_as_data(one) for one in found.shown])
+        return
+    if not found.shown:
+        say('No budgets yet; "farthing budget set daily --usd 20 --period day" makes one.')
+    for number, one in enumerate(found.shown):
+        if number:
+            click.echo()
+        click.echo(click.style(title_of(one), bold=True))
+        print_fields(_fields(one, now_us), indent="  ")
+    if told := more_words(found.shown, found.more):
+        say(told)
+
+
+def _fields(one: Standing, now_us: int) -> list[tuple[str, str | None]]:
+    rule, account = one.rule, one.account
+    kind = "" if rule.enabled else ", switched off"
+    limit = f"{usd(rule.limit_nanousd)} USD, {_every(rule.period)}, {rule.policy}{kind}"
+    if account is None:
+        return [("limit", limit), ("spent", "nothing was called in this period yet")]
+    unknown = account.unknown_nanousd
+    doubt = f" ({usd(unknown)} of it is what calls of unknown cost may have cost)" if unknown else ""
+    resets = None if account.end_us is None else f"{local(account.end_us, rule.time_zone, now_us)} ({rule.time_zone})"
+    made = one.outlook.forecast if one.outlook is not None else None
+    return [
+        ("limit", limit),
+        ("spent", usd(account.spent_nanousd) + doubt),
+        ("held", f"{usd(account.leased_nanousd)} by calls under way and to come" if account.leased_nanousd else None),
+        ("left", usd(max(rule.limit_nanousd - account.spent_nanousd, 0))),
+        ("begins anew", resets),
+        ("now", state_words(one)),
+        ("pace", None if made is None else pace_words(made, rule)),
+    ]
+
+
+def state_words(one: Standing) -> str:
+    """Return what holds of an account now."""
+    action = state_of(one)
+    return "within the limit" if action is None else _SAID[action]
+
+
+def state_of(one: Standing) -> str | None:
+    """Return the action that holds now, `None` where no threshold is reached."""
+    from farthing.ledger.budget_rules import action_of  # noqa: PLC0415  (--help must not pay for it)
+
+    rule, account = one.rule, one.account
+    if account is None or not rule.enabled:
+        return None
+    left = rule.limit_nanousd - account.spent_nanousd
+    if left <= 0 and rule.policy == "hard":
+        return "refuse"
+    return action_of(rule, left, account.key.start_us)
+
+
+_SAID = {
+    "warn": "warned of",
+    "prefer_cheaper": "free and cheaper models are preferred",
+    "emergency": "the cheapest models that can are chosen",
+    "local_only": "models that cost money are refused",
+    "pause": "paused: calls that cost money are refused until it is resumed",
+    "refuse": "calls that cost money are refused",
+}
+
+
+def _every(period: str) -> str:
+    return {"total": "once", "session": "once a session"}.get(period, f"every {period}")
+
+
+def standing_as_data(one: Standing) -> dict[str, Any]:
+    """Return how an account stands, for programs; moments are UTC, amounts whole nanodollars."""
+    rule, account = one.rule, one.account
+    told: dict[str, Any] = {
+        "budget": rule.name,
+        "id": rule.id,
+        "subject": one.subject,
+        "period": rule.period,
+        "policy": rule.policy,
+        "enabled": rule.enabled,
+        "limit_nanousd": rule.limit_nanousd,
+        "state": state_of(one),
+    }
+    if account is None:
+        return {**told, "account": None, "forecast": None}
+    told["account"] = {
+        "subject": {name: getattr(account.key.subject, name) for name in account.key.subject.named},
+        "spent_nanousd": account.spent_nanousd,
+        "unknown_nanousd": account.unknown_nanousd,
+        "held_nanousd": account.leased_nanousd,
+        "left_nanousd": rule.limit_nanousd - account.spent_nanousd,
+        "began_at": moment(account.key.start_us),
+        "resets_at": None if account.end_us is None else moment(account.end_us),
+    }
+    return {**told, "forecast": forecast_as_data(one)}
+
+
+def forecast_as_data(one: Standing) -> dict[str, Any] | None:
+    """Return an account's forecast, for programs."""
+    made = one.outlook.forecast if one.outlook is not None else None
+    if made is None:
+        return None
+
+    def at(moment_us: int | None) -> str | None:
+        return None if moment_us is None else moment(moment_us)
+
+    return {
+        "until": moment(made.end_us),
+        "expected_nanousd": made.expected_nanousd,
+        "low_nanousd": made.low_nanousd,
+        "high_nanousd": made.high_nanousd,
+        "reached_at": at(made.reached_at_us),
+        "reached_from": at(made.reached_from_us),
+        "reached_until": at(made.reached_until_us),
+        "drawn_from": made.basis,
+        "sample": made.sample,
+    }

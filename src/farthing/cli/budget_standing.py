@@ -1,0 +1,127 @@
+"""How budgets stand, for the commands that show it: each with its accounts of now, and where those are going."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from farthing.errors import InvalidRequest
+from farthing.storage.protocols import Store
+from farthing.types.budgets import Account, Budget, Scope
+from farthing.types.money import trimmed_usd
+
+if TYPE_CHECKING:
+    from farthing.ledger.forecast import Forecast
+    from farthing.ledger.outlook import Outlook
+
+MAX_SHOWN = 20
+"""Accounts of one budget that are shown, those with least left first; each is forecast, and more fit on no screen."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """One account of a budget, or the budget itself while nothing was called in its period."""
+
+    rule: Budget
+    subject: str
+    account: Account | None = None
+    outlook: "Outlook | None" = None
+
+
+class Standings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown, and how many accounts beyond that there are."""
+
+    shown: tuple[Standing, ...]
+    more: int
+
+
+async def standings(store: Store, name: str | None, now_us: int, *, judged: bool = False) -> Standings:
+    """Return how one budget stands, or all; `judged` says to look also at how good forecasts were.
+
+    Raises:
+        InvalidRequest: there is no such budget.
+    """
+    from farthing.ledger.outlook import Outlook, forecast_of, outlook, recent_hours  # noqa: PLC0415  (not for --help)
+
+    rules = await store.budgets.all() if name is None else [await found_budget(store, name)]
+    keys = {record.id: record.name for record in await store.keys()}
+    shown: list[Standing] = []
+    more = 0
+    for rule in rules:
+        accounts = await store.budgets.accounts(rule.id, at_us=now_us, now_us=now_us)
+        accounts.sort(key=lambda one: one.left_nanousd)
+        more += max(len(accounts) - MAX_SHOWN, 0)
+        if not accounts:
+            shown.append(Standing(rule=rule, subject=worded(rule.scope, keys)))
+        for account in accounts[:MAX_SHOWN]:
+            if judged:
+                look = await outlook(store.history, rule, account, now_us)
+            else:
+                hours = await recent_hours(store.history, account.key.subject, now_us)
+                look = Outlook(forecast=forecast_of(hours, rule, account, now_us))
+            subject = worded(account.key.subject, keys)
+            shown.append(Standing(rule=rule, subject=subject, account=account, outlook=look))
+    return Standings(shown=tuple(shown), more=more)
+
+
+async def found_budget(store: Store, name: str) -> Budget:
+    """Return a budget by its name or id.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    rules = await store.budgets.all()
+    for rule in rules:
+        if name in (rule.name, rule.id):
+            return rule
+    known = ", ".join(rule.name for rule in rules[:10]) or "none"
+    raise InvalidRequest(f"Unknown budget {name!r}; there are: {known}.", hint='run "farthing budget list".')
+
+
+def worded(subject: Scope, keys: dict[str, str]) -> str:
+    """Return a scope in words, a key by its name."""
+    text = str(subject)
+    if subject.key_id is not None and subject.key_id in keys:
+        text = text.replace(repr(subject.key_id), repr(keys[subject.key_id]))
+    return text
+
+
+def pace_words(made: "Forecast", rule: Budget) -> str:
+    """Return a forecast as a sentence: `at this pace $20.00 is reached at 15:40 (between 14:10 and 18:05)`."""
+    limit = f"${trimmed_usd(rule.limit_nanousd)}"
+    if made.spent_nanousd >= rule.limit_nanousd:
+        return f"{limit} is reached"
+    if made.reached_at_us is None:
+        if made.reached_from_us is None:
+            return f"at this pace {limit} is not reached"
+        earliest = local(made.reached_from_us, rule.time_zone, made.at_us)
+        return f"at this pace {limit} is not reached, but might be from {earliest} on"
+    at = local(made.reached_at_us, rule.time_zone, made.at_us)
+    first = "now" if made.reached_from_us is None else local(made.reached_from_us, rule.time_zone, made.at_us)
+    if made.reached_until_us is None:
+        return f"at this pace {limit} is reached at {at} (from {first} on, or not at all)"
+    last = local(made.reached_until_us, rule.time_zone, made.at_us)
+    return f"at this pace {limit} is reached at {at}" + ("" if first == last else f" (between {first} and {last})")
+
+
+def local(at_us: int, time_zone: str, now_us: int) -> str:
+    """Return a moment as the budget's clock shows it; the day only where it is another than today."""
+    from farthing.ledger.periods import zone_of  # noqa: PLC0415  (--help must not pay for it)
+
+    zone = zone_of(time_zone)
+    at, now = ((_EPOCH + timedelta(microseconds=us)).astimezone(zone) for us in (at_us, now_us))
+    return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
+
+
+def title_of(standing: Standing) -> str:
+    """Return the budget's name and whose account it is."""
+    about = "" if standing.subject == "all calls" else f" ({standing.subject})"
+    return f"{standing.rule.name}{about}"
+
+
+def more_words(found: Sequence[Standing], more: int) -> str | None:
+    """Return what to say where not every account is shown."""
+    if not more:
+        return None
+    return f"{more:,} more accounts are not shown; these {len(found):,} have least left."
