@@ -65,11 +65,13 @@ check: dev  ## Lint, format, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+BESIDE = -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 # Side by side, a file at a time, one more than there are processors because many tests wait for a process; in the
 # order of the folders, so that no long file comes last. Processes must give their tests the same names, so sets keep
 # their order.
 test: dev  ## Every test (ARGS="-k name -x"; JOBS=0 for one after the other)
-	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest $(BESIDE) $(ARGS)
 
 # What that test measures is the tracer, once each line is traced.
 UNTRACED = tests/unit/monitoring/test_metrics.py::test_to_publish_a_call_costs_less_than_half_a_microsecond
@@ -77,7 +79,7 @@ UNTRACED = tests/unit/monitoring/test_metrics.py::test_to_publish_a_call_costs_l
 cover: dev  ## Every test, counting what the gateways run that it starts; fails below 90 % of lines and branches
 	@$(BIN)/python -m coverage erase
 	@# The tracer makes everything several times slower: what fails under it must pass without it.
-	@$(BIN)/python -m coverage run -m pytest --deselect $(UNTRACED) $(ARGS) || \
+	@PYTHONHASHSEED=0 $(BIN)/python -m coverage run -m pytest $(BESIDE) --deselect $(UNTRACED) $(ARGS) || \
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -q
 	@# A process that was killed while it wrote its figures leaves half a file: said, and passed over.
 	@$(BIN)/python -m coverage combine --quiet
