@@ -40,12 +40,9 @@ def price_nanousd(usage: Usage, sheet: PriceSheet, *, service_tier: str | None =
     reasoning, searches = usage.reasoning_output_tokens, usage.web_search_requests
     afresh = read - cached - write_5m - write_1h
     if (
-        # One comparison each for what is rare; `min` over them all costs three times as much.
-        afresh < 0
-        or cached < 0
-        or write_5m < 0
-        or write_1h < 0
-        or not 0 <= reasoning <= written
+        # One test for the signs of all: bits of a negative number reach past those of any other.
+        afresh | cached | write_5m | write_1h | reasoning < 0
+        or reasoning > written
         or searches
         or usage.cache_read_audio_tokens
         or usage.input_image_tokens

@@ -14,7 +14,7 @@ import msgspec
 from farthing.catalog.prices import PriceBook
 from farthing.clock import Clock
 from farthing.errors import UnpricedModel
-from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, Bound, Bounds
+from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, Bound, Bounds, answer_limit
 from farthing.ledger.allotments import Hold, Purse
 from farthing.ledger.budgets import Budgets
 from farthing.providers.protocol import Operation, Provider
@@ -36,7 +36,7 @@ HEARD = 64
 class Admitted(Hold):
     """A call that may be sent: what is held for it, until it is settled or given up."""
 
-    __slots__ = ("_admission", "_asked", "begun", "held_nanousd", "output_limit")
+    __slots__ = ("_admission", "_asked", "begun", "held_nanousd", "most_output_tokens", "output_limit")
 
     def __init__(
         self,
@@ -44,14 +44,17 @@ class Admitted(Hold):
         amount_nanousd: int,
         unknown_nanousd: int,
         at_us: int,
+        most_output_tokens: int | None,
         admission: "Admission",
         asked: "Asked",
     ) -> None:
         self.purse = purse
         self.amount_nanousd = amount_nanousd
         self.at_us = at_us
-        self.held_nanousd = min(amount_nanousd, unknown_nanousd)
+        self.held_nanousd = unknown_nanousd
         """What the attempt counts as where nobody tells what it cost; of what is held, that is all or a part."""
+        self.most_output_tokens = most_output_tokens
+        """How many the answer may have, of all choices: what the client asked for or `output_limit`; `None`: any."""
         self.begun = False
         """Whether an attempt was begun with it, which settles it."""
         self.output_limit: int | None = None
@@ -61,8 +64,10 @@ class Admitted(Hold):
 
     def end(self, attempt: Attempt) -> None:
         """Give back what the attempt did not cost, and learn from what it did."""
+        purse, self.purse = self.purse, None
+        assert purse is not None, "a hold is settled once"
         cost = attempt.cost_nanousd
-        self.settle(self.held_nanousd if cost is None else cost)
+        purse.give_back(self.amount_nanousd, self.held_nanousd if cost is None else cost)
         if attempt.cost_basis == "reported":
             self._admission.note_reported(self._asked, attempt)
 
@@ -119,9 +124,9 @@ class Admission:
         if sheet.free:
             return None
         asked = Asked(attribution, envelope, wire, operation, ref, sheet)
-        most, unknown = self.bounds.at_most(envelope, wire, operation, ref, sheet)
+        most, unknown, tokens = self.bounds.at_most(envelope, wire, operation, ref, sheet)
         if purse.take(most, now_us, times=budgets.plenty):
-            return Admitted(purse, most, unknown, now_us, self, asked)
+            return Admitted(purse, most, unknown, now_us, tokens, self, asked)
         return asked
 
     async def admit(self, asked: Asked, goes_on: Callable[[], bool]) -> Admitted | None:
@@ -137,7 +142,7 @@ class Admission:
             return None
         bound = self._bound(asked)
         if purse.take(bound.most_nanousd, now_us, times=self.budgets.plenty):
-            return Admitted(purse, bound.most_nanousd, bound.unknown_nanousd, now_us, self, asked)
+            return self._admitted(purse, bound.most_nanousd, bound, now_us, asked)
 
         def amounts() -> tuple[int, int]:
             nonlocal bound
@@ -146,12 +151,17 @@ class Admission:
 
         hold = await self.budgets.acquire(asked.attribution, amounts, goes_on=goes_on)
         assert hold.purse is not None, "it was granted a moment ago"
-        admitted = Admitted(hold.purse, hold.amount_nanousd, bound.unknown_nanousd, hold.at_us, self, asked)
+        admitted = self._admitted(hold.purse, hold.amount_nanousd, bound, hold.at_us, asked)
         if not bound.limited and hold.amount_nanousd < bound.most_nanousd:
             tokens = bound.tokens_for(hold.amount_nanousd)
             if tokens < bound.most_output_tokens:
-                admitted.output_limit = tokens
+                admitted.output_limit = admitted.most_output_tokens = tokens
         return admitted
+
+    def _admitted(self, purse: Purse, amount_nanousd: int, bound: Bound, at_us: int, asked: Asked) -> Admitted:
+        unknown = min(amount_nanousd, bound.unknown_nanousd)
+        tokens = answer_limit(asked.envelope, asked.wire)
+        return Admitted(purse, amount_nanousd, unknown, at_us, tokens, self, asked)
 
     def now_us(self) -> int:
         """Return what time it is, by the clock that prices are found by."""

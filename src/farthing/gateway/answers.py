@@ -13,7 +13,7 @@ from farthing.errors import FarthingError, Overloaded, ProviderCut, ProviderErro
 from farthing.gateway.accounts import Account, Accounts
 from farthing.gateway.attempts import LiveAttempt
 from farthing.gateway.call import Reply
-from farthing.gateway.discretion import discreet_headers, discreet_text
+from farthing.gateway.discretion import discreet_headers, discreet_lines, discreet_text
 from farthing.gateway.encodings import DecodedAnswer, Readable
 from farthing.gateway.formats import FORMATS, STREAMS_OF_JSON
 from farthing.gateway.headers import Headers, returned
@@ -70,8 +70,11 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         Overloaded: there is no room for it; likewise, and one that was whole is billed as what it is.
     """
     attempt, provider = asked.attempt, asked.provider
-    sent = discreet_headers(provider, answer.headers)
-    lines, request_id = returned(sent)
+    headers = answer.headers
+    told, request_id = returned(headers)
+    lines = discreet_lines(provider, told)
+    if lines is not told:
+        request_id = discreet_text(provider, request_id)
     opening = attempt.opening
     call_id = opening.call_id.encode()
     lines += (
@@ -82,11 +85,11 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         *asked.told,
     )
     attempt.note_answer(answer.status, request_id)
-    asked.account.note(opening.model, answer.headers, opening.started_at_us)
+    asked.account.note(opening.model, headers, opening.started_at_us)
     try:
-        readable = _readable(answer, sent)
+        readable = _readable(answer)
         if answer.status >= 400:
-            return await _refused(readable, asked, sent, lines)
+            return await _refused(readable, asked, headers, lines)
         _refuse_redirect(answer.status, provider.name)
         first, ended = await _first_bytes(readable, asked) if asked.streamed else (b"", False)
         if asked.streamed and _is_stream(asked.wire, first):
@@ -98,10 +101,10 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
             stream = MeteredStream(readable, meter, attempt, provider)
             failed = await stream.open(first, provider.hold_s, ended=ended)
             if failed is not None:
-                return _failed_inside(asked, failed, sent, lines)
+                return _failed_inside(asked, failed, headers, lines)
             return Reply(status=answer.status, lines=lines, stream=stream)
         body = first + await readable.read(MAX_ANSWER_BYTES, asked.held)
-        return _counted(asked, _whole(asked, answer.status, body, sent, lines))
+        return _counted(asked, _whole(asked, answer.status, body, headers, lines))
     except BaseException as error:
         # Whatever ends this, the connection is given back and no attempt stays open.
         answer.cancel()
@@ -139,10 +142,11 @@ def _refuse_redirect(status: int, provider: str) -> None:
         )
 
 
-def _readable(answer: Answer, headers: Headers) -> Readable:
-    for name, value in headers:
-        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            return DecodedAnswer(answer, value)
+def _readable(answer: Answer) -> Readable:
+    if b"content-encoding" in dict(answer.headers):
+        for name, value in answer.headers:
+            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+                return DecodedAnswer(answer, value)
     return answer
 
 
@@ -175,19 +179,20 @@ async def _first_bytes(answer: Readable, asked: AskedFor) -> tuple[bytes, bool]:
     return first, False
 
 
-async def _refused(answer: Readable, asked: AskedFor, sent: Headers, lines: list[bytes]) -> Reply:
+async def _refused(answer: Readable, asked: AskedFor, headers: Headers, lines: list[bytes]) -> Reply:
     body = asked.provider.redacted(await answer.read(MAX_ERROR_BYTES))
     error = read_error(asked.wire, answer.status, body)
     asked.attempt.settle_refused(error.code, error.message)
-    return _error_reply(asked, error, sent, body, lines)
+    return _error_reply(asked, error, headers, body, lines)
 
 
-def _error_reply(asked: AskedFor, error: UpstreamError, sent: Headers, body: bytes, lines: list[bytes]) -> Reply:
+def _error_reply(asked: AskedFor, error: UpstreamError, headers: Headers, body: bytes, lines: list[bytes]) -> Reply:
     """Hand out an error: in the provider's own bytes where its shape is the face's, with what tells a client to wait.
 
     The time that resets are counted from is the attempt's beginning: rather wait a moment longer than ask too soon.
     """
     opening = asked.attempt.opening
+    sent = discreet_headers(asked.provider, headers)
     advice = advice_to_client(error, sent, body, opening.started_at_us)
     told = [*sent, *advice]
     asked.accounts.refused(asked.account, opening.model, error.status, error.code, told, opening.started_at_us)
@@ -199,12 +204,12 @@ def _error_reply(asked: AskedFor, error: UpstreamError, sent: Headers, body: byt
     return Reply(status=error.status, lines=lines, body=body, refusal=None if in_shape else error)
 
 
-def _failed_inside(asked: AskedFor, reading: Reading, sent: Headers, lines: list[bytes]) -> Reply:
+def _failed_inside(asked: AskedFor, reading: Reading, headers: Headers, lines: list[bytes]) -> Reply:
     """Hand out an error that has no body of its own, because it came as an event: the face renders it."""
     told = reading.error_message or "the provider ended its stream with an error before it said anything"
     message, code = (discreet_text(asked.provider, text) for text in (told, reading.error_code))
     error = UpstreamError(_status_inside(reading), code or ProviderError.code, message or told, in_shape=False)
-    return _error_reply(asked, error, sent, b"", lines)
+    return _error_reply(asked, error, headers, b"", lines)
 
 
 def _status_inside(reading: Reading) -> int:
@@ -216,7 +221,7 @@ def _status_inside(reading: Reading) -> int:
     return named if 400 <= named <= 599 else ProviderError.status
 
 
-def _whole(asked: AskedFor, status: int, body: bytes, sent: Headers, lines: list[bytes]) -> Reply:
+def _whole(asked: AskedFor, status: int, body: bytes, headers: Headers, lines: list[bytes]) -> Reply:
     """Settle an answer that came whole, and hand it out, or the error that it is."""
     attempt = asked.attempt
     if asked.operation in _FREE:
@@ -237,15 +242,15 @@ def _whole(asked: AskedFor, status: int, body: bytes, sent: Headers, lines: list
     if reading.error_message is None:
         attempt.settle_unanswered("provider_error", "no_completion", _NO_COMPLETION)
         error = UpstreamError(ProviderError.status, "no_completion", _NO_COMPLETION, in_shape=False)
-        return _error_reply(asked, error, sent, b"", lines)
+        return _error_reply(asked, error, headers, b"", lines)
     attempt.settle_whole(reading)
     if reading.finished and len(body) <= MAX_ERROR_BYTES and asked.translation is None:
         # One that has failed is an answer, in words of its own.
         return Reply(status=status, lines=lines, body=asked.provider.redacted(body))
     if len(body) > MAX_ERROR_BYTES or body.lstrip()[:6].startswith(_EVENTS):
-        return _failed_inside(asked, reading, sent, lines)
+        return _failed_inside(asked, reading, headers, lines)
     body = asked.provider.redacted(body)
-    return _error_reply(asked, read_error(asked.wire, _status_inside(reading), body), sent, body, lines)
+    return _error_reply(asked, read_error(asked.wire, _status_inside(reading), body), headers, body, lines)
 
 
 def _refuse_cut(asked: AskedFor, body: bytes, reading: Reading) -> None:

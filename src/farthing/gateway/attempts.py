@@ -155,14 +155,16 @@ class LiveAttempt:
     def checkpoint(self, reading: Reading) -> None:
         """Write to the journal what a stream has produced so far."""
         usage = self.so_far(reading)
-        cost, price_id = self._price(usage, reading)
+        now_us = self._attempts.clock.now_us()
+        cost, price_id = self._price(usage, reading, now_us)
+        served = discreet_text(self._provider, reading.model_served)
         progress = Progress(
             attempt_id=self.opening.attempt_id,
-            at_us=self._attempts.clock.now_us(),
+            at_us=now_us,
             usage=usage,
             cost_nanousd=cost,
             price_id=price_id,
-            model_served=_cut(discreet_text(self._provider, reading.model_served)),
+            model_served=None if served is None else served[:MAX_NAME],
         )
         try:
             self._attempts.ledger.checkpoint(progress)
@@ -273,14 +275,14 @@ class LiveAttempt:
     def _produced_anything(self, reading: Reading) -> bool:
         return self.produced.chars > 0 or reading.beyond_text
 
-    def _price(self, usage: Usage, reading: Reading) -> tuple[int | None, str | None]:
+    def _price(self, usage: Usage, reading: Reading, now_us: int) -> tuple[int | None, str | None]:
         """Return cost and price id: the served model's price where it is known, else the asked model's."""
         provider, opening = self._provider, self.opening
         sheet = self._attempts.prices.find(
             provider.name,
             provider.known.price_key,
             reading.model_served or opening.model,
-            self._attempts.clock.now_us(),
+            now_us,
             free=provider.free,
             asked=opening.model,
         )
@@ -291,11 +293,12 @@ class LiveAttempt:
     def _settle(self, outcome: Outcome, usage: Usage, basis: str, reading: Reading) -> Attempt:
         assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
         reading = discreet_reading(self._provider, reading)
-        cost, price_id = (0, None) if usage is NOTHING else self._price(usage, reading)
+        now_us = self._attempts.clock.now_us()
+        cost, price_id = (0, None) if usage is NOTHING else self._price(usage, reading, now_us)
         known: CostBasis = "unknown" if cost is None else "reported" if basis == "reported" else "estimated"
         attempt = Attempt(
             opening=self.opening,
-            ended_at_us=self._attempts.clock.now_us(),
+            ended_at_us=now_us,
             outcome=outcome,
             http_status=self._status,
             usage=usage,
@@ -303,12 +306,12 @@ class LiveAttempt:
             cost_basis=known,
             price_id=price_id,
             reported_cost_nanousd=reading.reported_cost_nanousd,
-            model_served=_cut(reading.model_served),
-            service_tier=_cut(reading.service_tier),
+            model_served=served if (served := reading.model_served) is None else served[:MAX_NAME],
+            service_tier=tier if (tier := reading.service_tier) is None else tier[:MAX_NAME],
             first_output_us=self._first_output_us,
             upstream_request_id=self._request_id,
-            error_code=_cut(reading.error_code),
-            error_message=_cut(reading.error_message, MAX_TEXT),
+            error_code=code if (code := reading.error_code) is None else code[:MAX_NAME],
+            error_message=told if (told := reading.error_message) is None else told[:MAX_TEXT],
             losses=self._losses,
         )
         try:
@@ -319,8 +322,3 @@ class LiveAttempt:
             self._entered.end(attempt)
         self.settled = attempt
         return attempt
-
-
-def _cut(text: str | None, longest: int = MAX_NAME) -> str | None:
-    """Return a provider's words, no longer than journal and tables can take."""
-    return text if text is None or len(text) <= longest else text[:longest]

@@ -169,21 +169,28 @@ class Bounds:
 
     def at_most(
         self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int, int | None]:
         """Return what any call on `ref` costs at most, and what this one counts as where nobody tells what it cost.
 
-        Its body is not looked at: the model may read all that it can. In nanodollars.
+        Its body is not looked at: the model may read all that it can. In nanodollars. The third is how many tokens all
+        choices of its answer may have by what the client asked for, `None` where any.
         """
         terms = self._terms.get(ref)
         if terms is None or terms.sheet_id != sheet.id:
             terms = self._new_terms(ref, sheet)
-        if operation in _NO_ANSWER:
-            writing = 0
-        else:
-            tokens = _limit(envelope, wire) or terms.most_output_tokens
-            writing = tokens * terms.output_rate * _choices(envelope, wire)
-        read = (len(envelope.body) + TOOLS_TOKENS) * terms.input_rate
-        return (terms.reading + writing) // _NANO + 1, (min(read, terms.reading) + writing) // _NANO + 1
+        reading, writing, limit = terms.reading, 0, None
+        if operation not in _NO_ANSWER:
+            limit, choices = _limit(envelope, wire), 1
+            if wire not in _CHOICES or envelope.has_any(_SEVERAL):
+                choices = _choices(envelope, wire)
+            if limit is not None:
+                limit *= choices
+                writing = limit * terms.output_rate
+            else:
+                writing = terms.most_output_tokens * choices * terms.output_rate
+        known = (len(envelope.body) + TOOLS_TOKENS) * terms.input_rate
+        most = (reading + writing) // _NANO + 1
+        return most, most if known >= reading else (known + writing) // _NANO + 1, limit
 
     def bound(
         self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet

@@ -24,6 +24,13 @@ def discreet_headers(provider: Provider, headers: Headers) -> Headers:
     return [(name, value) for (name, _), value in zip(headers, clean.split(b"\n"), strict=True)]
 
 
+def discreet_lines(provider: Provider, lines: list[bytes]) -> list[bytes]:
+    """Return the lines of a head without our credential; they are looked through all at once, too."""
+    joined = b"\n".join(lines)
+    clean = provider.redacted(joined)
+    return lines if clean == joined else clean.split(b"\n")
+
+
 def discreet_text(provider: Provider, text: str | None) -> str | None:
     """Return a provider's words without our credential."""
     if not text:

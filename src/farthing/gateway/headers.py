@@ -69,7 +69,7 @@ _NOT_RETURNED = {
 }
 _OURS_UPSTREAM = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit-")
 _UPSTREAM_ID = {b"x-request-id", b"request-id"}
-_OTHER_IDS = {b"mistral-correlation-id", b"x-ds-trace-id", b"x-generation-id"}
+_OTHER_IDS = (b"mistral-correlation-id", b"x-ds-trace-id", b"x-generation-id")
 """What Mistral, DeepSeek and OpenRouter call theirs."""
 _DIALECTS = (
     b"accept:",
@@ -91,9 +91,8 @@ _MAX_NAMES = 1024
 
 _request_fate: dict[bytes, bytes] = {}
 """How a header's line begins upstream; empty where it does not go on."""
-_response_fate: dict[bytes, tuple[bytes, int]] = {}
-"""How a header's line begins for the client, empty where it does not go on; and whether it tells the request's id."""
-_FIRST, _SECOND = 1, 2
+_response_fate: dict[bytes, bytes] = {}
+"""The same for the client."""
 
 
 class RequestHeaders:
@@ -130,18 +129,16 @@ def for_other_format(lines: bytes) -> bytes:
 
 def returned(headers: Headers) -> tuple[list[bytes], str | None]:
     """Return the lines that go back to the client, renamed where the plain name is ours, and the request id."""
-    lines, request_id = [], None
     fate = _response_fate
-    for name, value in headers:
-        try:
-            start, tells_id = fate[name]
-        except KeyError:
-            start, tells_id = _decide_response(name)
-        if start:
-            lines.append(start + value)
-            if tells_id and (request_id is None or tells_id == _FIRST):
-                request_id = value.decode("latin-1")[:200]
-    return lines, request_id
+    try:
+        lines = [start + value for name, value in headers if (start := fate[name])]
+    except KeyError:
+        lines = [start + value for name, value in headers if (start := _decide_response(name))]
+    named = dict(headers)
+    request_id = named.get(b"request-id") or named.get(b"x-request-id")
+    if request_id is None:
+        request_id = next((named[name] for name in _OTHER_IDS if name in named), None)
+    return lines, None if request_id is None else request_id[:200].decode("latin-1")
 
 
 def _decide_request(name: bytes) -> bytes:
@@ -151,14 +148,13 @@ def _decide_request(name: bytes) -> bytes:
     return start
 
 
-def _decide_response(name: bytes) -> tuple[bytes, int]:
-    new, tells_id = name, _SECOND if name in _OTHER_IDS else 0
+def _decide_response(name: bytes) -> bytes:
+    new = name
     if name in _NOT_RETURNED or name.startswith((b"access-control-", b"x-farthing-", b"cf-")):
         new = b""
     elif name in _UPSTREAM_ID or name.startswith(_OURS_UPSTREAM):
         new = b"x-upstream-" + name.removeprefix(b"x-")
-        tells_id = _FIRST if name in _UPSTREAM_ID else 0
-    fate = (new + b": " if new else b"", tells_id)
+    start = new + b": " if new else b""
     if len(_response_fate) < _MAX_NAMES:
-        _response_fate[name] = fate
-    return fate
+        _response_fate[name] = start
+    return start

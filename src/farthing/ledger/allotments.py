@@ -51,6 +51,7 @@ class Allotment:
         "budget",
         "charged",
         "end_us",
+        "floor",
         "free",
         "held",
         "id",
@@ -73,6 +74,8 @@ class Allotment:
         """Whether `spent` and `charged` were begun at the same moment, so that they can be compared."""
         self.account: Account | None = None
         self.blocked = False
+        self.floor = 0
+        """What of it is free for nobody: what is `beyond`, and all where a threshold keeps calls away."""
         self.used_us = 0
 
     @property
@@ -111,6 +114,7 @@ class Allotment:
     def judge(self) -> None:
         """Decide anew whether a threshold keeps calls that cost money from it."""
         self.blocked = action_of(self.budget, self.left_nanousd, self.key.start_us) in ("local_only", "pause", "refuse")
+        self.floor = EVERYTHING if self.blocked else self.beyond
 
 
 class Purse:
@@ -142,7 +146,7 @@ class Purse:
         """
         wanted = amount * times
         for allotment in self.hard:
-            if allotment.free - allotment.beyond < wanted or allotment.blocked:
+            if allotment.free - allotment.floor < wanted:
                 return False
         for allotment in self.soft:
             if allotment.blocked or allotment.account is None:
@@ -166,18 +170,20 @@ class Purse:
     def give_back(self, amount: int, charge: int) -> None:
         """Take back what was reserved, less what was spent of it."""
         keeper = self._keeper
+        rest, touched = amount - charge, self.touched
         for allotment in self.hard:
-            allotment.free += amount - charge
-            allotment.held -= amount
+            allotment.free += rest
             allotment.spent += charge
-            assert allotment.held >= 0, f"{allotment.id} holds {allotment.held}"
-            if (allotment.beyond or allotment.free < 0) and not self.touched:
+            allotment.held = held = allotment.held - amount
+            assert held >= 0, f"{allotment.id} holds {held}"
+            if not touched and (allotment.beyond or allotment.free < 0):
                 keeper.touch(self)  # the store is to know of it
+                touched = True
         for allotment in self.soft:
             allotment.held -= amount
             allotment.spent += charge
             if allotment.budget.policy == "hard":  # it became so meanwhile
-                allotment.free += amount - charge
+                allotment.free += rest
         if charge > amount and self.hard:
             keeper.note_overrun(charge - amount)
         if keeper.has_waiting:

@@ -451,6 +451,7 @@ class Budgets:
         if other:
             allotment.based = False
             allotment.beyond = 0
+            allotment.judge()
             if rule.policy == "hard":
                 allotment.free = -allotment.held  # calls under way were not held in the store
         if lowered or other or not rule.enabled:

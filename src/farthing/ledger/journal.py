@@ -46,7 +46,7 @@ _PROBE = b" " * 4095 + b"\n"  # as large as our largest ordinary record; a blank
 _MAX_NAME_TRIES = 1000  # names collide only in a simulator, where clock and pid stand still
 
 
-class Ending(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Ending(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An `Attempt` less its opening, which the journal has already."""
 
     attempt_id: str
@@ -65,6 +65,12 @@ class Ending(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     error_code: str | None = None
     error_message: str | None = None
     losses: str | None = None
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> "Ending":
+        """Return how an attempt ended; field by field by their names takes twice as long."""
+        opening, ended_at_us, outcome, status, usage, cost, basis, price, *rest = msgspec.structs.astuple(attempt)
+        return cls(opening.attempt_id, ended_at_us, outcome, usage, basis, status, cost, price, *rest)
 
     def attempt(self, opening: Opening) -> Attempt:
         """Return the whole attempt."""
@@ -201,25 +207,7 @@ class Journal:
         segment = self._current()
         if begun_in is not segment:
             return self._append(b'{"ended":' + self._encode(attempt) + b"}\n")
-        ending = Ending(
-            attempt_id=attempt.opening.attempt_id,
-            ended_at_us=attempt.ended_at_us,
-            outcome=attempt.outcome,
-            usage=attempt.usage,
-            cost_basis=attempt.cost_basis,
-            http_status=attempt.http_status,
-            cost_nanousd=attempt.cost_nanousd,
-            price_id=attempt.price_id,
-            reported_cost_nanousd=attempt.reported_cost_nanousd,
-            model_served=attempt.model_served,
-            service_tier=attempt.service_tier,
-            first_output_us=attempt.first_output_us,
-            upstream_request_id=attempt.upstream_request_id,
-            error_code=attempt.error_code,
-            error_message=attempt.error_message,
-            losses=attempt.losses,
-        )
-        return self._append(b'{"end":' + self._encode(ending) + b"}\n", segment)
+        return self._append(b'{"end":' + self._encode(Ending.of(attempt)) + b"}\n", segment)
 
     def probe(self) -> bool:
         """Try to write when writing had failed; return whether the journal is writable now."""

@@ -60,6 +60,8 @@ class _PlainUsage(msgspec.Struct, gc=False):
 
 
 _plain_usages = msgspec.json.Decoder(_PlainUsage)
+_USUAL_MEMBERS = 5
+_NOTHING_ODD = (ABSENT,) * (len(_PlainUsage.__struct_fields__) - _USUAL_MEMBERS)
 
 
 def read_usage(usage: Any, habits: UsageHabits = USUAL) -> Usage | None:
@@ -132,18 +134,7 @@ def plain_usage(raw: msgspec.Raw, habits: UsageHabits = USUAL) -> Usage | None:
         or cached + written > plain.prompt_tokens
         or reasoning > plain.completion_tokens
         or (reasoning and habits.reasoning_outside)
-        or plain.cost is not ABSENT
-        or plain.cost_in_usd_ticks is not ABSENT
-        or plain.prompt_cache_hit_tokens is not ABSENT
-        or plain.cached_tokens is not ABSENT
-        or plain.num_cached_tokens is not ABSENT
-        or plain.cache_creation_input_tokens is not ABSENT
-        or plain.reasoning_tokens is not ABSENT
-        or plain.citation_tokens is not ABSENT
-        or plain.search_context_size is not ABSENT
-        or plain.num_search_queries is not ABSENT
-        or plain.server_tool_use is not ABSENT
-        or plain.server_tool_use_details is not ABSENT
+        or msgspec.structs.astuple(plain)[_USUAL_MEMBERS:] != _NOTHING_ODD
     ):
         return None
     return Usage(
