@@ -169,7 +169,5 @@ def _output_tokens(call: Call, admitted: Admitted | None, taking: Taking, read: 
     """Return what an answer may have: what the client or its budget allows, or what is usual and would fit."""
     if call.operation in _ONLY_READ:
         return 0
-    limit = answer_limit(call.envelope, call.wire)
-    if limit is None and admitted is not None:
-        limit = admitted.output_limit
+    limit = answer_limit(call.envelope, call.wire) if admitted is None else admitted.most_output_tokens
     return min(USUAL_ANSWER_TOKENS, taking.room_for_answer(read)) if limit is None else limit

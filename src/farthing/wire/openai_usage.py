@@ -60,6 +60,7 @@ class _PlainUsage(msgspec.Struct, gc=False):
 
 
 _plain_usages = msgspec.json.Decoder(_PlainUsage)
+_NOTHING_READ, _NOTHING_WRITTEN = _PromptDetails(), _CompletionDetails()
 _USUAL_MEMBERS = 5
 _NOTHING_ODD = (ABSENT,) * (len(_PlainUsage.__struct_fields__) - _USUAL_MEMBERS)
 
@@ -125,28 +126,29 @@ def plain_usage(raw: msgspec.Raw, habits: UsageHabits = USUAL) -> Usage | None:
         plain = _plain_usages.decode(raw)
     except UNREADABLE:
         return None
-    prompt, completion = plain.prompt_tokens_details, plain.completion_tokens_details
-    reasoning = (completion.reasoning_tokens or 0) if completion is not None else 0
-    cached = (prompt.cached_tokens or 0) if prompt is not None else 0
-    written = (prompt.cache_write_tokens or 0) if prompt is not None else 0
+    prompt = plain.prompt_tokens_details or _NOTHING_READ
+    completion = plain.completion_tokens_details or _NOTHING_WRITTEN
+    input_tokens, output_tokens = plain.prompt_tokens, plain.completion_tokens
+    reasoning = completion.reasoning_tokens or 0
+    cached, written = prompt.cached_tokens or 0, prompt.cache_write_tokens or 0
     if (
-        plain.prompt_tokens + plain.completion_tokens != plain.total_tokens
-        or cached + written > plain.prompt_tokens
-        or reasoning > plain.completion_tokens
+        input_tokens + output_tokens != plain.total_tokens
+        or cached + written > input_tokens
+        or reasoning > output_tokens
         or (reasoning and habits.reasoning_outside)
         or msgspec.structs.astuple(plain)[_USUAL_MEMBERS:] != _NOTHING_ODD
     ):
         return None
     return Usage(
-        input_tokens=plain.prompt_tokens,
-        output_tokens=plain.completion_tokens,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
         cache_read_input_tokens=cached,
         cache_creation_5m_input_tokens=written,
-        input_audio_tokens=(prompt.audio_tokens or 0) if prompt is not None else 0,
+        input_audio_tokens=prompt.audio_tokens or 0,
         reasoning_output_tokens=reasoning,
-        output_audio_tokens=(completion.audio_tokens or 0) if completion is not None else 0,
-        input_image_tokens=(prompt.image_tokens or 0) if prompt is not None else 0,
-        output_image_tokens=(completion.image_tokens or 0) if completion is not None else 0,
+        output_audio_tokens=completion.audio_tokens or 0,
+        input_image_tokens=prompt.image_tokens or 0,
+        output_image_tokens=completion.image_tokens or 0,
     )
 
 
