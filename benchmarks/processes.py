@@ -138,7 +138,11 @@ BUDGETS = """budgets:
   workspace: {usd: 1000000, period: month, organisation: default}
   each-key: {usd: 1000000, period: day, key: "*"}
 """
-"""As many as a call has in a company, and more money than a bench spends."""
+LIMITS = """limits:
+  each-key: {key: "*", requests_per_minute: 100000000}
+  everybody: {tokens_per_day: 100000000000000}
+"""
+"""Three budgets and two limits, as many as a call has in a company, and more than a bench uses up."""
 
 
 class GatewayProcess:
@@ -153,12 +157,12 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway(upstream_port: int, source: Path | None = None, *, budgets: bool = False) -> Iterator[GatewayProcess]:
-    """Serve with what every call has: key check, journal, ledger; and three `budgets` where they are asked for.
+def gateway(upstream_port: int, source: Path | None = None, *, rules: bool = True) -> Iterator[GatewayProcess]:
+    """Serve with everything on: key check, journal, ledger, and the `rules`: three budgets and two limits.
 
     `source` is another tree's `src`; one of before the budgets goes without them.
     """
-    with_budgets = budgets and (source is None or (source / "farthing" / "config" / "budget_rows.py").exists())
+    with_rules = rules and (source is None or (source / "farthing" / "config" / "limit_rows.py").exists())
     with tempfile.TemporaryDirectory() as folder:
         home, port = Path(folder) / "home", free_port()
         home.mkdir(mode=0o700)
@@ -169,7 +173,7 @@ def gateway(upstream_port: int, source: Path | None = None, *, budgets: bool = F
             f"  anthropic: {{base_url: 'http://127.0.0.1:{upstream_port}', credential: env:BENCH_KEY}}\n"
             f"  gemini: {{base_url: 'http://127.0.0.1:{upstream_port}', credential: env:BENCH_KEY}}\n"
             f"  ollama: {{base_url: 'http://127.0.0.1:{upstream_port}', credential: none}}\n"
-            "models: {'qwen3:8b': 'ollama:qwen3:8b'}\n" + (BUDGETS if with_budgets else ""),
+            "models: {'qwen3:8b': 'ollama:qwen3:8b'}\n" + (BUDGETS + LIMITS if with_rules else ""),
             encoding="utf-8",
         )
         farthing = [sys.executable, "-m", "farthing"]
