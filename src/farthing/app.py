@@ -29,10 +29,11 @@ from farthing.config.redis_place import redis_url
 from farthing.config.schema import ProviderSettings, Settings
 from farthing.config.storage_place import database_url, home_name, refuse_two_ledgers
 from farthing.errors import StoreError
-from farthing.gateway.accounts import Account, Accounts, MayUse, opened
+from farthing.gateway.accounts import Account, Accounts, opened
 from farthing.gateway.admission import Admission
 from farthing.gateway.alerting import Alerting
 from farthing.gateway.attempts import Attempts
+from farthing.gateway.credential_limits import may_use_by, quota_rules
 from farthing.gateway.gateway import Gateway
 from farthing.gateway.limiting import Limiting
 from farthing.gateway.limits_note import WRITE_S, Told, told_by, write_note
@@ -81,13 +82,9 @@ class Farthing:
         offload: Offload | None = None,
         store: Store | None = None,
         journal_files: Files | None = None,
-        may_use: MayUse | None = None,
         workers: int = 1,
     ) -> None:
-        """One of several `workers` of a home leaves the journals of others alone, and has its share of their bound.
-
-        `may_use` decides about credentials with quotas of their own.
-        """
+        """One of several `workers` of a home leaves the journals of others alone, and has its share of their bound."""
         self.settings = settings
         self.home = home
         self.clock = clock or SystemClock()
@@ -132,7 +129,6 @@ class Farthing:
         self.budgets = Budgets(self.store.budgets, self.ledger.holder, self.clock, processes=workers)
         self._environment = environment
         self._connect = connect or Dialer(Proxies(environment))
-        self._may_use = may_use
         master_keys = MasterKeys(home.master_key, environment, random_bytes)
         self.vault = Vault(
             self.store.credentials,
@@ -169,7 +165,9 @@ class Farthing:
         )
         admission = Admission(self.budgets, self.clock, self.store)
         limiting = Limiting(self.limits, admission)
-        self.gateway = Gateway(self._lineup(settings, self.prices), self.ids, admission, limiting, alone=workers == 1)
+        lineup = self._lineup(settings, self.prices)
+        self.gateway = Gateway(lineup, self.ids, admission, limiting, alone=workers == 1)
+        self.limits.set_quotas(quota_rules(lineup.accounts))
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -237,7 +235,8 @@ class Farthing:
         self._vault_counter = counter
         if held != self.held:
             self.held = held
-            self.gateway.lineup = self._lineup(self.settings, self.prices, self.gateway.lineup)
+            self.gateway.lineup = lineup = self._lineup(self.settings, self.prices, self.gateway.lineup)
+            self.limits.set_quotas(quota_rules(lineup.accounts))
 
     async def _follow_vault(self) -> None:
         while True:
@@ -282,6 +281,7 @@ class Farthing:
         # From here on nothing can fail and nothing is awaited.
         before = self.settings
         self.gateway.lineup, self.settings, self.prices = lineup, settings, prices
+        self.limits.set_quotas(quota_rules(lineup.accounts))
         if follower is not self._price_follower:
             self._price_follower = follower
             self._follow_prices()
@@ -406,7 +406,7 @@ class Farthing:
             if before is not None and before.opened.credential == one.credential:
                 account.inherit(before)
             accounts.append(account)
-        return Accounts(accounts, self._may_use)
+        return Accounts(accounts, may_use_by(self.limits))
 
 
 def _has(lineup: Lineup | None, name: str) -> TypeGuard[Lineup]:

@@ -32,7 +32,7 @@
     │   ├── ProviderMisbehaved         502  the answer is not HTTP, or breaks a bound
     │   ├── ProviderTimeout            504  connect, first byte, idle or total time ran out
     │   ├── ProviderBusy               503  every connection to it is taken and the queue is full
-    │   ├── CredentialsSpent           429  the provider limits every credential that we have for it
+    │   ├── CredentialsSpent           429  every credential that we have for it is at a limit
     │   └── CredentialsRefused         503  the provider refuses every credential that we have for it
     └── OperatorError              ours or the operator's to mend
         ├── ConfigError                the settings are wrong (file, line, path, value, what is allowed)
@@ -236,9 +236,13 @@ class MoneyError(FarthingError):
 
 
 class UnpricedModel(MoneyError):
-    """No price is known for the model and the settings refuse such calls."""
+    """No price is known for the model, and settings, a hard budget or a limit refuse such calls.
+
+    `of_credential` as in `RateLimited`.
+    """
 
     code = "unpriced_model"
+    of_credential = False
 
     @classmethod
     def of(cls, ref: object, why: str) -> "UnpricedModel":
@@ -258,7 +262,8 @@ class RateLimited(FarthingError):
     """A limit of ours is reached. `retry_after_s` is when the call will fit, if nobody else comes first; or never.
 
     `limit` is the limit's name, `word` what it limits (`tokens_per_minute`), `left` how much of that is left, and
-    `headers` tell the same to clients.
+    `headers` tell the same to clients. `of_credential`: it is about the credential that the call was to be made with,
+    and another one may have room. `held_elsewhere`: other processes hold some of it, and may give it back in a moment.
     """
 
     status = 429
@@ -267,6 +272,8 @@ class RateLimited(FarthingError):
     word = ""
     left = 0
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    of_credential = False
+    held_elsewhere = False
 
 
 class ProviderError(FarthingError):
@@ -309,7 +316,7 @@ class ProviderBusy(ProviderError):
 
 
 class CredentialsSpent(ProviderError):
-    """The provider limits every credential that we have for it; `retry_after_s` is when the first is free again."""
+    """Every credential that we have for the provider is at a limit, its own or ours; `retry_after_s` is until when."""
 
     status = 429
     code = "credentials_spent"

@@ -56,12 +56,12 @@ prices:
 
 
 @contextmanager
-def serving(home: Path, text: str, *arguments: str) -> Iterator[Gateway]:
+def serving(home: Path, text: str, *arguments: str, **variables: str) -> Iterator[Gateway]:
     """Serve until the block ends; what the gateway says stands in `serve.log`."""
     home.mkdir(exist_ok=True, mode=0o700)
     port = free_port()
     (home / "settings.yaml").write_text(text, encoding="utf-8")
-    environment = clean_environment(HOME=str(home), KEY="sk-real")
+    environment = clean_environment(HOME=str(home), **{"KEY": "sk-real", **variables})
     command = [sys.executable, "-m", "farthing", "serve", "--home", str(home), "--port", str(port), *arguments]
     with (home / "serve.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.support import Answer, Gateway, clean_environment, running_gateway
 from tests.e2e.upstream import Upstream, upstream
 
+PRICES = 'prices: [{model: "openai:m", input: 1, output: 2}]\n'
 FOLLOWS_S = 3.0
 """A change of the vault is taken up within a second; this machine may be busy."""
 
@@ -229,7 +230,7 @@ def test_the_only_credential_never_rests(house: House) -> None:
 def test_the_file_names_several_and_wins_over_the_vault(tmp_path: Path, provider: tuple[Accounts, Upstream]) -> None:
     accounts, server = provider
     listed = "[env:K1, {source: env:K2, weight: 2, usd_per_day: 5}, vault:extra, env:NOT_SET]"
-    settings = f"providers: {{openai: {{base_url: '{server.url}/v1', credentials: {listed}}}}}\n"
+    settings = f"providers: {{openai: {{base_url: '{server.url}/v1', credentials: {listed}}}}}\n{PRICES}"
     home = tmp_path / "home"
     credentials(home, "add", "openai", "--name", "extra", secret="sk-extra")
     credentials(home, "add", "openai", "--name", "not-named", secret="sk-not-named")

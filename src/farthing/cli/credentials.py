@@ -43,11 +43,13 @@ def credentials() -> None:
 
 def _quota_options(command: F) -> F:
     """Add the options that quotas are given by."""
+    amounts = Number(1, 1_000_000_000_000)
+    command = click.option("--concurrency", type=amounts, help="Calls that it may have under way at once.")(command)
     for span in ("day", "hour", "minute"):
         command = click.option(f"--usd-per-{span}", metavar="USD", help=f"Money that it may cost a {span}.")(command)
         for what in ("tokens", "requests"):
             told = f"{what.capitalize()} that it may take a {span}."
-            command = click.option(f"--{what}-per-{span}", type=Number(1, 1_000_000_000_000), help=told)(command)
+            command = click.option(f"--{what}-per-{span}", type=amounts, help=told)(command)
     return command
 
 

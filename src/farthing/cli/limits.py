@@ -77,7 +77,7 @@ def list_limits(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
 @click.argument("rates", nargs=-1, type=RateOf())
 @scope_options
 @click.option("--provider", help='The provider that is called; "*": each for itself.')
-@click.option("--credential", help="One of its credentials, by its name.")
+@click.option("--credential", help="One of its credentials, by its source, such as env:NAME or vault:NAME.")
 @click.option("--router", help='The router that is asked for; "*": each for itself.')
 @click.option("--off/--on", "off", default=None, help="Leave it out of account, or take it in again.")
 def set_limit(name: str, rates: tuple[Rate, ...], **given: Any) -> None:
@@ -91,6 +91,8 @@ def set_limit(name: str, rates: tuple[Rate, ...], **given: Any) -> None:
     made, after = change_store(current_home(), lambda store: _set(store, name, rates, given))
     told = ", ".join(f"{_amount(rate)} {rate.word}" for rate in after.rates)
     say(f"{'Made' if made else 'Changed'} the limit {after.name!r} ({after.target}): {told}.")
+    if after.target.router is not None:
+        say("There are no routers yet, so it is about no call.")
 
 
 @limits.command()

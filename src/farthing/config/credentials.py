@@ -54,6 +54,21 @@ def parse_credential(text: str) -> CredentialSource:
     )
 
 
+def one_credential(text: str) -> str:
+    """Return the name that calls made with a credential have in the ledger, of the source of that one.
+
+    Raises:
+        ValueError: it is no source of one; the message does not repeat it, since it may be the secret itself.
+    """
+    try:
+        source = parse_credential(text)
+    except ValueError:
+        source = CredentialSource("none")
+    if source.kind == "none" or not source.name:
+        raise ValueError("is the source of one credential: env:NAME, file:/path or vault:NAME; what is there is not.")
+    return str(source)
+
+
 def credential_warning(source: CredentialSource, environment: Mapping[str, str]) -> str | None:
     """Return a sentence when the credential cannot be read now, is one of ours, or others can read it too."""
     match source.kind:

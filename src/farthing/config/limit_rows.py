@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import PurePath
 from typing import Any
 
+from farthing.config.credentials import one_credential
 from farthing.config.problems import Problems, listed, nearest, quoted
 from farthing.config.schema import LIMIT_TARGET, LimitSettings
 from farthing.config.sections import as_table, as_text, is_setting_name, read_nanousd, read_section, read_whole
@@ -46,6 +47,15 @@ def _read_limit(
     if provider is not None and provider != EACH and provider not in providers:
         told = f"{quoted(provider)} is not configured{nearest(provider, providers)}; there are: {listed(providers)}."
         problems.error(entry.entries["provider"][0], f"{path}.provider", told)
+    credential = given.get("credential")
+    if credential not in (None, EACH):
+        try:
+            given["credential"] = one_credential(credential)
+        except ValueError as error:
+            problems.error(entry.entries["credential"][0], f"{path}.credential", str(error))
+    if "router" in given:
+        told = "there are no routers yet, so this limit is about no call."
+        problems.warning(entry.entries["router"][0], f"{path}.router", told)
     if not any(word in entry.entries for word in RATE_WORDS):
         problems.error(entry.line, path, f"limits nothing; give it one of: {listed(RATE_WORDS)}.")
     if not rates:

@@ -182,14 +182,28 @@ class Accounts:
 
     def another(self, model: str, who: Attribution, now_us: int, without: Collection[Account]) -> Account | None:
         """Return a credential to try after those, `None` where there is none."""
-        if len(without) >= MAX_TRIES or not any(
-            one.opened.credential.missing is None and one not in without for one in self.all
-        ):
+        return None if len(without) >= MAX_TRIES else self.instead(model, who, now_us, without)
+
+    def instead(self, model: str, who: Attribution, now_us: int, without: Collection[Account]) -> Account | None:
+        """Return one that is free beside those, `None` where there is none."""
+        if not any(one.opened.credential.missing is None and one not in without for one in self.all):
             return None
         try:
             return self.choose(model, who, now_us, without)
         except (CredentialsSpent, CredentialsRefused):
             return None
+
+    def none_free(
+        self, model: str, now_us: int, full: Mapping[Account, Rest | None]
+    ) -> CredentialsSpent | CredentialsRefused | None:
+        """Return what a client is told where these have no room for its call until then, and no other one is free.
+
+        `None` where none will ever have room.
+        """
+        there = (one for one in self.all if one.opened.credential.missing is None)
+        rests = {one: full[one] if one in full else self._hindered(one, model, now_us) for one in there}
+        resting = {one: rest for one, rest in rests.items() if rest is not None}
+        return _none_free(self.all[0].provider.name, resting, now_us) if resting else None
 
     def refused(self, account: Account, model: str, status: int, code: str, headers: Headers, now_us: int) -> None:
         """Let a credential rest after a refusal, where there are others and it is the credential's fault."""

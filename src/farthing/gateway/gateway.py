@@ -14,19 +14,19 @@ import msgspec
 from farthing.errors import (
     BudgetExceeded,
     CallerError,
+    CredentialsSpent,
     FarthingError,
     InvalidRequest,
     ModelNotFound,
-    ProviderError,
     RateLimited,
 )
 from farthing.gateway.accounts import MOVES_ON, Account
 from farthing.gateway.admission import Admission, Admitted, Asked
-from farthing.gateway.answers import AskedFor, outcome_of, reply_to, settle_unfinished
-from farthing.gateway.attempts import LiveAttempt
+from farthing.gateway.answers import AskedFor, reply_to
 from farthing.gateway.attribution import attribute
 from farthing.gateway.bounds import with_limit
 from farthing.gateway.call import Reply, Request
+from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import decode_request
 from farthing.gateway.explanations import WHY, reasons
@@ -35,9 +35,10 @@ from farthing.gateway.limiting import Call, Counted, Entry, Limiting
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
 from farthing.gateway.permission import Allowed, choosable, not_allowed, refuse_further_models
+from farthing.gateway.sending import send
 from farthing.gateway.translated import Translated
 from farthing.gateway.unpriced import refuse_unpriced
-from farthing.providers.pool import Answer, HeldBodies, nothing_sent
+from farthing.providers.pool import Answer, HeldBodies
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Attribution
 from farthing.types.identity import IdSource
@@ -143,25 +144,29 @@ class Gateway:
         chosen = _Chosen(
             request, lineup, provider, account, ref, asked, envelope, streamed, call_id, attribution, tries
         )
-        reply = await self._ask(chosen)
+        tried: list[Account] = []
+        reply = await self._ask(chosen, tried)
         if reply is None:
             return await self.call(request)
         if reply.status in MOVES_ON and lineup.accounts[ref.provider].only is None:
-            return await self._ask_others(chosen, reply)
+            return await self._ask_others(chosen, tried, reply)
         return reply
 
-    async def _ask(self, chosen: "_Chosen", *, again: bool = False) -> Reply | None:
+    async def _ask(self, chosen: "_Chosen", tried: list[Account]) -> Reply | None:
         """Make a try where there is money for it and its limits let it in; `None` where a reload fell into a wait.
 
-        Then the pools of the lineup may be closed. `again` says that the call was counted already.
+        Then the pools of the lineup may be closed. The credential that it was made with joins those that were `tried`.
         """
         admitted = self._at_once(chosen)
         if isinstance(admitted, Asked):
             admitted = await self._admitted(chosen, admitted)
-        entered = admitted if self._limiting.idle else await self._counted(chosen, admitted, again=again)
+        entered: Entry | None = admitted
         try:
+            if not self._limiting.idle:
+                chosen, entered = await self._counted(chosen, admitted, tried)
             if self.lineup is not chosen.lineup:
                 return None
+            tried.append(chosen.account)
             chosen = _limited(chosen, entered)
             wire = chosen.request.wire
             if not chosen.provider.known.speaks(wire) or (chosen.ref, wire) in chosen.lineup.lacking:
@@ -171,28 +176,24 @@ class Gateway:
             if entered is not None and not entered.begun:
                 entered.void()
 
-    async def _ask_others(self, chosen: "_Chosen", reply: Reply) -> Reply:
+    async def _ask_others(self, chosen: "_Chosen", tried: list[Account], reply: Reply) -> Reply:
         """Ask again with other credentials, after a refusal that may be about the one that was used."""
         ref, clock = chosen.ref, chosen.lineup.attempts.clock
         accounts = chosen.lineup.accounts[ref.provider]
-        tried = [chosen.account]
-        forbidden = [chosen.account] if reply.status == 403 else []
+        forbidden = tried[-1:] if reply.status == 403 else []
         while reply.status in MOVES_ON:
             other = accounts.another(ref.model, chosen.attribution, clock.now_us(), tried)
             if other is None or self.lineup is not chosen.lineup:
                 return reply
-            tried.append(other)
             try:
-                answered = await self._ask(
-                    msgspec.structs.replace(chosen, account=other, provider=other.provider), again=True
-                )
-            except (BudgetExceeded, RateLimited):
+                answered = await self._ask(_with(chosen, other), tried)
+            except (BudgetExceeded, RateLimited, CredentialsSpent):
                 answered = None  # what the provider said is an answer, and costs nothing more
             if answered is None:
                 return reply
             reply = answered
             if reply.status == 403:
-                forbidden.append(other)
+                forbidden.append(tried[-1])
         if reply.status < 400:
             for account in forbidden:
                 accounts.proven(account, ref.model, clock.now_us())
@@ -242,7 +243,7 @@ class Gateway:
             hold=request.hold,
         )
         try:
-            answer = await _send(lineup, provider, sent.head, sent.pieces, attempt)
+            answer = await send(lineup.pools[provider.name], provider, sent.head, sent.pieces, attempt)
             if answer.status in _NO_SUCH_PATH and translation is None and request.wire in provider.known.guessed:
                 return await self._otherwise(chosen, answer, asked_for)
             return await reply_to(answer, asked_for)
@@ -276,8 +277,10 @@ class Gateway:
         except BudgetExceeded as error:
             raise with_alternatives(error, chosen.envelope, request, chosen.lineup, self._admission) from None
 
-    async def _counted(self, chosen: "_Chosen", admitted: Admitted | None, *, again: bool) -> Entry | None:
-        """Count the call in its limits."""
+    async def _counted(
+        self, chosen: "_Chosen", admitted: Admitted | None, tried: list[Account]
+    ) -> tuple["_Chosen", Entry | None]:
+        """Count the call in its limits; where its credential has no room, with another one of those not `tried` yet."""
         request, lineup = chosen.request, chosen.lineup
         call = Call(
             chosen.attribution,
@@ -290,7 +293,11 @@ class Gateway:
             lineup.attempts.prices,
             lineup.attempts.ratios,
         )
-        return await self._limiting.count(call, admitted, again=again)
+        accounts, now_us = lineup.accounts[chosen.ref.provider], lineup.attempts.clock.now_us
+        account, entered = await count_with_any(
+            self._limiting, accounts, chosen.account, call, admitted, tried=tried, now_us=now_us
+        )
+        return (chosen if account is chosen.account else _with(chosen, account)), entered
 
     def _translation(self, chosen: "_Chosen") -> Translated | Reply:
         return self._foreign().translated(
@@ -325,8 +332,10 @@ class Gateway:
         admitted = self._at_once(chosen)  # what the first try held was given back with it
         if isinstance(admitted, Asked):
             admitted = await self._admitted(chosen, admitted)
-        entered = admitted if self._limiting.idle else await self._counted(chosen, admitted, again=True)
+        entered: Entry | None = admitted
         try:
+            if not self._limiting.idle:
+                chosen, entered = await self._counted(chosen, admitted, [chosen.account])
             reply = await self._asked_so(chosen, found, entered)
         finally:
             if entered is not None and not entered.begun:
@@ -458,6 +467,11 @@ class Gateway:
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
 
 
+def _with(chosen: _Chosen, account: Account) -> _Chosen:
+    """Return the call as it is made with another credential."""
+    return msgspec.structs.replace(chosen, account=account, provider=account.provider)
+
+
 def _limited(chosen: _Chosen, entered: Entry | None) -> _Chosen:
     """Return the call with the limit to its answer that money sets, where it sets one."""
     if entered is None or entered.output_limit is None:
@@ -480,21 +494,3 @@ def _translated(translation: Translated, chosen: _Chosen) -> _Sent:
 def _account(lineup: Lineup, ref: ModelRef, attribution: Attribution) -> Account:
     """Choose among several credentials; raises where none is free."""
     return lineup.accounts[ref.provider].choose(ref.model, attribution, lineup.attempts.clock.now_us())
-
-
-async def _send(lineup: Lineup, provider: Provider, head: bytes, pieces: list[bytes], attempt: LiveAttempt) -> Answer:
-    try:
-        return await lineup.pools[provider.name].send(provider.origin, head, pieces, provider.timeouts)
-    except ProviderError as error:
-        if nothing_sent(error):
-            attempt.settle_unsent(error.code, error.message)
-        else:
-            attempt.settle_unanswered(outcome_of(error), error.code, error.message)
-        raise
-    except FarthingError as error:
-        attempt.settle_unsent(error.code, error.message)
-        raise
-    except BaseException as error:
-        # Whatever ends this task, no attempt stays open: the client left, or an error nobody expected.
-        settle_unfinished(attempt, error)
-        raise

@@ -12,7 +12,7 @@ from farthing.catalog.token_estimate import LearnedRatios, estimate_request_toke
 from farthing.errors import UnpricedModel
 from farthing.gateway.admission import Admission, Admitted
 from farthing.gateway.bounds import COSTS_NOTHING, answer_limit
-from farthing.ledger.limit_windows import LimitHold, Taking
+from farthing.ledger.limit_windows import LimitHold, LiveWindow, Taking
 from farthing.ledger.limits import Limits
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Attempt, Attribution
@@ -108,27 +108,23 @@ class Limiting:
         """Whether there is no limit at all."""
         return self._limits.book.empty
 
-    async def count(self, call: Call, admitted: Admitted | None, *, again: bool) -> Entry | None:
+    async def count(self, call: Call, admitted: Admitted | None, *, again: bool, patient: bool = True) -> Entry | None:
         """Count a call that its budgets have admitted; return what is held for it in both.
 
         `again` says that it is another try of a call that was counted: that is no further request, but of a credential.
+        Who is not `patient` has another credential, and does not wait for this one.
 
         Raises:
             RateLimited: a limit is reached.
             UnpricedModel: a limit counts money, and nobody knows what the call may cost.
-            StoreError: more has to be leased, and the store is away. Whatever is raised, nothing is held any more.
+            StoreError: more has to be leased, and the store is away. What budgets hold is then still held.
         """
         limits = self._limits
-        try:
-            taking = limits.taking_for(call.attribution, call.ref.provider, call.credential)
-            if taking is None:
-                return admitted
-            units = self._units(call, taking, admitted, requests=0 if again else 1)
-            hold = taking.take(units) or await limits.acquire(taking, units)
-        except BaseException:
-            if admitted is not None:
-                admitted.void()
-            raise
+        taking = limits.taking_for(call.attribution, call.ref.provider, call.credential)
+        if taking is None:
+            return admitted
+        units = self._units(call, taking, admitted, requests=0 if again else 1)
+        hold = taking.take(units) or await limits.acquire(taking, units, patient=patient)
         return Counted(admitted, hold)
 
     def _units(self, call: Call, taking: Taking, admitted: Admitted | None, *, requests: int) -> Units:
@@ -141,14 +137,16 @@ class Limiting:
                 nanousd = self._nanousd(call, admitted, taking.counts_money)
         return requests, read, written, read + written, nanousd, 1, 1
 
-    def _nanousd(self, call: Call, admitted: Admitted | None, limit: str) -> int:
+    def _nanousd(self, call: Call, admitted: Admitted | None, counts: LiveWindow) -> int:
         if admitted is not None:
             return admitted.held_nanousd
         provider, ref, prices = call.provider, call.ref, call.prices
         now_us = self._admission.now_us()
         sheet = prices.find(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
         if sheet is None:
-            raise UnpricedModel.of(ref, f", and limit '{limit}' counts what calls cost")
+            unpriced = UnpricedModel.of(ref, f", and limit '{counts.name}' counts what calls cost")
+            unpriced.of_credential = counts.of_credential
+            raise unpriced
         if sheet.free:
             return 0
         bound = self._admission.estimate(call.envelope, call.wire, call.operation, ref, sheet)

@@ -1,11 +1,13 @@
 """The limits that there are, and which of them a call belongs to.
 
 With a hundred thousand keys that have one each, a call's limits are found
-by its key, and only limits that name no key are asked one by one.
+by its key, and only limits that name no key are asked one by one. Quotas of credentials are limits as well; they stand
+beside the credentials and not in the store, so each process is told of them by whoever reads those.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from farthing.config.credentials import one_credential
 from farthing.errors import InvalidRequest
 from farthing.types.budgets import EACH
 from farthing.types.calls import Attribution
@@ -26,16 +28,20 @@ class LimitBook:
         self._stored: dict[str, Limit] = {}
         self._by_key: dict[str, list[Limit]] = {}
         self._others: list[Limit] = []
+        self._quotas: dict[tuple[str | None, str | None], list[Limit]] = {}
+        """By provider and credential."""
         self.plain = True
         """Whether a call's key alone decides which limits it belongs to, beside where it goes."""
 
     @property
     def empty(self) -> bool:
         """Whether there is no limit at all, so that no call need be looked at."""
-        return not (self._by_key or self._others)
+        return not (self._by_key or self._others or self._quotas)
 
     def __iter__(self) -> Iterator[Limit]:
-        return iter(self._stored.values())
+        yield from self._stored.values()
+        for quotas in self._quotas.values():
+            yield from quotas
 
     def learn(self, changes: LimitChanges) -> bool:
         """Take over what was changed in the store; return whether anything was."""
@@ -57,10 +63,25 @@ class LimitBook:
             for subject in limit.target.subjects_of(attribution, provider, credential, router):
                 for rate in limit.rates:
                     yield limit, rate, subject
+        yield from self.quotas_of(provider, credential)
+
+    def set_quotas(self, quotas: Sequence[Limit]) -> bool:
+        """Put these in the place of the quotas that there were; return whether they are others."""
+        found: dict[tuple[str | None, str | None], list[Limit]] = {}
+        for quota in quotas:
+            found.setdefault((quota.target.provider, quota.target.credential), []).append(quota)
+        before, self._quotas = self._quotas, found
+        return before != found
+
+    def quotas_of(self, provider: str, credential: str | None) -> Iterator[tuple[Limit, Rate, str]]:
+        """Yield every rate of a credential's quotas, with the quota and whose window it is."""
+        for quota in self._quotas.get((provider, credential), ()):
+            for rate in quota.rates:
+                yield quota, rate, str(quota.target)
 
     def _sort(self) -> None:
         self._by_key, self._others, self.plain = {}, [], True
-        for limit in self:
+        for limit in self._stored.values():
             if not limit.enabled:
                 continue
             target = limit.target
@@ -82,6 +103,11 @@ def checked(limit: Limit) -> Limit:
             f"{name[:MAX_NAME_CHARS]!r} is no name for a limit.",
             hint=f"a name is 1 to {MAX_NAME_CHARS} printable characters without spaces around it.",
         )
+    if limit.target.credential not in (None, EACH):
+        try:
+            one_credential(limit.target.credential)
+        except ValueError as error:
+            raise InvalidRequest(f"The credential of limit {name!r} {error}") from None
     if not limit.rates:
         raise InvalidRequest(f"Limit {name!r} limits nothing.", hint=f"give it one of: {', '.join(RATE_WORDS)}.")
     for rate in limit.rates:

@@ -57,6 +57,7 @@ class LiveWindow:
         "left",
         "limit",
         "name",
+        "of_credential",
         "others",
         "pace",
         "rate",
@@ -75,15 +76,19 @@ class LiveWindow:
     )
 
     def __init__(
-        self, window_id: str, rule: str, name: str, rate: Rate, subject: str, *, counts_tries: bool = False
+        self, window_id: str, rule: str, name: str, rate: Rate, subject: str, *, of_credential: bool = False
     ) -> None:
-        """`counts_tries`: its requests are tries upstream, of which a call may have several."""
+        """`of_credential`: it is about what calls are made with, and clients are not told what is left of it.
+
+        Its requests are tries upstream, of which a call may have several.
+        """
         self.id = window_id
         self.rule = rule
         """The limit and the rate that it is of."""
         self.name = name
         self.subject = subject
-        self.unit = TRIES if counts_tries and rate.unit == "requests" else UNITS.index(rate.unit)
+        self.of_credential = of_credential
+        self.unit = TRIES if of_credential and rate.unit == "requests" else UNITS.index(rate.unit)
         self.ring = Ring(max(1, rate.window_s * _US))
         self.lease = 0
         self.until_s = float("-inf")
@@ -290,16 +295,18 @@ _AWAY_S = 0.25
 class Taking:
     """What the calls of one attribution are counted in."""
 
-    __slots__ = ("_limits", "_requests", "_tokens", "counts_money", "counts_tokens", "windows")
+    __slots__ = ("_limits", "_tokens", "_told", "counts_money", "counts_tokens", "windows")
 
     def __init__(self, limits: "Limits", windows: Sequence[LiveWindow]) -> None:
         self._limits = limits
-        self.windows = tuple(windows)
-        self._requests = [one for one in windows if one.unit in (REQUESTS, TRIES)]
+        self.windows = tuple(sorted(windows, key=lambda one: one.of_credential))
+        """The caller's own first: what they refuse, no other credential would let in."""
         self._tokens = [one for one in windows if REQUESTS < one.unit <= TOKENS]
+        told = [one for one in windows if not one.of_credential]
+        self._told = ([one for one in told if one.unit == REQUESTS], [one for one in told if one in self._tokens])
         self.counts_tokens = bool(self._tokens)
-        self.counts_money = next((one.name for one in windows if one.unit == NANOUSD), None)
-        """The name of a limit that counts money."""
+        self.counts_money = next((one for one in self.windows if one.unit == NANOUSD), None)
+        """The first window that counts money."""
 
     def take(self, units: Units) -> "LimitHold | None":
         """Take what a call may use of every window, or nothing; `None` where the store has to be asked."""
@@ -327,7 +334,7 @@ class Taking:
     def headers(self, now_us: int) -> list[bytes]:
         """Return the lines that tell a client how much is left: of the scarcest window of requests, and of tokens."""
         lines = []
-        for kind in (self._requests, self._tokens):
+        for kind in self._told:
             if len(kind) == 1:
                 lines += kind[0].headers(now_us)
             elif kind:

@@ -81,6 +81,8 @@ class Limits:
         self.touched: list[LiveWindow] = []
         self._windows: dict[str, LiveWindow] = {}
         self._takings: dict[object, Taking | None] = {}
+        self._quota_windows: dict[tuple[str, str], tuple[LiveWindow, ...]] = {}
+        """As many as there are credentials with quotas."""
         self._waiting: dict[str, LiveWindow] = {}
         self._round: asyncio.Event | None = None
         """Set when the store was asked for those who wait now."""
@@ -124,7 +126,7 @@ class Limits:
         except StoreError as error:
             log.warning("What was leased of limits could not be given back, and counts as used: %s", error)
         self._windows.clear()
-        self._takings.clear()
+        self._forget_takings()
 
     def taking_for(
         self, attribution: Attribution, provider: str, credential: str | None = None, router: str | None = None
@@ -137,8 +139,26 @@ class Limits:
         except KeyError:
             return self._new_taking(about, attribution, provider, credential, router)
 
-    async def acquire(self, taking: Taking, units: Units) -> LimitHold:
+    def full_for_us(self, provider: str, credential: str) -> int | None:
+        """Return for how many microseconds the quotas of a credential let nothing in; `None` where they may now.
+
+        What other processes hold may come back at any moment, so then they may.
+        """
+        about = (provider, credential)
+        windows = self._quota_windows.get(about)
+        if windows is None:
+            windows = self._quota_windows[about] = tuple(self._window(*found) for found in self.book.quotas_of(*about))
+        now_s = self.now_s()
+        full = [one for one in windows if not one.others and one.surely_lacks(1, now_s)]
+        if not full:
+            return None
+        now_us = self._now_us(now_s)
+        return max(one.fits_at_us(1, now_us) for one in full) - now_us
+
+    async def acquire(self, taking: Taking, units: Units, *, patient: bool = True) -> LimitHold:
         """Take what a call may use of every window; asks the store where what is leased does not suffice.
+
+        Who is not `patient` does not wait for what others hold of a credential: there may be another one.
 
         Raises:
             RateLimited: it does not fit now, or never does.
@@ -154,7 +174,11 @@ class Limits:
             if not any(one.surely_lacks(units[one.unit], now_s) for one in lacking) and rounds < MAX_ROUNDS:
                 rounds += 1
                 await self._ask_for(lacking, units)
-            elif now_s >= deadline_s or not all(one.others for one in lacking):
+            elif (
+                now_s >= deadline_s
+                or not all(one.others for one in lacking)
+                or (not patient and all(one.of_credential for one in lacking))
+            ):
                 raise self._refused(taking, lacking, units)
             else:
                 await asyncio.sleep(LOOK_AGAIN_S)
@@ -281,8 +305,17 @@ class Limits:
         if self.book.learn(await self._rules.changes(self.book.counter)):
             self._forget_rules()
 
-    def _forget_rules(self) -> None:
+    def set_quotas(self, quotas: Sequence[Limit]) -> None:
+        """Go by these rules as well: the quotas of credentials, each of which names one, and its provider."""
+        if self.book.set_quotas(quotas):
+            self._forget_rules()
+
+    def _forget_takings(self) -> None:
         self._takings.clear()
+        self._quota_windows.clear()
+
+    def _forget_rules(self) -> None:
+        self._forget_takings()
         rates = {_prefix(limit, rate): rate for limit in self.book for rate in limit.rates}
         for window in self._windows.values():
             rate = rates.get(window.rule)
@@ -309,7 +342,7 @@ class Limits:
             return self._window(limit, rate, OTHERS)
         if window is None:
             window = self._windows[window_id] = LiveWindow(
-                window_id, rule, limit.name, rate, subject, counts_tries=limit.target.credential is not None
+                window_id, rule, limit.name, rate, subject, of_credential=limit.target.credential is not None
             )
         window.used_s = self.now_s()
         return window
@@ -324,7 +357,7 @@ class Limits:
         for window in gone:
             del self._windows[window.id]
         if gone:
-            self._takings.clear()
+            self._forget_takings()
 
     # ---- words
 
@@ -334,15 +367,21 @@ class Limits:
             told = f"Nothing is known of what limit '{unheard.name}' has left: its store is away."
             return StoreError(told, retry_after_s=1)
         now_us = self._now_us(self.now_s())
-        worst = max(lacking, key=lambda one: one.fits_at_us(units[one.unit], now_us))
-        return self._refusal(taking, worst, units)
+        # Where the caller has a limit to wait for, a credential's is no news.
+        about = [one for one in lacking if not one.of_credential] or lacking
+        worst = max(about, key=lambda one: one.fits_at_us(units[one.unit], now_us))
+        error = self._refusal(taking, worst, units)
+        error.held_elsewhere = all(one.others for one in lacking)
+        return error
 
     def _refusal(self, taking: Taking, window: LiveWindow, units: Units, *, never: bool = False) -> RateLimited:
         self.refused += 1
         now_us = self._now_us(self.now_s())
         amount, left = units[window.unit], window.remaining
         wait_s = None if never else max(1, -(-(window.fits_at_us(amount, now_us) - now_us) // 1_000_000))
-        about = f"limit '{window.name}' ({window.subject}): {amount_text(window.unit, window.limit)}"
+        # How the operator calls a credential is not told to clients.
+        whose = "of a credential" if window.of_credential else f"({window.subject})"
+        about = f"limit '{window.name}' {whose}: {amount_text(window.unit, window.limit)}"
         about += "" if window.unit == CONCURRENCY else f" in any {_span(window.rate)}"
         if wait_s is None:
             told = f"{about}, and this call may use {amount_text(window.unit, amount)}"
@@ -352,6 +391,7 @@ class Limits:
             when = "as soon as one has ended" if window.unit == CONCURRENCY else f"in {spell(wait_s)}"
             error = RateLimited(f"Refused by {told}, the call fits {when}.", retry_after_s=wait_s)
         error.limit, error.word, error.left = window.name, window.rate.word, left
+        error.of_credential = window.of_credential
         lines = (line.partition(b": ") for line in taking.headers(now_us))
         error.headers = tuple((name, value) for name, _, value in lines)
         return error

@@ -23,6 +23,8 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     nanousd_per_minute: Cost | None = None
     nanousd_per_hour: Cost | None = None
     nanousd_per_day: Cost | None = None
+    concurrency: Amount | None = None
+    """Calls under way at once."""
 
 
 NO_QUOTAS = Quotas()

@@ -41,6 +41,7 @@ def test_a_limit_is_made_changed_listed_and_removed(runner: CliRunner) -> None:
         (["usd_per_day=0.0000000001"], "at most nine decimals"),
         ([], "limits nothing"),
         (["concurrency=1", "--key", "nobody"], "Unknown key 'nobody'"),
+        (["concurrency=1", "--credential", "work"], "the source of one credential: env:NAME, file:/path or vault:NAME"),
     ],
 )
 def test_what_is_no_limit_is_refused_with_the_way_out(runner: CliRunner, told: list[str], why: str) -> None:

@@ -35,6 +35,8 @@ def test_limits_say_whose_calls_they_are_about_and_how_much(tmp_path: Path) -> N
             "5: limits.x.provider: 'olama' is not configured (did you mean 'ollama'?)",
         ),
         ("{request_per_minute: 1}", "5: limits.x.request_per_minute: is not a setting (did you mean"),
+        ("{credential: work, concurrency: 1}", "5: limits.x.credential: is the source of one credential: env:NAME"),
+        ("{credential: vault, concurrency: 1}", "5: limits.x.credential: is the source of one credential: env:NAME"),
         ("60", "5: limits.x: must be a mapping"),
     ],
 )
@@ -42,6 +44,14 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, entry: str, told: s
     with pytest.raises(ConfigError) as raised:
         loaded(tmp_path, f"limits:\n  x: {entry}\n")
     assert told in raised.value.message
+
+
+def test_a_limit_of_a_router_is_taken_with_a_warning_until_there_are_routers(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(HEAD + "limits:\n  x: {router: cheap, concurrency: 1}\n")
+    settings = load_settings(path, known=known_providers(), environment={})
+    assert [one.router for one in settings.limits] == ["cheap"]
+    assert any("5: limits.x.router: there are no routers yet" in told for told in settings.warnings)
 
 
 @pytest.mark.parametrize("place", ["redis://cache:6379/0", "unix:///run/redis.sock", "env:REDIS_URL"])

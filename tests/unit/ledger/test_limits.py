@@ -1,6 +1,7 @@
 """Limits in one process and in several, over a clock that only the test moves."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
@@ -13,7 +14,7 @@ from farthing.storage.memory import MemoryStore
 from farthing.storage.memory.limits import MemoryWindows
 from farthing.types.budgets import Scope
 from farthing.types.calls import Attribution
-from farthing.types.limits import Exchanged, Limit, LimitTarget, Rate, Units, WindowAsk
+from farthing.types.limits import Exchanged, Limit, LimitTarget, LimitUnit, Rate, Units, WindowAsk
 
 ONE: Units = (1, 100, 50, 150, 7, 1, 1)
 WHO = Attribution(key_id="key_1", key_name="laptop", team="a", tags="x,y")
@@ -384,3 +385,61 @@ async def test_a_store_that_takes_the_end_for_a_timeout_does_not_hold_it_up(hous
     with pytest.raises(StoreError):
         await waiting
     house.all.remove(limits)
+
+
+KINDS = {"requests": 1, "input_tokens": 100, "output_tokens": 50, "tokens": 150, "nanousd": 7}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+async def test_who_waits_as_long_as_told_is_let_in_whatever_is_limited(house: House, kind: LimitUnit) -> None:
+    await house.limit(Rate(kind, 60, KINDS[kind] * 5), Rate(kind, 3_600, KINDS[kind] * 40))
+    limits = await house.process()
+    dice = random.Random(kind)
+    waited = 0
+    for _ in range(60):
+        try:
+            await enter(limits)
+        except RateLimited as refused:
+            house.clock.pass_s(refused.retry_after_s or 0)
+            await enter(limits)
+            waited += 1
+        house.clock.pass_s(dice.choice((0, 0.4, 3, 17)))
+        await house.settle()
+    assert waited >= 5
+
+
+async def test_a_quota_is_a_limit_of_one_credential_that_all_processes_share(house: House) -> None:
+    first, second = [await house.process(of=2) for _ in range(2)]
+    target = LimitTarget(provider="openai", credential="env:KEY")
+    rates = (Rate("requests", 60, 4), Rate("concurrency", 0, 3))
+    for limits in (first, second):
+        limits.set_quotas([Limit(id="quota:openai:env:KEY", name="quota", target=target, rates=rates)])
+        assert limits.taking_for(WHO, "openai", "env:OTHER") is None
+        assert limits.taking_for(WHO, "groq", "env:KEY") is None
+        assert limits.full_for_us("openai", "env:KEY") is None
+    assert await house.let_in(first, 2) == 2
+    assert await house.let_in(second, 2) == 1, "three are under way"
+    assert second.full_for_us("openai", "env:KEY") in (None, 1_000_000)
+    with pytest.raises(RateLimited, match="'quota' of a credential") as refused:
+        await enter(second)
+    assert refused.value.of_credential
+    assert taking(second).headers(0) == [], "clients are told of their own limits alone"
+    second.set_quotas([])
+    assert second.taking_for(WHO, "openai", "env:KEY") is None
+
+
+async def test_who_has_another_credential_does_not_wait_for_what_other_processes_hold(house: House) -> None:
+    limits = await house.process(of=2)
+    target = LimitTarget(provider="openai", credential="env:KEY")
+    limits.set_quotas([Limit(id="q", name="quota", target=target, rates=(Rate("requests", 60, 20),))])
+    found = taking(limits)
+    elsewhere = WindowAsk(window=found.windows[0].id, window_us=60_000_000, limit=20, need=15)
+    now_us = house.clock.now_us()
+    await house.store.exchange("another", [elsewhere], now_us=now_us, lease_us=int(LEASE_S * 1e6))
+    assert await house.let_in(limits, 5) == 5
+    began_s = house.clock.mono_s
+    with pytest.raises(RateLimited) as refused:
+        await limits.acquire(found, ONE, patient=False)
+    assert house.clock.mono_s == began_s
+    assert refused.value.held_elsewhere
+    assert limits.full_for_us("openai", "env:KEY") is None, "it may come back at any moment"
