@@ -38,6 +38,7 @@ from farthing.gateway.permission import Allowed, choosable, not_allowed, refuse_
 from farthing.gateway.sending import send
 from farthing.gateway.translated import Translated
 from farthing.gateway.unpriced import refuse_unpriced
+from farthing.ledger.limit_windows import Taking
 from farthing.providers.pool import Answer, HeldBodies
 from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Attribution
@@ -162,8 +163,13 @@ class Gateway:
             admitted = await self._admitted(chosen, admitted)
         entered: Entry | None = admitted
         try:
-            if not self._limiting.idle:
-                chosen, entered = await self._counted(chosen, admitted, tried)
+            if not self._limiting.idle and (taking := self._taking_for(chosen)) is not None:
+                call = _to_be_counted(chosen)
+                counted = self._limiting.at_once(taking, call, admitted, again=bool(tried))
+                if counted is not None:
+                    entered = counted
+                else:
+                    chosen, entered = await self._counted(chosen, call, admitted, tried)
             if self.lineup is not chosen.lineup:
                 return None
             tried.append(chosen.account)
@@ -277,22 +283,14 @@ class Gateway:
         except BudgetExceeded as error:
             raise with_alternatives(error, chosen.envelope, request, chosen.lineup, self._admission) from None
 
+    def _taking_for(self, chosen: "_Chosen") -> Taking | None:
+        return self._limiting.taking_for(chosen.attribution, chosen.ref, chosen.account.opened.name)
+
     async def _counted(
-        self, chosen: "_Chosen", admitted: Admitted | None, tried: list[Account]
+        self, chosen: "_Chosen", call: Call, admitted: Admitted | None, tried: list[Account]
     ) -> tuple["_Chosen", Entry | None]:
         """Count the call in its limits; where its credential has no room, with another one of those not `tried` yet."""
-        request, lineup = chosen.request, chosen.lineup
-        call = Call(
-            chosen.attribution,
-            chosen.envelope,
-            request.wire,
-            request.operation,
-            chosen.ref,
-            chosen.provider,
-            chosen.account.opened.name,
-            lineup.attempts.prices,
-            lineup.attempts.ratios,
-        )
+        lineup = chosen.lineup
         accounts, now_us = lineup.accounts[chosen.ref.provider], lineup.attempts.clock.now_us
         account, entered = await count_with_any(
             self._limiting, accounts, chosen.account, call, admitted, tried=tried, now_us=now_us
@@ -335,7 +333,8 @@ class Gateway:
         entered: Entry | None = admitted
         try:
             if not self._limiting.idle:
-                chosen, entered = await self._counted(chosen, admitted, [chosen.account])
+                call = _to_be_counted(chosen)
+                chosen, entered = await self._counted(chosen, call, admitted, [chosen.account])
             reply = await self._asked_so(chosen, found, entered)
         finally:
             if entered is not None and not entered.begun:
@@ -470,6 +469,21 @@ class Gateway:
 def _with(chosen: _Chosen, account: Account) -> _Chosen:
     """Return the call as it is made with another credential."""
     return msgspec.structs.replace(chosen, account=account, provider=account.provider)
+
+
+def _to_be_counted(chosen: _Chosen) -> Call:
+    request, attempts = chosen.request, chosen.lineup.attempts
+    return Call(
+        chosen.attribution,
+        chosen.envelope,
+        request.wire,
+        request.operation,
+        chosen.ref,
+        chosen.provider,
+        chosen.account.opened.name,
+        attempts.prices,
+        attempts.ratios,
+    )
 
 
 def _limited(chosen: _Chosen, entered: Entry | None) -> _Chosen:

@@ -119,13 +119,25 @@ class Limiting:
             UnpricedModel: a limit counts money, and nobody knows what the call may cost.
             StoreError: more has to be leased, and the store is away. What budgets hold is then still held.
         """
-        limits = self._limits
-        taking = limits.taking_for(call.attribution, call.ref.provider, call.credential)
+        taking = self.taking_for(call.attribution, call.ref, call.credential)
         if taking is None:
             return admitted
         units = self._units(call, taking, admitted, requests=0 if again else 1)
-        hold = taking.take(units) or await limits.acquire(taking, units, patient=patient)
+        hold = taking.take(units) or await self._limits.acquire(taking, units, patient=patient)
         return Counted(admitted, hold)
+
+    def taking_for(self, attribution: Attribution, ref: ModelRef, credential: str | None) -> Taking | None:
+        """Return what a call is counted in; `None` where no limit is about it."""
+        return self._limits.taking_for(attribution, ref.provider, credential)
+
+    def at_once(self, taking: Taking, call: Call, admitted: Admitted | None, *, again: bool) -> Counted | None:
+        """Count a call where there is room for it in what is leased; otherwise `None`, and `count` tells."""
+        try:
+            units = self._units(call, taking, admitted, requests=0 if again else 1)
+        except UnpricedModel:
+            return None  # another credential may be without a limit that counts money
+        hold = taking.take(units)
+        return None if hold is None else Counted(admitted, hold)
 
     def _units(self, call: Call, taking: Taking, admitted: Admitted | None, *, requests: int) -> Units:
         read = written = nanousd = 0

@@ -30,6 +30,7 @@ SPARE_PART = 16
 """What is leased ahead of calls, of the limit: so much counts as used when a process is killed."""
 _US = 1_000_000
 _NEVER_US = 1 << 62
+_LONG_AGO_S = float("-inf")
 Actual = tuple[int | None, int | None, int | None, int | None, int | None, None, int | None]
 """How much a call used of each unit; `None` where that is not known, or not told so."""
 
@@ -38,11 +39,13 @@ class LiveWindow:
     """A window of one limit and one subject."""
 
     __slots__ = (
+        "_about_left",
         "_about_limit",
         "_about_reset",
         "_begun",
+        "_begun_us",
+        "_corrected",
         "_counts",
-        "_head",
         "_told",
         "away",
         "base",
@@ -50,6 +53,7 @@ class LiveWindow:
         "dirty",
         "foreign",
         "frees",
+        "fresh",
         "heard",
         "holders",
         "id",
@@ -94,7 +98,9 @@ class LiveWindow:
         self.until_s = float("-inf")
         """Until when what is leased may be used, on the loop's clock."""
         self.turns_us = 0
-        self._begun = 0
+        self._begun = self._begun_us = 0
+        self.fresh = self._corrected = 0
+        """What was taken and corrected in the sub-window that is counted in now, and is not in the ring yet."""
         self._counts = self.ring.counts
         self.dirty: set[int] = set()
         """Sub-windows of which the store is to be told; at most as many as the ring has."""
@@ -122,46 +128,41 @@ class LiveWindow:
     @property
     def in_use(self) -> int:
         """Of concurrency: how much is under way here."""
-        return 0 if self.slides else self._counts.get(0, 0)
+        return 0 if self.slides else self._counts.get(0, 0) + self.fresh + self._corrected
+
+    @property
+    def untold(self) -> bool:
+        """Whether there is something that the store was not told."""
+        return bool(self.dirty or self.fresh or self._corrected)
 
     def apply(self, rate: Rate) -> None:
         """Go by a rule, new or changed; what is leased by the old one is asked for again."""
         self.rate, self.limit = rate, rate.amount
         self.until_s = float("-inf")
         self.short_until_s = float("-inf")
-        kind = b"requests" if self.unit in (REQUESTS, TRIES) else b"tokens"
-        self._about_limit = b"x-ratelimit-limit-%b: %d" % (kind, self.limit)
-        self._head = b"x-ratelimit-remaining-%b: " % kind
-        self._about_reset = b""
+        self._about_limit = self._about_left = self._about_reset = b""
 
     # ---- what a call does
 
-    def take(self, amount: int, now_us: int) -> None:
-        """Use so much of the lease, now; `Taking.take` has seen that it is there."""
-        self.lease -= amount
-        self.taken += amount
-        if now_us >= self.turns_us:
-            self._turn(now_us)
-        begun = self._begun
-        self._counts[begun] = self._counts.get(begun, 0) + amount
-        self.dirty.add(begun)
-
     def correct(self, at_us: int, by: int) -> None:
         """Count more, or less, of what was used at a time; nothing where that has left the window."""
-        sub_window = at_us // self.ring.sub_us if self.slides else 0
-        if sub_window in self._counts:
+        if at_us >= self._begun_us:
+            self._corrected += by
+        else:
+            sub_window = at_us // self.ring.sub_us
+            if sub_window not in self._counts:
+                return
             self._counts[sub_window] += by
             self.dirty.add(sub_window)
-            if by < 0:
-                self.short_until_s = float("-inf")
-            else:  # more was used than was held; what is leased pays for it
-                self.lease = max(0, self.lease - by)
+        if by < 0:
+            self.short_until_s = _LONG_AGO_S
+        else:  # more was used than was held; what is leased pays for it
+            self.lease = max(0, self.lease - by)
 
     def give_slot(self, amount: int) -> None:
         """Give back what was under way."""
-        self._counts[0] -= amount
+        self._corrected -= amount
         self.lease += amount
-        self.dirty.add(0)
 
     def lacks(self, amount: int, now_s: float) -> bool:
         """Whether so much may not be used without asking."""
@@ -188,11 +189,20 @@ class LiveWindow:
         found = fits_at(amount, self.lease + max(0, self.left), (*self.frees, last), now_us)
         return last[0] if found is None else found
 
-    def headers(self, now_us: int) -> list[bytes]:
+    def headers(self, now_us: int) -> tuple[bytes, bytes, bytes]:
         """Return the lines that tell a client how much is left."""
-        if now_us >= self.turns_us or not self._about_reset:
-            self._turn(now_us)
-        return [self._about_limit, self._head + b"%d" % self.remaining, self._about_reset]
+        if now_us >= self.turns_us or not self._about_left:
+            self.turn(now_us)
+        left = self.lease + self.left
+        return self._about_limit, self._about_left % max(0, left), self._about_reset
+
+    def _fold(self) -> None:
+        """Put into the ring what calls did since that was done; each would pay for it if each did it."""
+        if self.fresh or self._corrected:
+            self._counts[self._begun] = self._counts.get(self._begun, 0) + self.fresh + self._corrected
+            self.dirty.add(self._begun)
+            self.taken += self.fresh
+            self.fresh = self._corrected = 0
 
     def _forget(self, now_us: int) -> None:
         current = now_us // self.ring.sub_us
@@ -201,22 +211,27 @@ class LiveWindow:
             self.turns_us = 0
             self.dirty.add(current)
 
-    def _turn(self, now_us: int) -> None:
+    def turn(self, now_us: int) -> None:
         """Begin the next sub-window."""
+        self._fold()
         if not self.slides:
             self._begun, self.turns_us = 0, _NEVER_US
             return
         sub_us, window_us = self.ring.sub_us, self.ring.window_us
         self._begun = now_us // sub_us
-        self.turns_us = (self._begun + 1) * sub_us
+        self._begun_us = self._begun * sub_us
+        self.turns_us = self._begun_us + sub_us
         kind = b"requests" if self.unit in (REQUESTS, TRIES) else b"tokens"
         whole_s = -(-(leaves_us(self._begun, window_us) - now_us) // _US)
+        self._about_limit = b"x-ratelimit-limit-%b: %d" % (kind, self.limit)
+        self._about_left = b"x-ratelimit-remaining-%b: %%d" % kind
         self._about_reset = b"x-ratelimit-reset-%b: %b" % (kind, spell(whole_s).encode())
 
     # ---- what the store is told and says
 
     def ask(self, now_s: float, now_us: int, *, share: int, idle: bool) -> WindowAsk:
         """Tell what was used, and ask for what is wanted; what is given back may not be used from now on."""
+        self._fold()
         taken, self.taken = self.taken, 0
         self.pace = max(taken, self.pace // 2)
         if now_s >= self.until_s:
@@ -266,6 +281,7 @@ class LiveWindow:
     def fall_back(self, now_s: float, now_us: int, *, away_s: float, alone: bool, lease_s: float) -> None:
         """Go on without the store, which is away since `away_s`; see `limits.py`."""
         self.away = True
+        self._fold()
         self.waiting.clear()
         if not self.heard:
             self.short_until_s = now_s + _AWAY_S
@@ -295,7 +311,7 @@ _AWAY_S = 0.25
 class Taking:
     """What the calls of one attribution are counted in."""
 
-    __slots__ = ("_limits", "_tokens", "_told", "counts_money", "counts_tokens", "windows")
+    __slots__ = ("_limits", "_plain", "_tokens", "_told", "counts_money", "counts_tokens", "windows")
 
     def __init__(self, limits: "Limits", windows: Sequence[LiveWindow]) -> None:
         self._limits = limits
@@ -304,6 +320,7 @@ class Taking:
         self._tokens = [one for one in windows if REQUESTS < one.unit <= TOKENS]
         told = [one for one in windows if not one.of_credential]
         self._told = ([one for one in told if one.unit == REQUESTS], [one for one in told if one in self._tokens])
+        self._plain = [kind[0] for kind in self._told if kind] if all(len(kind) < 2 for kind in self._told) else []
         self.counts_tokens = bool(self._tokens)
         self.counts_money = next((one for one in self.windows if one.unit == NANOUSD), None)
         """The first window that counts money."""
@@ -318,7 +335,11 @@ class Taking:
                 return None
         now_us = int(now_s * 1e6) + limits.ahead_us
         for window in windows:
-            window.take(units[window.unit], now_us)
+            if now_us >= window.turns_us:
+                window.turn(now_us)
+            amount = units[window.unit]
+            window.lease -= amount
+            window.fresh += amount
             if not window.touched:
                 window.touched = True
                 limits.touched.append(window)
@@ -333,12 +354,9 @@ class Taking:
 
     def headers(self, now_us: int) -> list[bytes]:
         """Return the lines that tell a client how much is left: of the scarcest window of requests, and of tokens."""
-        lines = []
-        for kind in self._told:
-            if len(kind) == 1:
-                lines += kind[0].headers(now_us)
-            elif kind:
-                lines += min(kind, key=lambda one: one.remaining / max(1, one.limit)).headers(now_us)
+        lines: list[bytes] = []
+        for one in self._plain or [min(kind, key=_scarcity) for kind in self._told if kind]:
+            lines += one.headers(now_us)
         return lines
 
     def touch(self, window: LiveWindow) -> None:
@@ -346,6 +364,10 @@ class Taking:
         if not window.touched:
             window.touched = True
             self._limits.touched.append(window)
+
+
+def _scarcity(window: LiveWindow) -> float:
+    return window.remaining / max(1, window.limit)
 
 
 class LimitHold:
@@ -376,16 +398,18 @@ class LimitHold:
         if not self._open:
             return
         self._open = False
-        for window in self._taking.windows:
+        units, taking = self.units, self._taking
+        for window in taking.windows:
             unit = window.unit
             if unit == CONCURRENCY:
-                window.give_slot(self.units[CONCURRENCY])
-                self._taking.touch(window)
+                window.give_slot(units[CONCURRENCY])
+                taking.touch(window)
                 continue
             used = actual[unit]
-            if used is not None and used != self.units[unit]:
-                window.correct(self.at_us, used - self.units[unit])
-                self._taking.touch(window)
+            if used is not None and used != units[unit]:
+                window.correct(self.at_us, used - units[unit])
+                if not window.touched:
+                    taking.touch(window)
 
 
 def spell(seconds: int) -> str:

@@ -246,7 +246,7 @@ class Limits:
                     due[name] = held
         if now_s >= self._renew_at_s:
             self._renew_at_s = now_s + RENEW_S
-            due |= {one.id: one for one in self._windows.values() if one.lease or one.in_use or one.dirty}
+            due |= {one.id: one for one in self._windows.values() if one.lease or one.in_use or one.untold}
             self._sweep(now_s)
         for name in self._waiting:
             due.pop(name, None)  # they are asked for in a moment, and their calls' needs with them
@@ -352,7 +352,7 @@ class Limits:
         gone = [
             one
             for one in self._windows.values()
-            if now_s - one.used_s > IDLE_S + one.rate.window_s * 2 and not (one.lease or one.in_use or one.dirty)
+            if now_s - one.used_s > IDLE_S + one.rate.window_s * 2 and not (one.lease or one.in_use or one.untold)
         ]
         for window in gone:
             del self._windows[window.id]
