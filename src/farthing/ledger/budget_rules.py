@@ -181,9 +181,11 @@ def _anchors_of(attribution: Attribution) -> Iterator[_Anchor]:
             if tags:
                 yield "tag", EACH
             for tag in tags:
-                yield "tag", tag
+                if tag != EACH:  # clients choose names, and what is yielded twice would be held twice
+                    yield "tag", tag
             continue
         value = getattr(attribution, dimension)
         if value:
             yield dimension, EACH
-            yield dimension, value
+            if value != EACH:
+                yield dimension, value

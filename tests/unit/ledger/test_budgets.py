@@ -294,3 +294,13 @@ async def test_of_many_equal_calls_at_once_exactly_those_are_admitted_that_fit(
         await house.close()
     (account,) = await store.budgets.accounts(now_us=NOON_US)
     assert account.leased_nanousd == 0
+
+
+async def test_a_tag_or_session_that_is_called_like_the_word_for_each_is_held_and_charged_once(
+    store: MemoryStore, make: Make
+) -> None:
+    await store.budgets.put(rule(1_000, scope=Scope(tag="*")))
+    budgets = await make()
+    purse = budgets.purse_of(msgspec.structs.replace(K_1, tags="*,nightly"), NOON_US)
+    assert purse is not None
+    assert sorted(str(one.key.subject.tag) for one in purse.hard) == ["*", "nightly"]
