@@ -13,8 +13,9 @@ import msgspec
 
 from farthing.catalog.prices import PriceBook
 from farthing.clock import Clock
-from farthing.errors import UnpricedModel
-from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, Bound, Bounds, answer_limit
+from farthing.errors import InvalidRequest, UnpricedModel
+from farthing.gateway.answer_limits import answer_limit
+from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, Bound, Bounds
 from farthing.ledger.allotments import Hold, Purse
 from farthing.ledger.budgets import Budgets
 from farthing.providers.protocol import Operation, Provider
@@ -29,6 +30,8 @@ LEARN_ALWAYS, LEARN_SELDOM, LEARN_RARELY = 64, 8, 64
 """Each of the first calls teaches, then every eighth, which costs 8 us; of long ones, which cost 200, every 64th."""
 
 
+_FURTHER_MODELS = frozenset({"models", "fallbacks", "preset"})
+"""Members by which OpenRouter chooses another model than the one that is asked for."""
 HEARD = 64
 """The latest calls that are looked at then: 1 ms of the store's thread."""
 
@@ -111,6 +114,7 @@ class Admission:
 
         Raises:
             UnpricedModel: nobody knows what it may cost, and a hard budget is about it.
+            InvalidRequest: it can be read in several ways that differ in what they cost, and likewise.
         """
         now_us = self._clock.now_us()
         budgets = self.budgets
@@ -123,6 +127,8 @@ class Admission:
             return None
         if sheet.free:
             return None
+        if purse.hard:
+            _refuse_ambiguous(envelope, purse)
         asked = Asked(attribution, envelope, wire, operation, ref, sheet)
         most, unknown, tokens = self.bounds.at_most(envelope, wire, operation, ref, sheet)
         if purse.take(most, now_us, times=budgets.plenty):
@@ -193,6 +199,19 @@ class Admission:
 
     def _bound(self, asked: Asked) -> Bound:
         return self.bounds.bound(asked.envelope, asked.wire, asked.operation, asked.ref, asked.sheet)
+
+
+def _refuse_ambiguous(envelope: Envelope, purse: Purse) -> None:
+    """Refuse what could be read as a dearer call than the one that is held for."""
+    if envelope.has_any(_FURTHER_MODELS):
+        named = ", ".join(f'"{name}"' for name in sorted(_FURTHER_MODELS) if name in envelope)
+        budgets = ", ".join(f"'{one.budget.name}'" for one in purse.hard)
+        raise InvalidRequest(
+            f"{named} could have another model answer, whose price is not held, and the call belongs to a hard budget"
+            f" ({budgets}).",
+            hint='send "model" alone.',
+        )
+    envelope.refuse_twice()
 
 
 def _refuse_unpriced(purse: Purse, ref: ModelRef) -> None:

@@ -15,12 +15,14 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import product
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from farthing.catalog.capabilities import most_input_tokens, most_output_tokens
-from farthing.providers.protocol import Operation, Provider
+from farthing.gateway.answer_limits import choices_of, limit_of
+from farthing.ledger.bounds import MAX_COST_NANOUSD
+from farthing.providers.protocol import Operation
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet, Rates
 from farthing.types.providers import WireFormat
@@ -40,6 +42,12 @@ SMALL_IMAGE_TOKENS = 50_000
 """The same at gpt-4o-mini, which counts each as 33 times what gpt-4o does."""
 SEARCHES = 10
 """Web searches that are held for where a request may make some and says no bound; agents were seen to make up to 6."""
+MOST_SEARCHES = 50
+"""The same where a request allows more. Providers end a turn after ten rounds of their own tools (Anthropic, 2026-11),
+each with a few searches at once."""
+LEAST_LIMIT_TOKENS = 16
+"""A lower limit to an answer is taken for this one: OpenAI's responses refuse less, so a request that is translated for
+them is sent with this."""
 AGREE = 4
 """Requests of a size that must have been reported before what they cost is held. The margin on top is then a quarter,
 and with sixteen a sixteenth."""
@@ -53,9 +61,12 @@ MAX_SIZES = 64
 """Sizes of requests that are told apart for each: four for each doubling, from 256 bytes to 16 MB."""
 _NANO = 1_000_000 * 1_000
 """A rate is picodollars for a million, and an amount nanodollars."""
-_FILES = (b'"file_id"', b'"file_url"', b'"fileUri"', b'"file_uri"', b'"item_reference"', b"application/pdf", b"video/")
+_FILES = (
+    *(b'"file_id"', b'"file_url"', b'"fileUri"', b'"file_uri"', b'"item_reference"', b'"video_url"', b'"audio_url"'),
+    *(b"application/pdf", b"video/", b'"file_data"'),
+)
 """What stands in a request that names a document by its address, or has one of which a byte may be many tokens: a page
-of a document is read as a picture of it, and a second of a film as one, too."""
+of a document is read as a picture of it, a second of a film as one, too, and office documents are packed."""
 _BY_ADDRESS = re.compile(rb'"type"\s*:\s*"url"')
 _ESCAPED = re.compile(rb"\\u00(?:2[0-9]|3[0-9aA]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])")
 """A letter, digit, or what else stands in names, written as an escape. No program writes them so: whoever does may mean
@@ -63,25 +74,24 @@ that a name is not found. (Go writes <, > and & as escapes, and they are not amo
 _PICTURES = re.compile(rb'"image"|"inline_?[dD]ata"|"input_image"')
 _SERVER_TOOLS = (b"search", b"web_fetch", b"url_context", b"urlcontext", b"mcp", b"code_", b"codeexecution", b"maps")
 """What stands, in small letters, in the tools that the provider itself uses, and has the model read what they find."""
-_STORED = frozenset(
-    {"previous_response_id", "conversation", "cachedContent", "cached_content", "container", "mcp_servers", "plugins"}
-)
+_SEARCHING = frozenset({"web_search_options", "plugins", "search_parameters", "enable_search"})
+"""Members that have the provider search; xAI's, Qwen's and OpenRouter's, beside OpenAI's."""
+_STORED = _SEARCHING | {
+    *("previous_response_id", "conversation", "cachedContent", "cached_content", "container", "mcp_servers")
+}
+_MAY_SEARCH = _SEARCHING | {"tools"}
+_MAX_USES = re.compile(rb'"max_uses"\s*:\s*(\d{1,9})')
+_MARKS = (b"cache_control", b"prompt_cache_breakpoint")
+"""What marks a part for the prompt cache; the second is OpenAI's, and is translated for others."""
 _DEARER = frozenset({"service_tier", "serviceTier", "speed", "inference_geo", "web_search_options"})
 """Members that may choose other prices."""
 _NO_ANSWER: frozenset[Operation] = frozenset(
     {"embeddings", "embed_content", "batch_embed_contents", "ollama_embed", "ollama_embeddings"}
 )
+_SEVERAL_TEXTS: frozenset[Operation] = _NO_ANSWER | {"completions"}
+"""Operations that may have several texts, of which each may be as long as the model can read."""
 COSTS_NOTHING: frozenset[Operation] = frozenset({"count_tokens", "ollama_show", "models"})
 """Operations that are free by their nature."""
-_LIMITS: dict[WireFormat, tuple[str, ...]] = {
-    "openai_chat": ("max_completion_tokens", "max_tokens"),
-    "openai_responses": ("max_output_tokens",),
-    "openai_completions": ("max_tokens",),
-    "anthropic_messages": ("max_tokens",),
-}
-_CHOICES: dict[WireFormat, tuple[str, ...]] = {"openai_chat": ("n",), "openai_completions": ("n", "best_of")}
-_SEVERAL = frozenset({"n", "best_of"})
-
 _Kind = Literal["audio", "image", "marked", "tiers"]
 """Why a call may cost more than its plain tokens: sound, pictures, parts that are marked for the cache, and tiers."""
 _EVERY_KIND: frozenset[_Kind] = frozenset({"audio", "image", "marked", "tiers"})
@@ -105,7 +115,7 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     least_nanousd: int
     most_nanousd: int
     unknown_nanousd: int
-    """What it counts as where nobody tells what it cost: its own bytes and its longest answer."""
+    """What it counts as where nobody tells what it cost: all that it makes the model read, and its longest answer."""
     limited: bool
     request_bytes: int
     input_tokens: int
@@ -139,8 +149,11 @@ class _Terms(msgspec.Struct, frozen=True, gc=False):
     """What calls on one model cost at most: `reading` all that it can, and the highest rates."""
 
     sheet_id: str
+    room: int
     reading: int
+    searching: int
     input_rate: int
+    dearest_input_rate: int
     output_rate: int
     most_output_tokens: int
 
@@ -178,19 +191,24 @@ class Bounds:
         terms = self._terms.get(ref)
         if terms is None or terms.sheet_id != sheet.id:
             terms = self._new_terms(ref, sheet)
-        reading, writing, limit = terms.reading, 0, None
+        size = len(envelope.body)
+        reading = terms.reading + (terms.searching if envelope.has_any(_MAY_SEARCH) else 0)
+        writing, limit = 0, None
         if operation not in _NO_ANSWER:
-            limit, choices = _limit(envelope, wire), 1
-            if wire not in _CHOICES or envelope.has_any(_SEVERAL):
-                choices = _choices(envelope, wire)
-            if limit is not None:
-                limit *= choices
-                writing = limit * terms.output_rate
-            else:
-                writing = terms.most_output_tokens * choices * terms.output_rate
-        known = (len(envelope.body) + TOOLS_TOKENS) * terms.input_rate
-        most = (reading + writing) // _NANO + 1
-        return most, most if known >= reading else (known + writing) // _NANO + 1, limit
+            limit, choices = limit_of(envelope, wire), choices_of(envelope, wire)
+            tokens = terms.most_output_tokens if limit is None else max(limit, LEAST_LIMIT_TOKENS)
+            writing = tokens * terms.output_rate * choices
+            limit = None if limit is None else limit * choices
+        if operation in _SEVERAL_TEXTS:
+            reading = max(reading, (size + TOOLS_TOKENS) * terms.dearest_input_rate)
+        told = size + TOOLS_TOKENS
+        if envelope.has_any(_STORED):
+            told = terms.room
+        elif size <= LOOKED_AT_BYTES and _may_name_more(envelope.body):
+            told, _ = _reads(envelope, operation, ref)
+        unknown = min(told * terms.input_rate, reading)
+        most = min(MAX_COST_NANOUSD, (reading + writing) // _NANO + 1)
+        return most, min(most, (unknown + writing) // _NANO + 1), limit
 
     def bound(
         self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
@@ -199,10 +217,12 @@ class Bounds:
         seen = self._seen.get(ref)
         size = len(envelope.body)
         searches, kinds = 0, _NO_KIND
-        if _is_plain(envelope, wire):
-            reads = min(size + ENVELOPE_TOKENS, most_input_tokens(ref.model))
+        if _is_plain(envelope, wire, ref):
+            reads = size + ENVELOPE_TOKENS
+            if operation not in _SEVERAL_TEXTS:
+                reads = min(reads, most_input_tokens(ref.model))
         else:
-            reads, searches = _reads(envelope, ref)
+            reads, searches = _reads(envelope, operation, ref)
             kinds = _kinds(envelope, ref)
         rates = _at(self._rates(sheet, kinds), reads)
         tokens, agreed = reads, None
@@ -217,15 +237,15 @@ class Bounds:
         if operation in _NO_ANSWER:
             limit, choices, given = 0, 1, True
         else:
-            asked, choices = _limit(envelope, wire), _choices(envelope, wire)
+            asked, choices = limit_of(envelope, wire), choices_of(envelope, wire)
             given = asked is not None
-            limit = most_output_tokens(ref.model) if asked is None else asked
+            limit = most_output_tokens(ref.model) if asked is None else max(asked, LEAST_LIMIT_TOKENS)
         each = rates.output * choices
         least_out = limit if given else min(limit, self._floor(ref, seen))
         return Bound(
-            least_nanousd=-(-(least_in + least_out * each) // _NANO),
-            most_nanousd=-(-(unconfirmed + limit * each) // _NANO),
-            unknown_nanousd=-(-(min(most_in, (size + TOOLS_TOKENS) * rates.input + fee) + limit * each) // _NANO),
+            least_nanousd=_nanousd(least_in + least_out * each),
+            most_nanousd=_nanousd(unconfirmed + limit * each),
+            unknown_nanousd=_nanousd(reads * rates.input + fee + limit * each),
             limited=given,
             request_bytes=size,
             input_tokens=reads,
@@ -299,7 +319,10 @@ class Bounds:
             self._terms.clear()
         terms = self._terms[ref] = _Terms(
             sheet_id=sheet.id,
+            room=room,
             reading=room * every.input + every.request + SEARCHES * every.search,
+            searching=(MOST_SEARCHES - SEARCHES) * every.search,
+            dearest_input_rate=every.input,
             input_rate=self._rates(sheet, _NO_KIND)[-1].input,
             output_rate=every.output,
             most_output_tokens=most_output_tokens(ref.model),
@@ -323,32 +346,53 @@ def _agreed(seen: _Seen, size_bytes: int) -> int | None:
     return -(-size_bytes * (2 * most - fewest + most // calls) // 1_000_000)
 
 
-def _is_plain(envelope: Envelope, wire: WireFormat) -> bool:
-    """Whether a request is nothing but text: what is more stands in parts that name their type."""
-    body = envelope.body
+def _nanousd(amount: int) -> int:
+    """Return an amount of rates and tokens in nanodollars, rounded up, and no more than is believed of a cost.
+
+    A client may ask for answers of 10**18 tokens, and a store refuses every batch with an amount of over 64 bits.
+    """
+    return min(MAX_COST_NANOUSD, -(-amount // _NANO))
+
+
+def _is_plain(envelope: Envelope, wire: WireFormat, ref: ModelRef) -> bool:
+    """Whether a request is nothing but text: what is more stands in parts that name their type, or is marked."""
+    body, model = envelope.body, ref.model
     if wire in ("gemini", "ollama") or len(body) > LOOKED_AT_BYTES or b'"type"' in body or b"\\u00" in body:
+        return False
+    if b"cache_control" in body or "image" in model or "audio" in model or "tts" in model or ":online" in model:
         return False
     return envelope.has_none(_NOT_PLAIN) and (wire == "openai_completions" or "prompt" not in envelope)
 
 
-def _reads(envelope: Envelope, ref: ModelRef) -> tuple[int, int]:
+def _reads(envelope: Envelope, operation: Operation, ref: ModelRef) -> tuple[int, int]:
     """Return how many tokens may be read at most, and how many searches made."""
     body = envelope.body
     room = most_input_tokens(ref.model)
     tools = (envelope.raw("tools") or b"").lower()
+    hiding = _hides(body)
     serving = any(word in tools for word in _SERVER_TOOLS) or not envelope.has_none(_STORED)
-    searching = (
-        b"search" in tools or "web_search_options" in envelope or "plugins" in envelope or ref.model.endswith(":online")
-    )
-    searches = SEARCHES if searching else 0
+    searching = hiding or b"search" in tools or envelope.has_any(_SEARCHING) or ref.model.endswith(":online")
     if serving or searching or any(pointer in body for pointer in _FILES) or _names_more(envelope):
-        return room, searches
+        return max(room, len(body)) if operation in _SEVERAL_TEXTS else room, _searches(tools) if searching else 0
     tokens = len(body) + (TOOLS_TOKENS if tools else ENVELOPE_TOKENS)
     if (pictures := body.count(b'"image_url"')) > 0:
         tokens += pictures * (SMALL_IMAGE_TOKENS if "4o-mini" in ref.model else IMAGE_TOKENS)
     if b"mage" in body or b"nline" in body:
         tokens += IMAGE_TOKENS * len(_PICTURES.findall(body))
-    return min(tokens, room), 0
+    return tokens if operation in _SEVERAL_TEXTS else min(tokens, room), 0
+
+
+def _searches(tools: bytes) -> int:
+    """Return how many searches are held for, by what the tools say; theirs may be written so that nobody finds it."""
+    if b"\\u" in tools:
+        return MOST_SEARCHES
+    allowed = [int(number) for number in _MAX_USES.findall(tools)]
+    return min(MOST_SEARCHES, max(SEARCHES, sum(allowed)))
+
+
+def _hides(body: bytes) -> bool:
+    """Whether a letter is written as an escape, so that what the request names may not be found."""
+    return b"\\u00" in body and _ESCAPED.search(body) is not None
 
 
 def _names_more(envelope: Envelope) -> bool:
@@ -356,20 +400,18 @@ def _names_more(envelope: Envelope) -> bool:
     body = envelope.body
     if b'"url"' in body and _BY_ADDRESS.search(body):
         return True
-    if b"\\u00" in body and _ESCAPED.search(body):
-        return True
-    return (envelope.raw("prompt") or b"")[:1] == b"{"  # a prompt that is stored at the provider
+    return _hides(body) or (envelope.raw("prompt") or b"")[:1] == b"{"  # a prompt that is stored at the provider
 
 
 def _kinds(envelope: Envelope, ref: ModelRef) -> frozenset[_Kind]:
     """Return which dearer kinds of tokens a request may bring about; some models draw or speak without being asked."""
     body, model = envelope.body, ref.model
-    if b"\\u00" in body and _ESCAPED.search(body):
+    if _hides(body):
         return _EVERY_KIND
     return _KINDS[
         b"audio" in body or b"AUDIO" in body or "audio" in model or "tts" in model,
         b"image" in body or b"IMAGE" in body or "image" in model,
-        b"cache_control" in body,
+        any(mark in body for mark in _MARKS),
         envelope.has_any(_DEARER),
     ]
 
@@ -378,62 +420,6 @@ def _size_class(size_bytes: int) -> int:
     """Return a number for sizes that differ by less than a quarter."""
     bits = size_bytes.bit_length()
     return bits * 4 + (size_bytes >> max(0, bits - 3) & 3)
-
-
-def _limit(envelope: Envelope, wire: WireFormat) -> int | None:
-    """Return how many tokens of answer the client asked for at most; `None` where it set no limit."""
-    if wire == "gemini":
-        config = envelope.value("generationConfig") or envelope.value("generation_config")
-        value = _member(config, "maxOutputTokens", "max_output_tokens")
-    elif wire == "ollama":
-        value = _member(envelope.value("options"), "num_predict")
-    else:
-        most: int | None = None
-        for name in _LIMITS.get(wire, ()):  # of two that are given a provider may know but one, and each another
-            if (found := envelope.whole(name)) is not None and (most is None or found > most):
-                most = found
-        return most
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _choices(envelope: Envelope, wire: WireFormat) -> int:
-    if wire in _CHOICES and not envelope.has_any(_SEVERAL):
-        return 1
-    if wire == "gemini":
-        config = envelope.value("generationConfig") or envelope.value("generation_config")
-        values = [_member(config, "candidateCount", "candidate_count")]
-    else:
-        values = [envelope.value(name) for name in _CHOICES.get(wire, ()) if name in envelope]
-    return max((value for value in values if isinstance(value, int) and value > 0), default=1)
-
-
-def _member(value: Any, *names: str) -> Any:
-    if not isinstance(value, dict):
-        return None
-    return next((value[name] for name in names if value.get(name) is not None), None)
-
-
-def answer_limit(envelope: Envelope, wire: WireFormat) -> int | None:
-    """Return how many tokens all choices of an answer may have by what the client asked for; `None` where any."""
-    limit = _limit(envelope, wire)
-    return None if limit is None else limit * _choices(envelope, wire)
-
-
-def with_limit(envelope: Envelope, wire: WireFormat, provider: Provider, tokens: int) -> dict[str, bytes]:
-    """Return the members that limit an answer to so many tokens, in the client's format."""
-    number = msgspec.json.encode(tokens)
-    if wire == "gemini":
-        name = "generation_config" if "generation_config" in envelope else "generationConfig"
-        config = envelope.value(name)
-        inside = {**config, "maxOutputTokens": tokens} if isinstance(config, dict) else {"maxOutputTokens": tokens}
-        return {name: msgspec.json.encode(inside)}
-    if wire == "ollama":
-        options = envelope.value("options")
-        inside = {**options, "num_predict": tokens} if isinstance(options, dict) else {"num_predict": tokens}
-        return {"options": msgspec.json.encode(inside)}
-    if wire == "openai_chat" and provider.known.kind not in ("openai", "azure"):
-        return {"max_tokens": number}
-    return dict.fromkeys(_LIMITS.get(wire, ())[:1], number)
 
 
 def _dearest_of(sheet: PriceSheet, kinds: frozenset[_Kind]) -> tuple[_Dearest, ...]:

@@ -22,9 +22,9 @@ from farthing.errors import (
 )
 from farthing.gateway.accounts import MOVES_ON, Account
 from farthing.gateway.admission import Admission, Admitted, Asked
+from farthing.gateway.answer_limits import with_limit
 from farthing.gateway.answers import AskedFor, reply_to
 from farthing.gateway.attribution import attribute
-from farthing.gateway.bounds import with_limit
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import discreet_text

@@ -11,7 +11,8 @@ from farthing.catalog.prices import PriceBook
 from farthing.catalog.token_estimate import LearnedRatios, estimate_request_tokens, family_of
 from farthing.errors import UnpricedModel
 from farthing.gateway.admission import Admission, Admitted
-from farthing.gateway.bounds import COSTS_NOTHING, answer_limit
+from farthing.gateway.answer_limits import answer_limit
+from farthing.gateway.bounds import COSTS_NOTHING
 from farthing.ledger.limit_windows import LimitHold, LiveWindow, Taking
 from farthing.ledger.limits import Limits
 from farthing.providers.protocol import Operation, Provider
