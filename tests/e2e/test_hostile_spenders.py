@@ -60,7 +60,7 @@ def test_a_call_of_unknown_cost_and_absurd_length_leaves_the_ledger_writing(
     house: tuple[Gateway, FakeProvider], key: str
 ) -> None:
     gateway, fake = house
-    key, loud = key, {"x-farthing-user": "loud"}
+    loud = {"x-farthing-user": "loud"}
     fake.next(Reply(fault="html"), Reply(fault="html"))
     absurd = json.dumps({**json.loads(f"{{{ASK}}}"), "max_tokens": 10**18 - 1}).encode()
     for _ in range(2):

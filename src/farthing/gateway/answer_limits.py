@@ -33,15 +33,26 @@ _SEVERAL = frozenset({"n", "best_of", "prompt"})
 
 def limit_of(envelope: Envelope, wire: WireFormat) -> int | None:
     """Return how many tokens one answer may have by what the client asked for; `None` where it set no limit."""
+    most: int | None = None
     if wire == "gemini":
-        found = [_number(config.get(name)) for config in _configs(envelope) for name in _GEMINI_LIMITS]
+        found = [config.get(name) for config in _configs(envelope) for name in _GEMINI_LIMITS]
     elif wire == "ollama":
         options = envelope.value("options")
-        found = [_number(options.get("num_predict"))] if isinstance(options, dict) else []
+        found = [options.get("num_predict")] if isinstance(options, dict) else []
     else:
-        names = _LIMITS.get(wire, ())
-        found = [envelope.whole(name) or _number(envelope.value(name)) for name in names if name in envelope]
-    return max((one for one in found if one is not None), default=None)
+        found = []
+        for name in _LIMITS.get(wire, ()):
+            if name in envelope:
+                number = envelope.whole(name)  # which nearly all are
+                if number is None:
+                    found.append(envelope.value(name))
+                elif most is None or number > most:
+                    most = number
+    for value in found:
+        number = _number(value)
+        if number is not None and (most is None or number > most):
+            most = number
+    return most
 
 
 def choices_of(envelope: Envelope, wire: WireFormat) -> int:

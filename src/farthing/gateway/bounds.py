@@ -395,6 +395,11 @@ def _hides(body: bytes) -> bool:
     return b"\\u00" in body and _ESCAPED.search(body) is not None
 
 
+def _may_name_more(body: bytes) -> bool:
+    """Whether a request may name more to read than it has, seen in half a microsecond: few others have such letters."""
+    return b"url" in body or b"ile" in body or b"mage" in body or b"nline" in body or b"\\u00" in body
+
+
 def _names_more(envelope: Envelope) -> bool:
     """Whether a request names by other means what is to be read, or hides what it names."""
     body = envelope.body
