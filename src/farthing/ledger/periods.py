@@ -3,6 +3,7 @@
 A day is from midnight to midnight as the zone's clocks show it, so it has 23 or 25 hours twice a year. What surprised
 us: some zones change their clocks at midnight, and then there is no midnight on that day; the period begins with the
 first moment that has its date. An hour is an hour of the zone's clock, which in some zones is off by half of one.
+Lord Howe's clock is also set by half of one, and the hour in which that happens ends there.
 """
 
 from calendar import monthrange
@@ -78,10 +79,33 @@ def _next_month(year: int, month: int) -> tuple[int, int]:
 
 
 def _hour(at_us: int, zone: ZoneInfo) -> tuple[int, int]:
-    offset = _local(at_us, zone).utcoffset() or timedelta()
-    shift = int(offset.total_seconds()) * _US
+    """Return the hour of the zone's clock. It ends where the clock is set, or half of one would be charged to two."""
+    shift = _shift_us(at_us, zone)
     start = (at_us + shift) // _HOUR_US * _HOUR_US - shift
-    return start, start + _HOUR_US
+    end = start + _HOUR_US
+    if _shift_us(start, zone) != shift:
+        start = _clock_set(start, at_us, zone)
+    if _shift_us(end - _US, zone) != shift:
+        end = _clock_set(at_us, end - _US, zone)
+    return start, end
+
+
+def _shift_us(at_us: int, zone: ZoneInfo) -> int:
+    offset = _local(at_us, zone).utcoffset() or timedelta()
+    return int(offset.total_seconds()) * _US
+
+
+def _clock_set(before_us: int, after_us: int, zone: ZoneInfo) -> int:
+    """Return the first second between two moments that has the later one's offset."""
+    shift = _shift_us(after_us, zone)
+    low, high = before_us // _US, -(-after_us // _US)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _shift_us(middle * _US, zone) == shift:
+            high = middle
+        else:
+            low = middle
+    return high * _US
 
 
 def _local(at_us: int, zone: ZoneInfo) -> datetime:
