@@ -126,7 +126,9 @@ class Farthing:
             budgets=self.store.budgets,
             home=THIS_HOME if url is None else home_name(home, random_bytes),
         )
-        self.budgets = Budgets(self.store.budgets, self.ledger.holder, self.clock, processes=workers)
+        self.budgets = Budgets(
+            self.store.budgets, self.ledger.holder, self.clock, processes=workers, shared=url is not None
+        )
         self._environment = environment
         self._connect = connect or Dialer(Proxies(environment))
         master_keys = MasterKeys(home.master_key, environment, random_bytes)

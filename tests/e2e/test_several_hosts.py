@@ -64,6 +64,20 @@ def test_hosts_share_a_ledger_and_keys_and_each_has_its_own_journal(tmp_path: Pa
     assert not (one / "farthing.db").exists()
 
 
+def test_what_one_host_leases_of_a_budget_leaves_something_for_the_other(tmp_path: Path, url_file: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    with upstream(whole(ANSWER)) as provider:
+        text = settings(provider, f"{STORAGE % url_file}\nbudgets: {{all: {{usd: 1, period: total, wait_s: 0}}}}")
+        with serving(one, text) as first:
+            key = first.new_key()
+            assert first.post("/v1/chat/completions", ASK, key).status == 200
+            two.mkdir(mode=0o700)
+            shutil.copy(one / "pepper", two / "pepper")
+            with serving(two, text) as second:
+                for gateway in (second, first, second):
+                    assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+
+
 def test_a_database_that_restarts_delays_lines_and_no_call(tmp_path: Path, url_file: Path) -> None:
     with upstream(whole(ANSWER)) as provider, serving(tmp_path / "home", settings(provider, STORAGE % url_file)) as one:
         key = one.new_key()

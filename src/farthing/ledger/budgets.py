@@ -57,16 +57,20 @@ PART = 4
 class Budgets:
     """The budgets of one process; its methods belong to one event loop's thread."""
 
-    def __init__(self, store: BudgetStore, holder: str, clock: Clock, *, processes: int = 1) -> None:
-        """`holder` is the name to lease under, `processes` how many share the store, as far as is known.
+    def __init__(
+        self, store: BudgetStore, holder: str, clock: Clock, *, processes: int = 1, shared: bool = False
+    ) -> None:
+        """`holder` is the name to lease under, `processes` how many of this home share the store.
 
-        With one, everything is leased at once, and the store is asked no more.
+        Where it is one, and no other home may share the store (`shared`), everything is leased at once, and the store
+        is asked no more.
         """
         self._store = store
         self._holder = holder
         self._clock = clock
-        self._share = 1 if processes == 1 else SHARE * processes
-        self.plenty = PART if processes == 1 else 1
+        alone = processes == 1 and not shared
+        self._share = 1 if alone else SHARE * max(processes, 2)  # how many hosts there are, nobody is told
+        self.plenty = PART if alone else 1
         """How many times what a call may cost must be free for it to be held without thought."""
         self.rules = RuleBook()
         self._allotments: dict[str, Allotment] = {}

@@ -41,8 +41,8 @@ async def store() -> MemoryStore:
 async def make(store: MemoryStore) -> AsyncIterator[Make]:
     made: list[Budgets] = []
 
-    async def process(processes: int = 1) -> Budgets:
-        budgets = Budgets(store.budgets, f"here:{len(made)}:1", LoopClock(), processes=processes)
+    async def process(processes: int = 1, *, shared: bool = False) -> Budgets:
+        budgets = Budgets(store.budgets, f"here:{len(made)}:1", LoopClock(), processes=processes, shared=shared)
         await budgets.start()
         made.append(budgets)
         return budgets
@@ -256,6 +256,16 @@ async def test_a_budget_that_changes_while_its_accounts_are_looked_at_goes_on(st
     await asyncio.sleep(1.2)
     with pytest.raises(BudgetExceeded):
         await budgets.acquire(K_1, lambda: (101, 101))
+
+
+async def test_a_host_of_one_process_leaves_what_it_does_not_need_to_the_others(
+    store: MemoryStore, make: Make
+) -> None:
+    await store.budgets.put(rule(1_000_000, wait_s=0))
+    for house in [await make(shared=True) for _ in range(3)]:
+        for _ in range(3):
+            hold = await house.acquire(K_1, lambda: (1_000, 1_000))
+            hold.settle(100)
 
 
 @pytest.mark.parametrize("processes", [1, 4])
