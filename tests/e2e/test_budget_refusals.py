@@ -82,7 +82,8 @@ def test_the_refusal_names_budget_rest_reset_and_what_would_fit(house: Gateway, 
     assert "begins anew on" in told
     assert "(Europe/Berlin)" in told
     assert told.count(" (at most $") + told.count(" (free)") >= 2
-    assert "cheap" in told
+    assert "cheap (" in told
+    assert "cheap-model (" not in told, "it is the same as the alias"
     assert "budget_exceeded" in told or face == "ollama"
 
 
@@ -108,6 +109,7 @@ def test_a_paused_budget_says_how_and_goes_on_when_somebody_says_so(house: Gatew
         asyncio.run(asyncio.sleep(0.7))
         refused = house.post("/v1/chat/completions", chat("cheap"), key, headers)
     assert (refused.status, "where it says pause" in refused.body.decode()) == (402, True)
+    assert "farthing budget resume paused" in refused.json()["error"]["message"]
     assert house.farthing("budget", "resume", "paused").returncode == 0
     asyncio.run(asyncio.sleep(1.2))
     assert house.post("/v1/chat/completions", chat("cheap"), key, headers).status == 200

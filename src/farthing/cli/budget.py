@@ -169,16 +169,19 @@ def resume(name: str) -> None:
     """Let a budget go on that is paused, until it begins anew."""
     from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
     from farthing.clock import SystemClock  # noqa: PLC0415
-    from farthing.ledger.budget_rules import changed  # noqa: PLC0415
+    from farthing.ledger.budget_rules import resumed  # noqa: PLC0415
 
     now_us = SystemClock().now_us()
 
-    async def run(store: Store) -> None:
+    async def run(store: Store) -> bool:
         rule = await found_budget(store, name)
-        await store.budgets.put(changed(rule, now_us, resumed_at_us=now_us))
+        after = resumed(rule, await store.budgets.accounts(rule.id, at_us=now_us, now_us=now_us), now_us)
+        if after is not None:
+            await store.budgets.put(after)
+        return after is not None
 
-    change_store(current_home(), run)
-    say(f"The budget {name!r} goes on.")
+    goes_on = change_store(current_home(), run)
+    say(f"The budget {name!r} goes on." if goes_on else f"The budget {name!r} is not paused; nothing was changed.")
 
 
 async def _set(store: Store, name: str, given: dict[str, Any]) -> tuple[bool, Budget]:

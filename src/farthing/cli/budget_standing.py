@@ -8,7 +8,7 @@ import msgspec
 
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
-from farthing.types.budgets import Account, Budget, Scope
+from farthing.types.budgets import Account, Budget, Scope, with_key_name
 from farthing.types.money import trimmed_usd
 
 if TYPE_CHECKING:
@@ -81,10 +81,7 @@ async def found_budget(store: Store, name: str) -> Budget:
 
 def worded(subject: Scope, keys: dict[str, str]) -> str:
     """Return a scope in words, a key by its name."""
-    text = str(subject)
-    if subject.key_id is not None and subject.key_id in keys:
-        text = text.replace(repr(subject.key_id), repr(keys[subject.key_id]))
-    return text
+    return with_key_name(str(subject), subject.key_id, keys.get(subject.key_id or ""))
 
 
 def pace_words(made: "Forecast", rule: Budget) -> str:

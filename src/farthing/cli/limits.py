@@ -12,7 +12,7 @@ from farthing.cli.tables import Column, print_json, print_table
 from farthing.config.schema import LIMIT_TARGET
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
-from farthing.types.budgets import EACH
+from farthing.types.budgets import EACH, with_key_name
 from farthing.types.limits import RATE_WORDS, Limit, LimitTarget, Rate
 from farthing.types.money import trimmed_usd
 
@@ -159,8 +159,8 @@ def _refuse_from_file(rule: Limit) -> None:
 
 
 def _whose(rule: Limit, keys: dict[str, str]) -> str:
-    text, key_id = str(rule.target), rule.target.scope.key_id
-    return text.replace(repr(key_id), repr(keys[key_id])) if key_id in keys else text
+    key_id = rule.target.scope.key_id
+    return with_key_name(str(rule.target), key_id, keys.get(key_id or ""))
 
 
 def _amount(rate: Rate) -> str:

@@ -1,5 +1,7 @@
 """What a call that is refused for money is told to do instead, and whether it finishes a turn that was begun."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from farthing.errors import BudgetExceeded
@@ -25,25 +27,38 @@ def with_alternatives(
 ) -> BudgetExceeded:
     """Return the refusal with models that would fit, with what the call may cost on each; free ones first."""
     lacks = [lack for lack in error.lacks if isinstance(lack, Lack)]
-    left = min((0 if lack.action is not None else lack.left_nanousd for lack in lacks), default=0)
-    found: list[tuple[bool, int, str]] = []
+    room = min((0 if lack.action is not None else lack.room_nanousd for lack in lacks), default=0)
+    found: dict[ModelRef, tuple[bool, int, str]] = {}
     now_us = lineup.attempts.clock.now_us()
     wire, catalog = request.wire, lineup.catalog
     listing = choosable(request.principal.rules, catalog.listing(wire), lambda name: catalog.resolve(name, wire))
     for listed in listing[:MAX_PRICED]:
         cost = _cost_on(listed.ref, envelope, request, lineup, admission, now_us)
-        if cost is not None and (cost == 0 or cost <= left):
-            found.append((catalog.names_itself(listed.ref), cost, listed.id))
-    free = [name for _, cost, name in found if cost == 0][:2]
+        if cost is not None and (cost == 0 or cost <= room):
+            found.setdefault(listed.ref, (catalog.names_itself(listed.ref), cost, listed.id))  # an alias comes first
+    free = [name for _, cost, name in found.values() if cost == 0][:2]
     # The operator's own choice first; then the dearest, which is the nearest to what was asked for.
-    priced = sorted((one for one in found if one[1]), key=lambda one: (not one[0], -one[1], one[2]))[: TOLD - len(free)]
+    priced = sorted((one for one in found.values() if one[1]), key=lambda one: (not one[0], -one[1], one[2]))[
+        : TOLD - len(free)
+    ]
     told = [f"{name} (free)" for name in free]
     told += [f"{name} (at most ${trimmed_usd(cost)})" for _, cost, name in priced]
+    way_out = _way_out(lacks)
     if told:
-        error.hint = f"these would fit: {', '.join(told)}; or the operator raises the budget"
+        error.hint = f"these would fit: {', '.join(told)}; or {way_out}"
     else:
-        error.hint = "no configured model would fit; the operator raises the budget, or adds a free model"
+        error.hint = f"no configured model would fit; {way_out}, or adds a free model"
     return error
+
+
+def _way_out(lacks: Sequence[Lack]) -> str:
+    paused = next((lack.budget.name for lack in lacks if lack.action == "pause"), None)
+    if paused is not None:
+        return f'the operator has it go on ("farthing budget resume {paused}")'
+    raises = "the operator raises the budget"
+    if any(lack.held_by_others for lack in lacks):
+        return f"ask again when those calls have ended, or {raises}"
+    return raises
 
 
 def _cost_on(

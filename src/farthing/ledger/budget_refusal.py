@@ -9,11 +9,12 @@ import msgspec
 from farthing.errors import BudgetExceeded
 from farthing.ledger.budget_rules import action_of
 from farthing.ledger.periods import zone_of
-from farthing.types.budgets import Budget, BudgetAction, Scope
+from farthing.types.budgets import Budget, BudgetAction, with_key_name
 from farthing.types.money import trimmed_usd
 
 if TYPE_CHECKING:
     from farthing.ledger.allotments import Allotment
+    from farthing.ledger.waiting import Waiter
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,33 +23,46 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
     """One budget that has not enough for a call."""
 
     budget: Budget
-    subject: Scope
+    subject: str
     needed_nanousd: int
     left_nanousd: int
     """What is not spent; calls under way may hold some of it."""
+    room_nanousd: int
+    """What a call could hold now."""
     resets_at_us: int | None
     action: BudgetAction | None
     """The threshold's action that forbids the call, where it is that."""
 
     @classmethod
-    def of(cls, allotment: "Allotment", needed_nanousd: int) -> "Lack":
+    def of(cls, allotment: "Allotment", waiter: "Waiter") -> "Lack":
         """Return what an allotment lacks for a call."""
         budget, left = allotment.budget, allotment.left_nanousd or 0
+        leasable = 0 if allotment.account is None else max(0, allotment.account.left_nanousd)
+        about = waiter.attribution
         return cls(
             budget=budget,
-            subject=allotment.key.subject,
-            needed_nanousd=needed_nanousd,
+            subject=with_key_name(str(allotment.key.subject), about.key_id, about.key_name),
+            needed_nanousd=waiter.least,
             left_nanousd=max(0, left),
+            room_nanousd=max(0, min(left, waiter.room_in(allotment) + leasable)),
             resets_at_us=allotment.end_us,
             action=action_of(budget, left, allotment.key.start_us) if allotment.blocked else None,
         )
 
+    @property
+    def held_by_others(self) -> bool:
+        """Whether it would fit, if calls under way did not hold what is left."""
+        return self.action is None and self.needed_nanousd <= self.left_nanousd
+
     def __str__(self) -> str:
         budget = self.budget
         left = f"${trimmed_usd(self.left_nanousd)} of ${trimmed_usd(budget.limit_nanousd)} is left"
-        about = f" ({self.subject})" if self.subject.named else ""
+        about = "" if self.subject == "all calls" else f" ({self.subject})"
         if self.action is not None:
             why = f"{left}, where it says {self.action}"
+        elif self.held_by_others:
+            room, needed = trimmed_usd(self.room_nanousd), trimmed_usd(self.needed_nanousd)
+            why = f"{left}, calls under way hold all but ${room} of it, and this call may cost ${needed}"
         else:
             why = f"{left}, and this call may cost ${trimmed_usd(self.needed_nanousd)}"
         return f"budget '{budget.name}'{about}: {why}"

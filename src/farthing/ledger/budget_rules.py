@@ -4,7 +4,7 @@ With a hundred thousand keys that have one each, a call's budgets are found by w
 dimension first, and not by asking each budget.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from farthing.ledger.periods import period_at, zone_of
 from farthing.types.budgets import (
     DIMENSIONS,
     EACH,
+    Account,
     AccountKey,
     Budget,
     BudgetAction,
@@ -125,6 +126,14 @@ def action_of(budget: Budget, left_nanousd: int | None, start_us: int) -> Budget
     return max(reached, key=_STRENGTH.__getitem__, default=None)
 
 
+def resumed(budget: Budget, accounts: Iterable[Account], now_us: int) -> Budget | None:
+    """Return the budget with its pause lifted, or `None` where no account of now is paused: a pause to come stays."""
+    for one in accounts:
+        if action_of(budget, budget.limit_nanousd - one.spent_nanousd, one.key.start_us) == "pause":
+            return msgspec.structs.replace(budget, resumed_at_us=now_us)
+    return None
+
+
 def checked(budget: Budget) -> Budget:
     """Return the budget as it is, once everything in it is known to hold.
 
@@ -157,6 +166,8 @@ def checked(budget: Budget) -> Budget:
 def changed(budget: Budget, now_us: int, **changes: Any) -> Budget:
     """Return the budget with changes; where they make its accounts begin anew it is the next version.
 
+    With other thresholds a pause holds again that somebody had lifted.
+
     Raises:
         InvalidRequest: as `checked`.
     """
@@ -164,6 +175,8 @@ def changed(budget: Budget, now_us: int, **changes: Any) -> Budget:
     anew = any(getattr(made, name) != getattr(budget, name) for name in _BEGINS_ANEW)
     if anew or (made.enabled and not budget.enabled):
         made = msgspec.structs.replace(made, version=budget.version + anew, counts_from_us=now_us)
+    if made.thresholds != budget.thresholds:
+        made = msgspec.structs.replace(made, resumed_at_us=None)
     return made
 
 

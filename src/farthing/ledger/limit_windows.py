@@ -7,6 +7,8 @@ back from. Here nothing waits: what must is in `limits.py`. Two limits cost a ca
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from farthing.types.budgets import with_key_name
+from farthing.types.calls import Attribution
 from farthing.types.limits import (
     CONCURRENCY,
     INPUT_TOKENS,
@@ -311,10 +313,11 @@ _AWAY_S = 0.25
 class Taking:
     """What the calls of one attribution are counted in."""
 
-    __slots__ = ("_limits", "_plain", "_tokens", "_told", "counts_money", "counts_tokens", "windows")
+    __slots__ = ("_key", "_limits", "_plain", "_tokens", "_told", "counts_money", "counts_tokens", "windows")
 
-    def __init__(self, limits: "Limits", windows: Sequence[LiveWindow]) -> None:
+    def __init__(self, limits: "Limits", windows: Sequence[LiveWindow], attribution: Attribution) -> None:
         self._limits = limits
+        self._key = attribution.key_id, attribution.key_name
         self.windows = tuple(sorted(windows, key=lambda one: one.of_credential))
         """The caller's own first: what they refuse, no other credential would let in."""
         self._tokens = [one for one in windows if REQUESTS < one.unit <= TOKENS]
@@ -324,6 +327,10 @@ class Taking:
         self.counts_tokens = bool(self._tokens)
         self.counts_money = next((one for one in self.windows if one.unit == NANOUSD), None)
         """The first window that counts money."""
+
+    def words_for(self, window: LiveWindow) -> str:
+        """Return whose window it is, a key by its name."""
+        return with_key_name(window.subject, *self._key)
 
     def take(self, units: Units) -> "LimitHold | None":
         """Take what a call may use of every window, or nothing; `None` where the store has to be asked."""

@@ -331,7 +331,7 @@ class Limits:
         ]
         if len(self._takings) >= MAX_TAKINGS:
             self._takings.clear()
-        taking = self._takings[about] = Taking(self, found) if found else None
+        taking = self._takings[about] = Taking(self, found, attribution) if found else None
         return taking
 
     def _window(self, limit: Limit, rate: Rate, subject: str) -> LiveWindow:
@@ -380,7 +380,7 @@ class Limits:
         amount, left = units[window.unit], window.remaining
         wait_s = None if never else max(1, -(-(window.fits_at_us(amount, now_us) - now_us) // 1_000_000))
         # How the operator calls a credential is not told to clients.
-        whose = "of a credential" if window.of_credential else f"({window.subject})"
+        whose = "of a credential" if window.of_credential else f"({taking.words_for(window)})"
         about = f"limit '{window.name}' {whose}: {amount_text(window.unit, window.limit)}"
         about += "" if window.unit == CONCURRENCY else f" in any {_span(window.rate)}"
         if wait_s is None:

@@ -87,6 +87,11 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return ", ".join(parts) or "all calls"
 
 
+def with_key_name(words: str, key_id: str | None, key_name: str | None) -> str:
+    """Return words about a scope with a key's name in the place of its id, which tells nobody anything."""
+    return words.replace(repr(key_id), repr(key_name)) if key_id and key_name else words
+
+
 def tags_of(attribution: Attribution) -> tuple[str, ...]:
     """Return a call's tags, each once, in order."""
     if not attribution.tags:

@@ -38,7 +38,7 @@ def held(ref: ModelRef, wire: WireFormat, operation: Operation, body: dict[str, 
     """Return what is held for a call at least, at a glance, and what it counts as where nobody tells its cost."""
     envelope = Envelope((body if isinstance(body, str) else json.dumps(body)).encode())
     bound = Bounds().bound(envelope, wire, operation, ref, sheet_of(ref))
-    most, _ = Bounds().at_most(envelope, wire, operation, ref, sheet_of(ref))
+    most, _, _ = Bounds().at_most(envelope, wire, operation, ref, sheet_of(ref))
     assert most <= MAX_COST_NANOUSD
     return bound.least_nanousd, most, bound.unknown_nanousd
 
@@ -177,6 +177,6 @@ def test_a_picture_of_an_unknown_call_counts_beside_its_bytes() -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://example.com/large.png"}}
     body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": [picture]}]}
     envelope = Envelope(json.dumps(body).encode())
-    _, at_a_glance = Bounds().at_most(envelope, "openai_chat", "chat.completions", OPUS, sheet_of(OPUS))
+    _, at_a_glance, _ = Bounds().at_most(envelope, "openai_chat", "chat.completions", OPUS, sheet_of(OPUS))
     looked_at = held(OPUS, "openai_chat", "chat.completions", body)[2]
     assert min(at_a_glance, looked_at) >= nanousd(4_800, rates_of(OPUS).input)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from farthing.errors import BudgetExceeded
+from farthing.ledger.budget_rules import action_of, changed, resumed
 from farthing.ledger.budgets import Budgets
 from farthing.storage.memory import MemoryStore
 from farthing.types.budgets import Budget, Scope, Threshold
@@ -17,6 +19,7 @@ from tests.contracts.ledger_samples import NOON_US, SetClock, attempt
 
 K_1 = Attribution(key_id="key_1", team="a")
 K_2 = Attribution(key_id="key_2", team="a")
+USD = 1_000_000_000
 Make = Callable[..., Awaitable[Budgets]]
 
 
@@ -100,6 +103,39 @@ async def test_a_call_waits_no_longer_than_the_budget_says(store: MemoryStore, m
     with pytest.raises(BudgetExceeded):
         await budgets.acquire(K_1, lambda: (50, 50))
     held.void()
+
+
+async def test_a_refusal_says_that_calls_under_way_hold_what_is_left_and_names_the_key(
+    store: MemoryStore, make: Make
+) -> None:
+    await store.budgets.put(rule(10 * USD, wait_s=0, scope=Scope(key_id="*")))
+    budgets = await make()
+    ann = msgspec.structs.replace(K_1, key_name="ann")
+    held = await budgets.acquire(ann, lambda: (9 * USD, 9 * USD))
+    words = re.escape(
+        "budget 'one' (key 'ann'): $10.00 of $10.00 is left, calls under way hold all but $1.00 of it, "
+        "and this call may cost $2.00; "
+    )
+    with pytest.raises(BudgetExceeded, match=words):
+        await budgets.acquire(ann, lambda: (2 * USD, 2 * USD))
+    held.void()
+
+
+async def test_a_pause_is_lifted_only_where_it_holds_and_until_the_thresholds_change(
+    store: MemoryStore, make: Make
+) -> None:
+    paused_at_half = rule(10, thresholds=(Threshold(50, "pause"),))
+    await store.budgets.put(paused_at_half)
+    budgets = await make()
+    (await budgets.acquire(K_1, lambda: (1, 1))).settle(1)
+    assert resumed(paused_at_half, await store.budgets.accounts(now_us=NOON_US), NOON_US) is None
+    spent = attempt(1, cost_nanousd=6, started_at_us=NOON_US, held_nanousd=6)
+    await store.append([spent], budgets._holder)
+    after = resumed(paused_at_half, await store.budgets.accounts(now_us=NOON_US), NOON_US)
+    assert after is not None
+    assert action_of(after, 4, NOON_US) is None
+    assert action_of(changed(after, NOON_US, limit_nanousd=11), 4, NOON_US) is None
+    assert action_of(changed(after, NOON_US, thresholds=(Threshold(60, "pause"),)), 4, NOON_US) == "pause"
 
 
 async def test_whoever_leaves_while_waiting_holds_nothing(store: MemoryStore, make: Make) -> None:
@@ -258,9 +294,7 @@ async def test_a_budget_that_changes_while_its_accounts_are_looked_at_goes_on(st
         await budgets.acquire(K_1, lambda: (101, 101))
 
 
-async def test_a_host_of_one_process_leaves_what_it_does_not_need_to_the_others(
-    store: MemoryStore, make: Make
-) -> None:
+async def test_a_host_of_one_process_leaves_what_it_does_not_need_to_the_others(store: MemoryStore, make: Make) -> None:
     await store.budgets.put(rule(1_000_000, wait_s=0))
     for house in [await make(shared=True) for _ in range(3)]:
         for _ in range(3):

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from farthing.errors import Conflict
-from farthing.ledger.budget_rules import action_of, changed, checked
+from farthing.ledger.budget_rules import action_of, changed, checked, resumed
 from farthing.ledger.under_way import held_in
 from farthing.server.admin.ask import Ask, not_there
 from farthing.server.admin.resources.budget_shapes import (
@@ -106,11 +106,13 @@ async def change(ask: Ask[BudgetChange, Nothing]) -> Answer:
 
 
 async def resume(ask: Ask[Nothing, Nothing]) -> Answer:
-    """Let a budget go on that is paused, until it begins anew."""
+    """Let a budget go on that is paused, until it begins anew; one that is not stays as it is."""
     before, now_us = await _budget(ask), ask.house.now_us()
-    after = changed(before, now_us, resumed_at_us=now_us)
-    await _put(ask, after)
-    return _changed(ask, before, after)
+    accounts = await ask.house.store.budgets.accounts(before.id, at_us=now_us, now_us=now_us)
+    after = resumed(before, accounts, now_us)
+    if after is not None:
+        await _put(ask, after)
+    return _changed(ask, before, after or before)
 
 
 async def delete(ask: Ask[Nothing, Nothing]) -> Answer:
