@@ -39,8 +39,9 @@ from farthing.types.limits import RATE_WORDS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _MADE = "<!-- Made by tools/write_reference.py from the code. Change it there. -->\n"
-_NOT_SET_BY_HAND = {"local", "name", "wire", "price_key", "providers_named", "vault_first", "warnings"}
-_NOT_SET_BY_HAND = {"local", "name", "wire", "price_key", "providers_named", "warnings", "rates", "origin"}
+_NOT_SET_BY_HAND = {
+    *("local", "name", "wire", "price_key", "providers_named", "vault_first", "warnings", "rates", "origin"),
+}
 
 
 def settings_page() -> str:
@@ -94,7 +95,14 @@ def settings_page() -> str:
         "\n## log\n",
         _table(LogSettings, {}),
         "\n## storage\n",
-        _table(StorageSettings, {"url": "`env:NAME`, `file:/path`, or `postgresql://USER@HOST/NAME`"}),
+        "They count from the next start. See [several hosts](several_hosts.md), [limits](limits.md#several-hosts).\n",
+        _table(
+            StorageSettings,
+            {
+                "url": "`env:NAME`, `file:/path`, or `postgresql://USER@HOST/NAME`",
+                "redis": "`redis://host:6379/0`, `rediss://...`, `unix:///path` or `env:NAME`",
+            },
+        ),
         "\n## translation\n",
         _table(TranslationSettings, {"features": "the names in [losses.md](losses.md)"}),
         "\n## providers\n",
@@ -123,8 +131,6 @@ def settings_page() -> str:
         _table(Timeouts, {}),
         "\n### attribution\n",
         _table(OpenRouterAttribution, {"title": "a text", "url": "an http or https address"}),
-        "\n## storage\n",
-        _table(StorageSettings, {"redis": "`redis://host:6379/0`, `rediss://...`, `unix:///path` or `env:NAME`"}),
         "\n## limits\n",
         "Each has a name of your choice, and needs at least one of the amounts. An amount of a minute, an hour or a",
         "day holds for any time of that length, not only for those that begin on the clock.\n",

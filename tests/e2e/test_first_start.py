@@ -126,7 +126,7 @@ def test_the_next_commands_work_as_printed_from_where_it_was_started(tmp_path: P
     home = tmp_path / "my home"
     with started(tmp_path, OPENAI_API_KEY="sk", FARTHING_HOME=str(home)) as start:
         commands = start.said.partition("in another terminal:\n\n")[2].splitlines()
-        assert [command.split()[-1] for command in commands] == ["costs", "calls", "NAME"]
+        assert [command.split()[-1] for command in commands] == ["costs", "calls", "NAME", "day"]
         for command in commands:
             assert f"--home '{home}'" in command
             ran = subprocess.run(

@@ -9,7 +9,7 @@ import click
 
 from farthing.cli.budget_forecast import forecast
 from farthing.cli.budget_show import show
-from farthing.cli.budget_standing import found_budget, worded
+from farthing.cli.budget_standing import found_budget, rule_words, uncounted, worded
 from farthing.cli.context import current_home, say
 from farthing.cli.number import Number
 from farthing.cli.tables import Column, moment, print_json, print_table, usd
@@ -30,6 +30,7 @@ from farthing.types.money import NANOUSD_PER_USD, trimmed_usd
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ACTIONS: tuple[BudgetAction, ...] = get_args(BudgetAction)
+_AT_HELP = f"With less than so many percent left: {', '.join(_ACTIONS)}. Again for each."
 _SCOPE = ("organisation", "team", "project", "key", "user", "session", "task", "tag")
 
 
@@ -93,11 +94,14 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
 
     now_us = SystemClock().now_us()
 
-    async def ask(store: Store) -> tuple[list[Budget], list[Account], dict[str, str]]:
+    async def ask(store: Store) -> tuple[list[Budget], list[Account], dict[str, int], dict[str, str]]:
         keys = {record.id: record.name for record in await store.keys()}
-        return await store.budgets.all(), await store.budgets.accounts(at_us=now_us, now_us=now_us), keys
+        rules, accounts = await store.budgets.all(), await store.budgets.accounts(at_us=now_us, now_us=now_us)
+        led = {one.key.budget_id for one in accounts}
+        before = {rule.id: await uncounted(store, rule, now_us) or 0 for rule in rules if rule.id not in led}
+        return rules, accounts, before, keys
 
-    rules, accounts, keys = read_books(current_home(), lambda books: ask(books.store))
+    rules, accounts, before, keys = read_books(current_home(), lambda books: ask(books.store))
     if as_json:
         print_json([_as_data(rule, [one for one in accounts if one.key.budget_id == rule.id]) for rule in rules])
         return
@@ -105,15 +109,15 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
         say('No budgets yet; "farthing budget set daily --usd 20 --period day" makes one.')
         return
     columns = [Column("BUDGET", "left"), Column("WHOSE CALLS", "left"), Column("LEFT"), Column("OF"), Column("SPENT")]
-    columns += [Column("HELD"), Column("EVERY", "left"), Column("", "left")]
+    columns += [Column("PERIOD", "left"), Column("", "left")]
     rows: list[list[str]] = []
     for rule in rules:
         ours: list[Account | None] = [one for one in accounts if one.key.budget_id == rule.id]
-        state = "off" if not rule.enabled else "" if rule.policy == "hard" else "soft"
+        soft, off, file = rule.policy == "soft", not rule.enabled, rule.from_file
+        state = ", ".join(word for word, holds in (("soft", soft), ("off", off), ("settings.yaml", file)) if holds)
         for account in ours or [None]:
             subject = rule.scope if account is None else account.key.subject
-            spent = 0 if account is None else account.spent_nanousd
-            held = 0 if account is None else account.leased_nanousd
+            spent = before.get(rule.id, 0) if account is None else account.spent_nanousd
             rows.append(
                 [
                     rule.name,
@@ -121,7 +125,6 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
                     usd(max(0, rule.limit_nanousd - spent)),
                     usd(rule.limit_nanousd),
                     usd(spent),
-                    usd(held),
                     rule.period,
                     state,
                 ]
@@ -137,17 +140,18 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
 @scope_options
 @click.option("--time-zone", help="Whose midnight counts, such as Europe/Berlin.")
 @click.option("--reset-day", type=Number(1, 31), help="Day of the week (1: Monday) or month on which it begins anew.")
-@click.option("--at", "thresholds", multiple=True, type=AtPercent(), help="What happens with less left: 25:warn.")
+@click.option("--at", "thresholds", multiple=True, type=AtPercent(), help=_AT_HELP)
 @click.option("--grace-usd", "grace", type=Usd(), help="What may be spent beyond it to finish a turn.")
 @click.option("--wait-s", type=Number(0, 600), help="How long a call may wait for what others give back.")
 @click.option("--off/--on", "off", default=None, help="Leave it out of account, or take it in again.")
 def set_budget(name: str, **given: Any) -> None:
     """Make a budget, or change one: what is not given stays as it is."""
     from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
 
-    made, after = change_store(current_home(), lambda store: _set(store, name, given))
-    what = "Made" if made else "Changed"
-    say(f"{what} the budget {after.name!r}: ${trimmed_usd(after.limit_nanousd)} a {after.period}, {after.policy}.")
+    now_us = SystemClock().now_us()
+    made, told = change_store(current_home(), lambda store: _set(store, name, given, now_us))
+    say(f"{'Made' if made else 'Changed'} the budget {name!r}: {told}")
 
 
 @budget.command()
@@ -184,13 +188,13 @@ def resume(name: str) -> None:
     say(f"The budget {name!r} goes on." if goes_on else f"The budget {name!r} is not paused; nothing was changed.")
 
 
-async def _set(store: Store, name: str, given: dict[str, Any]) -> tuple[bool, Budget]:
+async def _set(store: Store, name: str, given: dict[str, Any], now_us: int) -> tuple[bool, str]:
+    """Make or change it; return whether it was made, and what it is now, in words."""
     from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.ledger.budget_rules import changed, checked  # noqa: PLC0415
     from farthing.types.identity import IdSource  # noqa: PLC0415
 
-    clock = SystemClock()
-    now_us = clock.now_us()
+    keys = {record.id: record.name for record in await store.keys()}
     before = next((one for one in await store.budgets.all() if one.name == name), None)
     changes = await _changes(store, given)
     if before is None:
@@ -202,13 +206,13 @@ async def _set(store: Store, name: str, given: dict[str, Any]) -> tuple[bool, Bu
             "created_at_us": now_us,
             "counts_from_us": now_us,
         }
-        made = checked(Budget(id=IdSource(clock, os.urandom).new("bud"), name=name, **(plain | changes)))
+        made = checked(Budget(id=IdSource(SystemClock(), os.urandom).new("bud"), name=name, **(plain | changes)))
         await store.budgets.put(made)
-        return True, made
+        return True, rule_words(made, keys, now_us)
     _refuse_from_file(before)
     after = changed(before, now_us, **changes)
     await store.budgets.put(after)
-    return False, after
+    return False, rule_words(after, keys, now_us)
 
 
 async def _changes(store: Store, given: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def _fields(one: Standing, now_us: int) -> list[tuple[str, str | None]]:
 
     rule, account, outlook = one.rule, one.account, one.outlook
     if account is None:
-        return [("spent", "nothing was called in this period yet")]
+        before = one.uncounted_nanousd
+        return [("spent", f"{usd(before)}; counted with the next call" if before else "nothing in this period yet")]
     made = None if outlook is None else outlook.forecast
     spent = f"{usd(account.spent_nanousd)} of {usd(rule.limit_nanousd)} USD"
     if made is None:

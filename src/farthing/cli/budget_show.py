@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from farthing.cli.budget_standing import Standing, local, more_words, pace_words, standings, title_of
+from farthing.cli.budget_standing import Standing, every, local, more_words, pace_words, standings, title_of
 from farthing.cli.context import current_home, say
 from farthing.cli.tables import moment, print_fields, print_json, usd
+from farthing.types.budgets import Budget, Threshold
 
 
 @click.command()
@@ -36,28 +37,48 @@ def show(name: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's fla
 def _fields(one: Standing, now_us: int) -> list[tuple[str, str | None]]:
     rule, account = one.rule, one.account
     kind = "" if rule.enabled else ", switched off"
-    limit = f"{usd(rule.limit_nanousd)} USD, {_every(rule.period)}, {rule.policy}{kind}"
+    limit = f"{usd(rule.limit_nanousd)} USD, {every(rule)}, {rule.policy}{kind}"
+    resets = None if one.end_us is None else f"{local(one.end_us, rule.time_zone, now_us)} ({rule.time_zone})"
     if account is None:
-        return [("limit", limit), ("spent", "nothing was called in this period yet")]
-    unknown = account.unknown_nanousd
+        return [("limit", limit), *_before_the_first(one), ("begins anew", resets)]
+    unknown, held = account.unknown_nanousd, account.leased_nanousd
     doubt = f" ({usd(unknown)} of it is what calls of unknown cost may have cost)" if unknown else ""
-    resets = None if account.end_us is None else f"{local(account.end_us, rule.time_zone, now_us)} ({rule.time_zone})"
+    holds = f", of which {usd(held)} is held for calls under way and to come" if held else ""
     made = one.outlook.forecast if one.outlook is not None else None
     return [
         ("limit", limit),
         ("spent", usd(account.spent_nanousd) + doubt),
-        ("held", f"{usd(account.leased_nanousd)} by calls under way and to come" if account.leased_nanousd else None),
-        ("left", usd(max(rule.limit_nanousd - account.spent_nanousd, 0))),
+        ("left", usd(max(rule.limit_nanousd - account.spent_nanousd, 0)) + holds),
         ("begins anew", resets),
         ("now", state_words(one)),
         ("pace", None if made is None else pace_words(made, rule)),
     ]
 
 
+def _before_the_first(one: Standing) -> list[tuple[str, str | None]]:
+    """Return what is spent where no call was counted yet: what the ledger has of the period, or nothing."""
+    spent = one.uncounted_nanousd
+    if not spent:
+        return [("spent", "nothing in this period yet")]
+    left = usd(max(one.rule.limit_nanousd - spent, 0))
+    return [("spent", f"{usd(spent)} by earlier calls, which count from the next one on"), ("left", left)]
+
+
 def state_words(one: Standing) -> str:
-    """Return what holds of an account now."""
+    """Return what holds of an account now, and since how little is left."""
     action = state_of(one)
-    return "within the limit" if action is None else _SAID[action]
+    if action is None:
+        return "within the limit"
+    rule, account = one.rule, one.account
+    left = rule.limit_nanousd - account.spent_nanousd if account is not None else 0
+    if left <= 0:
+        return f"nothing is left: {_SAID[action]}"
+    percent = min(on.left_percent for on in rule.thresholds if on.action == action and _is_reached(on, left, rule))
+    return f"less than {percent} % is left: {_SAID[action]}"
+
+
+def _is_reached(on: Threshold, left_nanousd: int, rule: Budget) -> bool:
+    return left_nanousd * 100 < on.left_percent * rule.limit_nanousd
 
 
 def state_of(one: Standing) -> str | None:
@@ -74,17 +95,13 @@ def state_of(one: Standing) -> str | None:
 
 
 _SAID = {
-    "warn": "warned of",
+    "warn": "alerts tell of it",
     "prefer_cheaper": "free and cheaper models are preferred",
     "emergency": "the cheapest models that can are chosen",
     "local_only": "models that cost money are refused",
     "pause": "paused: calls that cost money are refused until it is resumed",
     "refuse": "calls that cost money are refused",
 }
-
-
-def _every(period: str) -> str:
-    return {"total": "once", "session": "once a session"}.get(period, f"every {period}")
 
 
 def standing_as_data(one: Standing) -> dict[str, Any]:

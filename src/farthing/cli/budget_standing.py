@@ -8,7 +8,8 @@ import msgspec
 
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
-from farthing.types.budgets import Account, Budget, Scope, with_key_name
+from farthing.types.budgets import EACH, Account, Budget, Scope, with_key_name
+from farthing.types.ledger import CostsFilter
 from farthing.types.money import trimmed_usd
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     account: Account | None = None
     outlook: "Outlook | None" = None
+    uncounted_nanousd: int | None = None
+    """Without an account: what the calls of its period cost so far; the next call has them counted. `None`: it will
+    have an account for each."""
+    end_us: int | None = None
+    """When it begins anew; `None` where it does not."""
 
 
 class Standings(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +48,7 @@ async def standings(store: Store, name: str | None, now_us: int, *, judged: bool
     Raises:
         InvalidRequest: there is no such budget.
     """
+    from farthing.ledger.budget_rules import period_of  # noqa: PLC0415
     from farthing.ledger.outlook import Outlook, forecast_of, outlook, recent_hours  # noqa: PLC0415  (not for --help)
 
     rules = await store.budgets.all() if name is None else [await found_budget(store, name)]
@@ -53,7 +60,9 @@ async def standings(store: Store, name: str | None, now_us: int, *, judged: bool
         accounts.sort(key=lambda one: one.left_nanousd)
         more += max(len(accounts) - MAX_SHOWN, 0)
         if not accounts:
-            shown.append(Standing(rule=rule, subject=worded(rule.scope, keys)))
+            before, end_us = await uncounted(store, rule, now_us), period_of(rule, now_us)[1]
+            subject = worded(rule.scope, keys)
+            shown.append(Standing(rule=rule, subject=subject, uncounted_nanousd=before, end_us=end_us))
         for account in accounts[:MAX_SHOWN]:
             if judged:
                 look = await outlook(store.history, rule, account, now_us)
@@ -61,8 +70,22 @@ async def standings(store: Store, name: str | None, now_us: int, *, judged: bool
                 hours = await recent_hours(store.history, account.key.subject, now_us)
                 look = Outlook(forecast=forecast_of(hours, rule, account, now_us))
             subject = worded(account.key.subject, keys)
-            shown.append(Standing(rule=rule, subject=subject, account=account, outlook=look))
+            end_us = account.end_us
+            shown.append(Standing(rule=rule, subject=subject, account=account, outlook=look, end_us=end_us))
     return Standings(shown=tuple(shown), more=more)
+
+
+async def uncounted(store: Store, rule: Budget, now_us: int) -> int | None:
+    """Return what the calls of a budget's period cost that has no account yet, where there will be one account."""
+    from farthing.ledger.budget_rules import effective_scope, period_of  # noqa: PLC0415  (not for --help)
+
+    scope = effective_scope(rule)
+    told = {name: getattr(scope, name) for name in scope.named}
+    if EACH in told.values():
+        return None
+    only = CostsFilter(**{name.removesuffix("_id"): value for name, value in told.items()})
+    (total,) = await store.costs(None, period_of(rule, now_us)[0], None, only)
+    return total.cost_nanousd
 
 
 async def found_budget(store: Store, name: str) -> Budget:
@@ -77,6 +100,23 @@ async def found_budget(store: Store, name: str) -> Budget:
             return rule
     known = ", ".join(rule.name for rule in rules[:10]) or "none"
     raise InvalidRequest(f"Unknown budget {name!r}; there are: {known}.", hint='run "farthing budget list".')
+
+
+def every(rule: Budget) -> str:
+    """Return how often it begins anew: `every day`, `once`."""
+    return {"total": "once", "session": "once a session"}.get(rule.period, f"every {rule.period}")
+
+
+def rule_words(rule: Budget, keys: dict[str, str], now_us: int) -> str:
+    """Return a rule as a person would say it: how much, how often, for whom, and what happens before it is spent."""
+    from farthing.ledger.budget_rules import period_of  # noqa: PLC0415  (not for --help)
+
+    off = "" if rule.enabled else ", switched off"
+    words = f"${trimmed_usd(rule.limit_nanousd)} {every(rule)} for {worded(rule.scope, keys)}, {rule.policy}{off}."
+    if (end_us := period_of(rule, now_us)[1]) is not None:
+        words += f" It begins anew at {local(end_us, rule.time_zone, now_us)} ({rule.time_zone})."
+    lines = [f"{one.action} below {one.left_percent} %" for one in rule.thresholds]
+    return words + (f" With less left: {', '.join(lines)}." if lines else "")
 
 
 def worded(subject: Scope, keys: dict[str, str]) -> str:

@@ -99,8 +99,14 @@ def _read(request: str) -> "Envelope":
     if request == "-":
         body = sys.stdin.buffer.read(MAX_BYTES + 1)
     else:
-        with Path(request).open("rb") as file:
-            body = file.read(MAX_BYTES + 1)
+        try:
+            with Path(request).open("rb") as file:
+                body = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise InvalidRequest(
+                f"{request!r} cannot be read: {error.strerror or error}.",
+                hint='name a file that holds the JSON of a request, or "-" for standard input.',
+            ) from error
     if len(body) > MAX_BYTES:
         raise InvalidRequest(f"The request is larger than {MAX_BYTES >> 20} MB.")
     return Envelope(body)

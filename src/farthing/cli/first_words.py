@@ -53,6 +53,7 @@ Then, in another terminal:
 {farthing} costs
 {farthing} calls
 {farthing} keys create NAME
+{farthing} budget set daily --usd 20 --period day
 """
 _FOR_FORMATS: Mapping[WireFormat, str] = {
     "anthropic_messages": """
@@ -131,9 +132,13 @@ def whom_it_calls(
 
 
 def _way(provider: "ProviderSettings", environment: Mapping[str, str]) -> str:
+    if provider.credentials:
+        return ", ".join(str(share.source) for share in provider.credentials)
     source = provider.credential
     if source.kind == "none":
         return provider.base_url
+    if source.kind == "vault":
+        return str(source)
     missing = source.kind == "env" and not environment.get(source.name, "").strip()
     return f"{source.name} is not set" if missing else source.name
 

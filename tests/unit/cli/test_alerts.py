@@ -98,7 +98,7 @@ def test_a_budget_is_shown_with_its_state_and_pace(home: Path) -> None:
 
 
 def test_a_budget_of_which_nothing_was_spent_says_so(home: Path) -> None:
-    assert "nothing was called in this period yet" in run(home, "budget", "show", "idle").stdout
+    assert "nothing in this period yet" in run(home, "budget", "show", "idle").stdout
     assert run(home, "budget", "show", "none").exit_code == 1
 
 

@@ -38,6 +38,13 @@ def test_the_most_is_for_the_longest_answer_of_the_model(home: Path) -> None:
     assert row["likely_nanousd"] is None
 
 
+def test_a_request_that_is_not_there_is_told_and_what_to_name(home: Path) -> None:
+    refused = CliRunner().invoke(root, ["estimate", str(home / "none.json")])
+    assert refused.exit_code == 1
+    assert "none.json' cannot be read: No such file or directory." in refused.stderr
+    assert '"-" for standard input' in refused.stderr
+
+
 def test_a_limit_of_the_client_bounds_the_answer(home: Path) -> None:
     (row,) = estimate(home, {**ASK, "max_completion_tokens": 500})
     assert row["most_output_tokens"] == 500

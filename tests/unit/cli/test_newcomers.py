@@ -72,6 +72,13 @@ def test_a_key_that_is_not_set_and_an_address_without_one_are_told_apart(home: H
     ]
 
 
+def test_whose_keys_are_in_the_vault_is_said_so(home: Home) -> None:
+    text = "providers: {openai: {credential: vault}, groq: {credentials: [vault:a, env:GROQ]}}\n"
+    assert whom_it_calls(load(home, text, GROQ="k").providers, {}, is_new=False) == [
+        "providers: openai (vault), groq (vault:a, env:GROQ)"
+    ]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="the shell's rules for paths")
 def test_commands_are_spelled_as_they_work_where_the_person_stands(tmp_path: Path) -> None:
     folder = tmp_path / "my checkout" / ".venv" / "bin"

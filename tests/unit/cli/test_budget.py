@@ -1,0 +1,73 @@
+"""`farthing budget` as somebody meets it who makes the first one."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from farthing.cli import root
+from farthing.clock import SystemClock
+from farthing.config.paths import Home
+from farthing.storage.offload import ThreadOffload
+from farthing.storage.sqlite import SqliteStore
+from tests.contracts.ledger_samples import attempt
+
+USD = 10**9
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home in which a call for $2 ended just now, and no budget was made."""
+
+    async def fill() -> None:
+        made = Home(tmp_path / "home")
+        made.create()
+        now_us = SystemClock().now_us()
+        offload = ThreadOffload()
+        store = SqliteStore(made.database, offload)
+        await store.open()
+        await store.append([attempt(1, started_at_us=now_us, ended_at_us=now_us, cost_nanousd=2 * USD)])
+        await store.close()
+        await offload.close()
+
+    asyncio.run(fill())
+    return tmp_path / "home"
+
+
+def run(home: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(root, ["--home", str(home), "budget", *arguments], catch_exceptions=False)
+
+
+def test_what_was_made_is_said_as_a_person_would_say_it(home: Path) -> None:
+    said = run(home, "set", "daily", "--usd", "10", "--period", "day", "--at", "25:warn", "--at", "5:pause").stderr
+    assert "Made the budget 'daily': $10.00 every day for all calls, hard. It begins anew at 20" in said
+    assert "00:00 (UTC). With less left: warn below 25 %, pause below 5 %." in said
+    said = run(home, "set", "each", "--usd", "1", "--period", "total", "--user", "*", "--soft").stderr
+    assert "Made the budget 'each': $1.00 once for each user, soft. With less left: prefer_cheaper" in said
+    said = run(home, "set", "each", "--off").stderr
+    assert "Changed the budget 'each': $1.00 once for each user, soft, switched off." in said
+
+
+def test_what_was_spent_before_a_budget_was_made_is_not_shown_as_left(home: Path) -> None:
+    run(home, "set", "monthly", "--usd", "10", "--period", "month")
+    shown = run(home, "show").stdout
+    assert "spent        2.00 by earlier calls, which count from the next one on" in shown
+    assert "left         8.00" in shown
+    assert "begins anew  20" in shown
+    (_, row) = run(home, "list").stdout.splitlines()
+    assert row.split() == ["monthly", "all", "calls", "8.00", "10.00", "2.00", "month"]
+    run(home, "set", "monthly", "--user", "*")
+    assert "nothing in this period yet" in run(home, "show").stdout
+
+
+def test_what_is_not_paused_does_not_go_on(home: Path) -> None:
+    run(home, "set", "daily", "--usd", "10", "--period", "day", "--at", "5:pause")
+    assert "is not paused; nothing was changed" in run(home, "resume", "daily").stderr
+
+
+def test_the_actions_of_a_threshold_are_in_the_help_and_in_the_refusal(home: Path) -> None:
+    assert "prefer_cheaper" in run(home, "set", "--help").stdout
+    assert "'shout' is no action; one of: warn, prefer_cheaper" in run(home, "set", "x", "--at", "5:shout").stderr
+    assert json.loads(run(home, "list", "--json").stdout) == []
