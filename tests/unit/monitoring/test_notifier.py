@@ -25,6 +25,7 @@ from tests.contracts.ledger_samples import NOON_US, SetClock, attempt
 from tests.unit.monitoring.receivers import Receiver
 
 HOUR_US = 3_600_000_000
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -187,8 +188,9 @@ async def test_a_process_killed_around_sending_loses_nothing_and_the_id_tells_a_
     point: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     command = [sys.executable, str(Path(__file__).with_name("notifier_victim.py")), str(tmp_path), receiver.url, point]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     with (tmp_path / "said").open("wb") as said:
-        victim = await asyncio.create_subprocess_exec(*command, stdout=said, stderr=subprocess.STDOUT)
+        victim = await asyncio.create_subprocess_exec(*command, stdout=said, stderr=subprocess.STDOUT, env=environment)
         async with asyncio.timeout(30):
             assert await victim.wait() == -signal.SIGKILL, (tmp_path / "said").read_text(encoding="utf-8")
     offload, clock = ThreadOffload(), SetClock()
