@@ -20,8 +20,15 @@ SpendingBy = Literal[
     "project",
     "user",
     "session",
+    "conversation",
     "task",
+    "sub_agent",
     "branch",
+    "pull_request",
+    "tag",  # each of an attempt's tags by itself: what has two stands in two groups
+    "tags",  # all of them together, in order of the alphabet: `nightly,search`
+    "face",
+    "outcome",
     "price_id",
     "service_tier",
 ]
@@ -69,7 +76,10 @@ class SpendingRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpendingScope(msgspec.Struct, frozen=True):
-    """Only what is known by this: `SpendingScope("project", "site")`; the value `None` is what has no project."""
+    """Only what is known by this: `SpendingScope("project", "site")`; the value `None` is what has no project.
+
+    By `tag`: what has this tag among its others.
+    """
 
     by: SpendingBy
     value: str | None

@@ -1,7 +1,9 @@
 """Sums what was spent over attempts in memory, by the same rules as the statement of the other stores."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 
+from farthing.types.budgets import tags_of
 from farthing.types.calls import Attempt
 from farthing.types.ledger import utc_day
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope, none_spent
@@ -20,8 +22,14 @@ _KNOWN_BY: Mapping[SpendingBy, Known] = {
     "project": lambda attempt: attempt.opening.attribution.project,
     "user": lambda attempt: attempt.opening.attribution.user,
     "session": lambda attempt: attempt.opening.attribution.session,
+    "conversation": lambda attempt: attempt.opening.attribution.conversation,
     "task": lambda attempt: attempt.opening.attribution.task,
+    "sub_agent": lambda attempt: attempt.opening.attribution.sub_agent,
     "branch": lambda attempt: attempt.opening.attribution.branch,
+    "pull_request": lambda attempt: attempt.opening.attribution.pull_request,
+    "tags": lambda attempt: ",".join(sorted(tags_of(attempt.opening.attribution))) or None,
+    "face": lambda attempt: attempt.opening.face,
+    "outcome": lambda attempt: attempt.outcome,
     "price_id": lambda attempt: attempt.price_id,
     "service_tier": lambda attempt: attempt.service_tier,
 }
@@ -39,18 +47,21 @@ def spending_of(
 ) -> list[SpendingRow]:
     """See `LedgerStore.spending`; `key_names` are the keys' names of now, by id."""
 
-    def known(name: SpendingBy, attempt: Attempt) -> str | None:
+    def known(name: SpendingBy, attempt: Attempt) -> tuple[str | None, ...]:
+        if name == "tag":
+            return tags_of(attempt.opening.attribution) or (None,)
         if name == "key" and attempt.opening.attribution.key_id in key_names:
-            return key_names[attempt.opening.attribution.key_id]
-        return _KNOWN_BY[name](attempt)
+            return (key_names[attempt.opening.attribution.key_id],)
+        return (_KNOWN_BY[name](attempt),)
 
     groups: dict[tuple[str | None, ...], list[Attempt]] = {} if by else {(): []}
     for attempt in attempts:
         began_us = attempt.opening.started_at_us
         if (since_us is not None and began_us < since_us) or (until_us is not None and began_us >= until_us):
             continue
-        if all(known(one.by, attempt) == one.value for one in scope):
-            groups.setdefault(tuple(known(name, attempt) for name in by), []).append(attempt)
+        if all(one.value in known(one.by, attempt) for one in scope):
+            for group in product(*(known(name, attempt) for name in by)):
+                groups.setdefault(group, []).append(attempt)
     rows = [_row(group, members) for group, members in groups.items()]
     rows.sort(key=lambda row: [(one is None, one or "") for one in row.groups])
     rows.sort(key=lambda row: -row.cost_nanousd)

@@ -11,7 +11,9 @@ from farthing.storage.rows import quoted
 from farthing.types.ledger import CostsBy, CostsFilter
 
 _KEY_NAME = "coalesce(keys.name, nullif(attempts.key_name, ''), attempts.key_id)"
-_EACH_TAG = "unnest(string_to_array(attempts.tags, ',')) AS one"
+EACH_TAG = "unnest(string_to_array(attempts.tags, ',')) AS one"
+TAGS = f"SELECT DISTINCT btrim(one, ' ') AS value FROM {EACH_TAG} WHERE btrim(one, ' ') <> ''"  # noqa: S608
+TAG_JOIN = f"LEFT JOIN LATERAL ({TAGS}) AS tag ON TRUE"
 _LABELS: dict[CostsBy, str] = {
     "model": "attempts.provider || ':' || attempts.model",
     "key": _KEY_NAME,
@@ -21,7 +23,7 @@ _LABELS: dict[CostsBy, str] = {
 _CONDITIONS = {
     "model": "(attempts.model = {} OR attempts.provider || ':' || attempts.model = {})",
     "key": f"(attempts.key_id = {{}} OR {_KEY_NAME} = {{}})",
-    "tag": f"{{}} <> '' AND EXISTS (SELECT 1 FROM {_EACH_TAG} WHERE btrim(one, ' ') = {{}})",  # noqa: S608 - see above
+    "tag": f"{{}} <> '' AND EXISTS (SELECT 1 FROM {EACH_TAG} WHERE btrim(one, ' ') = {{}})",  # noqa: S608 - see above
 }
 
 
@@ -50,8 +52,5 @@ def costs_statement(
 
 
 def _source(by: CostsBy | None, only: CostsFilter) -> str:
-    source = "attempts"
-    if by == "tag":
-        distinct = f"SELECT DISTINCT btrim(one, ' ') AS value FROM {_EACH_TAG} WHERE btrim(one, ' ') <> ''"  # noqa: S608
-        source = f"{source} LEFT JOIN LATERAL ({distinct}) AS tag ON TRUE"
+    source = f"attempts {TAG_JOIN}" if by == "tag" else "attempts"
     return f"{source} LEFT JOIN keys ON keys.id = attempts.key_id" if by == "key" or only.key is not None else source

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from farthing.storage.postgres.costs import EACH_TAG, TAG_JOIN, TAGS
 from farthing.storage.postgres.sql import query
 from farthing.types.spending import SpendingBy, SpendingRow
 
@@ -19,8 +20,15 @@ _EXPRESSIONS: Mapping[SpendingBy, str] = {
     "project": "attempts.project",
     "user": 'attempts."user"',
     "session": "attempts.session",
+    "conversation": "attempts.conversation",
     "task": "attempts.task",
+    "sub_agent": "attempts.sub_agent",
     "branch": "attempts.branch",
+    "pull_request": "attempts.pull_request",
+    "tag": "tag.value",
+    "tags": f"""(SELECT string_agg(value, ',' ORDER BY value COLLATE "C") FROM ({TAGS}) AS one)""",  # noqa: S608
+    "face": "attempts.face",
+    "outcome": "attempts.outcome",
     "price_id": "attempts.price_id",
     "service_tier": "attempts.service_tier",
 }
@@ -30,13 +38,19 @@ _EXPRESSIONS: Mapping[SpendingBy, str] = {
 def spending_statement(by: tuple[SpendingBy, ...], scope: tuple[SpendingBy, ...]) -> str:
     """Return the statement; its arguments are since, until, limit, and the values of the scope in order."""
     columns = "".join(f'({_EXPRESSIONS[one]})::text COLLATE "C",\n    ' for one in by)
-    only = "".join(
-        f"\n    AND {_EXPRESSIONS[one]} IS NOT DISTINCT FROM ${place}::text" for place, one in enumerate(scope, 4)
-    )
+    only = "".join(f"\n    AND {_condition(one, f'${place}::text')}" for place, one in enumerate(scope, 4))
     places = [str(place) for place in range(1, len(by) + 1)]
     order = f"GROUP BY {', '.join(places)}\nORDER BY cost DESC, " if by else ""
     text = query("spending").replace("    --groups--\n    ", f"    {columns}").replace("--scope--", only)
+    text = text.replace("--tags--", TAG_JOIN if "tag" in by else "")
     return text.replace("--grouping--", order + ", ".join(f"{place} NULLS LAST" for place in places))
+
+
+def _condition(by: SpendingBy, value: str) -> str:
+    if by != "tag":
+        return f"{_EXPRESSIONS[by]} IS NOT DISTINCT FROM {value}"
+    has = f"EXISTS (SELECT 1 FROM {EACH_TAG} WHERE btrim(one, ' ') = {value})"  # noqa: S608 - a place, no value
+    return f"({has} AND {value} <> '' OR {value} IS NULL AND NOT EXISTS ({TAGS}))"
 
 
 def spending_row_of(row: Sequence[Any], groups: int) -> SpendingRow:

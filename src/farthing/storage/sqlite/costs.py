@@ -10,11 +10,11 @@ from farthing.storage.sqlite.sql import query
 from farthing.types.ledger import CostsBy, CostsFilter
 
 _KEY_NAME = "coalesce(keys.name, nullif(attempts.key_name, ''), attempts.key_id)"
-_TAGS = """json_each('[' || replace(json_quote(attempts.tags), ',', '","') || ']')"""
-_EACH_TAG_ONCE = f"""(
+TAGS = """json_each('[' || replace(json_quote(attempts.tags), ',', '","') || ']')"""
+EACH_TAG_ONCE = f"""(
     trim(tag.value) <> '' OR attempts.tags IS NULL OR trim(attempts.tags, ' ,') = ''
 ) AND NOT EXISTS (
-    SELECT 1 FROM {_TAGS} AS earlier WHERE earlier.key < tag.key AND trim(earlier.value) = trim(tag.value)
+    SELECT 1 FROM {TAGS} AS earlier WHERE earlier.key < tag.key AND trim(earlier.value) = trim(tag.value)
 )"""  # noqa: S608 - nothing here was said by anybody
 
 _LABELS: dict[CostsBy, str] = {
@@ -26,7 +26,7 @@ _LABELS: dict[CostsBy, str] = {
 _CONDITIONS = {
     "model": "(attempts.model = :model OR attempts.provider || ':' || attempts.model = :model)",
     "key": f"(attempts.key_id = :key OR {_KEY_NAME} = :key)",
-    "tag": f":tag <> '' AND EXISTS (SELECT 1 FROM {_TAGS} AS one WHERE trim(one.value) = :tag)",  # noqa: S608 - as above
+    "tag": f":tag <> '' AND EXISTS (SELECT 1 FROM {TAGS} AS one WHERE trim(one.value) = :tag)",  # noqa: S608 - as above
 }
 
 
@@ -53,10 +53,10 @@ def costs_pieces(by: CostsBy | None, only: CostsFilter) -> tuple[dict[str, Any],
     told = {name: value for name in only.__struct_fields__ if (value := getattr(only, name)) is not None}
     conditions = [_CONDITIONS.get(name, f"attempts.{name} = :{name}") for name in told]
     if by == "tag":
-        conditions.append(_EACH_TAG_ONCE)
+        conditions.append(EACH_TAG_ONCE)
     return told, "NULL" if by is None else _LABELS.get(by, f"attempts.{by}"), _source(by, only), conditions
 
 
 def _source(by: CostsBy | None, only: CostsFilter) -> str:
-    source = f"attempts, {_TAGS} AS tag" if by == "tag" else "attempts"
+    source = f"attempts, {TAGS} AS tag" if by == "tag" else "attempts"
     return f"{source} LEFT JOIN keys ON keys.id = attempts.key_id" if by == "key" or only.key is not None else source

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from farthing.storage.sqlite.costs import EACH_TAG_ONCE, TAGS
 from farthing.storage.sqlite.sql import query
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
@@ -19,8 +20,18 @@ _EXPRESSIONS: Mapping[SpendingBy, str] = {
     "project": "attempts.project",
     "user": "attempts.user",
     "session": "attempts.session",
+    "conversation": "attempts.conversation",
     "task": "attempts.task",
+    "sub_agent": "attempts.sub_agent",
     "branch": "attempts.branch",
+    "pull_request": "attempts.pull_request",
+    "tag": "nullif(trim(tag.value), '')",
+    "tags": f"""(
+        SELECT group_concat(one, ',')
+        FROM (SELECT DISTINCT trim(value) AS one FROM {TAGS} WHERE trim(value) <> '' ORDER BY one)
+    )""",  # noqa: S608 - nothing here was said by anybody
+    "face": "attempts.face",
+    "outcome": "attempts.outcome",
     "price_id": "attempts.price_id",
     "service_tier": "attempts.service_tier",
 }
@@ -30,11 +41,21 @@ _EXPRESSIONS: Mapping[SpendingBy, str] = {
 def spending_statement(by: tuple[SpendingBy, ...], scope: tuple[SpendingBy, ...]) -> str:
     """Return the statement; values are bound as `:since`, `:until`, `:limit` and `:scope0` and on."""
     columns = "".join(f"{_EXPRESSIONS[one]} AS g{place},\n    " for place, one in enumerate(by))
-    only = "".join(f"\n    AND {_EXPRESSIONS[one]} IS :scope{place}" for place, one in enumerate(scope))
+    only = "".join(f"\n    AND {_condition(one, f':scope{place}')}" for place, one in enumerate(scope))
+    if "tag" in by:
+        only += f"\n    AND ({EACH_TAG_ONCE})"
     names = [f"g{place}" for place in range(len(by))]
     order = f"GROUP BY {', '.join(names)}\nORDER BY cost DESC, " if by else ""
     text = query("spending").replace("    --groups--\n    ", f"    {columns}").replace("--scope--", only)
+    text = text.replace("--tags--", f"CROSS JOIN {TAGS} AS tag" if "tag" in by else "")
     return text.replace("--grouping--", order + ", ".join(f"{name} NULLS LAST" for name in names))
+
+
+def _condition(by: SpendingBy, value: str) -> str:
+    if by != "tag":
+        return f"{_EXPRESSIONS[by]} IS {value}"
+    has = f"EXISTS (SELECT 1 FROM {TAGS} AS one WHERE trim(one.value) = {value})"  # noqa: S608 - a name, no value
+    return f"({has} AND {value} <> '' OR {value} IS NULL AND trim(coalesce(attempts.tags, ''), ' ,') = '')"
 
 
 def spending_bindings(

@@ -22,7 +22,7 @@ SELECT
     count(*) - count(cost_nanousd),
     count(*) FILTER (WHERE cost_basis = 'estimated'),
     count(*) FILTER (WHERE input_tokens IS NULL OR output_tokens IS NULL)
-FROM attempts
+FROM attempts --tags--
 LEFT JOIN keys ON keys.id = attempts.key_id
 WHERE ($1::bigint IS NULL OR started_at_us >= $1) AND ($2::bigint IS NULL OR started_at_us < $2)--scope--
 --grouping--

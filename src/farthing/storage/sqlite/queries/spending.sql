@@ -22,7 +22,7 @@ SELECT
     count(*) - count(cost_nanousd),
     coalesce(sum(cost_basis = 'estimated'), 0),
     coalesce(sum(input_tokens IS NULL OR output_tokens IS NULL), 0)
-FROM attempts
+FROM attempts --tags--
 LEFT JOIN keys ON keys.id = attempts.key_id
 WHERE (:since IS NULL OR started_at_us >= :since) AND (:until IS NULL OR started_at_us < :until)--scope--
 --grouping--
