@@ -78,6 +78,6 @@ def test_the_page_tells_the_bounds_that_the_code_has() -> None:
     assert f"{advice.MIN_REPEATED_INPUT:,} tokens" in caching
     assert f"under {advice.CACHED_PERCENT} %" in caching
     assert f"{advice.MIN_LOCAL_ATTEMPTS} calls" in local
-    assert f"{advice.MIN_OUTCOMES} told outcomes" in success
+    assert f"{advice.MIN_OUTCOMES} calls of a model" in success
     for name in GENERIC_COLUMNS:
         assert f"`{name}`" in PAGE

@@ -9,7 +9,7 @@ import click
 
 from farthing.cli.budget_forecast import forecast
 from farthing.cli.budget_show import show
-from farthing.cli.budget_standing import found_budget, rule_words, uncounted, worded
+from farthing.cli.budget_standing import found_budget, rule_words, uncounted
 from farthing.cli.context import current_home, say
 from farthing.cli.number import Number
 from farthing.cli.tables import Column, moment, print_json, print_table, usd
@@ -25,6 +25,7 @@ from farthing.types.budgets import (
     Period,
     Scope,
     Threshold,
+    worded,
 )
 from farthing.types.money import NANOUSD_PER_USD, trimmed_usd
 

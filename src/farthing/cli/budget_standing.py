@@ -8,7 +8,7 @@ import msgspec
 
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
-from farthing.types.budgets import EACH, Account, Budget, Scope, with_key_name
+from farthing.types.budgets import EACH, Account, Budget, worded
 from farthing.types.ledger import CostsFilter
 from farthing.types.money import trimmed_usd
 
@@ -117,11 +117,6 @@ def rule_words(rule: Budget, keys: dict[str, str], now_us: int) -> str:
         words += f" It begins anew at {local(end_us, rule.time_zone, now_us)} ({rule.time_zone})."
     lines = [f"{one.action} below {one.left_percent} %" for one in rule.thresholds]
     return words + (f" With less left: {', '.join(lines)}." if lines else "")
-
-
-def worded(subject: Scope, keys: dict[str, str]) -> str:
-    """Return a scope in words, a key by its name."""
-    return with_key_name(str(subject), subject.key_id, keys.get(subject.key_id or ""))
 
 
 def pace_words(made: "Forecast", rule: Budget) -> str:

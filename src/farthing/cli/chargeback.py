@@ -1,4 +1,4 @@
-"""`farthing chargeback`: what a month cost each project, team, branch, task, key, user or organisation."""
+"""`farthing chargeback`: what a month cost each project, team, branch, task, key, user, session or set of tags."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from farthing.ledger.chargeback import Chargeback, ChargebackBy, ChargebackLine
 
 _MONTH = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])", re.ASCII)
-_BY = ("project", "team", "branch", "task", "key", "user", "organisation")
+_BY = ("project", "team", "branch", "task", "key", "user", "organisation", "session", "tags")
 NOT_ATTRIBUTED = "(not attributed)"
 
 

@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "report": (
         "farthing report day",
         "farthing report month --of 2026-11-18 --scope project=site",
+        "farthing report week --by team --by tag --zone Europe/Berlin",
         "farthing report week --local-target 30 --json",
     ),
     "chargeback": (
@@ -53,7 +54,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "farthing export attempts --since 7d --format jsonl",
         "farthing export attempts --format focus --since 2026-11-01 --until 2026-12-01 --out focus.csv",
     ),
-    "export costs": ("farthing export costs --since 30d", "farthing export costs --format json --out costs.json"),
+    "export costs": ("farthing export costs --since 30d", "farthing export costs --by team,tag --format json"),
     "reconcile": (
         "farthing reconcile usage.json --provider openai",
         "farthing reconcile bill.csv --provider generic --name lab --columns day=Date,model=Model,usd=Amount",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast, get_args
 
 import click
 
@@ -21,6 +21,25 @@ if TYPE_CHECKING:
     from farthing.cli.books import Books
     from farthing.ledger.exports.writers import ExportFormat
     from farthing.ledger.reports import Record
+    from farthing.types.spending import SpendingBy
+
+
+class Groups(click.ParamType["tuple[SpendingBy, ...]"]):
+    """What sums are made by: `day,team,tag`."""
+
+    name = "group,group"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "tuple[SpendingBy, ...]":
+        """Return the groups, each once; the day is always one of them."""
+        from farthing.types.spending import SpendingBy  # noqa: PLC0415  (not for --help)
+
+        if isinstance(value, tuple):
+            return value
+        known: tuple[SpendingBy, ...] = get_args(SpendingBy)
+        names = dict.fromkeys(("day", *(name.strip().replace("-", "_") for name in str(value).split(","))))
+        if wrong := [name for name in names if name not in known]:
+            self.fail(f"{wrong[0]!r} is nothing to make sums by; known: {', '.join(known)}.", param, ctx)
+        return tuple(name for name in known if name in names)
 
 
 @click.group()
@@ -89,26 +108,34 @@ def attempts(form: str, known_only: bool, since: int | None, until: int | None, 
     show_default=True,
     help="The form of the lines.",
 )
+@click.option("--by", type=Groups(), help="Sums by these alone: day,team,tag.  [default: all but sessions and tags]")
 @_options
-def costs(form: str, since: int | None, until: int | None, out: Path | None) -> None:
-    """Write sums by UTC day, model and whatever else a call is known by, except its session."""
+def costs(
+    form: str, by: "tuple[SpendingBy, ...] | None", since: int | None, until: int | None, out: Path | None
+) -> None:
+    """Write sums by UTC day, model and whatever else a call is known by; each UTC day by itself."""
     from farthing.clock import SystemClock  # noqa: PLC0415  (not for --help)
     from farthing.ledger.exports.pages import (  # noqa: PLC0415
         FOREVER_US,
+        SUMMED_BY,
         exported_sum,
         sum_columns,
         sums_between,
     )
+
+    groups = by or SUMMED_BY
 
     async def records(books: "Books") -> "AsyncIterator[Record]":
         first = await books.store.attempts_begun(since or 0, "", FOREVER_US, 1)
         if not first:
             return
         last_us = SystemClock().now_us() if until is None else until
-        async for row in sums_between(books.store, since, until, first[0].opening.started_at_us, last_us):
-            yield exported_sum(row)
+        async for row in sums_between(books.store, since, until, first[0].opening.started_at_us, last_us, groups):
+            yield exported_sum(row, groups)
 
-    _write(records, sum_columns(), form, out)
+    _write(records, sum_columns(groups), form, out)
+    if "tag" in groups:
+        say("A call with several tags stands under each of them; by tags, it stands once.")
 
 
 def _write(

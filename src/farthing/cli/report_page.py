@@ -1,11 +1,13 @@
 """A spending report as a page for people."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from farthing.cli.tables import Column, counted, folded, grouped, print_fields, print_table, usd
+from farthing.ledger.budget_use import BudgetUse
+from farthing.ledger.periods import zone_of
 from farthing.ledger.recommendations import Recommendation
 from farthing.ledger.spending_report import Period, SpendingReport
 from farthing.types.spending import SpendingRow
@@ -31,6 +33,12 @@ def print_report(told: SpendingReport) -> None:
     if len(told.by_project) > 1 or told.by_project[0].groups[0] is not None:
         _heading("By project")
         _print_groups("PROJECT", [(row.groups[0] or "(no project)", row) for row in told.by_project])
+    for group in told.groups:
+        name = group.by.replace("_", " ")
+        _heading(f"By {name}")
+        _print_groups(name.upper(), [(row.groups[0] or f"(no {name})", row) for row in group.rows])
+        if group.by == "tag" and sum(row.attempts for row in group.rows) > told.total.attempts:
+            click.echo("a call with several tags stands under each of them")
     _print_beside(told)
     _heading("Recommendations")
     for one in told.recommendations:
@@ -121,21 +129,25 @@ def _print_beside(told: SpendingReport) -> None:
         print_table(columns, rows, total=("total", "", usd(sum(one.nanousd for one in told.fixed))))
     if told.budgets:
         _heading("Budgets")
-        columns = [Column("BUDGET", "left"), Column("PERIOD", "left"), Column("USED"), Column("SPENT", "point")]
-        columns.append(Column("LIMIT", "point"))
-        print_table(
-            columns,
-            [
-                (
-                    b.name,
-                    b.period,
-                    _percent(b.spent_nanousd, b.limit_nanousd),
-                    usd(b.spent_nanousd),
-                    usd(b.limit_nanousd),
-                )
-                for b in told.budgets
-            ],
-        )
+        _print_budgets(told.budgets)
+
+
+def _print_budgets(uses: Sequence[BudgetUse]) -> None:
+    """Print how much of each was used; over several periods, how full the fullest of them was."""
+    several = any(use.periods > 1 for use in uses)
+    columns = [Column("BUDGET", "left"), Column("PERIOD", "left"), Column("USED")]
+    columns += [Column("FULLEST")] if several else []
+    columns += [Column("SPENT", "point"), Column("LIMIT", "point")]
+    rows = []
+    for use in uses[:MOST_ROWS]:
+        name = use.name if use.subject == "all calls" else f"{use.name} ({use.subject})"
+        full = "" if use.periods == 1 or use.fullest_permille is None else _percent(use.fullest_permille, 1000)
+        cells = [name, use.period if use.periods == 1 else f"{use.periods} x {use.period}"]
+        cells += [_percent(use.spent_nanousd, use.limit_nanousd), *([full] if several else [])]
+        rows.append([*cells, usd(use.spent_nanousd), usd(use.limit_nanousd)])
+    print_table(columns, rows)
+    if len(uses) > MOST_ROWS:
+        click.echo(f"and {grouped(len(uses) - MOST_ROWS)} more, which are less full")
 
 
 def _print_advice(one: Recommendation) -> None:
@@ -154,12 +166,15 @@ def _heading(text: str) -> None:
 
 
 def _title(period: Period) -> str:
-    begins = datetime.fromtimestamp(period.since_us // 1_000_000, UTC)
+    zone = zone_of(period.time_zone)
+    begins = datetime.fromtimestamp(period.since_us // 1_000_000, zone)
     name = begins.strftime("%Y-%m" if period.name == "month" else "%Y-%m-%d")
     if period.name == "week":
         name = f"the week from {name}"
-    until = datetime.fromtimestamp(period.until_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M")
-    return f"Report of {name}" + (f", so far (until {until} UTC)" if period.running else " (UTC)")
+    until = datetime.fromtimestamp(period.until_us // 1_000_000, zone).strftime("%Y-%m-%d %H:%M")
+    return f"Report of {name}" + (
+        f", so far (until {until} {period.time_zone})" if period.running else f" ({period.time_zone})"
+    )
 
 
 def _model(row: SpendingRow) -> str:

@@ -14,7 +14,8 @@ from farthing.storage.protocols import LedgerStore
 from farthing.types.fixed_costs import FixedCost
 from farthing.types.spending import SpendingRow, together
 
-ChargebackBy = Literal["project", "team", "branch", "task", "key", "user", "organisation"]
+ChargebackBy = Literal["project", "team", "branch", "task", "key", "user", "organisation", "session", "tags"]
+"""By all tags of a call together, never by each: a call of two tags would be charged twice."""
 CHARGEBACK_BY: tuple[ChargebackBy, ...] = get_args(ChargebackBy)
 
 MOST_LINES = 1_000_000

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from farthing.ledger.money_by_kind import estimated_nanousd
-from farthing.types.money import NANOUSD_PER_USD
+from farthing.types.money import NANOUSD_PER_USD, trimmed_usd
 from farthing.types.prices import PriceSheet
 from farthing.types.spending import SpendingRow
 
@@ -59,7 +59,7 @@ class Priced(msgspec.Struct, frozen=True):
 
 
 class Outcomes(msgspec.Struct, frozen=True):
-    """What is known of a scope's results: only where somebody told them. `cost_nanousd` is of all, failed ones too."""
+    """What is known of the results of something; `cost_nanousd` is of all of them, of those that failed too."""
 
     subject: str
     told: int
@@ -179,6 +179,19 @@ def local_share(total: SpendingRow, target_percent: int | None) -> list[Recommen
     ]
 
 
+def calls_as_outcomes(rows: Sequence[SpendingRow], answered: Sequence[SpendingRow]) -> list[Outcomes]:
+    """Return the calls of each model as outcomes: one that was answered to its end succeeded.
+
+    Both are by (provider, model), `answered` over attempts that ended well. What a call was good for nobody knows here.
+    """
+    succeeded = {row.groups: row.calls for row in answered}
+    return [
+        Outcomes("calls of " + ":".join(part or "" for part in row.groups), row.calls, succeeded[row.groups], cost)
+        for row in rows
+        if row.groups in succeeded and not row.unknown_cost_attempts and (cost := row.cost_nanousd)
+    ]
+
+
 def cost_per_outcome(
     outcomes: Sequence[Outcomes], threshold_nanousd: int = OUTCOME_THRESHOLD_NANOUSD
 ) -> list[Recommendation]:
@@ -193,7 +206,8 @@ def cost_per_outcome(
                 Recommendation(
                     kind="cost_per_outcome",
                     subject=one.subject,
-                    advice=f"{one.succeeded:,} of {one.told:,} succeeded; look at what the others cost",
+                    advice=f"{one.succeeded:,} of {one.told:,} succeeded; one of those costs more than"
+                    f" ${trimmed_usd(threshold_nanousd)}",
                     arithmetic=(("cost of all of them", one.cost_nanousd), ("cost of one success", each)),
                     saves_nanousd=None,
                     sample=one.told,

@@ -19,6 +19,7 @@ def report_as_data(told: SpendingReport) -> dict[str, Any]:
         "since": _iso(period.since_us),
         "until": _iso(period.until_us),
         "running": period.running,
+        "time_zone": period.time_zone,
         "scope": [{"by": one.by, "value": one.value} for one in told.scope],
         "total": _row(told.total),
         "before": {
@@ -31,6 +32,7 @@ def report_as_data(told: SpendingReport) -> dict[str, Any]:
         "free_percent": _percent_of(told.total.free_tokens, told.total.input_tokens + told.total.output_tokens),
         "by_model": [{"provider": r.groups[0], "model": r.groups[1], **_row(r)} for r in told.by_model],
         "by_project": [{"project": row.groups[0], **_row(row)} for row in told.by_project],
+        **{f"by_{one.by}": [{one.by: row.groups[0], **_row(row)} for row in one.rows] for one in told.groups},
         "fixed_costs": [
             {"name": one.cost.name, "per": one.cost.per, **_with_text({"nanousd": one.nanousd})} for one in told.fixed
         ],

@@ -1,17 +1,18 @@
 """The report of a day, a week or a month: what was used and paid, by what, against the time before, and what to do.
 
 A running period is compared with the same stretch of the one before it, from its beginning: half a month against half
-a month. Fixed costs stand beside what calls cost, and budgets are told by whoever keeps them.
+a month. Fixed costs stand beside what calls cost, and so does how much of each budget was used.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Literal, assert_never
+from typing import Literal
 
 import msgspec
 
+from farthing.ledger.budget_use import BudgetUse, budget_uses
 from farthing.ledger.fixed_costs import Amortised, amortised
 from farthing.ledger.money_by_kind import PRICED_BY, MoneyByKind, SheetOf, money_by_kind
+from farthing.ledger.periods import period_at
 from farthing.ledger.recommendations import (
     OUTCOME_THRESHOLD_NANOUSD,
     Outcomes,
@@ -19,15 +20,16 @@ from farthing.ledger.recommendations import (
     Recommendation,
     Repeated,
     caching,
+    calls_as_outcomes,
     cheaper_models,
     cost_per_outcome,
     local_share,
     wants_caching,
 )
-from farthing.storage.protocols import LedgerStore
+from farthing.storage.protocols import LedgerStore, Store
 from farthing.types.fixed_costs import FixedCost
 from farthing.types.prices import PriceSheet
-from farthing.types.spending import SpendingRow, SpendingScope
+from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 PeriodName = Literal["day", "week", "month"]
 
@@ -36,7 +38,7 @@ MOST_SESSIONS = 10_000
 
 
 class Period(msgspec.Struct, frozen=True):
-    """A UTC day, ISO week (from Monday) or calendar month; `until_us` is its end, or now while it runs."""
+    """A day, a week (from Monday) or a calendar month of a zone; `until_us` is its end, or now while it runs."""
 
     name: PeriodName
     since_us: int
@@ -44,15 +46,14 @@ class Period(msgspec.Struct, frozen=True):
     before_since_us: int
     before_until_us: int
     running: bool
+    time_zone: str = "UTC"
 
 
-class BudgetUse(msgspec.Struct, frozen=True):
-    """A budget as whoever keeps it tells it; `spent_nanousd` of `limit_nanousd` in its own period."""
+class Group(msgspec.Struct, frozen=True):
+    """The sums of a time by one thing, dearest first."""
 
-    name: str
-    limit_nanousd: int
-    spent_nanousd: int
-    period: str
+    by: SpendingBy
+    rows: tuple[SpendingRow, ...]
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -73,56 +74,55 @@ class SpendingReport(msgspec.Struct, frozen=True, kw_only=True):
     kinds: MoneyByKind
     by_model: tuple[SpendingRow, ...]
     by_project: tuple[SpendingRow, ...]
+    groups: tuple[Group, ...]
+    """By whatever else was asked for."""
     fixed: tuple[Amortised, ...]
     budgets: tuple[BudgetUse, ...]
     recommendations: tuple[Recommendation, ...]
 
 
-def period_of(name: PeriodName, at_us: int, now_us: int) -> Period:
-    """Return the period that a moment lies in, and the stretch of the one before that it is compared with."""
-    begins, ends, before = _bounds(name, datetime.fromtimestamp(at_us // 1_000_000, UTC))
-    running = _us(begins) <= now_us < _us(ends)
-    until_us = min(now_us, _us(ends)) if running else _us(ends)
+def period_of(name: PeriodName, at_us: int, now_us: int, time_zone: str = "UTC") -> Period:
+    """Return the period that a moment lies in, and the stretch of the one before that it is compared with.
+
+    Raises:
+        InvalidRequest: this machine does not know the time zone.
+    """
+    begins_us, ends_us = period_at(name, at_us, time_zone)
+    before_us, _ = period_at(name, begins_us - 1, time_zone)
+    assert ends_us is not None, "a day, a week and a month end"
+    running = begins_us <= now_us < ends_us
+    until_us = now_us if running else ends_us
     # A short month may be over before the stretch is.
-    elapsed_us = until_us - _us(begins) if running else _us(ends) - _us(begins)
-    before_until_us = min(_us(before) + elapsed_us, _us(begins)) if running else _us(begins)
-    return Period(name, _us(begins), until_us, _us(before), before_until_us, running)
-
-
-def _bounds(name: PeriodName, at: datetime) -> tuple[datetime, datetime, datetime]:
-    """Return where the period begins and ends, and where the one before it began."""
-    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    match name:
-        case "day":
-            return day, day + timedelta(days=1), day - timedelta(days=1)
-        case "week":
-            monday = day - timedelta(days=day.weekday())
-            return monday, monday + timedelta(days=7), monday - timedelta(days=7)
-        case "month":
-            first = day.replace(day=1)
-            return first, (first + timedelta(days=31)).replace(day=1), (first - timedelta(days=1)).replace(day=1)
-    assert_never(name)
+    before_until_us = min(before_us + until_us - begins_us, begins_us) if running else begins_us
+    return Period(name, begins_us, until_us, before_us, before_until_us, running, time_zone)
 
 
 async def spending_report(
-    store: LedgerStore,
+    store: Store,
     period: Period,
     prices: Prices,
     *,
     scope: Sequence[SpendingScope] = (),
+    by: Sequence[SpendingBy] = (),
     fixed_costs: Sequence[FixedCost] = (),
-    budgets: Sequence[BudgetUse] = (),
     outcomes: Sequence[Outcomes] = (),
     local_target_percent: int | None = None,
     outcome_threshold_nanousd: int = OUTCOME_THRESHOLD_NANOUSD,
 ) -> SpendingReport:
-    """Return the report; `scope` leaves out all that is not in it, also from advice."""
+    """Return the report; `scope` leaves out all that is not in it, also from advice. `outcomes` are those told us."""
     since_us, until_us = period.since_us, period.until_us
     (total,) = await store.spending((), since_us=since_us, until_us=until_us, scope=scope)
     (before,) = await store.spending((), since_us=period.before_since_us, until_us=period.before_until_us, scope=scope)
     priced = await store.spending(PRICED_BY, since_us=since_us, until_us=until_us, scope=scope)
     by_model = await store.spending(("provider", "model"), since_us=since_us, until_us=until_us, scope=scope)
     by_project = await store.spending(("project",), since_us=since_us, until_us=until_us, scope=scope)
+    answered = await store.spending(
+        ("provider", "model"), since_us=since_us, until_us=until_us, scope=(*scope, SpendingScope("outcome", "ok"))
+    )
+    groups = [
+        Group(one, tuple(await store.spending((one,), since_us=since_us, until_us=until_us, scope=scope))) for one in by
+    ]
+    outcomes = (*outcomes, *calls_as_outcomes(by_model, answered))
     advice = [
         *cheaper_models(by_model, prices.candidates(by_model)),
         *caching(await _repeated(store, period, by_model, scope, prices)),
@@ -137,8 +137,9 @@ async def spending_report(
         kinds=money_by_kind(priced, prices.booked),
         by_model=tuple(by_model),
         by_project=tuple(by_project),
+        groups=tuple(groups),
         fixed=amortised(fixed_costs, since_us, until_us),
-        budgets=tuple(budgets),
+        budgets=tuple(await budget_uses(store, period.name, since_us, until_us, scope)),
         recommendations=tuple(advice),
     )
 
@@ -166,7 +167,3 @@ async def _repeated(
         )
         found.append(Repeated(row, sessions, sheet))
     return found
-
-
-def _us(at: datetime) -> int:
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

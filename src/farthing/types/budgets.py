@@ -5,6 +5,7 @@ begins: an `AccountKey` names one of those. What was spent and what is leased of
 admits calls against what it has leased. Times are microseconds since 1970 UTC, money is nanodollars.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -90,6 +91,11 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 def with_key_name(words: str, key_id: str | None, key_name: str | None) -> str:
     """Return words about a scope with a key's name in the place of its id, which tells nobody anything."""
     return words.replace(repr(key_id), repr(key_name)) if key_id and key_name else words
+
+
+def worded(subject: Scope, keys: Mapping[str, str]) -> str:
+    """Return a scope in words, a key by its name."""
+    return with_key_name(str(subject), subject.key_id, keys.get(subject.key_id or ""))
 
 
 def tags_of(attribution: Attribution) -> tuple[str, ...]:

@@ -12,10 +12,12 @@ from click.testing import CliRunner, Result
 
 from farthing.cli import root
 from farthing.cli.report_page import print_report
+from farthing.ledger.budget_use import BudgetUse
 from farthing.ledger.money_by_kind import MoneyByKind
-from farthing.ledger.spending_report import BudgetUse, SpendingReport, period_of
+from farthing.ledger.spending_report import SpendingReport, period_of
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.sqlite import SqliteStore
+from farthing.types.budgets import Period
 from farthing.types.calls import Attempt
 from farthing.types.spending import none_spent
 from farthing.types.usage import Usage
@@ -168,6 +170,10 @@ def test_a_report_is_a_page_and_the_same_as_data(home: Path) -> None:
     data = json.loads(call("report", "month", "--of", "2025-01-15", "--json").stdout)
     assert (data["total"]["usd"], data["fixed_costs"][0]["usd"]) == ("2.000000000", "27.900000000")
     assert [row["usd"] for row in data["by_project"]] == ["2.000000000", None]
+    by = call("report", "month", "--of", "2025-01-15", "--by", "tag", "--by", "user", "--zone", "Asia/Tokyo").stdout
+    assert "Report of 2025-01 (Asia/Tokyo)" in by
+    assert "TAG       CALLS   INPUT  OUTPUT  CACHED" in by
+    assert "(no user)" in by
     nobodys = ["report", "month", "--of", "2025-01-15", "--scope", "project=", "--json"]
     assert json.loads(call(*nobodys).stdout)["total"]["nanousd"] is None
 
@@ -178,6 +184,8 @@ def test_a_report_is_a_page_and_the_same_as_data(home: Path) -> None:
     [
         (("report", "day", "--scope", "colour=red"), "'colour=red' is no scope; write project=site"),
         (("report", "day", "--of", "2126-01-01"), "2126-01-01 is still to come"),
+        (("report", "day", "--by", "colour"), "'colour' is not one of 'team'"),
+        (("export", "costs", "--by", "day,colour"), "'colour' is nothing to make sums by; known: day, provider"),
         (("reconcile", "x.csv", "--provider", "generic"), "--columns belongs to --provider generic"),
         (("reconcile", "x.csv", "--provider", "generic", "--columns", "day=D,usd=U"), "needs --name"),
         (("reconcile", "x.csv", "--provider", "generic", "--columns", "Date=D"), "write day=COLUMN"),
@@ -189,7 +197,21 @@ def test_a_command_line_that_makes_no_sense_is_told_why(words: tuple[str, ...], 
     assert said in told.stderr
 
 
-def test_budgets_stand_on_the_page_where_somebody_tells_them(capsys: pytest.CaptureFixture[str]) -> None:
+def used(
+    name: str, subject: str, period: Period, periods: int, limit_usd: int, spent_usd: int, fullest: int
+) -> BudgetUse:
+    return BudgetUse(
+        name=name,
+        subject=subject,
+        period=period,
+        periods=periods,
+        limit_nanousd=limit_usd * 10**9,
+        spent_nanousd=spent_usd * 10**9,
+        fullest_permille=fullest,
+    )
+
+
+def test_budgets_stand_on_the_page_with_how_much_of_them_was_used(capsys: pytest.CaptureFixture[str]) -> None:
     report = SpendingReport(
         period=period_of("day", 0, 10**15),
         scope=(),
@@ -199,13 +221,17 @@ def test_budgets_stand_on_the_page_where_somebody_tells_them(capsys: pytest.Capt
         by_model=(),
         by_project=(),
         fixed=(),
-        budgets=(BudgetUse("team core", 20 * 10**9, 5 * 10**9, "month"),),
+        groups=(),
+        budgets=(
+            used("daily", "all calls", "day", 7, 140, 40, 910),
+            used("core", "team 'core'", "month", 1, 20, 5, 250),
+        ),
         recommendations=(),
     )
     print_report(report)
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "BUDGET     PERIOD    USED  SPENT  LIMIT",
-        "team core  month   25.0 %   5.00  20.00",
+        "daily               7 x day  28.5 %   91.0 %  40.00  140.00",
+        "core (team 'core')  month    25.0 %            5.00   20.00",
     ]
 
 

@@ -9,6 +9,7 @@ from farthing.catalog.prices import PriceBook
 from farthing.catalog.pricing import price
 from farthing.ledger.money_by_kind import PRICED_BY, MoneyByKind, money_by_kind
 from farthing.ledger.recommendations import MIN_OUTCOMES, Outcomes, Priced, cost_per_outcome
+from farthing.ledger.report_records import report_as_data
 from farthing.ledger.spending_report import Period, Prices, SpendingReport, period_of, spending_report
 from farthing.storage.memory import MemoryStore
 from farthing.types.calls import Attempt
@@ -97,6 +98,13 @@ def test_a_running_period_is_compared_with_as_much_of_the_one_before() -> None:
     assert (over.until_us, over.before_until_us, over.running) == (midnight_us + DAY_US, midnight_us, False)
 
 
+def test_a_period_is_one_of_the_zone_that_is_meant() -> None:
+    day = period_of("day", NOON_US, NOON_US + DAY_US, "Europe/Berlin")
+    assert (day.since_us - NOON_US // DAY_US * DAY_US, day.until_us - day.since_us) == (-DAY_US // 24, DAY_US)
+    october = period_of("month", 1_792_000_000_000_000, NOON_US + DAY_US, "Europe/Berlin")
+    assert october.until_us - october.since_us == 31 * DAY_US + DAY_US // 24, "clocks went back"
+
+
 @pytest.mark.parametrize(("name", "days", "before_days"), [("day", 1, 1), ("week", 7, 7), ("month", 30, 31)])
 def test_periods_are_days_weeks_from_monday_and_calendar_months(name: Any, days: int, before_days: int) -> None:
     found = period_of(name, NOON_US, NOON_US + 90 * DAY_US)
@@ -122,6 +130,15 @@ async def test_a_scope_leaves_out_the_rest_and_fixed_costs_stay_beside() -> None
     )
     assert (told.total.cost_nanousd, [row.groups for row in told.by_project]) == (1_001, [("site",)])
     assert [one.nanousd for one in told.fixed] == [5]
+
+
+async def test_sums_by_anything_more_stand_beside_those_by_model_and_project() -> None:
+    told = await report(attempt(1, tags="a,b", team="core"), attempt(2, tags="b"), by=["tag", "team"])
+    assert [(group.by, [(row.groups[0], row.attempts) for row in group.rows]) for group in told.groups] == [
+        ("tag", [("b", 2), ("a", 1)]),
+        ("team", [(None, 1), ("core", 1)]),
+    ]
+    assert [row["usd"] for row in report_as_data(told)["by_team"]] == ["0.000001002", "0.000001001"]
 
 
 async def test_a_cheaper_model_is_named_with_its_arithmetic_and_sample() -> None:
@@ -180,6 +197,17 @@ async def test_a_local_share_below_the_target_is_told_and_without_a_target_nothi
     assert (one.sample, one.saves_nanousd) == (100, spent * 1_000 // 8_000)
     assert (await report(*paid, *free, local_target_percent=20)).recommendations == ()
     assert (await report(*paid, *free)).recommendations == ()
+
+
+async def test_an_answer_that_costs_more_than_a_dollar_is_told_of_with_what_failed_on_the_way() -> None:
+    dear = [attempt(number, model="opus", cost_nanousd=10**9) for number in range(30)]
+    cut = [attempt(number, model="opus", cost_nanousd=10**9, outcome="provider_cut") for number in range(30, 33)]
+    (one,) = [one for one in (await report(*dear, *cut)).recommendations if one.kind == "cost_per_outcome"]
+    assert one.advice == "30 of 33 succeeded; one of those costs more than $1.00"
+    assert one.arithmetic == (("cost of all of them", 33 * 10**9), ("cost of one success", 1_100_000_000))
+    assert (one.subject, one.sample) == ("calls of openai:opus", 33)
+    assert (await report(*dear, *cut, outcome_threshold_nanousd=11 * 10**8)).recommendations == ()
+    assert (await report(*dear[:16], *cut)).recommendations == ()
 
 
 def test_a_success_that_costs_more_than_a_dollar_is_told_and_too_few_outcomes_are_not() -> None:

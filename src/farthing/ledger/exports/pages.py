@@ -32,9 +32,14 @@ async def attempts_between(store: LedgerStore, since_us: int | None, until_us: i
 
 
 async def sums_between(
-    store: LedgerStore, since_us: int | None, until_us: int | None, first_us: int, last_us: int
+    store: LedgerStore,
+    since_us: int | None,
+    until_us: int | None,
+    first_us: int,
+    last_us: int,
+    by: Sequence[SpendingBy] = SUMMED_BY,
 ) -> AsyncIterator[SpendingRow]:
-    """Yield the sums of each UTC day by `SUMMED_BY`, day by day; `first_us` and `last_us` are the days to look at.
+    """Yield the sums of each UTC day by these groups, day by day; `first_us` and `last_us` are the days to look at.
 
     A day is asked for by itself, so that what is held is a day's groups.
     """
@@ -43,7 +48,7 @@ async def sums_between(
         since = begins_us if since_us is None else max(begins_us, since_us)
         until = ends_us if until_us is None else min(ends_us, until_us)
         if since < until:
-            for row in await store.spending(SUMMED_BY, since_us=since, until_us=until, limit=FOREVER_US):
+            for row in await store.spending(by, since_us=since, until_us=until, limit=FOREVER_US):
                 yield row
 
 

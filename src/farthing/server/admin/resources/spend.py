@@ -9,14 +9,13 @@ from farthing.errors import Problem, WrongFields
 from farthing.server.admin.ask import Ask
 from farthing.server.admin.routes import READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Text, ZonedTime, us_of
-from farthing.types.ledger import CostsBy, CostsFilter, CostsRow
 from farthing.types.money import usd_text
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
-_MANY: tuple[str, ...] = get_args(SpendingBy)
-_ALONE: tuple[str, ...] = tuple(name for name in get_args(CostsBy) if name not in _MANY)
-"""What an attempt may have several of, or what few ask for: grouped by alone."""
-_FILTERS = ("provider", "model", "key", "organisation", "project", "user", "session", "task", "branch")
+_BY: tuple[SpendingBy, ...] = get_args(SpendingBy)
+_FILTERS: tuple[SpendingBy, ...] = (
+    *("provider", "model", "key", "organisation", "project", "user", "session", "task", "tag", "branch"),
+)
 MAX_GROUPS_BY = 4
 
 
@@ -36,6 +35,7 @@ class SpendQuery(msgspec.Struct, frozen=True, kw_only=True):
     user: Text | None = None
     session: Text | None = None
     task: Text | None = None
+    tag: Text | None = None
     branch: Text | None = None
 
 
@@ -69,43 +69,38 @@ class SpendAnswer(msgspec.Struct, frozen=True):
 async def spend(ask: Ask[Nothing, SpendQuery]) -> Answer:
     """Tell what was spent."""
     query, store = ask.query, await ask.house.books()
-    by = _by(query.by)
+    by = groups_of(query.by)
     team = ask.team_for(query.team)
     await ask.house.under_way.wait_for_store(store)
     since_us, until_us = us_of(query.since), us_of(query.until)
-    meant = {name: getattr(query, name) for name in _FILTERS} | {"team": team}
-    scope = [SpendingScope(name, value) for name in _MANY if (value := meant.get(name)) is not None]  # type: ignore[arg-type]
+    scope = [SpendingScope(name, value) for name in _FILTERS if (value := getattr(query, name)) is not None]
+    scope += [] if team is None else [SpendingScope("team", team)]
     (total,) = await store.spending((), since_us=since_us, until_us=until_us, scope=scope)
-    groups: list[Spent]
-    if by and by[0] in _ALONE:
-        only = CostsFilter(**meant)
-        rows = await store.costs(by[0], since_us, until_us, only)  # type: ignore[arg-type]  # `_by` has looked
-        groups = [_spent({by[0]: row.group}, row) for row in rows[: query.limit]]
-    elif by:
-        found = await store.spending(by, since_us=since_us, until_us=until_us, scope=scope, limit=query.limit)  # type: ignore[arg-type]
-        groups = [_spent(dict(zip(by, row.groups, strict=True)), row) for row in found]
-    else:
-        groups = []
-    return Answer(SpendAnswer(by, _spent({}, total), tuple(groups)))
+    found = await store.spending(by, since_us=since_us, until_us=until_us, scope=scope, limit=query.limit) if by else []
+    groups = tuple(_spent(dict(zip(by, row.groups, strict=True)), row) for row in found)
+    return Answer(SpendAnswer(by, _spent({}, total), groups))
 
 
-def _by(text: str | None) -> tuple[str, ...]:
+def groups_of(text: str | None) -> tuple[SpendingBy, ...]:
+    """Return what is named with commas between.
+
+    Raises:
+        WrongFields: nothing is grouped by one of them, or they are too many.
+    """
     names = tuple(dict.fromkeys(text.split(","))) if text else ()
     problems = [
-        Problem("by", "Nothing is grouped by this.", name[:64], "known: " + ", ".join((*_MANY, *_ALONE)))
+        Problem("by", "Nothing is grouped by this.", name[:64], "known: " + ", ".join(_BY))
         for name in names
-        if name not in (*_MANY, *_ALONE)
+        if name not in _BY
     ]
-    if not problems and len(names) > 1 and (alone := [name for name in names if name in _ALONE]):
-        problems = [Problem("by", "This is grouped by alone.", name, "leave the others out") for name in alone]
     if len(names) > MAX_GROUPS_BY:
         problems.append(Problem("by", f"These are {len(names)}.", None, f"up to {MAX_GROUPS_BY}"))
     if problems:
         raise WrongFields(problems)
-    return names
+    return tuple(one for name in names for one in _BY if one == name)
 
 
-def _spent(groups: dict[str, str | None], row: SpendingRow | CostsRow) -> Spent:
+def _spent(groups: dict[str, str | None], row: SpendingRow) -> Spent:
     same = [name for name in Spent.__struct_fields__ if name not in ("groups", "usd", "nanousd")]
     return Spent(
         groups=groups,
