@@ -74,6 +74,7 @@ class LiveWindow:
         "taken",
         "touched",
         "turns_us",
+        "under_way",
         "unit",
         "until_s",
         "used_s",
@@ -109,6 +110,8 @@ class LiveWindow:
         self.touched = False
         self.taken = self.pace = 0
         """What was taken since the store was told, and before that, fading."""
+        self.under_way = 0
+        """What calls that have not ended took."""
         self.used_s = 0.0
         self.waiting: list[int] = []
         """What each call that waits would take."""
@@ -178,6 +181,11 @@ class LiveWindow:
     def remaining(self) -> int:
         """How much is left as far as is known here; calls in other processes may have used some of it since."""
         return max(0, self.lease + self.left)
+
+    @property
+    def may_get_back(self) -> bool:
+        """Whether waiting may help: others have leased some, or calls under way hold more than they will use."""
+        return self.others > 0 or (INPUT_TOKENS <= self.unit <= NANOUSD and self.under_way > 0)
 
     def fits_at_us(self, amount: int, now_us: int) -> int:
         """Return the earliest moment at which so much will fit, as far as is known; it is not more than the limit.
@@ -347,6 +355,7 @@ class Taking:
             amount = units[window.unit]
             window.lease -= amount
             window.fresh += amount
+            window.under_way += amount
             if not window.touched:
                 window.touched = True
                 limits.touched.append(window)
@@ -408,6 +417,7 @@ class LimitHold:
         units, taking = self.units, self._taking
         for window in taking.windows:
             unit = window.unit
+            window.under_way -= units[unit]
             if unit == CONCURRENCY:
                 window.give_slot(units[CONCURRENCY])
                 taking.touch(window)
