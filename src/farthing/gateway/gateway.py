@@ -5,7 +5,6 @@ client's bytes with at most two splices, and meter what comes back. Where client
 nothing is decoded that need not be; where they do not, request and answer are translated (`translation.py`).
 """
 
-from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -22,15 +21,14 @@ from farthing.errors import (
 )
 from farthing.gateway.accounts import MOVES_ON, Account
 from farthing.gateway.admission import Admission, Admitted, Asked
-from farthing.gateway.answer_limits import with_limit
 from farthing.gateway.answers import AskedFor, reply_to
 from farthing.gateway.attribution import attribute
 from farthing.gateway.call import Reply, Request
+from farthing.gateway.chosen import Chosen, Sent, in_other_format
 from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import decode_request
 from farthing.gateway.explanations import WHY, reasons
-from farthing.gateway.headers import for_other_format
 from farthing.gateway.limiting import Call, Counted, Entry, Limiting
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
@@ -40,7 +38,6 @@ from farthing.gateway.translated import Translated
 from farthing.gateway.unpriced import refuse_unpriced
 from farthing.ledger.limit_windows import Taking
 from farthing.providers.pool import Answer, HeldBodies
-from farthing.providers.protocol import Operation, Provider
 from farthing.types.calls import Attribution
 from farthing.types.identity import IdSource
 from farthing.types.marks import MARK_IN_BODY, MARKED_FORMATS
@@ -61,40 +58,6 @@ MAX_LACKING = 1_024
 Beyond it each such call is asked twice."""
 _USAGE_ON_REQUEST: frozenset[WireFormat] = frozenset({"openai_chat", "openai_completions"})
 """Formats whose streams tell usage where `stream_options` asks for it."""
-
-
-class _Sent(msgspec.Struct, frozen=True, gc=False):
-    """A request on its way to a provider: in which format, for what, and its bytes."""
-
-    wire: WireFormat
-    operation: Operation
-    head: bytes
-    pieces: list[bytes]
-    strip_usage: bool
-    """Whether a usage chunk will come that the client did not ask for."""
-    told: tuple[bytes, ...] = ()
-    """What the head of the answer tells of it."""
-    losses: str | None = None
-    """What its translation left out, for the ledger."""
-
-
-class _Chosen(msgspec.Struct, frozen=True, gc=False):
-    """A call whose model is chosen, and that may be paid for."""
-
-    request: Request
-    lineup: Lineup
-    provider: Provider
-    account: Account
-    """The credential that this provider is called with."""
-    ref: ModelRef
-    asked: str
-    """The model, as the client named it."""
-    envelope: Envelope
-    streamed: bool
-    call_id: str
-    attribution: Attribution
-    ordinals: Iterator[int]
-    """Numbers the tries."""
 
 
 class Gateway:
@@ -142,9 +105,7 @@ class Gateway:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
         call_id = self._ids.new("call")
         tries = count(1)
-        chosen = _Chosen(
-            request, lineup, provider, account, ref, asked, envelope, streamed, call_id, attribution, tries
-        )
+        chosen = Chosen(request, lineup, provider, account, ref, asked, envelope, streamed, call_id, attribution, tries)
         tried: list[Account] = []
         reply = await self._ask(chosen, tried)
         if reply is None:
@@ -153,7 +114,7 @@ class Gateway:
             return await self._ask_others(chosen, tried, reply)
         return reply
 
-    async def _ask(self, chosen: "_Chosen", tried: list[Account]) -> Reply | None:
+    async def _ask(self, chosen: Chosen, tried: list[Account]) -> Reply | None:
         """Make a try where there is money for it and its limits let it in; `None` where a reload fell into a wait.
 
         Then the pools of the lineup may be closed. The credential that it was made with joins those that were `tried`.
@@ -164,7 +125,7 @@ class Gateway:
         entered: Entry | None = admitted
         try:
             if not self._limiting.idle and (taking := self._taking_for(chosen)) is not None:
-                call = _to_be_counted(chosen)
+                call = chosen.to_be_counted()
                 counted = self._limiting.at_once(taking, call, admitted, again=bool(tried))
                 if counted is not None:
                     entered = counted
@@ -173,7 +134,7 @@ class Gateway:
             if self.lineup is not chosen.lineup:
                 return None
             tried.append(chosen.account)
-            chosen = _limited(chosen, entered)
+            chosen = chosen.limited(entered)
             wire = chosen.request.wire
             if not chosen.provider.known.speaks(wire) or (chosen.ref, wire) in chosen.lineup.lacking:
                 return await self._in_other_format(chosen, entered)
@@ -182,7 +143,7 @@ class Gateway:
             if entered is not None and not entered.begun:
                 entered.void()
 
-    async def _ask_others(self, chosen: "_Chosen", tried: list[Account], reply: Reply) -> Reply:
+    async def _ask_others(self, chosen: Chosen, tried: list[Account], reply: Reply) -> Reply:
         """Ask again with other credentials, after a refusal that may be about the one that was used."""
         ref, clock = chosen.ref, chosen.lineup.attempts.clock
         accounts = chosen.lineup.accounts[ref.provider]
@@ -192,7 +153,7 @@ class Gateway:
             if other is None or self.lineup is not chosen.lineup:
                 return reply
             try:
-                answered = await self._ask(_with(chosen, other), tried)
+                answered = await self._ask(chosen.by(other), tried)
             except (BudgetExceeded, RateLimited, CredentialsSpent):
                 answered = None  # what the provider said is an answer, and costs nothing more
             if answered is None:
@@ -207,8 +168,8 @@ class Gateway:
 
     async def _serve(
         self,
-        chosen: "_Chosen",
-        sent: "_Sent",
+        chosen: Chosen,
+        sent: Sent,
         translation: Translated | None,
         entered: Entry | None,
     ) -> Reply:
@@ -258,11 +219,11 @@ class Gateway:
             error.message = discreet_text(provider, error.message) or error.message  # it may quote what was sent
             raise
 
-    async def _in_other_format(self, chosen: "_Chosen", entered: Entry | None) -> Reply:
+    async def _in_other_format(self, chosen: Chosen, entered: Entry | None) -> Reply:
         """Ask a provider in a format of its own, or answer here where that will do."""
         return await self._asked_so(chosen, self._translation(chosen), entered)
 
-    def _at_once(self, chosen: "_Chosen") -> Admitted | Asked | None:
+    def _at_once(self, chosen: Chosen) -> Admitted | Asked | None:
         """Hold what the call may cost in its budgets, where there is plenty; see `Admission.at_once`."""
         request = chosen.request
         return self._admission.at_once(
@@ -275,7 +236,7 @@ class Gateway:
             chosen.lineup.attempts.prices,
         )
 
-    async def _admitted(self, chosen: "_Chosen", asked: Asked) -> Admitted | None:
+    async def _admitted(self, chosen: Chosen, asked: Asked) -> Admitted | None:
         """Hold what the call may cost in its budgets, which has to be asked for or waited for."""
         request = chosen.request
         try:
@@ -283,21 +244,21 @@ class Gateway:
         except BudgetExceeded as error:
             raise with_alternatives(error, chosen.envelope, request, chosen.lineup, self._admission) from None
 
-    def _taking_for(self, chosen: "_Chosen") -> Taking | None:
+    def _taking_for(self, chosen: Chosen) -> Taking | None:
         return self._limiting.taking_for(chosen.attribution, chosen.ref, chosen.account.opened.name)
 
     async def _counted(
-        self, chosen: "_Chosen", call: Call, admitted: Admitted | None, tried: list[Account]
-    ) -> tuple["_Chosen", Entry | None]:
+        self, chosen: Chosen, call: Call, admitted: Admitted | None, tried: list[Account]
+    ) -> tuple[Chosen, Entry | None]:
         """Count the call in its limits; where its credential has no room, with another one of those not `tried` yet."""
         lineup = chosen.lineup
         accounts, now_us = lineup.accounts[chosen.ref.provider], lineup.attempts.clock.now_us
         account, entered = await count_with_any(
             self._limiting, accounts, chosen.account, call, admitted, tried=tried, now_us=now_us
         )
-        return (chosen if account is chosen.account else _with(chosen, account)), entered
+        return (chosen if account is chosen.account else chosen.by(account)), entered
 
-    def _translation(self, chosen: "_Chosen") -> Translated | Reply:
+    def _translation(self, chosen: Chosen) -> Translated | Reply:
         return self._foreign().translated(
             chosen.request,
             chosen.lineup,
@@ -309,12 +270,12 @@ class Gateway:
             streamed=chosen.streamed,
         )
 
-    async def _asked_so(self, chosen: "_Chosen", found: Translated | Reply, entered: Entry | None) -> Reply:
+    async def _asked_so(self, chosen: Chosen, found: Translated | Reply, entered: Entry | None) -> Reply:
         if isinstance(found, Reply):
             return found
-        return await self._serve(chosen, _translated(found, chosen), found, entered)
+        return await self._serve(chosen, in_other_format(found, chosen), found, entered)
 
-    async def _otherwise(self, chosen: "_Chosen", answer: Answer, asked_for: AskedFor) -> Reply:
+    async def _otherwise(self, chosen: Chosen, answer: Answer, asked_for: AskedFor) -> Reply:
         """Ask once more in the provider's home format: a server of an unknown make turned out not to have this one.
 
         Where it speaks of the model, or that format could not carry the request, its own words are handed out: then it
@@ -333,7 +294,7 @@ class Gateway:
         entered: Entry | None = admitted
         try:
             if not self._limiting.idle:
-                call = _to_be_counted(chosen)
+                call = chosen.to_be_counted()
                 chosen, entered = await self._counted(chosen, call, admitted, [chosen.account])
             reply = await self._asked_so(chosen, found, entered)
         finally:
@@ -436,7 +397,7 @@ class Gateway:
         request.hold(len(body))
         return body
 
-    def _as_it_is(self, chosen: "_Chosen") -> "_Sent":
+    def _as_it_is(self, chosen: Chosen) -> Sent:
         """Return what is sent to a provider of the client's own format: its bytes, less what only we understand."""
         request, envelope = chosen.request, chosen.envelope
         if request.wire in MARKED_FORMATS and MARK_IN_BODY in envelope.body:
@@ -445,9 +406,9 @@ class Gateway:
         operation = request.operation
         size = sum(map(len, pieces))
         head = chosen.provider.request_head(operation, request.query, request.headers.lines, size, chosen.ref.model)
-        return _Sent(request.wire, operation, head, pieces, strip_usage)
+        return Sent(request.wire, operation, head, pieces, strip_usage)
 
-    def _splice(self, envelope: Envelope, chosen: "_Chosen") -> tuple[list[bytes], bool]:
+    def _splice(self, envelope: Envelope, chosen: Chosen) -> tuple[list[bytes], bool]:
         """Return the body to send, in pieces, and whether a usage chunk will come that the client did not ask for."""
         request, ref, provider, streamed = chosen.request, chosen.ref, chosen.provider, chosen.streamed
         changes: dict[str, bytes] = {}
@@ -464,45 +425,6 @@ class Gateway:
                 wanted = {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
                 changes["stream_options"] = msgspec.json.encode(wanted)
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
-
-
-def _with(chosen: _Chosen, account: Account) -> _Chosen:
-    """Return the call as it is made with another credential."""
-    return msgspec.structs.replace(chosen, account=account, provider=account.provider)
-
-
-def _to_be_counted(chosen: _Chosen) -> Call:
-    request, attempts = chosen.request, chosen.lineup.attempts
-    return Call(
-        chosen.attribution,
-        chosen.envelope,
-        request.wire,
-        request.operation,
-        chosen.ref,
-        chosen.provider,
-        chosen.account.opened.name,
-        attempts.prices,
-        attempts.ratios,
-    )
-
-
-def _limited(chosen: _Chosen, entered: Entry | None) -> _Chosen:
-    """Return the call with the limit to its answer that money sets, where it sets one."""
-    if entered is None or entered.output_limit is None:
-        return chosen
-    members = with_limit(chosen.envelope, chosen.request.wire, chosen.provider, entered.output_limit)
-    body = b"".join(chosen.envelope.spliced(members))
-    return msgspec.structs.replace(chosen, envelope=Envelope(body))
-
-
-def _translated(translation: Translated, chosen: _Chosen) -> _Sent:
-    body, operation, losses = translation.body, translation.operation, translation.losses
-    lines = for_other_format(chosen.request.headers.lines)
-    head = chosen.provider.request_head(operation, translation.query, lines, len(body), chosen.ref.model)
-    told = (b"x-farthing-loss: " + ", ".join(losses).encode("ascii", "replace"),) if losses else ()
-    return _Sent(
-        translation.wire, operation, head, [body], strip_usage=False, told=told, losses=",".join(losses) or None
-    )
 
 
 def _account(lineup: Lineup, ref: ModelRef, attribution: Attribution) -> Account:
