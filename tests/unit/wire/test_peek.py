@@ -81,3 +81,27 @@ def test_members_are_read_without_being_believed() -> None:
     assert envelope.value("metadata") == {"user_id": "u"}
     assert envelope.value("absent") is None
     assert "user" in envelope
+
+
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":"), (" , ", ":"), (",", " : ")])
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("model", '"m"')],
+        [("model", '"m"'), ("n", "1")],
+        [("n", "128"), ("model", '"m"'), ("messages", '[{"n": 1}]'), ("n", "1")],
+        [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5"), ("n", "1"), ("n", "9")],
+        [("n", "9"), ("\\u006e", "1")],
+    ],
+)
+def test_a_member_that_stands_twice_is_seen_however_the_body_is_written(
+    members: list[tuple[str, str]], separators: tuple[str, str]
+) -> None:
+    comma, colon = separators
+    envelope = Envelope(("{" + comma.join(f'"{name}"{colon}{value}' for name, value in members) + "}").encode())
+    names = [name.replace("\\u006e", "n") for name, _ in members]
+    if len(set(names)) == len(names):
+        envelope.refuse_twice()
+    else:
+        with pytest.raises(InvalidRequest, match="twice"):
+            envelope.refuse_twice()
