@@ -75,17 +75,18 @@ class PriceBook:
         where it has none. `model` is the name that answered; `asked` is the one that was sent, where that differs.
         A row for either wins over `free`, and `free` over the list.
         """
-        key = (provider, price_key, model, asked, free)
-        try:
-            found = self._found[key]
-        except KeyError:
-            found = self._look_up(*key)
-            if len(model) + len(asked or "") <= _LONGEST_NAME:
-                if len(self._found) >= _MOST_NAMES:
-                    self._found.clear()
-                self._found[key] = found
+        found = self._known(provider, price_key, model, asked, free)
         if isinstance(found, PricedModel):
             return found.sheet_at(at_us)
+        return found
+
+    def find_dearest(
+        self, provider: str, price_key: str | None, model: str, at_us: int, *, free: bool = False
+    ) -> PriceSheet | None:
+        """Return the dearest prices that a call which begins at `at_us` may end by; likewise, and only for bounds."""
+        found = self._known(provider, price_key, model, None, free)
+        if isinstance(found, PricedModel):
+            return found.dearest_from(at_us)
         return found
 
     def knows(self, price_key: str | None, model: str) -> bool:
@@ -106,6 +107,25 @@ class PriceBook:
         """Use other lists from now on; what was priced keeps the price that it was given."""
         self._snapshot, self._openrouter = lists.prices, lists.openrouter
         self._found.clear()
+
+    def _known(
+        self,
+        provider: str,
+        price_key: str | None,
+        model: str,
+        asked: str | None,
+        free: bool,  # noqa: FBT001 - the key
+    ) -> PricedModel | PriceSheet | None:
+        key = (provider, price_key, model, asked, free)
+        try:
+            return self._found[key]
+        except KeyError:
+            found = self._look_up(*key)
+        if len(model) + len(asked or "") <= _LONGEST_NAME:
+            if len(self._found) >= _MOST_NAMES:
+                self._found.clear()
+            self._found[key] = found
+        return found
 
     def _look_up(
         self,

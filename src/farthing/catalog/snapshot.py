@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from farthing.catalog.dearest import HORIZON_US, dearest
 from farthing.catalog.name_patterns import compiled
 from farthing.types.money import UnitPrice
 from farthing.types.prices import RATE_PER, Band, PriceSheet, Rates
@@ -171,7 +172,7 @@ class ProviderPrices(msgspec.Struct, frozen=True):
 class PricedModel:
     """A model of the list, and its sheet for the time it was last asked about."""
 
-    __slots__ = ("_from_us", "_model", "_provider", "_sheet", "_snapshot_id", "_until_us")
+    __slots__ = ("_dearest", "_from_us", "_model", "_provider", "_sheet", "_snapshot_id", "_until_us")
 
     def __init__(self, snapshot_id: str, provider: str, model: Model) -> None:
         self._snapshot_id = snapshot_id
@@ -179,6 +180,7 @@ class PricedModel:
         self._model = model
         self._from_us = self._until_us = 0
         self._sheet: PriceSheet | None = None
+        self._dearest: tuple[int, int, PriceSheet] | None = None
 
     @property
     def model(self) -> Model:
@@ -195,13 +197,30 @@ class PricedModel:
         sheet = self._sheet
         if sheet is not None and self._from_us <= at_us < self._until_us:
             return sheet
-        model = self._model
-        conditions = [period.when for period in model.periods] + [variant.when for variant in model.variants]
-        changes = [t for condition in conditions for t in condition.changes_us(at_us)]
+        changes = self._changes(at_us)
         self._from_us = max((t for t in changes if t <= at_us), default=-_FOREVER_US)
         self._until_us = min((t for t in changes if t > at_us), default=_FOREVER_US)
         self._sheet = sheet = self._build(at_us)
         return sheet
+
+    def dearest_from(self, at_us: int) -> PriceSheet:
+        """Return the dearest prices that a call may end by which begins then (`dearest.py`); kept like the sheet."""
+        found = self._dearest
+        if found is not None and found[0] <= at_us < found[1]:
+            return found[2]
+        changes = {t for end_us in (at_us, at_us + HORIZON_US) for t in self._changes(end_us)}
+        ahead = sorted(t for t in changes if at_us < t <= at_us + HORIZON_US)
+        sheet = dearest([self._build(t) for t in (at_us, *ahead)])
+        turns = changes | {t - HORIZON_US for t in changes}
+        since_us = max((t for t in turns if t <= at_us), default=-_FOREVER_US)
+        self._dearest = since_us, min((t for t in turns if t > at_us), default=_FOREVER_US), sheet
+        return sheet
+
+    def _changes(self, at_us: int) -> list[int]:
+        """Return the times around `at_us` at which the price may change."""
+        model = self._model
+        conditions = [period.when for period in model.periods] + [variant.when for variant in model.variants]
+        return [t for condition in conditions for t in condition.changes_us(at_us)]
 
     def _build(self, at_us: int) -> PriceSheet:
         model = self._model

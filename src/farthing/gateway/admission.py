@@ -121,7 +121,7 @@ class Admission:
         purse = budgets.purse_of(attribution, now_us)
         if purse is None or operation in COSTS_NOTHING:
             return None
-        sheet = prices.find(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
+        sheet = prices.find_dearest(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
         if sheet is None:
             _refuse_unpriced(purse, ref)
             return None

@@ -155,7 +155,7 @@ class Limiting:
             return admitted.held_nanousd
         provider, ref, prices = call.provider, call.ref, call.prices
         now_us = self._admission.now_us()
-        sheet = prices.find(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
+        sheet = prices.find_dearest(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
         if sheet is None:
             unpriced = UnpricedModel.of(ref, f", and limit '{counts.name}' counts what calls cost")
             unpriced.of_credential = counts.of_credential

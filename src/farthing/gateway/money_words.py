@@ -65,7 +65,8 @@ def _cost_on(
     ref: ModelRef, envelope: Envelope, request: Request, lineup: Lineup, admission: Admission, now_us: int
 ) -> int | None:
     provider = lineup.providers[ref.provider]
-    sheet = lineup.attempts.prices.find(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
+    prices = lineup.attempts.prices
+    sheet = prices.find_dearest(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
     if sheet is None:
         return None
     if sheet.free:
