@@ -14,6 +14,7 @@ from farthing.providers.protocol import Operation
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet, Rates
 from farthing.types.providers import WireFormat
+from farthing.types.usage import Usage
 from farthing.wire.peek import Envelope
 
 NOW_US = 1_795_000_000_000_000
@@ -180,3 +181,36 @@ def test_a_picture_of_an_unknown_call_counts_beside_its_bytes() -> None:
     _, at_a_glance, _ = Bounds().at_most(envelope, "openai_chat", "chat.completions", OPUS, sheet_of(OPUS))
     looked_at = held(OPUS, "openai_chat", "chat.completions", body)[2]
     assert min(at_a_glance, looked_at) >= nanousd(4_800, rates_of(OPUS).input)
+
+
+WORDS = "say something about the order of these words and then of those "
+DENSE: dict[str, tuple[str, int]] = {
+    "digits": ("8315624970" * 200, 2_000),
+    "signs": ("}{)(][+=-_*&^%$#@!~" * 106, 2_000),
+    "another script": ("\u4f60\u597d\u4e16\u754c" * 166, 900),
+    "random capitals": ("QZXJKVWPGYBFMH" * 143, 1_200),
+}
+"""Texts of about the same size, and how many tokens the densest tokenizers make of them."""
+
+
+def chat(text: str) -> Envelope:
+    body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": text}]}
+    return Envelope(json.dumps(body, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("kind", DENSE)
+def test_a_dense_request_after_many_cheap_ones_of_its_size_is_not_taken_for_one_of_them(kind: str) -> None:
+    text, tokens = DENSE[kind]
+    bounds, sheet, cheap = Bounds(), sheet_of(OPUS), chat((WORDS * 40)[: len(text.encode())])
+    for _ in range(40):
+        known = bounds.bound(cheap, "openai_chat", "chat.completions", OPUS, sheet)
+        bounds.learn(OPUS, known, Usage(input_tokens=len(cheap.body) // 4, output_tokens=5))
+    again = bounds.bound(cheap, "openai_chat", "chat.completions", OPUS, sheet)
+    assert again.least_nanousd < 0.4 * known_bytes(cheap, sheet), "what calls like it cost is what is held"
+    dense = bounds.bound(chat(text), "openai_chat", "chat.completions", OPUS, sheet)
+    assert dense.least_nanousd >= nanousd(tokens, rates_of(OPUS).input)
+    assert dense.least_nanousd <= known_bytes(chat(text), sheet)
+
+
+def known_bytes(envelope: Envelope, sheet: PriceSheet) -> int:
+    return Bounds().bound(envelope, "openai_chat", "chat.completions", OPUS, sheet).least_nanousd
