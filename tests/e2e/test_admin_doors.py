@@ -171,6 +171,22 @@ def test_a_manager_sees_and_makes_the_teams_own_alone(house: House) -> None:
     assert house.ask("GET", "/admin/calls", None, "blue").json()["calls"] == []
 
 
+def test_a_manager_keeps_to_the_organisation_of_the_team(house: House) -> None:
+    first = house.ask("POST", "/admin/keys", {"name": "of-green", "team": "green", "organisation": "acme"})
+    assert first.status == 201
+    token = house.ask("POST", "/admin/tokens", {"name": "gina", "role": "manager", "team": "green"}).json()["token"]
+    house.tokens["green"] = token
+    made = house.ask("POST", "/admin/keys", {"name": "green-too"}, "green").json()
+    assert made["organisation"] == "acme", "else it would be outside of acme's budgets"
+    assert house.ask("POST", "/admin/keys", {"name": "escaped", "organisation": "other"}, "green").status == 403
+    path = f"/admin/keys/{made['id']}"
+    assert house.ask("PATCH", path, {"organisation": "other"}, "green").status == 403
+    assert house.ask("PATCH", path, {"organisation": "acme", "project": "p"}, "green").status == 200
+    assert house.ask("PATCH", path, {"organisation": "other"}).status == 200
+    house.ask("PATCH", path, {"organisation": "acme"})
+    assert house.ask("POST", "/admin/keys", {"name": "of-new-team", "team": "new"}).json()["organisation"] == "default"
+
+
 def test_the_links_cookie_counts_for_pages_of_ours_alone(house: House) -> None:
     login = request(house.gateway.port, "GET", f"/admin/login?token={TOKEN}")
     cookie = login.headers["set-cookie"].partition(";")[0]

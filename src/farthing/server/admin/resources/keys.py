@@ -31,6 +31,7 @@ from farthing.server.admin.resources.key_shapes import (
     key_of,
     made_key_of,
 )
+from farthing.server.admin.resources.teams import DEFAULT_ORGANISATION, organisation_within
 from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text, us_of
 from farthing.storage.protocols import KeyRecord, KeyState
@@ -53,6 +54,7 @@ async def create(ask: Ask[NewKey, Nothing]) -> Answer:
     farthing, wanted = ask.house.farthing, ask.body
     fields = wanted.fields()
     fields["team"] = ask.team_for(wanted.team)
+    fields["organisation"] = await organisation_within(ask, wanted.organisation) or DEFAULT_ORGANISATION
     if wanted.name is not None:
         await _must_be_free(ask, wanted.name)
     rules: dict[str, str] = {}
@@ -123,6 +125,8 @@ async def change(ask: Ask[KeyChange, Nothing]) -> Answer:
     ask.note(record.id, before=before)
     if wanted.team is not UNSET:
         ask.team_for(wanted.team or "")
+    if wanted.organisation is not UNSET and wanted.organisation != record.organisation:
+        await organisation_within(ask, wanted.organisation)
     fields = checked(wanted.fields())  # all that can be refused is looked at before anything is changed
     if wanted.name is not UNSET and wanted.name != record.name:
         checked_name(wanted.name)

@@ -4,9 +4,12 @@ from typing import Any
 
 import msgspec
 
-from farthing.errors import InvalidRequest
+from farthing.errors import Forbidden, InvalidRequest
 from farthing.server.admin.ask import Ask
 from farthing.types.budgets import EACH, Scope
+
+DEFAULT_ORGANISATION = "default"
+"""Of keys that nobody said more about."""
 
 
 async def team_of(ask: Ask[Any, Any], scope: Scope) -> str | None:
@@ -34,3 +37,21 @@ async def scope_within(ask: Ask[Any, Any], scope: Scope) -> Scope:
         if scope.team is None:
             return scope
     return msgspec.structs.replace(scope, team=ask.team_for(scope.team))
+
+
+async def organisation_within(ask: Ask[Any, Any], wanted: str | None) -> str | None:
+    """Return the organisation of a key that is made or changed: for who is bound to a team, that of its first key.
+
+    Whoever manages a team could else have its calls count in no budget of its organisation, or in another one's.
+
+    Raises:
+        Forbidden: it is another.
+    """
+    team = ask.caller.team
+    if team is None:
+        return wanted
+    first = await ask.house.store.keys_page(1, team=team)
+    own = first[0].organisation if first else DEFAULT_ORGANISATION
+    if wanted not in (None, own):
+        raise Forbidden(f"The team {team!r} is of the organisation {own!r}, not of {wanted!r}.", hint="ask the admin.")
+    return own
