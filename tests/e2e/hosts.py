@@ -26,6 +26,11 @@ class Hosts:
         """Where commands are given; what they change counts everywhere."""
         return self.gateways[0]
 
+    @property
+    def second(self) -> Gateway:
+        """The other."""
+        return self.gateways[1]
+
     def crowd(self, bodies: Sequence[dict[str, Any]], *, project: str) -> Counter[int]:
         """Make these calls for a project, half of them at each host; return how often each status came."""
         headers = {"x-farthing-project": project}

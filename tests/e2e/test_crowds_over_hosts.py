@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e.budget_load import TOKENS, Watch, ask, provider, settings
 from tests.e2e.hosts import Hosts, hosts
+from tests.e2e.serving import until
 from tests.redis_server import running_redis
 
 SCALE = float(os.environ.get("FARTHING_CI_SCALE", "1"))
@@ -78,7 +79,8 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         watch = Watch()
         fake = stack.enter_context(provider(watch=watch))
         running = stack.enter_context(hosts(folder, settings(fake.url, declared()), redis=redis.url if redis else None))
-        running.crowd([ask(number) for number in range(8)], project="warm")
+        assert running.crowd([ask(number) for number in range(8)], project="warm") == {200: 8}
+        until(lambda: watch.now == 0, "a client knows before the provider does")
         assert watch.totals().nanousd == 8 * COST
         yield Place(running, watch, redis=redis is not None)
 
@@ -94,6 +96,7 @@ def test_a_crowd_spends_what_a_budget_has_and_no_more(place: Place, calls: int, 
     seen = place.hosts.crowd(bodies, project=f"{how}-{calls}")
     assert set(seen) == {200, 402}, seen
     assert usable * fits <= seen[200] <= fits, seen
+    until(lambda: place.watch.now == 0, "a client knows before the provider does")
     assert place.watch.totals().nanousd - before == seen[200] * COST
 
 
@@ -105,6 +108,7 @@ def test_a_crowd_gets_what_a_limit_has_and_no_more(place: Place, calls: int, kin
     seen = place.hosts.crowd([ask(number) for number in range(calls)], project=f"{kind}-{calls}")
     assert set(seen) == {200, 429}, seen
     assert 0.95 * fits <= seen[200] <= fits, seen
+    until(lambda: place.watch.now == 0, "a client knows before the provider does")
     assert place.watch.totals().requests - before == seen[200]
 
 
@@ -116,6 +120,17 @@ def test_no_more_calls_are_under_way_than_a_limit_allows(place: Place, calls: in
     assert set(seen) == {200, 429}, seen
     assert seen[200] >= slots
     assert place.watch.most <= slots
+
+
+def test_hosts_of_one_process_each_leave_each_other_what_they_do_not_need(tmp_path: Path) -> None:
+    watch = Watch()
+    more = f"budgets:\n  all: {{usd: {usd(50 * COST)}, period: total}}"
+    with provider(watch=watch) as fake, hosts(tmp_path, settings(fake.url, more), workers=1) as running:
+        for gateway in running.gateways:
+            assert gateway.post("/v1/chat/completions", ask(1), running.key).status == 200
+        seen = [running.second.post("/v1/chat/completions", ask(number), running.key).status for number in range(60)]
+        assert 46 <= seen.count(200) <= 48
+        assert set(seen) == {200, 402}
 
 
 @pytest.mark.slow
