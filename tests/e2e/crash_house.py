@@ -17,10 +17,12 @@ import msgspec
 
 from farthing.ledger.journal_reader import InFlight, read, segments
 from farthing.ledger.verify import verify
+from farthing.storage.postgres import PostgresStore
 from farthing.storage.protocols import Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.testing.crash_points import CrashPoint
 from farthing.testing.mortal_gateway import migrations_with_next
+from farthing.testing.mortal_postgres import postgres_migrations_with_next
 from farthing.types.calls import Attempt
 from tests.contracts.ledger_samples import NOON_US, InPlace
 from tests.e2e.odd_answers import PATHS, STREAMED, lines, said, sse
@@ -218,8 +220,10 @@ class Client:
 class House:
     """A home, its provider, and one gateway after the other."""
 
-    def __init__(self, home: Path, provider: Upstream, stage: Stage) -> None:
+    def __init__(self, home: Path, provider: Upstream, stage: Stage, database: str | None = None) -> None:
+        """`database` is the URL of a PostgreSQL; without one it is a file in the home."""
         self.home, self.stage = home, stage
+        self._database = database
         self.process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.clients: list[Client] = []
@@ -227,6 +231,10 @@ class House:
         rows = "".join(f'  - {{model: "{name}:*", input: 1, output: 2}}\n' for name in _PROVIDERS)
         providers = "".join(f"  {name}: {told.format(url=provider.url)}\n" for name, told in _PROVIDERS.items())
         told = f"version: 1\nproviders:\n{providers}prices:\n{rows}{_BUDGETS}"
+        if database is not None:
+            (home / "database.url").write_text(database, encoding="utf-8")
+            (home / "database.url").chmod(0o600)
+            told += f"storage: {{url: 'file:{home / 'database.url'}'}}\n"
         (home / "settings.yaml").write_text(told, encoding="utf-8")
         self._environment = clean_environment(HOME=str(home), KEY="sk-x")
         self.key = ""
@@ -296,8 +304,7 @@ class House:
         """
 
         async def look() -> list[Attempt]:
-            migrations = migrations_with_next() if next_tables else None
-            store: Store = SqliteStore(self.home / "farthing.db", InPlace(), migrations=migrations)
+            store = self._store(next_tables=next_tables)
             await store.open()
             try:
                 found = await verify(store, self.home / "journal", InPlace(), now_us=NOON_US, budgets=store.budgets)
@@ -314,6 +321,14 @@ class House:
         by_task = {task: attempt for task, attempt in zip(tasks, attempts, strict=True) if task is not None}
         assert len(by_task) + tasks.count(None) == len(attempts), tasks
         return by_task
+
+    def _store(self, *, next_tables: bool) -> Store:
+        if self._database is not None:
+            return PostgresStore(
+                self._database, migrations=postgres_migrations_with_next() if next_tables else None, makes=False
+            )
+        migrations = migrations_with_next() if next_tables else None
+        return SqliteStore(self.home / "farthing.db", InPlace(), migrations=migrations)
 
     def restart_and_settle(self) -> dict[str, Attempt]:
         """Start the plain program after a crash and stop it; return what is in the ledger, which the command proves."""
@@ -337,10 +352,10 @@ _PROVIDERS = {
 
 
 @contextmanager
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, database: str | None = None) -> Iterator[House]:
     stage = Stage()
     with upstream(stage.answer) as provider:
-        made = House(tmp_path / "home", provider, stage)
+        made = House(tmp_path / "home", provider, stage, database)
         try:
             yield made
         finally:

@@ -1,6 +1,7 @@
 """Two hosts with homes of their own and two workers each, that share one PostgreSQL, with a Redis or without."""
 
 import asyncio
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,12 @@ class Hosts:
     def second(self) -> Gateway:
         """The other."""
         return self.gateways[1]
+
+    def budget(self) -> dict[str, Any]:
+        """Return how the one account of the one budget stands."""
+        (found,) = json.loads(self.first.farthing("budget", "list", "--json").stdout)
+        (account,) = found["accounts"]
+        return dict(account)
 
     def crowd(self, bodies: Sequence[dict[str, Any]], *, project: str) -> Counter[int]:
         """Make these calls for a project, half of them at each host; return how often each status came."""

@@ -8,11 +8,10 @@ taken from, before the command line runs; everything else is the real thing.
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from farthing import app
 from farthing.cli import main as command_line
@@ -21,42 +20,22 @@ from farthing.ledger import Ledger
 from farthing.ledger import ledger as ledger_module
 from farthing.ledger.journal import MAX_SEGMENT_BYTES, SystemFiles
 from farthing.ledger.recovery import Recovered
-from farthing.storage import chosen
+from farthing.storage import chosen, postgres
 from farthing.storage.sqlite import SqliteStore, database
 from farthing.storage.sqlite.budgets import SqliteBudgets
 from farthing.storage.sqlite.database import Migration, shipped_migrations
 from farthing.testing.crash_points import CrashPoint
+from farthing.testing.mortal_postgres import (
+    MortalPostgres,
+    postgres_migrations_with_next,
+    watch_postgres_migration,
+)
+from farthing.testing.mortality import AT_COMMITS, Death, die
 from farthing.types.budgets import LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attempt
 from farthing.types.offload import Offload
 
 _NEVER_S = 3_600.0
-
-
-class Death:
-    """Comes the `after`th time that the point is reached."""
-
-    def __init__(self, point: CrashPoint | None, after: int = 1) -> None:
-        self._point = point
-        self._left = after
-
-    def due(self, point: CrashPoint | None) -> bool:
-        """Whether now is the time; counts."""
-        if point is None or point is not self._point:
-            return False
-        self._left -= 1
-        return self._left == 0
-
-    def reached(self, point: CrashPoint | None) -> None:
-        """Die, if now is the time."""
-        if self.due(point):
-            die()
-
-
-def die() -> NoReturn:
-    """End as `kill -9` does: nothing is flushed, no `finally` runs."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("still alive")
 
 
 _AT_LINES: dict[bytes, tuple[CrashPoint | None, CrashPoint, CrashPoint]] = {
@@ -118,13 +97,6 @@ class MortalBudgets(SqliteBudgets):
         return answers
 
 
-_AT_COMMITS: dict[str, tuple[CrashPoint | None, CrashPoint, CrashPoint | None]] = {
-    "starting": (None, CrashPoint.RECOVERING, CrashPoint.RECOVERED),
-    "serving": (CrashPoint.STORE_INSERTED, CrashPoint.STORE_COMMITTING, CrashPoint.STORE_COMMITTED),
-    "closing": (None, CrashPoint.CLOSE_COMMITTING, None),
-}
-
-
 class MortalStore(SqliteStore):
     """SQLite, and death in the middle of its transactions."""
 
@@ -141,7 +113,7 @@ class MortalStore(SqliteStore):
 
     async def append(self, attempts: Sequence[Attempt], holder: str = "") -> int:
         """See `LedgerStore.append`."""
-        inserted, committing, committed = _AT_COMMITS[self.phase]
+        inserted, committing, committed = AT_COMMITS[self.phase]
 
         def listen(connection: Any) -> None:
             connection.exec_trace = lambda _, sql, __: self._goes_on(inserted if _ADDS_UP in sql else None)
@@ -181,7 +153,7 @@ class MortalLedger(Ledger):
         self._death.reached(CrashPoint.CLOSED)
 
     def _enter(self, phase: str) -> None:
-        assert isinstance(self._store, MortalStore)
+        assert isinstance(self._store, MortalStore | MortalPostgres)
         self._store.phase = phase
 
 
@@ -251,6 +223,10 @@ def main() -> None:
     def store(path: Path, writes: Offload, **_: Any) -> SqliteStore:
         return MortalStore(path, writes, death=death, migrations=migrations)
 
+    def postgres_store(url: str, **how: Any) -> MortalPostgres:
+        migrations = {"migrations": postgres_migrations_with_next()} if told.next_tables else {}
+        return MortalPostgres(url, death=death, **migrations, **how)
+
     def ledger(*arguments: Any, **options: Any) -> Ledger:
         return MortalLedger(*arguments, death=death, segment_bytes=told.segment_bytes, **options)
 
@@ -259,9 +235,11 @@ def main() -> None:
         replaced["SystemClock"] = clock
     vars(app).update(replaced)
     vars(chosen).update(SqliteStore=store)
+    vars(postgres).update(PostgresStore=postgres_store)
     if told.die is not None:  # only a whole batch goes to the store, so that it is known what is in it
         vars(ledger_module).update(FLUSH_ROWS=told.batch, LINGER_S=_NEVER_S)
     _watch_migration(death)
+    watch_postgres_migration(death)
     sys.argv[1:] = told.arguments
     command_line()
 
