@@ -356,8 +356,9 @@ class ExportUnreadable(OperatorError):
 
 
 class StoreError(OperatorError):
-    """The ledger's database cannot be used."""
+    """The ledger's database cannot be used; a call that needs it may be made again."""
 
+    status = 503
     code = "store_error"
 
 

@@ -1,7 +1,6 @@
 """Two hosts with homes of their own and two workers each, that share one PostgreSQL, with a Redis or without."""
 
 import asyncio
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from farthing.storage.postgres import PostgresStore
+from farthing.types.budgets import Account
 from tests.e2e.budget_load import calls_at_once
 from tests.e2e.serving import serving
 from tests.e2e.support import Gateway
@@ -18,9 +19,10 @@ from tests.postgres_server import new_schema
 class Hosts:
     """What runs, and a key that each of them knows."""
 
-    def __init__(self, gateways: Sequence[Gateway], key: str) -> None:
+    def __init__(self, gateways: Sequence[Gateway], key: str, url: str) -> None:
         self.gateways = gateways
         self.key = key
+        self._url = url
 
     @property
     def first(self) -> Gateway:
@@ -32,11 +34,18 @@ class Hosts:
         """The other."""
         return self.gateways[1]
 
-    def budget(self) -> dict[str, Any]:
-        """Return how the one account of the one budget stands."""
-        (found,) = json.loads(self.first.farthing("budget", "list", "--json").stdout)
-        (account,) = found["accounts"]
-        return dict(account)
+    def accounts(self) -> list[Account]:
+        """Return how every account of every budget stands, also those of periods that are over."""
+
+        async def look() -> list[Account]:
+            store = PostgresStore(self._url, makes=False)
+            await store.open()
+            try:
+                return await store.budgets.accounts(now_us=0)
+            finally:
+                await store.close()
+
+        return asyncio.run(look())
 
     def crowd(self, bodies: Sequence[dict[str, Any]], *, project: str) -> Counter[int]:
         """Make these calls for a project, half of them at each host; return how often each status came."""
@@ -54,17 +63,27 @@ class Hosts:
 
 
 @contextmanager
-def hosts(folder: Path, settings: str, *, redis: str | None = None, workers: int = 2) -> Iterator[Hosts]:
-    """Serve with both until the block ends. `settings` are without `storage`."""
-    url = folder / "database.url"
-    url.write_text(new_schema() + "\n")
-    url.chmod(0o600)
+def hosts(
+    folder: Path, settings: str, *, redis: str | None = None, workers: int = 2, clocks: Sequence[Path] = ()
+) -> Iterator[Hosts]:
+    """Serve with both until the block ends. `settings` are without `storage`.
+
+    `clocks` are files with the seconds by which the hosts' clocks are wrong; for hosts of one worker.
+    """
+    url = new_schema()
+    file = folder / "database.url"
+    file.write_text(url + "\n")
+    file.chmod(0o600)
     shared = f"redis: '{redis}', " if redis else ""
-    text = f"{settings}\nstorage: {{{shared}url: 'file:{url}'}}\n"
+    text = f"{settings}\nstorage: {{{shared}url: 'file:{file}'}}\n"
+    programs: list[tuple[str, ...]] = [
+        ("farthing.testing.mortal_gateway", "--clock", str(clock), "--") for clock in clocks
+    ]
+    one, two = programs or [("farthing",)] * 2
+    more = () if clocks else ("--workers", str(workers))
     with ExitStack() as stack:
-        one, two = folder / "one", folder / "two"
-        first = stack.enter_context(serving(one, text, "--workers", str(workers)))
-        two.mkdir(mode=0o700)
-        shutil.copy(one / "pepper", two / "pepper")
-        second = stack.enter_context(serving(two, text, "--workers", str(workers)))
-        yield Hosts((first, second), first.new_key())
+        first = stack.enter_context(serving(folder / "one", text, *more, program=one))
+        (folder / "two").mkdir(mode=0o700)
+        shutil.copy(folder / "one" / "pepper", folder / "two" / "pepper")
+        second = stack.enter_context(serving(folder / "two", text, *more, program=two))
+        yield Hosts((first, second), first.new_key(), url)

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,13 +56,15 @@ prices:
 
 
 @contextmanager
-def serving(home: Path, text: str, *arguments: str, **variables: str) -> Iterator[Gateway]:
+def serving(
+    home: Path, text: str, *arguments: str, program: Sequence[str] = ("farthing",), **variables: str
+) -> Iterator[Gateway]:
     """Serve until the block ends; what the gateway says stands in `serve.log`."""
     home.mkdir(exist_ok=True, mode=0o700)
     port = free_port()
     (home / "settings.yaml").write_text(text, encoding="utf-8")
     environment = clean_environment(HOME=str(home), **{"KEY": "sk-real", **variables})
-    command = [sys.executable, "-m", "farthing", "serve", "--home", str(home), "--port", str(port), *arguments]
+    command = [sys.executable, "-m", *program, "serve", "--home", str(home), "--port", str(port), *arguments]
     with (home / "serve.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     gateway = Gateway(home, port, process, environment)

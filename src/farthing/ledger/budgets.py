@@ -209,7 +209,8 @@ class Budgets:
                     await self.beforehand()
                 await self._look_at_waiting()
             except StoreError as error:
-                self._fail(error)
+                log.info("no more could be leased of the budgets: %s", error)
+                self._fail(StoreError(_AWAY))
             except Exception as error:  # a fault of ours must not leave every call waiting for ever
                 log.exception("an error nobody expected in the budgets")
                 self._fail(StoreError(f"The budgets cannot be looked at: {error}.", retry_after_s=1))
@@ -479,6 +480,8 @@ class Budgets:
         return purse
 
 
+_AWAY = "What is leased of the budgets is used up, and the ledger's database is away."
+"""Clients are not told where it is."""
 _FENCED = "The store was away for so long that what is leased from budgets may be others' by now."
 
 

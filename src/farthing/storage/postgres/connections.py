@@ -177,7 +177,7 @@ class Connections:
             ) from error
         return await asyncpg.create_pool(
             self.address.url,
-            min_size=1,
+            min_size=0,  # with a floor the pool logs a stack for each try to get one back from a server that is away
             max_size=self._max_connections,
             max_inactive_connection_lifetime=IDLE_S,
             timeout=CONNECT_TIMEOUT_S,
