@@ -36,7 +36,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Maker]:
             return MemoryStore()
         if backend == "postgres":
             url[:] = url or [new_schema()]
-            stores.append(PostgresStore(url[0]))
+            stores.append(PostgresStore(url[0], trusts_callers_clock=True))
             return stores[-1]
         offloads.append(ThreadOffload())
         stores.append(SqliteStore(tmp_path / "farthing.db", offloads[-1]))
@@ -174,7 +174,7 @@ async def test_leases_that_ended_count_for_others_no_more(store: Store) -> None:
 async def test_who_lives_keeps_its_leases(store: Store) -> None:
     await store.budgets.put(budget())
     await exchange(store, "a", ask(90_000))
-    await store.budgets.hold("a", until_us=UNTIL_US + 100)
+    await store.budgets.hold("a", now_us=NOON_US, until_us=UNTIL_US + 100)
     assert await exchange(store, "b", ask(90_000), now_us=UNTIL_US + 1) == [(0, 0, 90_000)]
 
 

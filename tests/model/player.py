@@ -51,9 +51,9 @@ class TroubledBudgets:
         )
         return answers
 
-    async def hold(self, holder: str, *, until_us: int) -> None:
+    async def hold(self, holder: str, *, now_us: int, until_us: int) -> None:
         """See `BudgetStore.hold`."""
-        await self._asked(self.real.hold(holder, until_us=until_us))
+        await self._asked(self.real.hold(holder, now_us=now_us, until_us=until_us))
 
     async def release(self, holders: str, *, but: Collection[str] = ()) -> int:
         """See `BudgetStore.release`."""

@@ -393,7 +393,8 @@ class Budgets:
     async def _beat(self) -> None:
         """Say that we live."""
         if self._clock.monotonic() - self._beat_at > HEARTBEAT_S:
-            await self._store.hold(self._holder, until_us=self._clock.now_us() + LEASE_S * 1_000_000)
+            now_us = self._clock.now_us()
+            await self._store.hold(self._holder, now_us=now_us, until_us=now_us + LEASE_S * 1_000_000)
             self._beat_at = self._clock.monotonic()
             self._heard()
 

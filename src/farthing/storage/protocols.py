@@ -304,8 +304,12 @@ class BudgetStore(Protocol):
         """
         ...
 
-    async def hold(self, holder: str, *, until_us: int) -> None:
-        """Say that a process lives: its leases end at `until_us`."""
+    async def hold(self, holder: str, *, now_us: int, until_us: int) -> None:
+        """Say that a process lives: its leases end at `until_us`.
+
+        A store that several hosts share goes by its own clock, and by how long that is from `now_us`: theirs need
+        not agree.
+        """
         ...
 
     async def release(self, holders: str, *, but: Collection[str] = ()) -> int:
@@ -316,7 +320,10 @@ class BudgetStore(Protocol):
         ...
 
     async def wanted(self, since_us: int) -> list[str]:
-        """Return the ids of accounts of which somebody asked more than was left, at or after `since_us`."""
+        """Return the ids of accounts of which somebody asked more than was left, at or after `since_us`.
+
+        A store that several hosts share returns those of the last seconds, by its own clock.
+        """
         ...
 
     async def accounts(self, budget_id: str | None = None, *, at_us: int | None = None, now_us: int) -> list[Account]:

@@ -305,6 +305,26 @@ async def test_hosts_that_lease_and_post_at_once_never_pass_a_limit_and_charge_e
         await store.close()
 
 
+async def test_leases_and_wants_go_by_the_servers_clock_whatever_hosts_take_for_the_time(store: PostgresStore) -> None:
+    start_us, minute_us = NOON_US // 60_000_000 * 60_000_000, 60_000_000
+    rule = Budget(id="bud_1", name="one", scope=Scope(), limit_nanousd=30_000, period="total", counts_from_us=start_us)
+    await store.budgets.put(rule)
+    key = AccountKey("bud_1", 1, Scope(), start_us)
+
+    async def granted(holder: str, now_us: int, need: int) -> int:
+        ask = LeaseAsk(key=key, end_us=None, need_nanousd=need)
+        (answer,) = await store.budgets.exchange(holder, [ask], now_us=now_us, until_us=now_us + minute_us)
+        return answer.granted_nanousd
+
+    assert await granted("behind", NOON_US, 20_000) == 20_000
+    assert await granted("ahead", NOON_US + DAY_US, 20_000) == 0, "what the other has leased is his"
+    assert await store.budgets.wanted(NOON_US + 2 * DAY_US) == [key.id], "and he sees that it is wanted"
+    await store.budgets.hold("behind", now_us=NOON_US - DAY_US, until_us=NOON_US - DAY_US + minute_us)
+    assert await granted("ahead", NOON_US + DAY_US, 20_000) == 0
+    await store.budgets.hold("behind", now_us=NOON_US, until_us=NOON_US)
+    assert await granted("ahead", NOON_US, 20_000) == 20_000, "it has ended"
+
+
 async def test_an_account_is_born_with_what_others_are_about_to_post(url: str) -> None:
     stores = [PostgresStore(url) for _ in range(2)]
     await asyncio.gather(*(store.open() for store in stores))

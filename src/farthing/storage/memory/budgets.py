@@ -89,7 +89,7 @@ class MemoryBudgets:
         """See `BudgetStore.exchange`."""
         return [self._exchanged(holder, ask, now_us, until_us) for ask in asks]
 
-    async def hold(self, holder: str, *, until_us: int) -> None:
+    async def hold(self, holder: str, *, now_us: int, until_us: int) -> None:  # noqa: ARG002 - one clock for all
         """See `BudgetStore.hold`."""
         for account in self._accounts.values():
             if holder in account.leases:

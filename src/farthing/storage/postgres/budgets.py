@@ -4,6 +4,9 @@ Several hosts lease and post at the same moment, so every statement that looks a
 the account's row locked, in the order of the accounts' numbers. What a batch of attempts adds is added by the statement
 that keeps it (`queries/attempts_append.sql`).
 
+Leases end by the server's clock. By the hosts' own, one that was an hour ahead of another took the other's for ended
+and spent it again; and of one that was three seconds behind nobody saw what it wanted.
+
 What surprised us is the birth of an account. It takes over what the ledger has, and a batch that another host is about
 to commit is neither seen by it nor sees it: nobody would be charged. So while an account is made that takes something
 over, no host keeps attempts; a batch waits for the milliseconds that takes.
@@ -29,14 +32,17 @@ from farthing.types.budgets import (
 
 _rule = msgspec.json.Decoder(Budget)
 _SUBJECT = ("organisation", "team", "project", "key_id", "user", "session", "task", "tag")  # as the columns stand
+_WANTED_US = 3_000_000
+"""Processes look twice a second, and a call that waits asks again within one."""
 _AFTER_EVERY_NAME = "\U0010ffff"
 
 
 class PostgresBudgets:
     """See `BudgetStore`."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, *, trusts_callers_clock: bool = False) -> None:
         self._connections = connections
+        self._trusts_callers_clock = trusts_callers_clock
 
     async def all(self) -> list[Budget]:
         """See `BudgetStore.all`."""
@@ -92,16 +98,22 @@ class PostgresBudgets:
         async def exchange(session: Session) -> list[LeaseAnswer]:
             rules = await _rules(session, asks)
             numbers = {account_id: number for number, account_id in await session.all("accounts_lock", list(keys))}
+            at_us = await self._now_us(session, now_us)
+            ends_us = at_us + until_us - now_us
             return [
-                await _exchanged(session, rules.get(ask.key.budget_id), numbers, holder, ask, now_us, until_us)
+                await _exchanged(session, rules.get(ask.key.budget_id), numbers, holder, ask, at_us, ends_us)
                 for ask in asks
             ]
 
         return await self._connections.transaction(exchange)
 
-    async def hold(self, holder: str, *, until_us: int) -> None:
+    async def hold(self, holder: str, *, now_us: int, until_us: int) -> None:
         """See `BudgetStore.hold`."""
-        await self._connections.change("leases_hold", holder, until_us)
+
+        async def hold(session: Session) -> None:
+            await session.change("leases_hold", holder, await self._now_us(session, now_us) + until_us - now_us)
+
+        await self._connections.transaction(hold)
 
     async def release(self, holders: str, *, but: Collection[str] = ()) -> int:
         """See `BudgetStore.release`."""
@@ -114,7 +126,17 @@ class PostgresBudgets:
 
     async def wanted(self, since_us: int) -> list[str]:
         """See `BudgetStore.wanted`."""
-        return [row[0] for row in await self._connections.all("accounts_wanted", since_us)]
+        since = since_us if self._trusts_callers_clock else None
+        return [row[0] for row in await self._connections.all("accounts_wanted", since, _WANTED_US)]
+
+    async def _now_us(self, session: Session, told_us: int) -> int:
+        """Return the server's time, by which all hosts go; or what the caller says, where that is trusted."""
+        if self._trusts_callers_clock:
+            return told_us
+        row = await session.one("now_us")
+        assert row is not None, "it asks for no table"
+        now_us: int = row[0]
+        return now_us
 
     async def accounts(self, budget_id: str | None = None, *, at_us: int | None = None, now_us: int) -> list[Account]:
         """See `BudgetStore.accounts`."""

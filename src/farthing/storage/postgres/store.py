@@ -41,14 +41,20 @@ class PostgresStore(PostgresKeys):
 
     Without `upgrades` tables of an older program are refused instead of brought up to date: for commands, which must
     not change them under the servers of other hosts. Without `makes` a schema without our tables is refused: for
-    whoever knows that there were some.
+    whoever knows that there were some. With a callers' clock that is trusted budgets do not ask for the server's.
     """
 
     def __init__(
-        self, url: str, *, migrations: Sequence[Migration] | None = None, upgrades: bool = True, makes: bool = True
+        self,
+        url: str,
+        *,
+        migrations: Sequence[Migration] | None = None,
+        upgrades: bool = True,
+        makes: bool = True,
+        trusts_callers_clock: bool = False,
     ) -> None:
         super().__init__(Connections(url, migrations=migrations, upgrades=upgrades, makes=makes))
-        self.budgets = PostgresBudgets(self.connections)
+        self.budgets = PostgresBudgets(self.connections, trusts_callers_clock=trusts_callers_clock)
         self.credentials = PostgresCredentials(self.connections)
         self.limits = PostgresLimits(self.connections)
         self.windows = PostgresWindows(self.connections)

@@ -91,7 +91,7 @@ class SqliteBudgets:
 
         return await self._connections.transaction(exchange)
 
-    async def hold(self, holder: str, *, until_us: int) -> None:
+    async def hold(self, holder: str, *, now_us: int, until_us: int) -> None:  # noqa: ARG002 - one clock for all
         """See `BudgetStore.hold`."""
         await self._connections.change("leases_hold", {"holder": holder, "until": until_us})
 

@@ -95,10 +95,10 @@ class TroubledBudgets:
             raise StoreError("The answer of the store was lost.")
         return answers
 
-    async def hold(self, holder: str, *, until_us: int) -> None:
+    async def hold(self, holder: str, *, now_us: int, until_us: int) -> None:
         """See `BudgetStore.hold`."""
         self._check()
-        await self._budgets.hold(holder, until_us=until_us)
+        await self._budgets.hold(holder, now_us=now_us, until_us=until_us)
 
     async def release(self, holders: str, *, but: Collection[str] = ()) -> int:
         """See `BudgetStore.release`."""
