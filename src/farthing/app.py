@@ -33,7 +33,7 @@ from farthing.gateway.accounts import Account, Accounts, opened
 from farthing.gateway.admission import Admission
 from farthing.gateway.alerting import Alerting
 from farthing.gateway.attempts import Attempts
-from farthing.gateway.credential_limits import may_use_by, quota_rules
+from farthing.gateway.credential_limits import all_quotas, may_use_by
 from farthing.gateway.gateway import Gateway
 from farthing.gateway.limiting import Limiting
 from farthing.gateway.limits_note import WRITE_S, Told, told_by, write_note
@@ -156,20 +156,20 @@ class Farthing:
             offload=offload,
         )
         self._declaring: asyncio.Task[None] | None = None
-        self._redis = _redis(settings, environment)
+        self.shared_windows = _redis(settings, environment)
         self.limits = Limits(
             self.store.limits,
-            self._redis or self.store.windows,
-            self.ledger.holder if self._redis is None else f"{self.ledger.holder}:{random_bytes(4).hex()}",
+            self.shared_windows or self.store.windows,
+            self.ledger.holder if self.shared_windows is None else f"{self.ledger.holder}:{random_bytes(4).hex()}",
             self.clock,
             processes=workers,
-            shared=self._redis is not None or url is not None,
+            shared=self.shared_windows is not None or url is not None,
         )
         admission = Admission(self.budgets, self.clock, self.store)
         limiting = Limiting(self.limits, admission)
         lineup = self._lineup(settings, self.prices)
         self.gateway = Gateway(lineup, self.ids, admission, limiting, alone=workers == 1)
-        self.limits.set_quotas(quota_rules(lineup.accounts))
+        self.limits.set_quotas(all_quotas(lineup.accounts))
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -238,7 +238,7 @@ class Farthing:
         if held != self.held:
             self.held = held
             self.gateway.lineup = lineup = self._lineup(self.settings, self.prices, self.gateway.lineup)
-            self.limits.set_quotas(quota_rules(lineup.accounts))
+            self.limits.set_quotas(all_quotas(lineup.accounts))
 
     async def _follow_vault(self) -> None:
         while True:
@@ -283,7 +283,7 @@ class Farthing:
         # From here on nothing can fail and nothing is awaited.
         before = self.settings
         self.gateway.lineup, self.settings, self.prices = lineup, settings, prices
-        self.limits.set_quotas(quota_rules(lineup.accounts))
+        self.limits.set_quotas(all_quotas(lineup.accounts))
         if follower is not self._price_follower:
             self._price_follower = follower
             self._follow_prices()
@@ -329,8 +329,8 @@ class Farthing:
         await self.budgets.close(all_posted=not (ledger.queued or ledger.spilled or ledger.in_flight))
         await self._alerting.close()
         await self.limits.close()
-        if self._redis is not None:
-            await self._redis.close()
+        if self.shared_windows is not None:
+            await self.shared_windows.close()
         if self._books is not None and self._books is not self.store:
             await self._books.close()
         await self.store.close()

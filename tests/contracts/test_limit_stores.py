@@ -236,3 +236,31 @@ async def test_a_random_history_never_holds_more_than_the_limit_and_is_the_same_
         assert answer == expected
         leases[holder], until_us[holder] = answer.held, windows.now_us + LEASE_US
         assert answer.used + answer.others + answer.held <= 100
+
+
+async def test_what_is_used_of_a_rules_windows_is_told_with_the_fullest_first(windows: Windows) -> None:
+    await windows.exchange("a", *(ask(50, window=name) for name in ("r/x|one", "r/x|two", "r/x|none", "r/xx|other")))
+    await windows.one("a", ask(2, window="r/c|", window_us=0, limit=3))
+    told = (
+        ask(window="r/x|one", counts=((SECOND, 7), (SECOND - 1, 3)), keep=5),
+        ask(window="r/x|two", counts=((SECOND, 40),)),
+        ask(window="r/x|none"),
+        ask(window="r/xx|other", counts=((SECOND, 1),)),
+        ask(window="r/c|", window_us=0, limit=3, counts=((0, 1),), keep=1),
+    )
+    await windows.exchange("a", *told)
+    await windows.one("b", ask(window="r/x|one", counts=((SECOND - 2, 2),)))
+
+    async def uses(*rules: str, at_most: int = 9) -> list[tuple[str, int, int, int | None]]:
+        found = await windows.store.uses(rules, at_most=at_most, now_us=windows.now_us)
+        return [(one.window, one.used, one.held, one.ends_us) for one in found]
+
+    end = leaves_us(SECOND, MINUTE_US)
+    one, two = ("r/x|one", 12, 5, end), ("r/x|two", 40, 0, end)
+    assert await uses("r/x") == [two, one]
+    assert await uses("r/x", at_most=1) == [two]
+    assert await uses("r/c", "r", "r/x") == [("r/c|", 1, 1, None), two, one]
+    windows.now_us = leaves_us(SECOND - 1, MINUTE_US)
+    assert await uses("r/x", "r/c") == [two, ("r/x|one", 7, 0, end)], "leases have ended, and what was under way"
+    windows.now_us = end
+    assert await uses("r/x", "r/xx") == []

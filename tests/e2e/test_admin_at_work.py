@@ -3,12 +3,13 @@
 import http.client
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.serving import ANSWER, ASK, COST, settings
+from tests.e2e.serving import ANSWER, ASK, COST, settings, until
 from tests.e2e.support import Answer, Gateway, request, running_gateway
 from tests.e2e.upstream import Upstream, whole
 
@@ -133,6 +134,10 @@ def test_a_budget_is_made_told_and_changed_and_the_files_own_are_not(gateway: Ga
 def test_a_keys_limit_holds_from_its_first_call_on(gateway: Gateway) -> None:
     key = api(gateway, "POST", "/admin/keys", {"limits": {"requests_per_minute": 2}}).json()
     assert [gateway.post("/v1/chat/completions", ASK, key["key"]).status for _ in range(4)] == [200, 200, 429, 429]
+    used: list[dict[str, Any]] = []
+    until(lambda: used.extend(_used(gateway, key)) or (used and used[-1]["used"] == 2), "what is used is told")
+    assert (used[-1]["rate"], used[-1]["limit"], used[-1]["left"]) == ("requests_per_minute", 2, 0)
+    assert used[-1]["resets_at"] > datetime.now(UTC).isoformat()
     shown = api(gateway, "GET", f"/admin/limits/{key['limit_id']}").json()
     assert (shown["target"], shown["rates"]) == ({"key_id": key["id"]}, {"requests_per_minute": 2})
     path = f"/admin/keys/{key['id']}"
@@ -142,6 +147,12 @@ def test_a_keys_limit_holds_from_its_first_call_on(gateway: Gateway) -> None:
     assert api(gateway, "PATCH", path, {"limits": None}).status == 200
     assert api(gateway, "GET", f"/admin/limits?key_id={key['id']}").json()["limits"] == []
     assert gateway.post("/v1/chat/completions", ASK, key["key"]).status == 200
+
+
+def _used(gateway: Gateway, key: dict[str, Any]) -> list[dict[str, Any]]:
+    (limit,) = api(gateway, "GET", f"/admin/limits?key_id={key['id']}").json()["limits"]
+    used: list[dict[str, Any]] = limit["used"]
+    return used
 
 
 def test_a_limit_is_made_and_changed_and_the_files_own_is_not(gateway: Gateway) -> None:

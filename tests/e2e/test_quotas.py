@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -85,6 +86,7 @@ def test_a_crowd_fills_every_credential_and_none_beyond_its_quota(tmp_path: Path
         assert not re.search(r"K1|K2|sk-", refused.body.decode())
         assert 86_000 < int(refused.headers["retry-after"]) <= 86_400 + 1_440
         assert fake.served == {"sk-1": 20, "sk-2": 40}
+        until(lambda: _told(gateway, "env:K2") == ("requests_per_day", 40, 40, 0), "what is used is told")
         gateway.verify()
 
 
@@ -124,6 +126,11 @@ def test_a_limit_of_a_credential_moves_calls_and_one_of_a_key_refuses_them(tmp_p
         assert "'mine'" in answers[-1].body.decode()
         left = [int(one.headers["x-ratelimit-remaining-requests"]) for one in answers[:8]]
         assert left == [7, 6, 5, 4, 3, 2, 1, 0], "clients are told of their own limits alone"
+        until(lambda: "3     0" in gateway.farthing("limits", "list").stdout, "what is used is told")
+        assert [line.split() for line in gateway.farthing("limits", "list").stdout.splitlines()[1:]] == [
+            ["first", "credential", "'env:K1'", "3", "requests", "per", "hour", "3", "0", ANY, "settings.yaml"],
+            ["mine", "key", "'me'", "8", "requests", "per", "hour", "8", "0", ANY, "settings.yaml"],
+        ]
 
 
 def test_a_conversation_moves_while_its_credential_is_full_and_a_call_too_large_for_one_is_made_with_another(
@@ -174,6 +181,13 @@ def test_what_was_used_of_a_quota_outlives_a_kill(tmp_path: Path) -> None:
         with serving(tmp_path, settings(fake, credentials), **KEYS) as gateway:
             crowd(gateway, key, 40)
             assert 20 < fake.served["sk-1"] <= 32, "what was leased ahead counts as used"
+
+
+def _told(gateway: Gateway, credential: str) -> tuple[Any, ...]:
+    """Return what the command line tells of a quota: which it is, its amount, what is used and what is left."""
+    listed = {one["id"]: one for one in json.loads(gateway.farthing("limits", "list", "--json").stdout)}
+    (told,) = listed[f"quota:openai:{credential}"]["used"]
+    return told["rate"], told["limit"], told["used"], told["left"]
 
 
 def _usage(heard: list[Heard]) -> list[tuple[int, int]]:

@@ -8,13 +8,12 @@ import msgspec
 
 from farthing.cli.budget import Usd, key_id_of, scope_options
 from farthing.cli.context import current_home, say
-from farthing.cli.tables import Column, print_json, print_table
+from farthing.cli.limit_list import amount_of, list_limits
 from farthing.config.schema import LIMIT_TARGET
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
-from farthing.types.budgets import EACH, with_key_name
+from farthing.types.budgets import EACH
 from farthing.types.limits import RATE_WORDS, Limit, LimitTarget, Rate
-from farthing.types.money import trimmed_usd
 
 _MAX_DIGITS = 15
 
@@ -46,30 +45,7 @@ def limits() -> None:
     """Set how much may be asked for in any minute, hour or day, and by whom."""
 
 
-@limits.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_limits(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
-    """List the limits."""
-    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
-
-    async def ask(store: Store) -> tuple[list[Limit], dict[str, str]]:
-        return await store.limits.all(), {record.id: record.name for record in await store.keys()}
-
-    rules, keys = read_books(current_home(), lambda books: ask(books.store))
-    if as_json:
-        print_json([_as_data(rule) for rule in rules])
-        return
-    if not rules:
-        say("No limits yet; \"farthing limits set polite requests_per_minute=60 --key '*'\" makes one.")
-        return
-    columns = [Column("LIMIT", "left"), Column("WHOSE CALLS", "left"), Column("AT MOST", "left"), Column("", "left")]
-    rows: list[list[str]] = []
-    for rule in rules:
-        state = ", ".join([*([] if rule.enabled else ["off"]), *(["settings.yaml"] if rule.from_file else [])])
-        whose = _whose(rule, keys)
-        told = [f"{_amount(rate)} {rate.word.replace('_', ' ')}" for rate in rule.rates]
-        rows += [[rule.name, whose, rate, state] for rate in told]
-    print_table(columns, rows)
+limits.add_command(list_limits)
 
 
 @limits.command(name="set")
@@ -89,7 +65,7 @@ def set_limit(name: str, rates: tuple[Rate, ...], **given: Any) -> None:
     from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
 
     made, after = change_store(current_home(), lambda store: _set(store, name, rates, given))
-    told = ", ".join(f"{_amount(rate)} {rate.word}" for rate in after.rates)
+    told = ", ".join(f"{amount_of(rate, rate.amount)} {rate.word}" for rate in after.rates)
     say(f"{'Made' if made else 'Changed'} the limit {after.name!r} ({after.target}): {told}.")
     if after.target.router is not None:
         say("There are no routers yet, so it is about no call.")
@@ -156,25 +132,3 @@ def _refuse_from_file(rule: Limit) -> None:
             f"The limit {rule.name!r} stands in settings.yaml, which wins.",
             hint=f"change it there, under limits.{rule.name}.",
         )
-
-
-def _whose(rule: Limit, keys: dict[str, str]) -> str:
-    key_id = rule.target.scope.key_id
-    return with_key_name(str(rule.target), key_id, keys.get(key_id or ""))
-
-
-def _amount(rate: Rate) -> str:
-    return trimmed_usd(rate.amount) if rate.unit == "nanousd" else f"{rate.amount:,}"
-
-
-def _as_data(rule: Limit) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "name": rule.name,
-        "target": {"calls": str(rule.target)} | msgspec.to_builtins(rule.target),
-        "rates": {
-            rate.word: trimmed_usd(rate.amount) if rate.unit == "nanousd" else rate.amount for rate in rule.rates
-        },
-        "enabled": rule.enabled,
-        "from_file": rule.from_file,
-    }

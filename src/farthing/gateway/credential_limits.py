@@ -6,17 +6,20 @@ the call; one of a credential only sends it on, by the same turns and conversati
 room the client is told how long to wait: until the first of them has.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
 from farthing.errors import FarthingError, RateLimited, UnpricedModel
-from farthing.gateway.accounts import Account, Accounts, MayUse, Rest
+from farthing.gateway.accounts import Account, Accounts, MayUse, Opened, Rest
 from farthing.gateway.admission import Admitted
 from farthing.gateway.limiting import Call, Entry, Limiting
 from farthing.ledger.limits import Limits
 from farthing.types.credentials import NO_QUOTAS
 from farthing.types.limits import RATE_WORDS, Limit, LimitTarget, Rate
+
+QUOTA = "quota"
+"""What such a limit is called."""
 
 
 async def count_with_any(
@@ -63,18 +66,24 @@ async def count_with_any(
     raise _no_room(accounts, call.ref.model, full, now_us())
 
 
-def quota_rules(accounts: Mapping[str, Accounts]) -> list[Limit]:
-    """Return the quotas of all credentials as limits; their windows are found by their names in every process."""
+def quota_rules(provider: str, credentials: Iterable[Opened]) -> list[Limit]:
+    """Return the quotas of a provider's credentials as limits, whose windows are found by name in every process."""
     rules = []
-    for provider, several in accounts.items():
-        for one in several.all:
-            if one.opened.name is None or one.opened.quotas == NO_QUOTAS:
-                continue
-            amounts = msgspec.structs.asdict(one.opened.quotas)
-            target = LimitTarget(provider=provider, credential=one.opened.name)
-            rates = tuple(Rate(*RATE_WORDS[_word(name)], amount) for name, amount in amounts.items() if amount)
-            rules.append(Limit(id=f"quota:{provider}:{one.opened.name}", name="quota", target=target, rates=rates))
+    for one in credentials:
+        if one.name is None or one.quotas == NO_QUOTAS:
+            continue
+        amounts = msgspec.structs.asdict(one.quotas)
+        target = LimitTarget(provider=provider, credential=one.name)
+        rates = tuple(Rate(*RATE_WORDS[_word(name)], amount) for name, amount in amounts.items() if amount)
+        rules.append(Limit(id=f"quota:{provider}:{one.name}", name=QUOTA, target=target, rates=rates))
     return rules
+
+
+def all_quotas(accounts: Mapping[str, Accounts]) -> list[Limit]:
+    """Return the quotas of all credentials in use."""
+    return [
+        rule for name, several in accounts.items() for rule in quota_rules(name, (one.opened for one in several.all))
+    ]
 
 
 def may_use_by(limits: Limits) -> MayUse:

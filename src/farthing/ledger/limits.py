@@ -27,7 +27,7 @@ from farthing.ledger.limit_rules import LimitBook
 from farthing.ledger.limit_windows import LimitHold, LiveWindow, Taking, amount_text, spell
 from farthing.storage.limit_protocols import LimitStore, WindowStore
 from farthing.types.calls import Attribution
-from farthing.types.limits import CONCURRENCY, Limit, Rate, Units
+from farthing.types.limits import CONCURRENCY, Limit, Rate, Units, name_of_rule, name_of_window
 
 log = logging.getLogger(__name__)
 
@@ -318,7 +318,7 @@ class Limits:
 
     def _forget_rules(self) -> None:
         self._forget_takings()
-        rates = {_prefix(limit, rate): rate for limit in self.book for rate in limit.rates}
+        rates = {name_of_rule(limit, rate): rate for limit in self.book for rate in limit.rates}
         for window in self._windows.values():
             rate = rates.get(window.rule)
             if rate is not None and rate != window.rate:
@@ -337,8 +337,8 @@ class Limits:
         return taking
 
     def _window(self, limit: Limit, rate: Rate, subject: str) -> LiveWindow:
-        rule = _prefix(limit, rate)
-        window_id = f"{rule}|{subject}"
+        rule = name_of_rule(limit, rate)
+        window_id = name_of_window(rule, subject)
         window = self._windows.get(window_id)
         if window is None and len(self._windows) >= MAX_WINDOWS and subject != OTHERS:
             return self._window(limit, rate, OTHERS)
@@ -397,10 +397,6 @@ class Limits:
         lines = (line.partition(b": ") for line in taking.headers(now_us))
         error.headers = tuple((name, value) for name, _, value in lines)
         return error
-
-
-def _prefix(limit: Limit, rate: Rate) -> str:
-    return f"{limit.id}/{rate.unit}/{rate.window_s}"
 
 
 def _span(rate: Rate) -> str:

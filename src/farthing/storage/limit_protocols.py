@@ -7,7 +7,7 @@ that several hosts share.
 from collections.abc import Sequence
 from typing import Protocol
 
-from farthing.types.limits import Exchanged, Limit, LimitChanges, WindowAsk
+from farthing.types.limits import Exchanged, Limit, LimitChanges, WindowAsk, WindowUse
 
 
 class LimitStore(Protocol):
@@ -50,4 +50,11 @@ class WindowStore(Protocol):
 
     async def wanted(self, since_us: int) -> list[str]:
         """Return the windows of which somebody wanted more than was left, at or after `since_us`."""
+        ...
+
+    async def uses(self, rules: Sequence[str], *, at_most: int, now_us: int) -> list[WindowUse]:
+        """Return of each rule the windows that are used most, at most so many; those of which nothing is are left out.
+
+        A store with a clock of its own goes by that. For people to look at: it changes nothing.
+        """
         ...

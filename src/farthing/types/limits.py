@@ -149,6 +149,44 @@ class Exchanged(msgspec.Struct, frozen=True):
     answers: tuple[WindowAnswer, ...]
 
 
+class WindowUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts in a window now; `held` is leased beside it, and may yet be used or come back.
+
+    `ends_us` is when nothing of what is used will count any more; `None` where nobody knows, or nothing is used.
+    """
+
+    window: str
+    used: int
+    held: int
+    ends_us: int | None
+
+
+def by_use(use: WindowUse) -> tuple[int, str]:
+    """Return what windows are put in order by: the fullest comes first."""
+    return -use.used - use.held, use.window
+
+
+def name_of_rule(limit: Limit, rate: Rate) -> str:
+    """Return what the windows of one of a limit's rates have in common; it stays when the amount is changed."""
+    return f"{limit.id}/{rate.unit}/{rate.window_s}"
+
+
+def name_of_window(rule: str, subject: str) -> str:
+    """Return the name of the window that a subject has by a rule."""
+    return f"{rule}|{subject}"
+
+
+def subject_in(window: str) -> tuple[str, str]:
+    """Return the rule and the subject that a window's name is made of."""
+    rule, _, subject = window.partition("|")
+    return rule, subject
+
+
+def bounds_of_windows(rule: str) -> tuple[str, str]:
+    """Return the names between which those of a rule's windows are, the first inside and the last beyond."""
+    return f"{rule}|", f"{rule}}}"
+
+
 def grant_of(ask: WindowAsk, used: int, others: int) -> int:
     """Return how much beyond `keep` an ask gets: what is needed, and more where there is plenty; or nothing."""
     left = ask.limit - used - others - ask.keep

@@ -23,9 +23,9 @@ def test_a_limit_is_made_changed_listed_and_removed(runner: CliRunner) -> None:
     changed = runner.invoke(root, ["limits", "set", "polite", "usd_per_day=none", "concurrency=4"])
     assert changed.exit_code == 0, changed.stderr
     assert runner.invoke(root, ["limits", "list"]).stdout.splitlines() == [
-        "LIMIT   WHOSE CALLS  AT MOST",
-        "polite  key 'desk'   60 requests per minute",
-        "polite  key 'desk'   4 concurrency",
+        "LIMIT   WHOSE CALLS  AT MOST                 USED  LEFT  ALL BACK IN",
+        "polite  key 'desk'   60 requests per minute     0    60",
+        "polite  key 'desk'   4 concurrency              0     4",
     ]
     (told,) = json.loads(runner.invoke(root, ["limits", "list", "--json"]).stdout)
     assert told["rates"] == {"requests_per_minute": 60, "concurrency": 4}

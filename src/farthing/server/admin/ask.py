@@ -9,6 +9,7 @@ from farthing.app import Farthing
 from farthing.errors import Forbidden, NotThere
 from farthing.ledger.under_way import UnderWay
 from farthing.monitoring.exposition import Family
+from farthing.storage.limit_protocols import WindowStore
 from farthing.storage.protocols import Store
 from farthing.types.admin import Caller
 
@@ -42,6 +43,10 @@ class House:
     async def books(self) -> Store:
         """Return the store for questions, which may take long without keeping anybody waiting."""
         return await self.farthing.books()
+
+    async def windows(self) -> WindowStore:
+        """Return what tells how much of limits is used."""
+        return self.farthing.shared_windows or (await self.books()).windows
 
     def now_us(self) -> int:
         """Return the time."""

@@ -5,8 +5,19 @@ from collections.abc import Sequence
 
 import msgspec
 
-from farthing.types.limits import WANTED_US, Exchanged, Limit, LimitChanges, WindowAnswer, WindowAsk, grant_of
-from farthing.types.windows import Ring
+from farthing.types.limits import (
+    WANTED_US,
+    Exchanged,
+    Limit,
+    LimitChanges,
+    WindowAnswer,
+    WindowAsk,
+    WindowUse,
+    by_use,
+    grant_of,
+    subject_in,
+)
+from farthing.types.windows import Ring, leaves_us
 
 
 class MemoryLimits:
@@ -77,6 +88,14 @@ class MemoryWindows:
         """See `WindowStore.wanted`."""
         return [name for name, window in self._windows.items() if window.wanted_us >= since_us]
 
+    async def uses(self, rules: Sequence[str], *, at_most: int, now_us: int) -> list[WindowUse]:
+        """See `WindowStore.uses`."""
+        found: list[WindowUse] = []
+        for rule in rules:
+            of_rule = (_use(name, one, now_us) for name, one in self._windows.items() if subject_in(name)[0] == rule)
+            found += sorted((one for one in of_rule if one.used or one.held), key=by_use)[:at_most]
+        return found
+
     def _exchanged(self, holder: str, ask: WindowAsk, now_us: int, until_us: int) -> WindowAnswer:
         window = self._windows.setdefault(ask.window, _Window(ask.window_us))
         _end_leases(window, now_us, but=holder)
@@ -106,6 +125,23 @@ class MemoryWindows:
             holders=len(window.leases),
             frees=tuple(sorted(frees.items())),
         )
+
+
+def _use(name: str, window: _Window, now_us: int) -> WindowUse:
+    slides = window.window_us > 0
+    counts = [
+        (leaves_us(sub_window, window.window_us) if slides else window.leases[holder].until_us, amount)
+        for holder, ring in window.used.items()
+        for sub_window, amount in ring.counts.items()
+        if slides or holder in window.leases
+    ]
+    counts = [(ends_us, amount) for ends_us, amount in counts if ends_us > now_us and amount]
+    return WindowUse(
+        window=name,
+        used=sum(amount for _, amount in counts),
+        held=sum(lease.amount for lease in window.leases.values() if lease.until_us > now_us),
+        ends_us=max((ends_us for ends_us, _ in counts), default=None) if slides else None,
+    )
 
 
 def _end_leases(window: _Window, now_us: int, *, but: str) -> None:

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 import msgspec
 
 from farthing.storage.postgres.connections import Connections, Session
-from farthing.types.limits import WANTED_US, Exchanged, Limit, LimitChanges, WindowAnswer, WindowAsk, grant_of
+from farthing.types.limits import (
+    WANTED_US,
+    Exchanged,
+    Limit,
+    LimitChanges,
+    WindowAnswer,
+    WindowAsk,
+    WindowUse,
+    bounds_of_windows,
+    grant_of,
+)
 from farthing.types.windows import SUB_WINDOWS, leaves_us, sub_window_us
 
 _rule = msgspec.json.Decoder(Limit)
@@ -74,11 +84,7 @@ class PostgresWindows:
 
         async def exchange(session: Session) -> Exchanged:
             await session.all("windows_lock", names)
-            at_us = now_us
-            if not self._trusts_callers_clock:
-                row = await session.one("now_us")
-                assert row is not None, "it asks for no table"
-                at_us = row[0]
+            at_us = await self._time(session, now_us)
             await session.change("window_leases_end", names, at_us, holder, SUB_WINDOWS)
             await session.change("window_counts_end", names, at_us)
             await session.change("window_counts_sweep", at_us)
@@ -91,6 +97,26 @@ class PostgresWindows:
     async def wanted(self, since_us: int) -> list[str]:
         """See `WindowStore.wanted`."""
         return [row[0] for row in await self._connections.all("windows_wanted", since_us)]
+
+    async def uses(self, rules: Sequence[str], *, at_most: int, now_us: int) -> list[WindowUse]:
+        """See `WindowStore.uses`."""
+
+        async def uses(session: Session) -> list[WindowUse]:
+            at_us = await self._time(session, now_us)
+            found: list[WindowUse] = []
+            for rule in rules:
+                rows = await session.all("windows_used", *bounds_of_windows(rule), at_us, at_most)
+                found += [WindowUse(window=name, used=used, held=held, ends_us=end) for name, used, held, end in rows]
+            return found
+
+        return await self._connections.read(uses)
+
+    async def _time(self, session: Session, callers_us: int) -> int:
+        if self._trusts_callers_clock:
+            return callers_us
+        row = await session.one("now_us")
+        assert row is not None, "it asks for no table"
+        return int(row[0])
 
 
 async def _exchanged(session: Session, holder: str, ask: WindowAsk, now_us: int, until_us: int) -> WindowAnswer:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from farthing.errors import ConfigError, StoreError
-from farthing.types.limits import WANTED_US, Exchanged, WindowAnswer, WindowAsk
+from farthing.types.limits import WANTED_US, Exchanged, WindowAnswer, WindowAsk, WindowUse, by_use, subject_in
 from farthing.types.windows import SUB_WINDOWS
 
 COMMAND_S = 0.25
@@ -21,6 +21,8 @@ COMMAND_S = 0.25
 at its sockets every 100 ms, and must not take that for a slow Redis."""
 CONNECT_S = 1.0
 """Name, TCP and TLS in a data centre take 20 ms; this allows a lost packet."""
+MAX_READ = 2_000
+"""Windows that are read for people to look at, 0.2 ms each."""
 _PREFIX = "{farthing}:limits"
 
 
@@ -83,6 +85,28 @@ class RedisWindows:
         found = await self._asked(self._client.zrangebyscore(f"{self._prefix}:wanted", since_us, "+inf"))
         return sorted(name.decode() for name in found)
 
+    async def uses(self, rules: Sequence[str], *, at_most: int, now_us: int) -> list[WindowUse]:
+        """See `WindowStore.uses`; of more than `MAX_READ` windows it looks at some only."""
+        found: list[WindowUse] = await self._asked(self._uses({rule: [] for rule in rules}, at_most, now_us))
+        return found
+
+    async def _uses(self, found: dict[str, list[WindowUse]], at_most: int, now_us: int) -> list[WindowUse]:
+        if not self._trusts_callers_clock:
+            seconds, micros = await self._client.time()
+            now_us = seconds * 1_000_000 + micros
+        skip, read = len(self._prefix) + 1, 0
+        async for key in self._client.scan_iter(match=f"{self._prefix}:*", count=1_000):
+            window = key.decode()[skip:]
+            rule, _ = subject_in(window)
+            if rule not in found:
+                continue
+            use = _use(window, await self._client.hgetall(key), now_us)
+            if use.used or use.held:
+                found[rule].append(use)
+            if (read := read + 1) >= MAX_READ:
+                break
+        return [use for uses in found.values() for use in sorted(uses, key=by_use)[:at_most]]
+
     async def _asked(self, asking: Any) -> Any:
         try:
             return await asking
@@ -93,6 +117,21 @@ class RedisWindows:
 @cache
 def _script() -> str:
     return (files(__package__) / "exchange.lua").read_text(encoding="utf-8")
+
+
+def _use(window: str, fields: dict[bytes, bytes], now_us: int) -> WindowUse:
+    """Return what counts of a window's hash; see `exchange.lua` for what is in it."""
+    used = held = 0
+    ends_us = None
+    for field, value in fields.items():
+        first, _, second = value.partition(b" ")
+        if field[:1] == b"u" and int(second) > now_us:
+            used += int(first)
+            if int(first) > 0 and not field.startswith(b"u0 "):  # what is under way ends when it does
+                ends_us = max(ends_us or 0, int(second))
+        elif field[:1] == b"l" and int(second) > now_us:
+            held += int(first)
+    return WindowUse(window=window, used=used, held=held, ends_us=ends_us)
 
 
 def _answer(said: Sequence[Any]) -> WindowAnswer:

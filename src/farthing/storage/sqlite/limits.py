@@ -13,7 +13,17 @@ import msgspec
 
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.sql import query
-from farthing.types.limits import WANTED_US, Exchanged, Limit, LimitChanges, WindowAnswer, WindowAsk, grant_of
+from farthing.types.limits import (
+    WANTED_US,
+    Exchanged,
+    Limit,
+    LimitChanges,
+    WindowAnswer,
+    WindowAsk,
+    WindowUse,
+    bounds_of_windows,
+    grant_of,
+)
 from farthing.types.windows import SUB_WINDOWS, leaves_us, sub_window_us
 
 _rule = msgspec.json.Decoder(Limit)
@@ -83,6 +93,20 @@ class SqliteWindows:
     async def wanted(self, since_us: int) -> list[str]:
         """See `WindowStore.wanted`."""
         return [row[0] for row in await self._connections.all("windows_wanted", (since_us,))]
+
+    async def uses(self, rules: Sequence[str], *, at_most: int, now_us: int) -> list[WindowUse]:
+        """See `WindowStore.uses`."""
+
+        def uses(connection: apsw.Connection) -> list[WindowUse]:
+            found: list[WindowUse] = []
+            for rule in rules:
+                first, last = bounds_of_windows(rule)
+                bindings = {"first": first, "last": last, "now": now_us, "at_most": at_most}
+                rows: Any = connection.execute(query("windows_used"), bindings)
+                found += [WindowUse(window=name, used=used, held=held, ends_us=end) for name, used, held, end in rows]
+            return found
+
+        return await self._connections.read(uses)
 
 
 def _end_leases(connection: apsw.Connection, holder: str, now_us: int) -> None:

@@ -1,14 +1,17 @@
 """What is sent to make or change a limit, and how one is shown."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from farthing.ledger.limit_rules import MAX_AMOUNT
+from farthing.ledger.limit_uses import RateUse
 from farthing.server.admin.reading import Usd
 from farthing.server.admin.resources.budget_shapes import ScopeShape
-from farthing.server.admin.shown import Name, Text, nanousd_of
+from farthing.server.admin.shown import Name, Text, nanousd_of, time_of
 from farthing.types.budgets import Scope
 from farthing.types.limits import RATE_WORDS, Limit, LimitTarget, Rate
 from farthing.types.money import usd_text
@@ -106,8 +109,27 @@ class LimitChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     enabled: bool | UnsetType = UNSET
 
 
+class LimitUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What is used of a rate now, by the `calls` that share it; of `usd` all is in nanodollars.
+
+    `leased` is with processes beside it, and may yet be used or come back; what was used in the last half second counts
+    there still. Nothing of what is used counts any more at `resets_at`; `null` where nobody knows when.
+    """
+
+    rate: str
+    calls: str
+    limit: int
+    used: int
+    leased: int
+    left: int
+    resets_at: datetime | None
+
+
 class LimitShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit; one that is `from_file` is changed in settings.yaml."""
+    """A limit; one that is `from_file` is changed in settings.yaml.
+
+    `used` has the fullest five windows of each rate, those of which anything is used; `null` where nobody can say.
+    """
 
     id: str
     name: str
@@ -115,6 +137,7 @@ class LimitShown(msgspec.Struct, frozen=True, kw_only=True):
     rates: RatesShown
     enabled: bool
     from_file: bool
+    used: tuple[LimitUse, ...] | None = None
 
 
 class LimitPage(msgspec.Struct, frozen=True):
@@ -124,8 +147,8 @@ class LimitPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def limit_of(limit: Limit) -> LimitShown:
-    """Return a limit as it is shown."""
+def limit_of(limit: Limit, uses: Iterable[RateUse] | None = None) -> LimitShown:
+    """Return a limit as it is shown, with what is used of it where that was asked."""
     target = limit.target
     rates: dict[str, Any] = {
         rate.word: usd_text(rate.amount) if rate.unit == "nanousd" else rate.amount for rate in limit.rates
@@ -143,4 +166,17 @@ def limit_of(limit: Limit) -> LimitShown:
         rates=RatesShown(**rates),
         enabled=limit.enabled,
         from_file=limit.from_file,
+        used=None if uses is None else tuple(map(_use_of, uses)),
+    )
+
+
+def _use_of(use: RateUse) -> LimitUse:
+    return LimitUse(
+        rate=use.rate.word,
+        calls=use.subject,
+        limit=use.rate.amount,
+        used=use.used,
+        leased=use.held,
+        left=use.left,
+        resets_at=time_of(use.ends_us),
     )

@@ -4,13 +4,16 @@ What settings.yaml says of a limit is changed there: here it is answered with th
 that name the team, or a key of the team.
 """
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from farthing.errors import Conflict
+from farthing.errors import Conflict, StoreError
 from farthing.ledger.limit_rules import checked
+from farthing.ledger.limit_uses import uses_of
 from farthing.server.admin.ask import Ask, not_there
 from farthing.server.admin.resources.limit_shapes import (
     LimitChange,
@@ -25,6 +28,8 @@ from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit as PageLimit
 from farthing.server.admin.shown import Text
 from farthing.types.limits import Limit, LimitTarget
+
+log = logging.getLogger(__name__)
 
 
 class LimitQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,13 +71,13 @@ async def listed(ask: Ask[Nothing, LimitQuery]) -> Answer:
             found.append(one)
         if len(found) > query.limit:
             break
-    shown = tuple(limit_of(one) for one in found[: query.limit])
+    shown = await _shown(ask, found[: query.limit])
     return Answer(LimitPage(shown, shown[-1].name if len(found) > query.limit else None))
 
 
 async def show(ask: Ask[Nothing, Nothing]) -> Answer:
     """Show a limit."""
-    return Answer(limit_of(await _limit(ask)))
+    return Answer((await _shown(ask, [await _limit(ask)]))[0])
 
 
 async def change(ask: Ask[LimitChange, Nothing]) -> Answer:
@@ -99,6 +104,16 @@ async def delete(ask: Ask[Nothing, Nothing]) -> Answer:
     await ask.house.store.limits.remove(limit.id)
     await ask.house.farthing.limits.follow_rules()
     return Answer(None, 204)
+
+
+async def _shown(ask: Ask[Any, Any], limits: Sequence[Limit]) -> tuple[LimitShown, ...]:
+    """Return limits with what is used of them now."""
+    try:
+        uses = await uses_of(await ask.house.windows(), limits, now_us=ask.house.now_us())
+    except StoreError as error:  # a Redis that is away; the limits themselves are known
+        log.info("what is used of limits is not known: %s", error)
+        return tuple(map(limit_of, limits))
+    return tuple(limit_of(one, uses.get(one.id, ())) for one in limits)
 
 
 async def _put(ask: Ask[Any, Any], limit: Limit) -> None:
@@ -152,7 +167,7 @@ ROUTES = (
         method="GET",
         path="/limits",
         name="limits.list",
-        about="List limits, by name.",
+        about="List limits, by name, and what is used of each now.",
         roles=READ,
         handler=listed,
         query=LimitQuery,
@@ -162,7 +177,7 @@ ROUTES = (
         method="GET",
         path="/limits/{id}",
         name="limits.show",
-        about="Show a limit.",
+        about="Show a limit, and what is used of it now.",
         roles=READ,
         handler=show,
         gives=LimitShown,

@@ -1,0 +1,158 @@
+"""`farthing limits list`: each limit, and how much of it is used now; quotas of credentials are among them."""
+
+import os
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import msgspec
+
+from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.tables import Column, moment, print_json, print_table
+from farthing.errors import ConfigError, StoreError
+from farthing.types.money import trimmed_usd
+
+if TYPE_CHECKING:
+    from farthing.config.schema import Settings
+    from farthing.ledger.limit_uses import RateUse
+    from farthing.storage.limit_protocols import WindowStore
+    from farthing.storage.protocols import Store
+    from farthing.types.limits import Limit, Rate
+
+_KEY = re.compile(r"'(key_[^']+)'")
+
+
+class Listed(NamedTuple):
+    """What there is to show; `uses` by limit, `None` where nobody could be asked."""
+
+    rules: "list[Limit]"
+    keys: Mapping[str, str]
+    """Names by id."""
+    uses: "Mapping[str, Sequence[RateUse]] | None"
+
+
+@click.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_limits(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """List limits and quotas of credentials, and what is used of each now.
+
+    Of a limit that gives each its own the fullest is shown.
+    """
+    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
+    from farthing.ledger.limit_uses import MAX_LIMITS  # noqa: PLC0415
+
+    now_us = SystemClock().now_us()
+    found = read_books(current_home(), lambda books: _listed(books.store, now_us))
+    if as_json:
+        print_json([_as_data(rule, found) for rule in found.rules])
+        return
+    if not found.rules:
+        say("No limits yet; \"farthing limits set polite requests_per_minute=60 --key '*'\" makes one.")
+        return
+    columns = [Column("LIMIT", "left"), Column("WHOSE CALLS", "left"), Column("AT MOST", "left"), Column("USED")]
+    columns += [Column("LEFT"), Column("ALL BACK IN", "left"), Column("", "left")]
+    print_table(columns, [_row(rule, rate, found, now_us) for rule in found.rules for rate in rule.rates])
+    if len(found.rules) > MAX_LIMITS:
+        say(f"What is used is told of the first {MAX_LIMITS:,} limits.")
+
+
+def amount_of(rate: "Rate", amount: int) -> str:
+    """Return an amount of a rate's unit."""
+    return trimmed_usd(amount) if rate.unit == "nanousd" else f"{amount:,}"
+
+
+async def _listed(store: "Store", now_us: int) -> Listed:
+    from farthing.ledger.limit_uses import uses_of  # noqa: PLC0415  (--help must not pay for it)
+
+    rules, keys = await store.limits.all(), {record.id: record.name for record in await store.keys()}
+    try:
+        settings = current_settings(current_home())
+        rules += await _quotas(store, settings)
+        async with _windows(store, settings) as windows:
+            return Listed(rules, keys, await uses_of(windows, rules, now_us=now_us))
+    except (ConfigError, StoreError) as error:
+        say(f"warning: what is used of limits is not known. {error}")
+    return Listed(rules, keys, None)
+
+
+async def _quotas(store: "Store", settings: "Settings") -> "list[Limit]":
+    """Return the quotas of credentials as limits; no secret is opened for it."""
+    from farthing.auth.vault import Held  # noqa: PLC0415  (--help must not pay for these)
+    from farthing.gateway.accounts import opened  # noqa: PLC0415
+    from farthing.gateway.credential_limits import quota_rules  # noqa: PLC0415
+
+    held = [Held(record) for record in await store.credentials.records() if record.enabled]
+    of_each = (quota_rules(name, opened(one, held, os.environ)) for name, one in settings.providers.items())
+    return [rule for rules in of_each for rule in rules]
+
+
+@asynccontextmanager
+async def _windows(store: "Store", settings: "Settings") -> "AsyncIterator[WindowStore]":
+    """Open what keeps the windows: the ledger's store, or the Redis that hosts share."""
+    from farthing.config.redis_place import redis_url  # noqa: PLC0415  (--help must not pay for it)
+
+    url = redis_url(settings.storage, os.environ)
+    if url is None:
+        yield store.windows
+        return
+    from farthing.storage.redis.windows import RedisWindows  # noqa: PLC0415
+
+    redis = RedisWindows(url)
+    try:
+        yield redis
+    finally:
+        await redis.close()
+
+
+def _row(rule: "Limit", rate: "Rate", found: Listed, now_us: int) -> list[str]:
+    from farthing.ledger.limit_windows import spell  # noqa: PLC0415  (--help must not pay for it)
+
+    state = ", ".join([*([] if rule.enabled else ["off"]), *(["settings.yaml"] if rule.from_file else [])])
+    at_most = f"{amount_of(rate, rate.amount)} {rate.word.replace('_', ' ')}"
+    told = [rule.name, _named(str(rule.target), found.keys), at_most]
+    uses = [] if found.uses is None else [one for one in found.uses.get(rule.id, ()) if one.rate == rate]
+    if not uses:
+        used, left = ("-", "-") if found.uses is None else ("0", amount_of(rate, rate.amount))
+        return [*told, used, left, "", state]
+    fullest = uses[0]
+    used = amount_of(rate, fullest.used)
+    if "each" in str(rule.target):
+        used += f" ({_named(fullest.subject, found.keys)})"
+    back = "" if fullest.ends_us is None else spell(max(0, -(-(fullest.ends_us - now_us) // 1_000_000)))
+    return [*told, used, amount_of(rate, fullest.left), back, state]
+
+
+def _named(text: str, keys: Mapping[str, str]) -> str:
+    """Return a text about a key with its name in the place of its id."""
+    return _KEY.sub(lambda found: repr(keys.get(found[1], found[1])), text)
+
+
+def _as_data(rule: "Limit", found: Listed) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "name": rule.name,
+        "target": {"calls": str(rule.target)} | msgspec.to_builtins(rule.target),
+        "rates": {rate.word: _number(rate, rate.amount) for rate in rule.rates},
+        "enabled": rule.enabled,
+        "from_file": rule.from_file,
+        "used": None if found.uses is None else [_use_as_data(one, found) for one in found.uses.get(rule.id, ())],
+    }
+
+
+def _use_as_data(use: "RateUse", found: Listed) -> dict[str, Any]:
+    return {
+        "rate": use.rate.word,
+        "calls": _named(use.subject, found.keys),
+        "limit": _number(use.rate, use.rate.amount),
+        "used": _number(use.rate, use.used),
+        "leased": _number(use.rate, use.held),
+        "left": _number(use.rate, use.left),
+        "resets_at": None if use.ends_us is None else moment(use.ends_us),
+    }
+
+
+def _number(rate: "Rate", amount: int) -> int | str:
+    return trimmed_usd(amount) if rate.unit == "nanousd" else amount
