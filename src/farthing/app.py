@@ -36,7 +36,7 @@ from farthing.gateway.attempts import Attempts
 from farthing.gateway.credential_limits import all_quotas, may_use_by
 from farthing.gateway.gateway import Gateway
 from farthing.gateway.limiting import Limiting
-from farthing.gateway.limits_note import WRITE_S, Told, told_by, write_note
+from farthing.gateway.limits_note import keep_note
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.live_models import LiveModels
 from farthing.ledger import Ledger
@@ -210,7 +210,8 @@ class Farthing:
         self.keys.beforehand = self._follow_rules
         await self.look_into_vault()
         self._following = [asyncio.create_task(self.keys.follow()), asyncio.create_task(self._follow_vault())]
-        self._following.append(asyncio.create_task(self._note_limits()))
+        noting = keep_note(self.home.limits, self._accounts_now, self.clock, self.offload, shared=self.workers > 1)
+        self._following.append(asyncio.create_task(noting, name="note of limits"))
         self._following.append(asyncio.create_task(keep_house(self.store), name="housekeeping"))
         self._alerting.start()
         self._follow_prices()
@@ -247,21 +248,6 @@ class Farthing:
                 await self.look_into_vault()
             except StoreError:
                 pass  # the ledger's own trouble with the store is told, and this is the same
-
-    async def _note_limits(self) -> None:
-        """Leave what providers say of their limits where `farthing credentials list` finds it."""
-        written: list[Told] = []
-        while True:
-            await asyncio.sleep(WRITE_S)
-            now_us = self.clock.now_us()
-            told = told_by(self.gateway.lineup.accounts, now_us)
-            if not told or told == written:
-                continue
-            try:
-                await self.offload.run(partial(write_note, self.home.limits, told, now_us))
-            except OSError as error:
-                log.info("%s cannot be written: %s", self.home.limits, error)  # it is for people, and only told
-            written = told
 
     async def reload(self, settings: Settings) -> None:
         """Serve by other settings from the next call on; a call in flight ends with what it began with.
@@ -362,6 +348,9 @@ class Farthing:
     def _forget(self) -> None:
         self.catalog.forget()  # the catalogue of that moment: a reload makes another
 
+    def _accounts_now(self) -> Mapping[str, Accounts]:
+        return self.gateway.lineup.accounts
+
     def _lineup(self, settings: Settings, prices: PriceBook, old: Lineup | None = None) -> Lineup:
         """Return what calls are served by, with the connections and the knowledge of `old` that still hold."""
         providers: dict[str, Provider] = {}
@@ -403,7 +392,7 @@ class Farthing:
         accounts = []
         for one in opened(provider, self.held, self._environment):
             told = msgspec.structs.replace(provider, credential=one.source)
-            account = Account(one, create_provider(told, one.credential))
+            account = Account(one, create_provider(told, one.credential), self.clock.now_us())
             before = known.get(one.name)
             if before is not None and before.opened.credential == one.credential:
                 account.inherit(before)

@@ -134,10 +134,10 @@ def test_a_budget_is_made_told_and_changed_and_the_files_own_are_not(gateway: Ga
 def test_a_keys_limit_holds_from_its_first_call_on(gateway: Gateway) -> None:
     key = api(gateway, "POST", "/admin/keys", {"limits": {"requests_per_minute": 2}}).json()
     assert [gateway.post("/v1/chat/completions", ASK, key["key"]).status for _ in range(4)] == [200, 200, 429, 429]
-    used: list[dict[str, Any]] = []
-    until(lambda: used.extend(_used(gateway, key)) or (used and used[-1]["used"] == 2), "what is used is told")
-    assert (used[-1]["rate"], used[-1]["limit"], used[-1]["left"]) == ("requests_per_minute", 2, 0)
-    assert used[-1]["resets_at"] > datetime.now(UTC).isoformat()
+    until(lambda: [one["used"] for one in _used(gateway, key)] == [2], "what is used is told")
+    (used,) = _used(gateway, key)
+    assert (used["rate"], used["limit"], used["left"]) == ("requests_per_minute", 2, 0)
+    assert used["resets_at"] > datetime.now(UTC).isoformat()
     shown = api(gateway, "GET", f"/admin/limits/{key['limit_id']}").json()
     assert (shown["target"], shown["rates"]) == ({"key_id": key["id"]}, {"requests_per_minute": 2})
     path = f"/admin/keys/{key['id']}"

@@ -56,20 +56,27 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Rest(msgspec.Struct, frozen=True):
-    """Why a credential is not used, and until when; `status` is what the provider answered."""
+    """Why a credential is not used, and until when; `status` is what the provider answered, at `at_us`.
+
+    `overheard`: another worker was told so.
+    """
 
     until_us: int
     status: int
+    at_us: int = 0
+    overheard: bool = False
 
 
 class Account:
     """One credential in use: the provider as it is called with it, and what has been heard of it."""
 
-    __slots__ = ("_limits", "heard", "opened", "provider", "rests", "turns")
+    __slots__ = ("_limits", "heard", "opened", "provider", "rests", "since_us", "turns")
 
-    def __init__(self, opened: Opened, provider: Provider) -> None:
+    def __init__(self, opened: Opened, provider: Provider, since_us: int = 0) -> None:
+        """`since_us` is since when it has been what it is: what was said before was of another secret."""
         self.opened = opened
         self.provider = provider
+        self.since_us = since_us
         self.heard: dict[str, tuple[Headers, int]] = {}
         """By model, the headers of the last answer and when its attempt began; read only when somebody asks."""
         self.rests: dict[str, Rest] = {}
@@ -79,6 +86,7 @@ class Account:
     def inherit(self, before: "Account") -> None:
         """Know what was known of the same credential before the settings or the vault were read again."""
         self.heard, self.rests, self.turns = before.heard, before.rests, before.turns
+        self.since_us = before.since_us
 
     def note(self, model: str, headers: Headers, at_us: int) -> None:
         """Remember what an answer said of the account; a hundred nanoseconds of every call."""
@@ -107,10 +115,20 @@ class Account:
             rest_s = float(MAX_REST_S)
         else:
             rest_s = float(wait_s) if wait_s else _LIMITED_REST_S if status == 429 else _REFUSED_REST_S
+        self._keep(about, Rest(now_us + int(min(rest_s, MAX_REST_S) * 1_000_000), status, now_us), now_us)
+
+    def overhear(self, model: str, rest: Rest, now_us: int) -> None:
+        """Let it rest because another worker was told to, unless something newer is known here."""
+        heard, known = self.heard.get(model), self.rests.get(model)
+        newest_us = max(self.since_us, 0 if heard is None else heard[1], 0 if known is None else known.at_us + 1)
+        if rest.at_us >= newest_us and rest.until_us > now_us:
+            self._keep(model, rest, now_us)
+
+    def _keep(self, about: str, rest: Rest, now_us: int) -> None:
         if len(self.rests) >= MAX_MODELS:
             self.rests = {name: one for name, one in self.rests.items() if one.until_us > now_us}
         if len(self.rests) < MAX_MODELS:
-            self.rests[about] = Rest(now_us + int(min(rest_s, MAX_REST_S) * 1_000_000), status)
+            self.rests[about] = rest
 
     def resting(self, model: str, now_us: int) -> Rest | None:
         """Return why it is not used for a model now: a refusal, or a limit that the provider said is used up."""
