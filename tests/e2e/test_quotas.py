@@ -1,55 +1,19 @@
 """Quotas and limits of credentials over a real gateway: none is used beyond its own, and a full one is passed over."""
 
-import asyncio
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
-import pytest
-
-from farthing.testing.fake_provider import FakeProvider, in_thread
-from farthing.testing.fakes.http_server import Exchange
-from farthing.testing.fakes.script import Reply, Script
-from farthing.testing.http_client import Heard, post
-from tests.e2e.budget_load import PRICES, TARIFF, TOKENS, ask
+from farthing.testing.fake_provider import FakeProvider
+from farthing.testing.fakes.script import Reply
+from tests.e2e.budget_load import PRICES, TOKENS, ask
 from tests.e2e.serving import serving, until
 from tests.e2e.support import Gateway
+from tests.e2e.watched import CHAT, crowd, usage, watched
 
-CHAT = "/v1/chat/completions"
 KEYS = {f"K{number}": f"sk-{number}" for number in (1, 2, 3)}
-
-
-class Watched(FakeProvider):
-    """A provider that knows which keys were used, and how many calls each had under way at most."""
-
-    def __init__(self, delay_s: float = 0.05) -> None:
-        script = Script(tokens=(TOKENS, TOKENS), first_output_delay_s=delay_s)
-        super().__init__(script=script, tariffs={"fake-model": TARIFF})
-        self.under_way: Counter[str] = Counter()
-        self.most: Counter[str] = Counter()
-        self.served: Counter[str] = Counter()
-
-    async def _answer(self, exchange: Exchange, *more: Any) -> None:
-        key = dict(exchange.request.headers)["authorization"].removeprefix("Bearer ")
-        self.served[key] += 1
-        self.under_way[key] += 1
-        self.most[key] = max(self.most[key], self.under_way[key])
-        try:
-            await super()._answer(exchange, *more)
-        finally:
-            self.under_way[key] -= 1
-
-
-@contextmanager
-def watched(delay_s: float = 0.05) -> Iterator[Watched]:
-    fake = Watched(delay_s)
-    with in_thread(fake):
-        yield fake
 
 
 def settings(fake: FakeProvider, credentials: str, more: str = "") -> str:
@@ -57,22 +21,11 @@ def settings(fake: FakeProvider, credentials: str, more: str = "") -> str:
     return f"version: 1\nproviders:\n  {provider}\n{PRICES}{more}\n"
 
 
-def crowd(gateway: Gateway, key: str, calls: int, provider: str = "openai") -> list[Heard]:
-    headers = {"authorization": f"Bearer {key}"}
-
-    async def run() -> list[Heard]:
-        bodies = [json.dumps(ask(number) | {"model": f"{provider}:fake-model"}).encode() for number in range(calls)]
-        return await asyncio.gather(*(post(gateway.port, CHAT, body, headers) for body in bodies))
-
-    return asyncio.run(run())
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_a_crowd_fills_every_credential_and_none_beyond_its_quota(tmp_path: Path, workers: int) -> None:
+def test_a_crowd_fills_every_credential_and_none_beyond_its_quota(tmp_path: Path) -> None:
     credentials = "{source: env:K1, requests_per_day: 20}, {source: env:K2, requests_per_day: 40, weight: 2}"
     with (
         watched() as fake,
-        serving(tmp_path, settings(fake, credentials), "--workers", str(workers), **KEYS) as gateway,
+        serving(tmp_path, settings(fake, credentials), "--workers", "3", **KEYS) as gateway,
     ):
         key = gateway.new_key()
         heard = crowd(gateway, key, 200)
@@ -105,7 +58,7 @@ def test_quotas_of_tokens_of_money_and_of_calls_at_once_hold_too(tmp_path: Path)
             used: dict[str, list[tuple[int, int]]] = {"by-tokens": [], "by-money": []}
             for name, found in used.items():
                 # What a call may use is more than what it does; what is left over by one crowd is for the next.
-                while heard := _usage(crowd(gateway, key, 40, name)):
+                while heard := usage(crowd(gateway, key, 40, name)):
                     found.extend(heard)
     assert 1200 * 0.8 <= sum(read + written for read, written in used["by-tokens"]) <= 1200
     assert 2_000_000 * 0.8 <= sum(read * 1000 + written * 4000 for read, written in used["by-money"]) <= 2_000_000
@@ -188,8 +141,3 @@ def _told(gateway: Gateway, credential: str) -> tuple[Any, ...]:
     listed = {one["id"]: one for one in json.loads(gateway.farthing("limits", "list", "--json").stdout)}
     (told,) = listed[f"quota:openai:{credential}"]["used"]
     return told["rate"], told["limit"], told["used"], told["left"]
-
-
-def _usage(heard: list[Heard]) -> list[tuple[int, int]]:
-    told = [json.loads(one.body)["usage"] for one in heard if one.status == 200]
-    return [(one["prompt_tokens"], one["completion_tokens"]) for one in told]
