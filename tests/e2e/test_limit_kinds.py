@@ -1,11 +1,17 @@
 """Each kind of limit over a real gateway with several workers: a crowd gets all that there is, and no more."""
 
+import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.e2e.budget_load import TOKENS, settings
+import pytest
+
+from tests.e2e.budget_load import TOKENS, ask, settings
 from tests.e2e.serving import serving
-from tests.e2e.watched import crowd, usage, watched
+from tests.e2e.watched import CHAT, crowd, usage, watched
+
+LARGE = pytest.mark.skipif(float(os.environ.get("FARTHING_CI_SCALE", "1")) < 2, reason="takes a longer run")
 
 READ, COST = 35, 115_000
 """What each call of the crowds below reads, and what it costs in nanodollars."""
@@ -59,3 +65,26 @@ def test_two_hundred_calls_at_once_get_all_of_each_kind_of_limit_and_no_more(tmp
         fake.most.clear()
         assert {one.status for one in crowd(gateway, keys["concurrency"], 200)} == {200, 429}
         assert 47 <= fake.most["sk-real"] <= 50
+
+
+@LARGE
+def test_a_call_that_comes_when_it_was_told_to_is_let_in(tmp_path: Path) -> None:
+    kinds = {"requests_per_minute": 1, "output_tokens_per_minute": TOKENS, "usd_per_minute": "0.0004"}
+    rows = "".join(f"  {word}: {{key: {word}, {word}: {amount}}}\n" for word, amount in kinds.items())
+    with watched(0) as fake:
+        credential = "{source: env:KEY, tokens_per_minute: 100}"
+        lab = f"  lab: {{kind: openai-compatible, base_url: {fake.url}, credentials: [{credential}]}}\n"
+        text = settings(fake.url, f"limits:\n{rows}").replace("prices:", f"{lab}prices:")
+        with serving(tmp_path, text) as gateway:
+            asked = {word: (gateway.new_key(word), ask(1)) for word in kinds}
+            asked["quota"] = (gateway.new_key("quota"), ask(1) | {"model": "lab:fake-model"})
+            assert {gateway.post(CHAT, body, key).status for key, body in asked.values()} == {200}
+            time.sleep(1.7)  # so that not all of it leaves its window on the second
+            due = []
+            for key, body in asked.values():
+                refused = gateway.post(CHAT, body, key)
+                assert refused.status == 429
+                due.append((time.monotonic() + int(refused.headers["retry-after"]), key, body))
+            for at_s, key, body in sorted(due, key=lambda one: one[0]):
+                time.sleep(max(0.0, at_s - time.monotonic()))
+                assert gateway.post(CHAT, body, key).status == 200

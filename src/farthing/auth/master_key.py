@@ -16,7 +16,7 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -113,16 +113,18 @@ class MasterKeys:
         keys, _ = self._in_file()  # somebody may have been first
         return keys[0]
 
-    def begin_change(self, old: MasterKey) -> Change:
-        """Begin to change the key from `old`; both are kept until the change is finished.
+    def begin_change(self, in_use: Sequence[MasterKey]) -> Change:
+        """Begin to change the key from those `in_use`, which are kept beside the new one until the change is finished.
 
-        Where the environment has another key than `old` first, that is the new one. Call it while `changing`.
+        Where the environment has another key first, that is the new one. Call it while `changing`. Those that earlier
+        changes left, which were interrupted before anything was sealed under them, go: were they kept, there would be
+        no room for the one that counts after some more of them.
 
         Raises:
             VaultLocked: the key is in the environment, which only the operator changes; or a place cannot be written.
         """
         given, _ = self._in_environment()
-        if given and given[0].id != old.id:
+        if given and any(key.id != given[0].id for key in in_use):
             return Change(given[0], VARIABLE, lambda: None)
         if given:
             raise VaultLocked(
@@ -133,9 +135,12 @@ class MasterKeys:
         made = MasterKey(self._random_bytes(KEY_BYTES))
         in_file, _ = self._in_file()
         place, keys, write = repr(str(self._file)), in_file, self._write_file
-        if all(key.id != old.id for key in in_file):
+        ids = {key.id for key in in_use}
+        if all(key.id not in ids for key in in_file):
             place, keys, write = "the system's keyring", self._in_keyring()[0], self._write_keyring
-        write([made, *keys][:MAX_KEYS])
+        kept = [key for key in keys if key.id in ids]
+        assert len(kept) < MAX_KEYS, "everything is sealed anew at once, so one key is in use, or two"
+        write([made, *kept])
         return Change(made, place, lambda: write([made]))
 
     @contextmanager

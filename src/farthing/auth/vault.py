@@ -190,8 +190,10 @@ class Vault:
             records = await self._store.records()
             if not records:
                 raise InvalidRequest("The vault is empty, so there is no master key to change.")
-            old = await self._key(records[0].key_id)
-            change = await self._offload.run(partial(self._keys.begin_change, old))
+            in_use = [await self._key(key_id) for key_id in dict.fromkeys(record.key_id for record in records)]
+            for record in records:  # before anything is touched, also the place where the key is kept
+                _open(record, await self._key(record.key_id))
+            change = await self._offload.run(partial(self._keys.begin_change, in_use))
 
             async def resealed(records: list[CredentialRecord]) -> list[CredentialRecord]:
                 return [self._under(change.key, one, _open(one, await self._key(one.key_id))) for one in records]

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from farthing.auth.master_key import VARIABLE, MasterKeys
+from farthing.auth.master_key import MAX_KEYS, VARIABLE, MasterKeys
 from farthing.auth.sealing import MasterKey, Sealed, seal, unseal
 from farthing.auth.vault import Vault
 from farthing.clock import SystemClock
-from farthing.errors import FarthingError, InvalidRequest, RecordTampered, VaultLocked
+from farthing.errors import FarthingError, InvalidRequest, RecordTampered, StoreError, VaultLocked
 from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import CredentialRecord, CredentialStore
@@ -306,6 +306,34 @@ async def test_whoever_dies_while_the_key_changes_leaves_what_can_be_opened(plac
     await place.vault().change_master_key()
     assert await place.secrets() == {"openai-1": SECRET.reveal()}
     assert len(place.file.read_text().splitlines()) == 2  # what it is, and one key
+
+
+@pytest.mark.parametrize("failing", ["tampered", "dying"])
+async def test_however_often_a_change_of_the_key_fails_the_old_one_is_kept(place: Place, failing: str) -> None:
+    record = await place.vault().add("openai", SECRET)
+    whole, before = place.store, place.file.read_bytes()
+    if failing == "tampered":
+        spoiled = await place.vault().add("groq", SECRET)
+        await place.store.swap([record, spoiled], [record, msgspec.structs.replace(spoiled, ciphertext=b"x" * 40)])
+    else:
+        place.store = Refusing(whole)
+    for _ in range(MAX_KEYS + 2):
+        with pytest.raises((RecordTampered, StoreError)):
+            await place.vault().change_master_key()
+    place.store = whole
+    assert (await place.secrets())["openai-1"] == SECRET.reveal()
+    if failing == "tampered":
+        assert place.file.read_bytes() == before, "nothing was touched"
+
+
+class Refusing:
+    """A store that takes no change."""
+
+    def __init__(self, store: CredentialStore) -> None:
+        self.records, self.counter = store.records, store.counter
+
+    async def swap(self, before: Sequence[CredentialRecord], after: Sequence[CredentialRecord]) -> bool:
+        raise StoreError(f"{len(before)} records cannot become {len(after)} now")
 
 
 async def test_the_operator_changes_the_key_in_the_environment(place: Place) -> None:
