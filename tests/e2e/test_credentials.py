@@ -266,3 +266,40 @@ def test_a_vault_that_is_locked_refuses_its_own_calls_and_no_others(
     (home / "master.key").write_text(key)
     with running_gateway(home, settings, K="sk-lab") as gateway:
         assert House(gateway, accounts, gateway.new_key("another")).used() == "sk-locked-Zq7"
+
+
+KILLED_AT = {
+    "before": "async def dies(self, before, after): die()",
+    "within": (
+        "async def dies(self, before, after):\n"
+        "    self._connections.writer.exec_trace = lambda _, sql, __: 'INSERT' not in sql or die()\n"
+        "    return await swap(self, before, after)"
+    ),
+    "after": "async def dies(self, before, after):\n    await swap(self, before, after)\n    die()",
+}
+
+
+def test_a_change_of_the_master_key_that_is_killed_leaves_a_vault_that_opens(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    credentials(home, "add", "openai", "--name", "work", secret="sk-0123456789-of-the-killed-Zq7")
+    shown = credentials(home, "show", "work").stdout
+    for point, dies in KILLED_AT.items():
+        program = (
+            "import os, signal\n"
+            "from farthing.cli import root\n"
+            "from farthing.storage.sqlite.credentials import SqliteCredentials\n"
+            "swap = SqliteCredentials.swap\n"
+            f"def die(): os.kill(os.getpid(), signal.SIGKILL)\n{dies}\n"
+            f"SqliteCredentials.swap = dies\nroot(['--home', {str(home)!r}, 'credentials', 'rotate-master'])"
+        )
+        killed = subprocess.run([sys.executable, "-c", program], check=False, timeout=60, capture_output=True)
+        assert killed.returncode == -9, (point, killed.stderr)
+        opened = credentials(home, "show", "work").stdout
+        assert _but_the_key(opened) == _but_the_key(shown), point
+    credentials(home, "rotate-master")
+    assert _but_the_key(credentials(home, "show", "work").stdout) == _but_the_key(shown)
+    assert len((home / "master.key").read_text().splitlines()) == 2, "what it is, and one key"
+
+
+def _but_the_key(shown: str) -> list[str]:
+    return [line for line in shown.splitlines() if "master key" not in line]
