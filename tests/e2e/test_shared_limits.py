@@ -1,6 +1,7 @@
 """Limits that several hosts share through a Redis: together they let in what there is, and no more."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -26,12 +27,21 @@ def shared(url: str, redis: RedisServer, rate: str) -> str:
     return settings(url, f"storage: {{redis: '{redis.url}'}}\nlimits:\n  all: {{{rate}}}\n")
 
 
-def test_two_hosts_with_ledgers_of_their_own_let_in_what_there_is(tmp_path: Path, redis: RedisServer) -> None:
+LARGE = pytest.mark.skipif(float(os.environ.get("FARTHING_CI_SCALE", "1")) < 2, reason="takes a longer run")
+
+
+@pytest.mark.parametrize("of", ["all", pytest.param("credentials", marks=LARGE)])
+def test_two_hosts_with_ledgers_of_their_own_let_in_what_there_is(tmp_path: Path, redis: RedisServer, of: str) -> None:
     calls, fitting = 200, 50
     with ExitStack() as stack:
         fake = stack.enter_context(provider())
         text = shared(fake.url, redis, f"requests_per_day: {fitting}")
-        homes = [stack.enter_context(serving(tmp_path / name, text, "--workers", "2")) for name in ("a", "b")]
+        if of == "credentials":  # two with a half each, in the place of the limit
+            half = f"requests_per_day: {fitting // 2}"
+            two = f"credentials: [{{source: env:KEY, {half}}}, {{source: env:OTHER, {half}}}]"
+            text = shared(fake.url, redis, "requests_per_day: 1000000").replace("credential: env:KEY", two)
+        more = ("--workers", "2")
+        homes = [stack.enter_context(serving(tmp_path / name, text, *more, OTHER="sk-other")) for name in ("a", "b")]
         keys = [home.new_key() for home in homes]
 
         async def crowd() -> Counter[int]:

@@ -70,11 +70,12 @@ class Rest(msgspec.Struct, frozen=True):
 class Account:
     """One credential in use: the provider as it is called with it, and what has been heard of it."""
 
-    __slots__ = ("_limits", "heard", "opened", "provider", "rests", "since_us", "turns")
+    __slots__ = ("_limits", "has_quotas", "heard", "opened", "provider", "rests", "since_us", "turns")
 
     def __init__(self, opened: Opened, provider: Provider, since_us: int = 0) -> None:
         """`since_us` is since when it has been what it is: what was said before was of another secret."""
         self.opened = opened
+        self.has_quotas = opened.quotas != NO_QUOTAS
         self.provider = provider
         self.since_us = since_us
         self.heard: dict[str, tuple[Headers, int]] = {}
@@ -172,7 +173,7 @@ class Accounts:
         self.all = tuple(accounts)
         self._may_use = may_use
         alone = self.all[0] if len(self.all) == 1 else None
-        self.only = alone if alone is not None and (may_use is None or alone.opened.quotas == NO_QUOTAS) else None
+        self.only = alone if alone is not None and (may_use is None or not alone.has_quotas) else None
         """The one that there is, where there is nothing to choose."""
 
     def choose(self, model: str, who: Attribution, now_us: int, without: Collection[Account] = ()) -> Account:
@@ -235,7 +236,7 @@ class Accounts:
     def _hindered(self, account: Account, model: str, now_us: int) -> Rest | None:
         if len(self.all) > 1 and (rest := account.resting(model, now_us)) is not None:
             return rest
-        if self._may_use is not None and account.opened.quotas != NO_QUOTAS:
+        if self._may_use is not None and account.has_quotas:
             until_us = self._may_use(account, now_us)
             if until_us is not None:
                 return Rest(until_us, 429)

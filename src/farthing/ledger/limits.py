@@ -96,6 +96,8 @@ class Limits:
         self._away_since_s: float | None = None
         self._retry_at_s = float("-inf")
         self.refused = 0
+        self.passed_over = 0
+        """Calls that a credential had no room for; another one may have had."""
         self.exchanges = 0
         self.failures = 0
         """Exchanges that failed."""
@@ -377,7 +379,10 @@ class Limits:
         return error
 
     def _refusal(self, taking: Taking, window: LiveWindow, units: Units, *, never: bool = False) -> RateLimited:
-        self.refused += 1
+        if window.of_credential:
+            self.passed_over += 1
+        else:
+            self.refused += 1
         now_us = self._now_us(self.now_s())
         amount, left = units[window.unit], window.remaining
         wait_s = None if never else max(1, -(-(window.fits_at_us(amount, now_us) - now_us) // 1_000_000))

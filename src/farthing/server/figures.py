@@ -84,6 +84,8 @@ def _budgets(farthing: Farthing) -> Iterator[Family]:
 def _limits(farthing: Farthing) -> Iterator[Family]:
     limits = farthing.limits
     yield _counter("farthing_limit_refusals_total", "Calls that a limit refused.", limits.refused)
+    told = "Calls that a credential's limits or quotas had no room for; another credential may have had."
+    yield _counter("farthing_limit_passed_over_total", told, limits.passed_over)
     yield _gauge("farthing_limit_windows", "Windows of limits in memory.", len(limits.live))
     yield _counter("farthing_limit_exchanges_total", "Exchanges with the store of limits.", limits.exchanges)
     yield _counter("farthing_limit_exchange_failures_total", "Of these, those that failed.", limits.failures)
