@@ -20,6 +20,7 @@ from farthing.auth.known_keys import POLL_S
 from farthing.auth.master_key import MasterKeys
 from farthing.auth.vault import Held, Vault
 from farthing.catalog.catalog import Catalog, CatalogProvider
+from farthing.catalog.known_prices import KnownPrices
 from farthing.catalog.price_follower import PriceFollower
 from farthing.catalog.prices import PriceBook, price_book
 from farthing.catalog.pricing import price_nanousd
@@ -133,12 +134,7 @@ class Farthing:
         self._connect = connect or Dialer(Proxies(environment))
         master_keys = MasterKeys(home.master_key, environment, random_bytes)
         self.vault = Vault(
-            self.store.credentials,
-            master_keys,
-            self.offload,
-            clock=self.clock,
-            ids=self.ids,
-            random_bytes=random_bytes,
+            self.store.credentials, master_keys, self.offload, clock=self.clock, ids=self.ids, random_bytes=random_bytes
         )
         self.held: list[Held] = []
         """What the vault has, as it was read last."""
@@ -154,6 +150,8 @@ class Farthing:
             environment=environment,
             connect=self._connect,
             offload=offload,
+            books=self.books,
+            known=lambda: KnownPrices(self.settings, self.prices),
         )
         self._declaring: asyncio.Task[None] | None = None
         self.shared_windows = _redis(settings, environment)

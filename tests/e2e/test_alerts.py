@@ -1,5 +1,6 @@
 """A budget's line is crossed by a real call, and a real receiver hears of it once."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -11,6 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from farthing.storage.offload import ThreadOffload
+from farthing.storage.sqlite import SqliteStore
+from farthing.types.calls import Attempt
+from tests.contracts.ledger_samples import attempt
 from tests.e2e.serving import ASK, by_what_is_asked, serving, settings
 from tests.e2e.upstream import Upstream
 
@@ -23,6 +28,15 @@ alerts:
   channels:
     ops: {kind: webhook, url: file:%s, secret: file:%s, facts: [threshold]}
 """
+
+
+REPORTS = """
+alerts:
+  channels:
+    ops: {kind: webhook, url: file:%s}
+  reports:
+"""
+REPORT = '    yesterday: {period: day, at: "00:00", channels: [ops]}\n'
 
 
 class Heard:
@@ -92,3 +106,35 @@ def test_a_line_that_is_crossed_is_told_once_across_workers_and_restarts(tmp_pat
         told = (home / "serve.log").read_text(encoding="utf-8") + json.dumps(listed)
         assert "t0k3n" not in told
         assert SECRET not in told
+
+
+def test_the_report_of_yesterday_is_sent_once_across_workers_and_restarts(tmp_path: Path) -> None:
+    with receiver() as (url, heard), closing(Upstream(by_what_is_asked)) as upstream:
+        home = tmp_path / "home"
+        home.mkdir(mode=0o700)
+        (tmp_path / "url").write_text(url, encoding="utf-8")
+        (tmp_path / "url").chmod(0o600)
+        text = settings(upstream, REPORTS % (tmp_path / "url"))
+        first = text.replace("  reports:\n", f"  reports:\n{REPORT}")
+        yesterday_us = (time.time_ns() // 1_000) - 86_400_000_000
+        asyncio.run(keep(home, attempt(1, started_at_us=yesterday_us, project="site", cost_nanousd=2 * 10**9)))
+        with serving(home, first, "--workers", "2"):
+            heard.wait_for(1)
+        more = "    after: {period: day, at: 0:00, channels: [ops]}\n"
+        with serving(home, text.replace("  reports:\n", f"  reports:\n{REPORT}{more}")) as gateway:
+            heard.wait_for(2)
+            listed = json.loads(gateway.farthing("alerts", "list", "--json").stdout)
+        told, after = heard.bodies()
+        assert [told["about"]["name"], after["about"]["name"]] == ["yesterday", "after"], "the first is not told again"
+        assert (told["kind"], told["about"]["spent_usd"], told["about"]["calls"]) == ("report", "2.000000000", 1)
+        assert {told["id"], after["id"]} == {one["id"] for one in listed}
+        assert "By project\n- site: $2.00" in told["text"]
+
+
+async def keep(home: Path, made: Attempt) -> None:
+    offload = ThreadOffload()
+    store = SqliteStore(home / "farthing.db", offload)
+    await store.open()
+    await store.append([made])
+    await store.close()
+    await offload.close()

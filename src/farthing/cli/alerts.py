@@ -45,7 +45,8 @@ def list_alerts(limit: int, dead: bool, as_json: bool) -> None:  # noqa: FBT001 
     for one in found:
         message = message_of(one.fact)
         click.echo(f"{moment(one.fact.at_us)}  {click.style(message.title, bold=True)}")
-        for line in (*folded(message.text, indent=2), *folded(_where(one), indent=2)):
+        first, _, more = message.text.partition("\n")  # a report has more lines; --json has them all
+        for line in (*folded(first + (" ..." if more else ""), indent=2), *folded(_where(one), indent=2)):
             click.echo(f"  {line}")
     if any(standing.state == "dead" for one in found for standing in one.deliveries):
         say('"farthing alerts retry --all" sends again what no channel took.')

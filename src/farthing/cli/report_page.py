@@ -77,23 +77,15 @@ def _against(told: SpendingReport) -> str:
 
 
 def _print_kinds(told: SpendingReport) -> None:
-    kinds, total = told.kinds, told.total
-    afresh = total.input_tokens - total.cache_read_input_tokens - total.cache_creation_input_tokens
-    parts = [
-        ("input read afresh", max(0, afresh), kinds.input_nanousd),
-        ("read from cache", total.cache_read_input_tokens, kinds.cache_read_nanousd),
-        ("written to cache", total.cache_creation_input_tokens, kinds.cache_write_nanousd),
-        ("output", total.output_tokens, kinds.output_nanousd),
-    ]
-    # Tokens whose money is within what is not split did not cost nothing.
+    total = told.total
     rows = [
-        (name, grouped(tokens), "-" if tokens and not nanousd and kinds.unsplit_nanousd else usd(nanousd))
-        for name, tokens, nanousd in parts
+        (
+            one.name,
+            "" if one.tokens is None else grouped(one.tokens),
+            "-" if one.nanousd is None else usd(one.nanousd),
+        )
+        for one in told.by_kind
     ]
-    if kinds.fees_nanousd:
-        rows.append(("fees for requests", "", usd(kinds.fees_nanousd)))
-    if kinds.unsplit_nanousd:
-        rows.append(("not split", "", usd(kinds.unsplit_nanousd)))
     tokens = grouped(total.input_tokens + total.output_tokens)
     columns = [Column("KIND", "left"), Column("TOKENS"), Column("USD", "point")]
     print_table(columns, rows, total=("total", tokens, usd(total.known_cost_nanousd)))

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from farthing.config.addresses import is_host, is_loopback
 from farthing.config.credentials import credential_warning, parse_credential
 from farthing.config.problems import Problems, listed, quoted
+from farthing.config.report_rows import read_reports
 from farthing.config.schema import AlertChannelSettings, AlertSettings, CredentialSource
 from farthing.config.sections import as_choice, as_table, as_text, described, read_section
 from farthing.config.yaml_tree import Listing, Node, Table
@@ -26,7 +27,7 @@ _KINDS: tuple[str, ...] = get_args(AlertChannelSettings.__annotations__["kind"])
 def read_alerts(node: Node, environment: Mapping[str, str], problems: Problems) -> AlertSettings:
     """Return what is told of and where."""
     given: dict[str, Any] = read_section(
-        node, AlertSettings, "alerts", problems, fields=("quiet_s",), also=("channels",)
+        node, AlertSettings, "alerts", problems, fields=("quiet_s",), also=("channels", "reports")
     )
     entries = node.entries if isinstance(node, Table) else {}
     channels = []
@@ -45,6 +46,8 @@ def read_alerts(node: Node, environment: Mapping[str, str], problems: Problems) 
             else:
                 channel = _read_channel(name, entry, path, environment, problems)
                 channels += [] if channel is None else [channel]
+    if "reports" in entries:
+        given["reports"] = read_reports(entries["reports"], [one.name for one in channels], problems)
     return AlertSettings(channels=tuple(channels), **given)
 
 

@@ -63,6 +63,8 @@ def _changes(before: Settings, after: Settings) -> Iterator[str]:
         yield from _of_value("alerts.quiet_s", before.alerts.quiet_s, after.alerts.quiet_s)
     channels = ({one.name: one for one in settings.alerts.channels} for settings in (before, after))
     yield from _of_names("channel", *channels)
+    reports = ({one.name: one for one in settings.alerts.reports} for settings in (before, after))
+    yield from _of_names("report", *reports)
     if before.fixed_costs != after.fixed_costs:
         yield f"{len(after.fixed_costs)} fixed cost{'' if len(after.fixed_costs) == 1 else 's'}"
     for name in ("unpriced", "find_local", "prices_source"):

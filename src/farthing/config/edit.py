@@ -23,6 +23,7 @@ from farthing.config.schema import (
     LogSettings,
     OpenRouterAttribution,
     ProviderSettings,
+    ReportSettings,
     ServerSettings,
     Settings,
     StorageSettings,
@@ -207,8 +208,9 @@ def _is_setting(names: Sequence[str]) -> bool:
             return name in ("meaning", "rest", *[feature.label for feature in Feature])
         case ["limits", _, name]:
             return name in LIMIT_TARGET or name in RATE_WORDS
-        case ["alerts", "channels", _, name]:
-            return name in AlertChannelSettings.__struct_fields__ and name != "name"
+        case ["alerts", ("channels" | "reports") as kind, _, name]:
+            row = AlertChannelSettings if kind == "channels" else ReportSettings
+            return name in row.__struct_fields__ and name != "name"
         case ["budgets", _, name]:
             return name in BudgetSettings.__struct_fields__ and name not in ("name", "origin")
         case ["providers", _, name]:

@@ -163,6 +163,8 @@ alerts:
   #   ops: {kind: webhook, url: env:OPS_WEBHOOK_URL, secret: env:OPS_WEBHOOK_SECRET}
   #   team: {kind: slack, url: env:SLACK_WEBHOOK_URL, facts: [threshold, unusual]}
   #   me: {kind: email, host: mail.example.com, sender: farthing@example.com, to: [me@example.com]}
+  # reports:
+  #   weekly: {period: week, at: "08:00", time_zone: Europe/Berlin, channels: [me]}
 
 # What you pay by the month or the day however much is called: subscriptions, power. Reports show it beside what calls
 # cost, never in it. Without providers it is for all of them.

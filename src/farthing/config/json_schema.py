@@ -23,6 +23,7 @@ from farthing.config.schema import (
     LimitSettings,
     LossAction,
     ProviderSettings,
+    ReportSettings,
     Settings,
 )
 from farthing.types.alerts import FACT_KINDS
@@ -112,6 +113,11 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
                     "additionalProperties": _alert_channel(),
                     "propertyNames": {"pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"},
                 },
+                "reports": {
+                    "type": ["object", "null"],
+                    "description": "What is sent every day, week or month, each under a name of your choice.",
+                    "additionalProperties": _report(),
+                },
             },
             "additionalProperties": False,
         },
@@ -190,6 +196,15 @@ def _alert_channel() -> dict[str, Any]:
     }
     row["properties"]["to"] = {"type": ["string", "array"], "description": "The kind email only: to whom."}
     return {**row, "required": ["kind"]}
+
+
+def _report() -> dict[str, Any]:
+    row = _mapping(ReportSettings)
+    row["properties"].pop("name", None)
+    row["properties"]["at"] |= {"pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$"}
+    told = field_notes(ReportSettings)["channels"]
+    row["properties"]["channels"] = {"type": ["string", "array"], "description": told}
+    return {**row, "required": ["period", "channels"]}
 
 
 def _price_row() -> dict[str, Any]:

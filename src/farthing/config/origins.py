@@ -12,6 +12,7 @@ from farthing.config.schema import (
     CredentialShare,
     LimitSettings,
     ProviderSettings,
+    ReportSettings,
     Settings,
 )
 from farthing.config.yaml_tree import Listing, Node, Scalar, Table
@@ -60,6 +61,8 @@ class Origins:
         for limit in settings.limits:
             yield from self._of_limit(limit)
         yield self._shown("alerts.quiet_s", settings.alerts.quiet_s)
+        for report in settings.alerts.reports:
+            yield from self._of_report(report)
         for channel in settings.alerts.channels:
             yield from self._of_channel(channel)
         for budget in settings.budgets:
@@ -127,6 +130,13 @@ class Origins:
             if name == "name" or value is None or (of_email and channel.kind != "email"):
                 continue
             yield self._shown(f"{path}.{name}", ", ".join(value) if isinstance(value, tuple) else value)
+
+    def _of_report(self, report: ReportSettings) -> Iterator[Shown]:
+        for name in report.__struct_fields__:
+            value = getattr(report, name)
+            if name != "name" and value is not None:
+                shown = ", ".join(value) if isinstance(value, tuple) else value
+                yield self._shown(f"alerts.reports.{report.name}.{name}", shown)
 
     def _of_budget(self, budget: BudgetSettings) -> Iterator[Shown]:
         path = f"budgets.{budget.name}"

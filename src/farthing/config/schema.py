@@ -203,6 +203,26 @@ class AlertChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The kind `email` only: to whom."""
 
 
+class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A report that is sent when its period is over, under its name."""
+
+    name: str
+    period: Literal["day", "week", "month"]
+    """What it is about: the day, the week (from Monday) or the month that is over."""
+    channels: tuple[str, ...] = ()
+    """The channels it is sent to, by their names."""
+    at: str = "08:00"
+    """The hour on the first day after, when it is sent."""
+    time_zone: str = "UTC"
+    """Whose hour and whose days, as an IANA name."""
+    team: str | None = None
+    """Only what this team did."""
+    project: str | None = None
+    """Only what was done in this project."""
+    local_target: Annotated[int, Meta(ge=1, le=100)] | None = None
+    """Advise where fewer percent of tokens were free."""
+
+
 class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of, and where."""
 
@@ -210,6 +230,8 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The places, each under a name of your choice."""
     quiet_s: Annotated[float, Meta(ge=0, le=604_800)] = 3600.0
     """So long the same thing is not told again once it was over; thresholds of budgets are always told."""
+    reports: tuple[ReportSettings, ...] = ()
+    """What is sent every day, week or month, each under a name of your choice."""
 
 
 class OpenRouterAttribution(msgspec.Struct, frozen=True, kw_only=True):

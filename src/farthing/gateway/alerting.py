@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
+from farthing.catalog.known_prices import KnownPrices
 from farthing.clock import Clock
 from farthing.config.schema import AlertSettings
 from farthing.errors import StoreError
 from farthing.ledger.alerts import AlertWatch
+from farthing.ledger.scheduled_reports import ScheduledReports
 from farthing.monitoring.notify.channels import make_channel
 from farthing.monitoring.notify.notifier import Notifier, Route
 from farthing.providers.pool import Connect, Pool, PoolLimits, Poster
@@ -35,16 +37,22 @@ class Alerting:
         environment: Mapping[str, str],
         connect: Connect,
         offload: Offload | None,
+        books: Callable[[], Awaitable[Store]],
+        known: Callable[[], KnownPrices],
     ) -> None:
-        """Mail and forecasts run on a thread of their own, unless an `offload` is handed in; it stays the caller's."""
+        """Mail and forecasts run on a thread of their own, unless an `offload` is handed in; it stays the caller's.
+
+        `books` opens the store for the long questions of reports, and `known` has the prices of now.
+        """
         self._clock = clock
         self._environment = environment
         self._offload: Offload = offload or ThreadOffload("farthing-alerts")
         self._is_ours = offload is None
         self._pool = Pool(connect=connect, limits=PoolLimits(max_connections=MAX_CONNECTIONS))
         self._settings = settings
-        watch = AlertWatch(store, self._offload, lambda: self._settings.quiet_s)
-        self._notifier = Notifier(store.alerts, clock, holder, self._routes(settings), watch=watch.look)
+        self._watch = AlertWatch(store, self._offload, lambda: self._settings.quiet_s)
+        self._reports = ScheduledReports(store.alerts, books, known)
+        self._notifier = Notifier(store.alerts, clock, holder, self._routes(settings), watch=self._look)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -62,6 +70,7 @@ class Alerting:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+        await self._reports.close()
         await self._pool.close()
         try:
             await self._notifier.close()
@@ -69,6 +78,10 @@ class Alerting:
             log.info("another process can tell of alerts in a minute only: %s", error)
         if self._is_ours:
             await self._offload.close()
+
+    async def _look(self, now_us: int) -> None:
+        self._reports.look(now_us)
+        await self._watch.look(now_us)
 
     def _routes(self, settings: AlertSettings) -> dict[str, Route]:
         made = partial(

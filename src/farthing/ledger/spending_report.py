@@ -29,6 +29,7 @@ from farthing.ledger.recommendations import (
 from farthing.storage.protocols import LedgerStore, Store
 from farthing.types.fixed_costs import FixedCost
 from farthing.types.prices import PriceSheet
+from farthing.types.report_facts import ReportKind
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 PeriodName = Literal["day", "week", "month"]
@@ -79,6 +80,25 @@ class SpendingReport(msgspec.Struct, frozen=True, kw_only=True):
     fixed: tuple[Amortised, ...]
     budgets: tuple[BudgetUse, ...]
     recommendations: tuple[Recommendation, ...]
+
+    @property
+    def by_kind(self) -> tuple[ReportKind, ...]:
+        """What the money went into, each kind with its tokens; they add up to the total."""
+        total, kinds = self.total, self.kinds
+        afresh = total.input_tokens - total.cache_read_input_tokens - total.cache_creation_input_tokens
+        parts = (
+            ("input read afresh", max(0, afresh), kinds.input_nanousd),
+            ("read from cache", total.cache_read_input_tokens, kinds.cache_read_nanousd),
+            ("written to cache", total.cache_creation_input_tokens, kinds.cache_write_nanousd),
+            ("output", total.output_tokens, kinds.output_nanousd),
+        )
+        # Tokens whose money is within what is not split did not cost nothing.
+        found = [
+            ReportKind(name=name, tokens=tokens, nanousd=nanousd or (None if tokens and kinds.unsplit_nanousd else 0))
+            for name, tokens, nanousd in parts
+        ]
+        rest = (("fees for requests", kinds.fees_nanousd), ("not split", kinds.unsplit_nanousd))
+        return (*found, *(ReportKind(name=name, tokens=None, nanousd=nanousd) for name, nanousd in rest if nanousd))
 
 
 def period_of(name: PeriodName, at_us: int, now_us: int, time_zone: str = "UTC") -> Period:

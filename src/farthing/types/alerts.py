@@ -12,9 +12,11 @@ from typing import Literal
 import msgspec
 
 from farthing.types.budgets import Budget, BudgetAction, Period, Scope
+from farthing.types.report_facts import ReportMade
 
-FactKind = Literal["threshold", "unusual", "forecast", "errors"]
+FactKind = Literal["threshold", "unusual", "forecast", "errors", "report"]
 FACT_KINDS: tuple[FactKind, ...] = ("threshold", "unusual", "forecast", "errors")
+"""Those that a channel chooses of; a report names its channels."""
 
 WhyOver = Literal["raised", "anew", "removed", "usual"]
 """Why a condition ended: there is more to spend, a new period began, the budget is gone, it is as usual again."""
@@ -84,7 +86,7 @@ class ErrorBurst(msgspec.Struct, frozen=True, kw_only=True, tag="errors"):
     sample_attempts: int
 
 
-About = BudgetReached | UnusualSpend | ForecastPassed | ErrorBurst
+About = BudgetReached | UnusualSpend | ForecastPassed | ErrorBurst | ReportMade
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +172,8 @@ def kind_of(about: About) -> FactKind:
             return "forecast"
         case ErrorBurst():
             return "errors"
+        case ReportMade():
+            return "report"
 
 
 def moved(state: Condition | None, seen: Sighting) -> tuple[Condition | None, Fact | None]:
@@ -193,18 +197,19 @@ def moved(state: Condition | None, seen: Sighting) -> tuple[Condition | None, Fa
             until_us=seen.until_us,
             told=not quiet,
         )
-        fact = Fact(id=_fact_id(now, seen.level), at_us=seen.at_us, about=seen.about)
+        fact = Fact(id=_fact_id(now.name, now.times, seen.level), at_us=seen.at_us, about=seen.about)
         return now, None if quiet else fact
     assert state is not None, "a condition that nobody saw cannot ease"
     about = seen.about or state.about
     eased = msgspec.structs.replace(
         state, times=state.times + 1, level=seen.level, changed_at_us=seen.at_us, about=about
     )
-    # That a limit was not reached in a period that is over is no news.
+    # That a limit was not reached in a period that is over is no news, nor is it that a report was read.
     is_news = state.told and not (seen.why_over == "anew" and isinstance(about, ForecastPassed))
+    is_news = is_news and not isinstance(about, ReportMade)
     if seen.level or not is_news:
         return eased, None
-    return eased, Fact(id=_fact_id(state, 0), at_us=seen.at_us, about=about, why_over=seen.why_over)
+    return eased, Fact(id=_fact_id(state.name, state.times, 0), at_us=seen.at_us, about=about, why_over=seen.why_over)
 
 
 def budget_level(budget: Budget, spent_nanousd: int) -> int:
@@ -261,12 +266,17 @@ def first_line_nanousd(budget: Budget) -> int:
     return budget.limit_nanousd - budget.limit_nanousd * most // 100
 
 
+def first_fact_id(condition: str, level: int) -> str:
+    """Return the id of the fact that is told when a condition holds for the first time."""
+    return _fact_id(condition, 0, level)
+
+
 def budget_condition(account_id: str) -> str:
     """Return the name of the condition that an account is below a threshold."""
     return f"threshold {account_id}"
 
 
-def _fact_id(condition: Condition, level: int) -> str:
+def _fact_id(condition: str, times: int, level: int) -> str:
     """Return a name that fits into a header, whatever people call themselves."""
-    told = f"{condition.name}\n{condition.times}\n{level}"
+    told = f"{condition}\n{times}\n{level}"
     return f"alert_{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:32]}"

@@ -77,3 +77,41 @@ def test_a_variable_that_is_not_set_is_warned_of(load: Load) -> None:
 def test_a_server_on_this_machine_may_go_without_tls(load: Load) -> None:
     row = "me: {kind: email, host: 127.0.0.1, port: 25, security: none, sender: f@e.com, to: a@e.com}"
     assert load(f"  channels:\n    {row}\n").alerts.channels[0].port == 25
+
+
+CHANNELS = "  channels:\n    ops: {kind: webhook, url: env:URL}\n    team: {kind: slack, url: env:URL}\n"
+
+
+def test_reports_are_read_with_their_defaults(load: Load) -> None:
+    daily, core = load(
+        f"""{CHANNELS}  reports:
+    daily: {{period: day, at: 7:30, time_zone: Europe/Berlin, channels: ops}}
+    Core team: {{period: month, channels: [team, ops, team], team: core, project: site, local_target: 30}}
+"""
+    ).alerts.reports
+    assert (daily.at, daily.time_zone, daily.channels, daily.team) == ("7:30", "Europe/Berlin", ("ops",), None)
+    assert (core.name, core.at, core.channels, core.local_target) == ("Core team", "08:00", ("team", "ops"), 30)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("'?': {period: day, channels: ops}", "'?' is not a name"),
+        ("daily: day", "must be a mapping, such as {period: week, channels: [ops]}"),
+        ("daily: {period: day}", "a report needs period and channels; missing: channels"),
+        ("daily: {channels: ops}", "missing: period"),
+        ("daily: {period: hour, channels: ops}", "'hour' is not allowed; one of: day, week, month"),
+        ("daily: {period: day, channels: []}", "name the channels that it is sent to"),
+        ("daily: {period: day, channels: [opps]}", "'opps' is no channel (did you mean 'ops'?); there are: ops, team"),
+        ("daily: {period: day, channels: ops, at: 24:00}", "'24:00' is no hour; as 08:00 or 17:30"),
+        ("daily: {period: day, channels: ops, at: eight}", "'eight' is no hour"),
+        ("daily: {period: day, channels: ops, time_zone: Berlin}", "'Berlin' is no time zone this machine knows"),
+        ("daily: {period: day, channels: ops, local_target: 101}", "from 1 up to 100"),
+        ("daily: {period: day, channels: ops, to: me}", "to: is not a setting"),
+    ],
+)
+def test_what_is_wrong_with_a_report_is_told_with_its_line(row: str, told: str, load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f"{CHANNELS}  reports:\n    {row}\n")
+    assert told in caught.value.message
+    assert ":7: " in caught.value.message

@@ -20,7 +20,8 @@ from farthing.errors import StoreError
 from farthing.monitoring.notify.channel import Channel, Outcome
 from farthing.monitoring.notify.words import message_of
 from farthing.storage.alert_protocols import AlertStore
-from farthing.types.alerts import Delivery, FactKind
+from farthing.types.alerts import Delivery, Fact, FactKind
+from farthing.types.report_facts import ReportMade
 
 log = logging.getLogger(__name__)
 
@@ -109,12 +110,16 @@ class Notifier:
         if self._watch is not None:
             await self._watch(now_us)
         for fact in await self._store.unrouted(MAX_ROUTED):
-            wanting = [name for name, route in self.routes.items() if fact.kind in route.facts]
-            await self._store.route(fact.id, wanting, now_us)
+            await self._store.route(fact.id, self._wanting(fact), now_us)
         await self._begin_due(now_us)
         if self._clock.monotonic() >= self._tidy_at:
             await self._store.forget(now_us - _us(KEEP_S), keep=KEEP_FACTS)
             self._tidy_at = self._clock.monotonic() + TIDY_S
+
+    def _wanting(self, fact: Fact) -> list[str]:
+        if isinstance(fact.about, ReportMade):
+            return [name for name in fact.about.channels if name in self.routes]
+        return [name for name, route in self.routes.items() if fact.kind in route.facts]
 
     async def settle(self) -> None:
         """Wait until what is being sent is sent."""

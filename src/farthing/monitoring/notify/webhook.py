@@ -51,15 +51,24 @@ def signature(secret: Secret, timestamp: str, body: bytes) -> str:
 
 
 def as_data(message: Message) -> dict[str, Any]:
-    """Return a message for programs: each amount in whole nanodollars, and as text in dollars beside it."""
+    """Return a message for programs."""
     told: dict[str, Any] = {"id": message.id, "at": utc(message.at_us), "title": message.title, "text": message.text}
     fact = message.fact
     if fact is None:
         return {**told, "kind": "test", "state": "began", "why_over": None, "about": {}}
-    about: dict[str, Any] = {}
-    for name in fact.about.__struct_fields__:
-        value = about[name] = getattr(fact.about, name)
-        if name.endswith("_nanousd"):
-            about[f"{name.removesuffix('_nanousd')}_usd"] = usd_text(value)
+    about = with_usd(fact.about)
     state = "began" if fact.why_over is None else "over"
     return {**told, "kind": fact.kind, "state": state, "why_over": fact.why_over, "about": about}
+
+
+def with_usd(told: msgspec.Struct) -> dict[str, Any]:
+    """Return a struct as data: beside each amount in whole nanodollars, the same as text in dollars."""
+    found: dict[str, Any] = {}
+    for name in told.__struct_fields__:
+        value = getattr(told, name)
+        if isinstance(value, tuple):
+            value = [with_usd(one) if isinstance(one, msgspec.Struct) else one for one in value]
+        found[name] = value
+        if name.endswith("nanousd"):
+            found[name.removesuffix("nanousd") + "usd"] = None if value is None else usd_text(value)
+    return found

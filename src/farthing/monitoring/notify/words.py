@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from farthing.monitoring.notify.channel import Message
+from farthing.monitoring.notify.report_words import report_words
 from farthing.types.alerts import BudgetReached, ErrorBurst, Fact, ForecastPassed, UnusualSpend, WhyOver
 from farthing.types.budgets import BudgetAction
 from farthing.types.money import rough_usd, trimmed_usd
+from farthing.types.report_facts import ReportMade
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,6 +45,8 @@ def _said(fact: Fact) -> tuple[str, str]:
             return _forecast(about, fact.why_over)
         case ErrorBurst():
             return _errors(about, fact.why_over)
+        case ReportMade():
+            return report_words(about)
         case _:
             assert_never(about)
 
