@@ -142,7 +142,7 @@ class Farthing:
         self._following: list[asyncio.Task[None]] = []
         self._following_prices: asyncio.Task[None] | None = None
         self._draining: dict[asyncio.Task[None], Pool] = {}
-        self._alerting = Alerting(
+        self.alerting = Alerting(
             settings.alerts,
             self.store,
             self.ledger.holder,
@@ -211,7 +211,7 @@ class Farthing:
         noting = keep_note(self.home.limits, self._accounts_now, self.clock, self.offload, shared=self.workers > 1)
         self._following.append(asyncio.create_task(noting, name="note of limits"))
         self._following.append(asyncio.create_task(keep_house(self.store), name="housekeeping"))
-        self._alerting.start()
+        self.alerting.start()
         self._follow_prices()
 
     async def look_into_vault(self) -> None:
@@ -271,7 +271,7 @@ class Farthing:
         if follower is not self._price_follower:
             self._price_follower = follower
             self._follow_prices()
-        self._alerting.take_up(settings.alerts)
+        self.alerting.take_up(settings.alerts)
         if (settings.budgets, settings.limits) != (before.budgets, before.limits):
             self._declaring = asyncio.create_task(self._declare())
         for name, pool in old.pools.items():
@@ -311,7 +311,7 @@ class Farthing:
         await self.ledger.close()
         ledger = self.ledger
         await self.budgets.close(all_posted=not (ledger.queued or ledger.spilled or ledger.in_flight))
-        await self._alerting.close()
+        await self.alerting.close()
         await self.limits.close()
         if self.shared_windows is not None:
             await self.shared_windows.close()

@@ -260,6 +260,27 @@ async def test_the_dead_are_shown_and_can_begin_anew(store: Store) -> None:
     assert [one.tries for one in await store.alerts.take(now_us=NOON_US, until_us=NOON_US + 9, limit=9)] == [1]
 
 
+async def test_facts_come_in_pages_and_one_by_its_id(store: Store) -> None:
+    made = await store.alerts.note([burst(condition=f"errors p{n}", at_us=NOON_US + n // 2) for n in range(7)])
+    every = [one.fact.id for one in await store.alerts.told(99)]
+    assert sorted(every) == sorted(fact.id for fact in made)
+    paged: list[str] = []
+    while page := await store.alerts.told(3, before=paged[-1] if paged else None):
+        paged += [one.fact.id for one in page]
+    assert paged == every
+    (one,) = await store.alerts.told(9, fact_id=every[3])
+    assert one.fact.id == every[3]
+    assert await store.alerts.told(9, fact_id="nobody's") == []
+    assert await store.alerts.told(9, before="nobody's") == []
+
+
+async def test_what_holds_is_what_began_and_is_not_over(store: Store) -> None:
+    await store.alerts.note([burst(condition=f"errors p{n}", at_us=NOON_US + n) for n in range(3)])
+    await store.alerts.note([burst(0, condition="errors p1", at_us=NOON_US + 9)])
+    assert [one.name for one in await store.alerts.holding(9)] == ["errors p2", "errors p0"]
+    assert [one.name for one in await store.alerts.holding(1)] == ["errors p2"]
+
+
 async def test_one_process_leads_until_its_time_is_over(store: Store) -> None:
     alerts = store.alerts
     assert await alerts.lead("a", now_us=NOON_US, until_us=NOON_US + 100)

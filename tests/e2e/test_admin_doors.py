@@ -16,7 +16,7 @@ from tests.e2e.upstream import Upstream, whole
 TOKEN = "an-admin-token-of-the-tests"
 ROUTES = ADMIN_TABLE.routes
 WITH_IDS = [route for route in ROUTES if "{id}" in route.path]
-OF_TEAMS = [route for route in WITH_IDS if route.parts[0] in ("keys", "budgets", "limits", "calls")]
+OF_TEAMS = [route for route in WITH_IDS if route.parts[0] in ("keys", "budgets", "limits", "calls", "alerts")]
 by_name = pytest.mark.parametrize("route", ROUTES, ids=[route.name for route in ROUTES])
 
 
@@ -41,13 +41,20 @@ class House:
         scope = {"team": "red"}
         budget = {"name": "of-red", "usd": "5", "period": "day", "scope": scope}
         self.budget = self.ask("POST", "/admin/v1/budgets", budget).json()
+        reached = {"name": "reached", "usd": "0.000000001", "period": "day", "policy": "soft", "scope": scope}
+        assert self.ask("POST", "/admin/v1/budgets", reached).status == 201
         limit = {"name": "of-red", "rates": {"requests_per_day": 1000}, "target": scope}
         self.limit = self.ask("POST", "/admin/v1/limits", limit).json()
         assert gateway.post("/v1/chat/completions", ASK, self.key["key"]).status == 200
         self.call = self.ask("GET", "/admin/v1/calls").json()["calls"][0]
+        self.alert = next(one for one in self.alerts() if one["about"]["budget"] == "reached")
+
+    def alerts(self, who: str = "admin") -> list[Any]:
+        found: list[Any] = self.ask("GET", "/admin/v1/alerts", None, who).json()["alerts"]
+        return found
 
     def path(self, route: Route, thing: str | None = None) -> str:
-        ids = {"keys": self.key, "budgets": self.budget, "limits": self.limit, "calls": self.call}
+        ids = {"keys": self.key, "budgets": self.budget, "limits": self.limit, "calls": self.call, "alerts": self.alert}
         own = ids.get(route.parts[0], {"id": "tok_none"})["id"]
         path = route.path.replace("{id}", thing or own).replace("{path}", "unpriced")
         return "/admin/v1" + ("" if path == "/" else path) + ("?seconds=1" if route.streams else "")
@@ -163,12 +170,20 @@ def test_a_manager_sees_and_makes_the_teams_own_alone(house: House) -> None:
     assert made["scope"] == {"team": "red"}
     assert {one["name"] for one in house.ask("GET", "/admin/budgets", None, "red").json()["budgets"]} == {
         "of-red",
+        "reached",
         "reds",
     }
     assert house.ask("GET", "/admin/spend?by=team", None, "red").json()["groups"][0]["groups"] == {"team": "red"}
     assert house.ask("GET", "/admin/spend?team=blue", None, "red").status == 403
     assert house.ask("GET", "/admin/spend", None, "blue").json()["total"]["calls"] == 0
     assert house.ask("GET", "/admin/calls", None, "blue").json()["calls"] == []
+    assert [one["about"]["budget"] for one in house.alerts("red")] == ["reached"]
+    assert house.alerts("blue") == []
+    held = {
+        who: house.ask("GET", "/admin/alerts/conditions", None, who).json()["conditions"] for who in ("red", "blue")
+    }
+    assert [one["about"]["subject"] for one in held["red"]] == [{"team": "red"}]
+    assert held["blue"] == []
 
 
 def test_a_manager_keeps_to_the_organisation_of_the_team(house: House) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from farthing.catalog.known_prices import KnownPrices
@@ -11,8 +11,9 @@ from farthing.config.schema import AlertSettings
 from farthing.errors import StoreError
 from farthing.ledger.alerts import AlertWatch
 from farthing.ledger.scheduled_reports import ScheduledReports
+from farthing.monitoring.notify.channel import Message
 from farthing.monitoring.notify.channels import make_channel
-from farthing.monitoring.notify.notifier import Notifier, Route
+from farthing.monitoring.notify.notifier import Notifier, Route, send
 from farthing.providers.pool import Connect, Pool, PoolLimits, Poster
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
@@ -78,6 +79,13 @@ class Alerting:
             log.info("another process can tell of alerts in a minute only: %s", error)
         if self._is_ours:
             await self._offload.close()
+
+    async def test(self, names: Sequence[str], message_id: str) -> list[str | None]:
+        """Send a message to these channels, now; return for each why it did not take it, or `None`."""
+        message = Message(message_id, "A test", "This channel works.", self._clock.now_us())
+        channels = [self._notifier.routes[name].channel for name in names]
+        outcomes = await asyncio.gather(*(send(channel, message) for channel in channels))
+        return [outcome.error for outcome in outcomes]
 
     async def _look(self, now_us: int) -> None:
         self._reports.look(now_us)

@@ -13,7 +13,7 @@ from farthing.ledger.outlook import forecast_of, recent_hours
 from farthing.ledger.unusual import LEAST_NANOUSD, LOOK_BACK_DAYS, WINDOW_US, Unusual, is_burst, unusual_hour
 from farthing.storage.protocols import Store
 from farthing.types.alerts import ErrorBurst, ForecastPassed, Sighting, UnusualSpend
-from farthing.types.budgets import Account, Budget
+from farthing.types.budgets import Account, Budget, Scope
 from farthing.types.history import GROUPED_BY, HOUR_US, GroupedBy, ProviderOutcomes
 from farthing.types.offload import Offload
 
@@ -126,6 +126,7 @@ class AlertWatch:
             shown = names.get(value, value) if by == "key_id" else value
             about = UnusualSpend(
                 scope=f"{by.removesuffix('_id')} {shown!r}",
+                subject=Scope(**{by: value}),
                 hour_us=unusual.hour_us,
                 spent_nanousd=unusual.spent_nanousd,
                 usual_nanousd=unusual.usual_nanousd,
@@ -193,6 +194,7 @@ class AlertWatch:
             budget=rule.name,
             account_id=account.key.id,
             scope=str(account.key.subject),
+            subject=account.key.subject,
             limit_nanousd=rule.limit_nanousd,
             spent_nanousd=account.spent_nanousd,
             expected_nanousd=made.expected_nanousd,

@@ -149,6 +149,7 @@ def report_made(row: ReportSettings, told: SpendingReport) -> ReportMade:
         since_us=period.since_us,
         until_us=period.until_us,
         scope=", ".join(f"{one.by} {one.value!r}" for one in told.scope),
+        team=row.team,
         calls=total.calls,
         attempts=total.attempts,
         failed_attempts=total.failed_attempts,

@@ -8,7 +8,7 @@ process died in between, it is begun again, with the same id, so that the receiv
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from farthing.types.alerts import Delivery, Fact, Sighting, Told
+from farthing.types.alerts import Condition, Delivery, Fact, Sighting, Told
 
 
 class AlertStore(Protocol):
@@ -64,8 +64,17 @@ class AlertStore(Protocol):
         """Have dead deliveries tried anew, of one fact or of all; return how many."""
         ...
 
-    async def told(self, limit: int, *, dead_only: bool = False) -> list[Told]:
-        """Return the youngest facts and how their deliveries stand, the youngest first."""
+    async def told(
+        self, limit: int, *, dead_only: bool = False, before: str | None = None, fact_id: str | None = None
+    ) -> list[Told]:
+        """Return the youngest facts and how their deliveries stand, the youngest first.
+
+        Only those that are older than the one `before`, or the one that `fact_id` names.
+        """
+        ...
+
+    async def holding(self, limit: int) -> list[Condition]:
+        """Return conditions that hold now, those that changed last first."""
         ...
 
     async def fact_ids(self, prefix: str, limit: int) -> list[str]:

@@ -34,6 +34,7 @@ class BudgetReached(msgspec.Struct, frozen=True, kw_only=True, tag="threshold"):
     budget: str
     account_id: str
     scope: str
+    subject: Scope = Scope()
     period: Period
     left_percent: int
     action: BudgetAction | None
@@ -48,6 +49,7 @@ class UnusualSpend(msgspec.Struct, frozen=True, kw_only=True, tag="unusual"):
     """More was spent in an hour than this scope does."""
 
     scope: str
+    subject: Scope = Scope()
     hour_us: int
     spent_nanousd: int
     usual_nanousd: int
@@ -64,6 +66,7 @@ class ForecastPassed(msgspec.Struct, frozen=True, kw_only=True, tag="forecast"):
     budget: str
     account_id: str
     scope: str
+    subject: Scope = Scope()
     limit_nanousd: int
     spent_nanousd: int
     expected_nanousd: int
@@ -241,6 +244,7 @@ def budget_sighting(
         budget=budget.name,
         account_id=account_id,
         scope=str(subject),
+        subject=subject,
         period=budget.period,
         left_percent=FULL_LEVEL - level if level else 100,
         action=budget_action(budget, level),

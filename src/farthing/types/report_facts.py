@@ -72,6 +72,8 @@ class ReportMade(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     until_us: int
     scope: str
     """In words; empty where it is about everything."""
+    team: str | None
+    """Whose alone it is, where it is about one team."""
     calls: int
     attempts: int
     failed_attempts: int

@@ -24,6 +24,7 @@ MADE = ReportMade(
     since_us=1_794_783_600_000_000,
     until_us=1_795_388_400_000_000,
     scope="team 'core'",
+    team="core",
     calls=1_201,
     attempts=1_234,
     failed_attempts=12,

@@ -17,7 +17,7 @@ import msgspec
 
 from farthing.clock import Clock
 from farthing.errors import StoreError
-from farthing.monitoring.notify.channel import Channel, Outcome
+from farthing.monitoring.notify.channel import Channel, Message, Outcome
 from farthing.monitoring.notify.words import message_of
 from farthing.storage.alert_protocols import AlertStore
 from farthing.types.alerts import Delivery, Fact, FactKind
@@ -146,7 +146,7 @@ class Notifier:
     async def _send_all(self, name: str, channel: Channel, batch: Sequence[Delivery]) -> None:
         try:
             for delivery in batch:
-                outcome = await _sent(channel, delivery)
+                outcome = await send(channel, message_of(delivery.fact))
                 await self._note(name, delivery, outcome)
         except StoreError as error:
             # What was sent and not noted is sent again, under its id.
@@ -174,10 +174,11 @@ def wait_s(tries: int, outcome: Outcome) -> float:
     return min(max(doubled, outcome.wait_s or 0.0), LONGEST_WAIT_S)
 
 
-async def _sent(channel: Channel, delivery: Delivery) -> Outcome:
+async def send(channel: Channel, message: Message) -> Outcome:
+    """Send a message once, within a bound; whatever goes wrong is an outcome."""
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
-            return await channel.send(message_of(delivery.fact))
+            return await channel.send(message)
     except TimeoutError:
         return Outcome(f"it took longer than {SEND_TIMEOUT_S:g} s")
     except StoreError as error:  # the thread for blocking work is closed: the program is stopping

@@ -66,7 +66,9 @@ def with_usd(told: msgspec.Struct) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in told.__struct_fields__:
         value = getattr(told, name)
-        if isinstance(value, tuple):
+        if isinstance(value, msgspec.Struct):
+            value = msgspec.to_builtins(value)
+        elif isinstance(value, tuple):
             value = [with_usd(one) if isinstance(one, msgspec.Struct) else one for one in value]
         found[name] = value
         if name.endswith("nanousd"):

@@ -1,6 +1,7 @@
 """Every route of the admin API."""
 
 from farthing.server.admin.resources import (
+    alerts,
     audit,
     budgets,
     calls,
@@ -29,5 +30,6 @@ _RESOURCES: tuple[tuple[Route, ...], ...] = (
     prices.ROUTES,
     settings.ROUTES,
     events.ROUTES,
+    alerts.ROUTES,
 )
 ADMIN_TABLE = Table([route for routes in _RESOURCES for route in routes])

@@ -139,15 +139,27 @@ class MemoryAlerts:
             self._change(name, channel, state="waiting", tries=0, next_try_at_us=now_us)
         return len(dead)
 
-    async def told(self, limit: int, *, dead_only: bool = False) -> list[Told]:
+    async def told(
+        self, limit: int, *, dead_only: bool = False, before: str | None = None, fact_id: str | None = None
+    ) -> list[Told]:
         """See `AlertStore.told`."""
         found = []
-        for fact in reversed(self._in_order()):
+        facts = self._in_order()
+        if before is not None:
+            facts = facts[: next((n for n, fact in enumerate(facts) if fact.id == before), 0)]
+        for fact in reversed(facts):
+            if fact_id not in (None, fact.id):
+                continue
             deliveries = self._deliveries[fact.id]
             standings = tuple((deliveries or {}).values())
             if not dead_only or any(one.state == "dead" for one in standings):
                 found.append(Told(fact=fact, routed=deliveries is not None, deliveries=standings))
         return found[:limit]
+
+    async def holding(self, limit: int) -> list[Condition]:
+        """See `AlertStore.holding`."""
+        found = sorted((one for one in self._conditions.values() if one.level), key=lambda one: one.name)
+        return sorted(found, key=lambda one: -one.changed_at_us)[:limit]
 
     async def fact_ids(self, prefix: str, limit: int) -> list[str]:
         """See `AlertStore.fact_ids`."""

@@ -133,21 +133,27 @@ class PostgresAlerts:
         """See `AlertStore.retry`."""
         return await self._connections.transaction(lambda session: session.change("alert_retry", fact_id, now_us))
 
-    async def told(self, limit: int, *, dead_only: bool = False) -> list[Told]:
+    async def told(
+        self, limit: int, *, dead_only: bool = False, before: str | None = None, fact_id: str | None = None
+    ) -> list[Told]:
         """See `AlertStore.told`."""
 
         async def told(session: Session) -> list[Told]:
-            rows = await session.all("alert_told", limit, dead_only)
+            rows = await session.all("alert_told", limit, dead_only, before, fact_id)
             facts = [(_fact.decode(fact), bool(routed)) for fact, routed in rows]
             standings: dict[str, list[DeliveryStanding]] = {}
             fields = DeliveryStanding.__struct_fields__
-            for fact_id, *rest in await session.all("alert_standings", [fact.id for fact, _ in facts]):
-                standings.setdefault(fact_id, []).append(DeliveryStanding(**dict(zip(fields, rest, strict=True))))
+            for told_id, *rest in await session.all("alert_standings", [fact.id for fact, _ in facts]):
+                standings.setdefault(told_id, []).append(DeliveryStanding(**dict(zip(fields, rest, strict=True))))
             return [
                 Told(fact=fact, routed=routed, deliveries=tuple(standings.get(fact.id, ()))) for fact, routed in facts
             ]
 
         return await self._connections.read(told)
+
+    async def holding(self, limit: int) -> list[Condition]:
+        """See `AlertStore.holding`."""
+        return [_condition.decode(row[0]) for row in await self._connections.all("alert_holding", limit)]
 
     async def fact_ids(self, prefix: str, limit: int) -> list[str]:
         """See `AlertStore.fact_ids`."""

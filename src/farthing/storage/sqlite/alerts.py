@@ -121,24 +121,30 @@ class SqliteAlerts:
 
         return await self._connections.write(retry)
 
-    async def told(self, limit: int, *, dead_only: bool = False) -> list[Told]:
+    async def told(
+        self, limit: int, *, dead_only: bool = False, before: str | None = None, fact_id: str | None = None
+    ) -> list[Told]:
         """See `AlertStore.told`."""
 
         def told(connection: apsw.Connection) -> list[Told]:
-            asked = {"limit": limit, "dead_only": int(dead_only)}
+            asked = {"limit": limit, "dead_only": int(dead_only), "before": before, "id": fact_id}
             rows: list[Any] = connection.execute(query("alert_told"), asked).fetchall()
             facts = [(_fact.decode(fact), bool(routed)) for fact, routed in rows]
             ids = msgspec.json.encode([fact.id for fact, _ in facts]).decode()
             standings: dict[str, list[DeliveryStanding]] = {}
             found: list[Any] = connection.execute(query("alert_standings"), (ids,)).fetchall()
-            for fact_id, *rest in found:
+            for told_id, *rest in found:
                 fields = DeliveryStanding.__struct_fields__
-                standings.setdefault(fact_id, []).append(DeliveryStanding(**dict(zip(fields, rest, strict=True))))
+                standings.setdefault(told_id, []).append(DeliveryStanding(**dict(zip(fields, rest, strict=True))))
             return [
                 Told(fact=fact, routed=routed, deliveries=tuple(standings.get(fact.id, ()))) for fact, routed in facts
             ]
 
         return await self._connections.read(told)
+
+    async def holding(self, limit: int) -> list[Condition]:
+        """See `AlertStore.holding`."""
+        return [_condition.decode(row[0]) for row in await self._connections.all("alert_holding", (limit,))]
 
     async def fact_ids(self, prefix: str, limit: int) -> list[str]:
         """See `AlertStore.fact_ids`."""

@@ -78,10 +78,7 @@ def _not_yet(what: str, instead: str) -> Any:
     return refuse
 
 
-_NOT_YET = (
-    ("alerts", "the state of budgets is at /admin/v1/budgets/{id}/accounts, and live at /admin/v1/events."),
-    ("routers", "models and their other names are at /admin/v1/models."),
-)
+_NOT_YET = (("routers", "models and their other names are at /admin/v1/models."),)
 
 _BOTH: tuple[tuple[Method, str, tuple[Role, ...]], ...] = (("GET", "list", READ), ("POST", "create", MANAGE))
 
