@@ -54,6 +54,7 @@ def _overview(told: SpendingReport) -> list[tuple[str, str | None]]:
     unknown = counted(total.unknown_cost_attempts, "attempt")
     return [
         ("spent", f"{usd(total.known_cost_nanousd)} USD{_against(told)}"),
+        ("beside it", f"{usd(sum(one.nanousd for one in told.fixed))} USD of fixed costs" if told.fixed else None),
         ("unknown cost", f"{unknown}, in no sum" if total.unknown_cost_attempts else None),
         ("calls", grouped(total.calls) + tries),
         ("tokens", f"{grouped(total.input_tokens)} read, {grouped(total.output_tokens)} written"),

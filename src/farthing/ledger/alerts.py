@@ -203,6 +203,7 @@ class AlertWatch:
             interval_percent=INTERVAL_PERCENT,
             reached_at_us=made.reached_at_us,
             resets_at_us=made.end_us,
+            time_zone=rule.time_zone,
         )
         return [seen(level=1, about=about)]
 

@@ -34,15 +34,18 @@ class BudgetUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def budget_uses(
-    store: Store, name: Period, since_us: int, until_us: int, scope: Sequence[SpendingScope] = ()
+    store: Store, name: Period, since_us: int, until_us: int, scope: Sequence[SpendingScope] = (), *, running: bool
 ) -> list[BudgetUse]:
-    """Return what was used in a day, a week or a month of budgets whose subject is in the scope, the fullest first."""
+    """Return what was used in a day, a week or a month of budgets whose subject is in the scope, the fullest first.
+
+    While it is `running`, `until_us` is now.
+    """
     uses: list[BudgetUse] = []
     keys = {record.id: record.name for record in await store.keys()}
     for rule in await store.budgets.all():
         if not rule.enabled or rule.period == "session":
             continue
-        moments = list(_moments(rule, name, since_us, until_us))
+        moments = list(_moments(rule, name, since_us, until_us, running=running))
         found: dict[str, list[Account]] = {}
         for at_us in moments:
             for account in await store.budgets.accounts(rule.id, at_us=at_us, now_us=until_us):
@@ -53,19 +56,19 @@ async def budget_uses(
     return uses[:MOST_USES]
 
 
-def _moments(rule: Budget, name: Period, since_us: int, until_us: int) -> Iterator[int]:
-    """Yield a moment of each period that is told: of shorter ones each that mostly lies in the time, else one.
+def _moments(rule: Budget, name: Period, since_us: int, until_us: int, *, running: bool) -> Iterator[int]:
+    """Yield a moment of each period that is told: of shorter ones each that lies mostly in the time, else one.
 
     Zones differ: of a day that was reported in one zone, the budget's day that has most of it is meant.
     """
     if _LENGTHS.index(rule.period) >= _LENGTHS.index(name):
-        yield (since_us + until_us) // 2 if rule.period == name else until_us - 1
+        yield (since_us + until_us) // 2 if rule.period == name and not running else until_us - 1
         return
     at_us = since_us
     while at_us < until_us:
         begins_us, ends_us = period_at(rule.period, at_us, rule.time_zone, rule.reset_day)
         assert ends_us is not None, "what is shorter than a month ends"
-        if since_us <= (begins_us + min(ends_us, until_us)) // 2:
+        if since_us <= (begins_us + ends_us) // 2 < until_us or (running and ends_us > until_us):
             yield at_us
         at_us = ends_us
 

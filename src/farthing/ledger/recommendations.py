@@ -179,6 +179,11 @@ def local_share(total: SpendingRow, target_percent: int | None) -> list[Recommen
     ]
 
 
+def may_cost_too_much(row: SpendingRow, threshold_nanousd: int) -> bool:
+    """Whether it is worth asking how many of these calls were answered to their end."""
+    return row.calls >= MIN_OUTCOMES and row.cost_nanousd > threshold_nanousd
+
+
 def calls_as_outcomes(rows: Sequence[SpendingRow], answered: Sequence[SpendingRow]) -> list[Outcomes]:
     """Return the calls of each model as outcomes: one that was answered to its end succeeded.
 

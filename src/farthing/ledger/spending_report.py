@@ -24,6 +24,7 @@ from farthing.ledger.recommendations import (
     cheaper_models,
     cost_per_outcome,
     local_share,
+    may_cost_too_much,
     wants_caching,
 )
 from farthing.storage.protocols import LedgerStore, Store
@@ -136,9 +137,10 @@ async def spending_report(
     priced = await store.spending(PRICED_BY, since_us=since_us, until_us=until_us, scope=scope)
     by_model = await store.spending(("provider", "model"), since_us=since_us, until_us=until_us, scope=scope)
     by_project = await store.spending(("project",), since_us=since_us, until_us=until_us, scope=scope)
-    answered = await store.spending(
-        ("provider", "model"), since_us=since_us, until_us=until_us, scope=(*scope, SpendingScope("outcome", "ok"))
-    )
+    answered: list[SpendingRow] = []
+    if any(may_cost_too_much(row, outcome_threshold_nanousd) for row in by_model):
+        ended_well = (*scope, SpendingScope("outcome", "ok"))
+        answered = await store.spending(("provider", "model"), since_us=since_us, until_us=until_us, scope=ended_well)
     groups = [
         Group(one, tuple(await store.spending((one,), since_us=since_us, until_us=until_us, scope=scope))) for one in by
     ]
@@ -159,7 +161,7 @@ async def spending_report(
         by_project=tuple(by_project),
         groups=tuple(groups),
         fixed=amortised(fixed_costs, since_us, until_us),
-        budgets=tuple(await budget_uses(store, period.name, since_us, until_us, scope)),
+        budgets=tuple(await budget_uses(store, period.name, since_us, until_us, scope, running=period.running)),
         recommendations=tuple(advice),
     )
 

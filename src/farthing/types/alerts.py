@@ -43,6 +43,8 @@ class BudgetReached(msgspec.Struct, frozen=True, kw_only=True, tag="threshold"):
     unknown_nanousd: int
     """What of it calls of unknown cost were held at; they may have cost as much."""
     resets_at_us: int | None
+    time_zone: str = "UTC"
+    """The budget's, by which its moments are told to people."""
 
 
 class UnusualSpend(msgspec.Struct, frozen=True, kw_only=True, tag="unusual"):
@@ -75,6 +77,7 @@ class ForecastPassed(msgspec.Struct, frozen=True, kw_only=True, tag="forecast"):
     interval_percent: int
     reached_at_us: int
     resets_at_us: int
+    time_zone: str = "UTC"
 
 
 class ErrorBurst(msgspec.Struct, frozen=True, kw_only=True, tag="errors"):
@@ -252,6 +255,7 @@ def budget_sighting(
         spent_nanousd=posted + unknown,
         unknown_nanousd=unknown,
         resets_at_us=end_us,
+        time_zone=budget.time_zone,
     )
     return Sighting(
         condition=budget_condition(account_id),

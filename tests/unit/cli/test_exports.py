@@ -133,6 +133,7 @@ def test_a_report_is_a_page_and_the_same_as_data(home: Path) -> None:
     assert page.stdout.splitlines() == [
         "Report of 2025-01-15 (UTC)",
         "  spent         2.00 USD; nothing in the day before",
+        "  beside it     0.90 USD of fixed costs",
         "  unknown cost  1 attempt, in no sum",
         "  calls         2",
         "  tokens        18,000 read, 200 written",

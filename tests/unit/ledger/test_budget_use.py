@@ -38,7 +38,7 @@ def budget(period: Any, scope: Scope | None = None, **given: Any) -> Budget:
 
 async def uses(store: MemoryStore, name: PeriodName, *scope: SpendingScope, now_us: int = NOON_US) -> list[BudgetUse]:
     period = period_of(name, NOON_US, now_us)
-    return await budget_uses(store, name, period.since_us, period.until_us, scope)
+    return await budget_uses(store, name, period.since_us, period.until_us, scope, running=period.running)
 
 
 async def test_a_budget_of_days_is_added_up_over_a_week_and_the_fullest_day_is_told() -> None:
@@ -66,6 +66,12 @@ async def test_of_a_day_in_another_zone_the_one_is_meant_that_has_most_of_it() -
     rule = budget("day", time_zone="Asia/Tokyo")
     (one,) = await uses(await spent(rule), "day", now_us=NOON_US + 2 * DAY_US)
     assert (one.periods, one.spent_nanousd) == (1, 18 * USD // 100)
+
+
+async def test_a_week_has_seven_days_of_any_zone() -> None:
+    for zone in ("Asia/Tokyo", "Europe/Berlin", "America/Los_Angeles", "UTC"):
+        (one,) = await uses(await spent(budget("day", time_zone=zone)), "week", now_us=NOON_US + 30 * DAY_US)
+        assert (one.periods, one.spent_nanousd) == (7, 70 * USD // 100), zone
 
 
 async def test_only_budgets_whose_subject_is_in_the_scope_are_told() -> None:

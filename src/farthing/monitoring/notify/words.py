@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
+from zoneinfo import ZoneInfo
 
 from farthing.monitoring.notify.channel import Message
 from farthing.monitoring.notify.report_words import report_words
@@ -21,7 +22,7 @@ _FOLLOWS: dict[BudgetAction, str] = {
     "refuse": "Calls that cost money are refused now.",
 }
 _WHY_OVER: dict[WhyOver, str] = {
-    "raised": "it is above its line again",
+    "raised": "enough is left again",
     "anew": "a new period began",
     "removed": "the budget is gone or switched off",
     "usual": "it is as usual again",
@@ -60,7 +61,7 @@ def _budget(about: BudgetReached) -> tuple[str, str]:
     if about.action is not None:
         parts.append(_FOLLOWS[about.action])
     if about.resets_at_us is not None:
-        parts.append(f"It begins anew at {utc(about.resets_at_us)}.")
+        parts.append(f"It begins anew at {_local(about.resets_at_us, about.time_zone)}.")
     return f"{named}: {reached}", " ".join(parts)
 
 
@@ -85,11 +86,12 @@ def _forecast(about: ForecastPassed, why: WhyOver | None) -> tuple[str, str]:
     if why is not None:
         return f"{named}: {_WHY_OVER[why]}", f"At its pace {_usd(about.limit_nanousd)} would have been passed."
     text = (
-        f"{_usd(about.spent_nanousd)} is spent; by {utc(about.resets_at_us)} it would be"
+        f"{_usd(about.spent_nanousd)} is spent; by {_local(about.resets_at_us, about.time_zone)} it would be"
         f" {_rough(about.expected_nanousd)}, with {about.interval_percent} % between {_rough(about.low_nanousd)} and"
         f" {_rough(about.high_nanousd)}."
     )
-    return f"{named}: at this pace {_usd(about.limit_nanousd)} is reached at {utc(about.reached_at_us)}", text
+    reached = _local(about.reached_at_us, about.time_zone)
+    return f"{named}: at this pace {_usd(about.limit_nanousd)} is reached at {reached}", text
 
 
 def _errors(about: ErrorBurst, why: WhyOver | None) -> tuple[str, str]:
@@ -112,6 +114,13 @@ def _usd(nanousd: int) -> str:
 
 def _rough(nanousd: int) -> str:
     return f"${rough_usd(nanousd)}"
+
+
+def _local(at_us: int, time_zone: str) -> str:
+    """Return a moment as the budget's clock shows it, to the minute; without a zone of its own as programs write it."""
+    if time_zone == "UTC":
+        return utc(at_us)
+    return f"{(_EPOCH + timedelta(microseconds=at_us)).astimezone(ZoneInfo(time_zone)):%Y-%m-%d %H:%M} {time_zone}"
 
 
 def utc(at_us: int) -> str:
