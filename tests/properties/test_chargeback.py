@@ -15,18 +15,20 @@ from tests.contracts.ledger_samples import DAY_US, NOON_US, attempt
 NAMES = st.sampled_from([None, "site", "core", "ü", "=x"])
 ATTEMPTS = st.lists(
     st.builds(
-        lambda day, cost, read, names, provider: {
+        lambda day, cost, read, names, provider, tags: {
             "started_at_us": NOON_US + day * DAY_US,
             "cost_nanousd": cost,
             "usage": Usage(input_tokens=read, output_tokens=1),
             "provider": provider,
+            "tags": tags,
             **names,
         },
         st.integers(-2, 2),
         st.none() | st.integers(0, 10**15),
         st.none() | st.integers(0, 10**9),
-        st.fixed_dictionaries(dict.fromkeys(("project", "team", "branch", "task", "user"), NAMES)),
+        st.fixed_dictionaries(dict.fromkeys(("project", "team", "branch", "task", "user", "session"), NAMES)),
         st.sampled_from(["openai", "ollama"]),
+        st.sampled_from([None, "", "a", "a,b", "b, a"]),
     ),
     max_size=30,
 )

@@ -6,13 +6,13 @@ spend belongs to no time, and is left out.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import cast, get_args
+from typing import get_args
 
 import msgspec
 
 from farthing.ledger.periods import period_at
 from farthing.storage.protocols import Store
-from farthing.types.budgets import Account, Budget, Dimension, Period, Scope, worded
+from farthing.types.budgets import Account, Budget, Dimension, Period, Scope, with_key_name
 from farthing.types.spending import SpendingScope
 
 MOST_USES = 100
@@ -40,20 +40,36 @@ async def budget_uses(
 
     While it is `running`, `until_us` is now.
     """
-    uses: list[BudgetUse] = []
-    keys = {record.id: record.name for record in await store.keys()}
+    uses: list[tuple[Scope, BudgetUse]] = []
+    meant = [await _by_key_id(store, one) for one in scope]
     for rule in await store.budgets.all():
         if not rule.enabled or rule.period == "session":
             continue
         moments = list(_moments(rule, name, since_us, until_us, running=running))
-        found: dict[str, list[Account]] = {}
+        found: dict[Scope, list[Account]] = {}
         for at_us in moments:
             for account in await store.budgets.accounts(rule.id, at_us=at_us, now_us=until_us):
-                if _is_in(account.key.subject, scope, keys):
-                    found.setdefault(worded(account.key.subject, keys), []).append(account)
-        uses += [_use(rule, subject, len(moments), accounts) for subject, accounts in found.items()]
-    uses.sort(key=lambda one: (-(one.fullest_permille or 0), one.name, one.subject))
-    return uses[:MOST_USES]
+                if _is_in(account.key.subject, meant):
+                    found.setdefault(account.key.subject, []).append(account)
+        uses += [(subject, _use(rule, subject, len(moments), accounts)) for subject, accounts in found.items()]
+    uses.sort(key=lambda one: (-(one[1].fullest_permille or 0), one[1].name, one[1].subject))
+    return [await _named(store, subject, use) for subject, use in uses[:MOST_USES]]
+
+
+async def _by_key_id(store: Store, scope: SpendingScope) -> tuple[str, str | None]:
+    """Return what a subject must have; sums know a key by its name, and subjects by its id."""
+    if scope.by != "key" or scope.value is None:
+        return scope.by, scope.value
+    record = await store.key(scope.value)
+    return "key_id", scope.value if record is None else record.id
+
+
+async def _named(store: Store, subject: Scope, use: BudgetUse) -> BudgetUse:
+    """Return a use with a key by its name: only those that are told are looked up, of perhaps a hundred thousand."""
+    record = None if subject.key_id is None else await store.key(subject.key_id)
+    if record is None:
+        return use
+    return msgspec.structs.replace(use, subject=with_key_name(use.subject, subject.key_id, record.name))
 
 
 def _moments(rule: Budget, name: Period, since_us: int, until_us: int, *, running: bool) -> Iterator[int]:
@@ -73,22 +89,16 @@ def _moments(rule: Budget, name: Period, since_us: int, until_us: int, *, runnin
         at_us = ends_us
 
 
-def _is_in(subject: Scope, scope: Sequence[SpendingScope], keys: dict[str, str]) -> bool:
-    for one in scope:
-        if one.by == "key":
-            if one.value is None or one.value not in (subject.key_id, keys.get(subject.key_id or "")):
-                return False
-        elif one.by not in get_args(Dimension) or getattr(subject, cast("Dimension", one.by)) != one.value:
-            return False
-    return True
+def _is_in(subject: Scope, meant: Sequence[tuple[str, str | None]]) -> bool:
+    return all(by in get_args(Dimension) and getattr(subject, by) == value for by, value in meant)
 
 
-def _use(rule: Budget, subject: str, periods: int, accounts: Sequence[Account]) -> BudgetUse:
+def _use(rule: Budget, subject: Scope, periods: int, accounts: Sequence[Account]) -> BudgetUse:
     spent = [account.spent_nanousd for account in accounts]
     limit = rule.limit_nanousd
     return BudgetUse(
         name=rule.name,
-        subject=subject,
+        subject=str(subject),
         period=rule.period,
         periods=periods,
         limit_nanousd=limit * periods,

@@ -112,6 +112,22 @@ def test_chargeback_shows_what_nobody_was_named_for_and_adds_up() -> None:
     assert [(row["project"], row["usd"]) for row in rows][1:] == [("'=cmd", "0.001478250"), ("", "")]
 
 
+def test_sums_are_exported_by_whatever_is_named_and_say_where_they_count_twice(home: Path) -> None:
+    keep(home, attempt(11, tags="eval,nightly", session="s", cost_nanousd=5), attempt(12, session="s", cost_nanousd=7))
+    told = call(
+        "export", "costs", "--by", "session, tag", "--since", "2026-11-18", "--until", "2026-11-19", "--format", "json"
+    )
+    rows = [{name: row[name] for name in ("day", "session", "tag", "nanousd")} for row in json.loads(told.stdout)]
+    assert [row for row in rows if row["session"] == "s"] == [
+        {"day": "2026-11-18", "session": "s", "tag": None, "nanousd": 7},
+        {"day": "2026-11-18", "session": "s", "tag": "eval", "nanousd": 5},
+        {"day": "2026-11-18", "session": "s", "tag": "nightly", "nanousd": 5},
+    ]
+    assert "by tags, it stands once" in told.stderr
+    assert '"eval,nightly"' in call("export", "costs", "--by", "tags").stdout
+    assert "eval,nightly" in call("chargeback", "2026-11", "--by", "tags").stdout
+
+
 @pytest.mark.usefixtures("home")
 def test_a_month_without_calls_says_so_and_what_is_no_month_is_refused() -> None:
     assert call("chargeback", "2026-12").stderr == "Nothing was called in 2026-12.\n"

@@ -11,6 +11,7 @@ from farthing.storage.memory import MemoryStore
 from farthing.types.budgets import AccountKey, Budget, LeaseAsk, Scope
 from farthing.types.spending import SpendingScope
 from tests.contracts.ledger_samples import DAY_US, NOON_US, attempt
+from tests.contracts.test_stores import key
 
 USD = 10**9
 DAYS = (16, 17, 18, 19)
@@ -84,6 +85,16 @@ async def test_only_budgets_whose_subject_is_in_the_scope_are_told() -> None:
     assert [one.subject for one in await uses(store, "day", SpendingScope("user", "ole"))] == ["user 'ole'"]
     for elsewhere in (SpendingScope("team", "core"), SpendingScope("provider", "openai"), SpendingScope("key", "k")):
         assert await uses(store, "day", elsewhere) == []
+
+
+async def test_a_key_is_told_and_asked_for_by_its_name() -> None:
+    store = await spent(budget("day", Scope(key_id="*")), Scope(key_id="key_1"), Scope(key_id="key_2"), key_id="key_1")
+    assert await store.add_key(key(1, name="laptop")) is not None
+    assert [one.subject for one in await uses(store, "day")] == ["key 'laptop'", "key 'key_2'"]
+    for asked in ("laptop", "key_1"):
+        (one,) = await uses(store, "day", SpendingScope("key", asked))
+        assert (one.subject, one.fullest_permille) == ("key 'laptop'", 180)
+    assert await uses(store, "day", SpendingScope("key", None)) == []
 
 
 async def test_sessions_and_what_is_switched_off_are_left_out_and_a_limit_of_nothing_is_no_error() -> None:
