@@ -64,7 +64,7 @@ class AdminTokens:
                     hint=f"it is 1 to {most} printable characters without spaces around it.",
                 )
         if role == "manager" and team is None:
-            raise InvalidRequest("A manager manages a team.", hint="name it.")
+            raise InvalidRequest("A manager manages a team.", hint='name it: --team NAME, or "team" in the API.')
         if role == "admin" and team is not None:
             raise InvalidRequest("An admin is nobody's alone.", hint="leave the team out, or choose another role.")
         token = PREFIX + base64.urlsafe_b64encode(self._random_bytes(32)).decode().rstrip("=")

@@ -63,7 +63,8 @@ def test(channel: str | None) -> None:
         known = ", ".join(one.name for one in settings) or "none"
         raise ConfigError(
             f"There is no channel {channel!r}; the settings have: {known}." if channel else "There is no channel yet.",
-            hint="channels stand in settings.yaml, under alerts.channels.",
+            hint="channels stand in settings.yaml, under alerts.channels; "
+            "\"farthing config set alerts.channels.me '{kind: webhook, url: env:MY_WEBHOOK}'\" makes one.",
         )
     failed = 0
     rows = []

@@ -34,14 +34,17 @@ class Month(click.ParamType[tuple[int, int]]):
 
 
 @click.command()
-@click.argument("month", type=Month(), metavar="MONTH")
+@click.argument("month", type=Month(), metavar="[MONTH]", required=False)
 @click.option("--by", type=click.Choice(_BY), default="project", show_default=True, help="Whom it is charged to.")
 @click.option("--with-fixed", is_flag=True, help="Spread the fixed costs of settings.yaml, by tokens.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True, help="How."
 )
-def chargeback(month: tuple[int, int], by: str, with_fixed: bool, form: str) -> None:  # noqa: FBT001  (click's flag)
-    """Show what a MONTH (2026-11, in UTC) cost each group; the lines add up to the ledger's total, exactly."""
+def chargeback(month: tuple[int, int] | None, by: str, with_fixed: bool, form: str) -> None:  # noqa: FBT001  (click's flag)
+    """Show what a MONTH (2026-11, in UTC) cost each group; the lines add up to the ledger's total, exactly.
+
+    Without a MONTH it is the one that is not over yet.
+    """
     from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
     from farthing.ledger import chargeback as made  # noqa: PLC0415
 
@@ -49,7 +52,7 @@ def chargeback(month: tuple[int, int], by: str, with_fixed: bool, form: str) -> 
     group_by = cast("ChargebackBy", by)
     assert set(_BY) == set(get_args(made.ChargebackBy))
     fixed = current_settings(home).fixed_costs if with_fixed else ()
-    since_us, until_us = month
+    since_us, until_us = month or Month().convert(f"{datetime.now(UTC):%Y-%m}", None, None)
     told = read_books(home, lambda books: made.chargeback(books.store, group_by, since_us, until_us, fixed))
     if form == "json":
         print_json(
@@ -66,6 +69,8 @@ def chargeback(month: tuple[int, int], by: str, with_fixed: bool, form: str) -> 
         print_csv([line_as_data(line, by) for line in told.lines], header)
     elif told.lines:
         print_chargeback(told)
+    if month is None:
+        say(f"{_month_name(since_us)}, which is not over yet.")
     if told.total.unknown_cost_attempts:
         say(
             f"{counted(told.total.unknown_cost_attempts, 'attempt')} of {grouped(told.total.attempts)} of unknown cost:"

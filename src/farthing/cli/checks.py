@@ -125,7 +125,11 @@ def check_environment(
         if variable and variable not in used and environment.get(variable, "").strip():
             more = "" if row.base_url is not None else " --base-url URL"
             told = f"{variable} is set, and no provider uses it"
-            yield Found("warning", "environment", told, f'"farthing providers add {kind}{more}", or leave it')
+            if kind in settings.providers:  # it has its credential from elsewhere
+                way_out = f'"farthing config set providers.{kind}.credential env:{variable}", or take it out'
+            else:
+                way_out = f'"farthing providers add {kind}{more}", or leave it'
+            yield Found("warning", "environment", told, way_out)
 
 
 def check_proxies(settings: Settings, environment: Mapping[str, str]) -> Iterator[Found]:

@@ -75,9 +75,14 @@ def check() -> None:
     )
     for alias, model in settings.models.items():
         click.echo(f"{alias} = {model}")
+    rules = [
+        *([counted(len(settings.budgets), "budget")] if settings.budgets else []),
+        *([counted(len(settings.limits), "limit")] if settings.limits else []),
+        *([counted(len(settings.alerts.channels), "channel") + " of alerts"] if settings.alerts.channels else []),
+    ]
     say(
         f"Good: {counted(len(settings.providers), 'provider')}, {counted(len(settings.models), 'alias', 'aliases')},"
-        f" {counted(len(settings.prices), 'price')} of your own."
+        f" {', '.join([counted(len(settings.prices), 'price') + ' of your own', *rules])}."
     )
 
 

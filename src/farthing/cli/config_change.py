@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def set_value(path: str, value: str) -> None:
     """Give the setting at PATH this VALUE in settings.yaml, after checking that it may have it.
 
-    PATH is as "farthing config show" prints it. The rest of the file stays as it is, comments too; what it said is kept
+    PATH is as "farthing config show" prints it. A budget, a limit or a channel of alerts is made whole, as a mapping in
+    braces. The rest of the file stays as it is, comments too; what it said is kept
     beside it (.bak, ten changes back). A running gateway takes the change up within two seconds.
     """
     from farthing.config.edit import set_setting  # noqa: PLC0415  (--help must not pay for it)

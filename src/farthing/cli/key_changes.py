@@ -10,7 +10,7 @@ from farthing.cli.context import current_home, say
 from farthing.cli.key_options import KeyOptions, key_options
 from farthing.cli.since import Ahead, Span
 from farthing.cli.tables import moment, print_json
-from farthing.storage.protocols import KeyRecord
+from farthing.storage.protocols import KeyRecord, Store
 
 if TYPE_CHECKING:
     from farthing.auth import KeyRing
@@ -122,9 +122,33 @@ def revoke(key: str | None, every: bool) -> None:  # noqa: FBT001  (click's flag
 @click.command()
 @_named
 def delete(key: str) -> None:
-    """Forget a key; what it spent stays under its name. The name is free again."""
+    """Forget a key; what it spent stays under its name. The name is free again.
+
+    Budgets and limits that are about it alone go with it.
+    """
+    from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
+
     record = _change(lambda ring: ring.delete(key))
-    say(f"Deleted the key {record.name!r} ({record.id}).")
+    gone = change_store(current_home(), lambda store: _forget_rules(store, record.id))
+    more = f", and what was about it alone: {', '.join(gone)}" if gone else ""
+    say(f"Deleted the key {record.name!r} ({record.id}){more}.")
+
+
+async def _forget_rules(store: Store, key_id: str) -> list[str]:
+    """Remove budgets and limits of one key, but for those of the settings; return what they were called."""
+    from farthing.types.budgets import Scope  # noqa: PLC0415  (not for --help)
+    from farthing.types.limits import LimitTarget  # noqa: PLC0415
+
+    gone = []
+    for budget in await store.budgets.all():
+        if budget.scope == Scope(key_id=key_id) and not budget.from_file:
+            await store.budgets.remove(budget.id)
+            gone.append(f"the budget {budget.name!r}")
+    for limit in await store.limits.all():
+        if limit.target == LimitTarget(scope=Scope(key_id=key_id)) and not limit.from_file:
+            await store.limits.remove(limit.id)
+            gone.append(f"the limit {limit.name!r}")
+    return gone
 
 
 async def _revoke(ring: "KeyRing", key: str | None) -> list[KeyRecord]:

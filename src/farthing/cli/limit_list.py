@@ -59,9 +59,15 @@ def list_limits(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
         say(f"What is used is told of the first {MAX_LIMITS:,} limits.")
 
 
-def amount_of(rate: "Rate", amount: int) -> str:
-    """Return an amount of a rate's unit."""
-    return trimmed_usd(amount) if rate.unit == "nanousd" else f"{amount:,}"
+def rate_words(rate: "Rate") -> str:
+    """Return it as a person would say it: `60 requests per minute`, `$2.50 per day`, `4 at once`."""
+    if rate.unit == "concurrency":
+        return f"{rate.amount:,} at once"
+    return f"{_amount(rate, rate.amount)} {rate.word.removeprefix('usd_').replace('_', ' ')}"
+
+
+def _amount(rate: "Rate", amount: int) -> str:
+    return f"${trimmed_usd(amount)}" if rate.unit == "nanousd" else f"{amount:,}"
 
 
 async def _listed(store: "Store", now_us: int) -> Listed:
@@ -111,18 +117,17 @@ def _row(rule: "Limit", rate: "Rate", found: Listed, now_us: int) -> list[str]:
     from farthing.ledger.limit_windows import spell  # noqa: PLC0415  (--help must not pay for it)
 
     state = ", ".join([*([] if rule.enabled else ["off"]), *(["settings.yaml"] if rule.from_file else [])])
-    at_most = f"{amount_of(rate, rate.amount)} {rate.word.replace('_', ' ')}"
-    told = [rule.name, _named(str(rule.target), found.keys), at_most]
+    told = [rule.name, _named(str(rule.target), found.keys), rate_words(rate)]
     uses = [] if found.uses is None else [one for one in found.uses.get(rule.id, ()) if one.rate == rate]
     if not uses:
-        used, left = ("-", "-") if found.uses is None else ("0", amount_of(rate, rate.amount))
+        used, left = ("-", "-") if found.uses is None else ("0", _amount(rate, rate.amount))
         return [*told, used, left, "", state]
     fullest = uses[0]
-    used = amount_of(rate, fullest.used)
+    used = _amount(rate, fullest.used)
     if "each" in str(rule.target):
         used += f" ({_named(fullest.subject, found.keys)})"
     back = "" if fullest.ends_us is None else spell(max(0, -(-(fullest.ends_us - now_us) // 1_000_000)))
-    return [*told, used, amount_of(rate, fullest.left), back, state]
+    return [*told, used, _amount(rate, fullest.left), back, state]
 
 
 def _named(text: str, keys: Mapping[str, str]) -> str:

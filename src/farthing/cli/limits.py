@@ -8,11 +8,11 @@ import msgspec
 
 from farthing.cli.budget import Usd, key_id_of, scope_options
 from farthing.cli.context import current_home, say
-from farthing.cli.limit_list import amount_of, list_limits
+from farthing.cli.limit_list import list_limits, rate_words
 from farthing.config.schema import LIMIT_TARGET
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
-from farthing.types.budgets import EACH
+from farthing.types.budgets import EACH, with_key_name
 from farthing.types.limits import RATE_WORDS, Limit, LimitTarget, Rate
 
 _MAX_DIGITS = 15
@@ -65,8 +65,9 @@ def set_limit(name: str, rates: tuple[Rate, ...], **given: Any) -> None:
     from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
 
     made, after = change_store(current_home(), lambda store: _set(store, name, rates, given))
-    told = ", ".join(f"{amount_of(rate, rate.amount)} {rate.word}" for rate in after.rates)
-    say(f"{'Made' if made else 'Changed'} the limit {after.name!r} ({after.target}): {told}.")
+    told = ", ".join(map(rate_words, after.rates))
+    whose = with_key_name(str(after.target), after.target.scope.key_id, given["key"])
+    say(f"{'Made' if made else 'Changed'} the limit {after.name!r} ({whose}): {told}.")
     if after.target.router is not None:
         say("There are no routers yet, so it is about no call.")
 

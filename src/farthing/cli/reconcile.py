@@ -97,6 +97,8 @@ def reconcile(
         found: list[SpendingRow] = []
         for name in ours:
             scope = [SpendingScope("provider", name)]
+            if name in names and not await books.store.spending(("provider",), scope=scope):
+                _refuse_unknown(home, name)
             found += await books.store.spending(
                 ("day", "model_served"), since_us=since_us, until_us=until_us, scope=scope
             )
@@ -200,6 +202,18 @@ def _side(side: "Side") -> dict[str, Any]:
 
     told: dict[str, Any] = {name: getattr(side, name) for name in side.__struct_fields__ if name != "usd"}
     return {"usd": None if side.usd is None else usd_text(side.usd), "nanousd": side.usd, **told}
+
+
+def _refuse_unknown(home: "Home", name: str) -> None:
+    """Refuse a name that was never called and is not in the settings: nothing would be compared with everything.
+
+    Raises:
+        ConfigError: it is none of ours.
+    """
+    known = current_settings(home).providers
+    if name not in known:
+        told = f"Unknown provider {name!r}: the settings have {', '.join(known) or 'none'}"
+        raise ConfigError(f"{told}, and the ledger no call to it.", hint="--name is our name of the provider.")
 
 
 def _configured(home: "Home", provider: str) -> tuple[str, ...]:

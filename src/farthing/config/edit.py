@@ -12,7 +12,7 @@ import msgspec
 from farthing.config.first_start import FIRST_SETTINGS, write_schema
 from farthing.config.load import PARTS, load_settings, read_bounded
 from farthing.config.migrate import MIGRATIONS, Migrated, Migration, migrated, newest_version, version_of
-from farthing.config.places import Key, root_of, told, with_value, without
+from farthing.config.places import Key, Value, root_of, told, value_of, with_value, without
 from farthing.config.problems import Problems, nearest, quoted
 from farthing.config.save import keep_version, read_text, refuse_lost, replace_text, settings_lock
 from farthing.config.schema import (
@@ -41,6 +41,7 @@ _PLAIN_SECTIONS: dict[str, type[msgspec.Struct]] = {
     "storage": StorageSettings,
     "alerts": AlertSettings,
 }
+_OF_NAMED_MAPPINGS = ("limits", "budgets", "alerts")
 _IN_A_PROVIDER = {"timeouts": Timeouts, "attribution": OpenRouterAttribution}
 
 
@@ -153,7 +154,18 @@ def set_setting(file: SettingsFile, path: str, value: str) -> tuple[Settings, Se
         raise ConfigError("The value holds letters that are no Unicode; nothing was changed.") from error
     if not value.strip():
         raise ConfigError(f"An empty value says nothing; {quoted(path)} was not changed.", hint=_UNSET)
-    return file.change(lambda text, _: with_value(text, keys, value), _agreed)
+    given = _given(keys, value)
+    return file.change(lambda text, _: with_value(text, keys, given), _agreed)
+
+
+def _given(keys: Sequence[Key], value: str) -> Value:
+    """Return the value; where names are given to mappings, one in brackets is the mapping or list that it writes."""
+    if keys[0] not in _OF_NAMED_MAPPINGS or not value.lstrip().startswith(("{", "[")):
+        return value
+    given = value_of(value)
+    if given is None:
+        raise ConfigError(f"{quoted(value)} leaves something empty; nothing was changed.")
+    return given
 
 
 def unset_setting(file: SettingsFile, path: str) -> tuple[Settings, Settings]:

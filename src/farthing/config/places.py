@@ -21,8 +21,8 @@ BY_HAND = "edit the file by hand; nothing was changed."
 
 Key = str | int
 """A step down: a key of a mapping, or a place in a list."""
-Value = str | Mapping[str, str]
-"""What a setting is given: a single value, or a mapping of them."""
+Value = str | Mapping[str, Any] | Sequence[Any]
+"""What a setting is given: a single value, or a mapping or a list of them."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./:@%+~-]*", re.ASCII)
 _NOT_TEXT = {"true", "false", "null", "yes", "no", "on", "off"}
@@ -62,6 +62,23 @@ def with_value(text: str, keys: Sequence[Key], value: Value) -> str:
     return changed
 
 
+def value_of(text: str) -> Value | None:
+    """Return the mapping or list that a text writes between brackets, such as `{usd: 20, period: day}`.
+
+    `None` where it is empty, or holds something that is.
+
+    Raises:
+        ConfigError: it is none, and where.
+    """
+    tree = _plain_tree(text)
+    return tree if tree and not _has_gap(tree) else None
+
+
+def _has_gap(tree: Any) -> bool:
+    below = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return tree is None or any(_has_gap(one) for one in below)
+
+
 def without(text: str, keys: Sequence[str]) -> str:
     """Return the text without the entry at `keys`.
 
@@ -88,8 +105,10 @@ def told(keys: Sequence[Key]) -> str:
 
 def spelled(value: Value) -> str:
     """Return a value as YAML has it; a text in quotes where it could be taken for anything else."""
-    if not isinstance(value, str):
+    if isinstance(value, Mapping):
         return f"{{{', '.join(f'{spelled(key)}: {spelled(one)}' for key, one in value.items())}}}"
+    if not isinstance(value, str):
+        return f"[{', '.join(map(spelled, value))}]"
     plain = _PLAIN.fullmatch(value) and not value.endswith(":") and value.lower() not in _NOT_TEXT
     return value if plain or value in ("true", "false") else json.dumps(value, ensure_ascii=False)
 
@@ -157,7 +176,8 @@ def _changed(text: str, keys: Sequence[Key], value: Value) -> str:
 
 
 def _with_scalar(text: str, place: Place, entry: Entry | None, keys: Sequence[Key], value: Value) -> str:
-    if place.kind in ("scalar", "alias"):
+    in_brackets = text.startswith(("{", "["), place.start) and not isinstance(value, str)
+    if place.kind in ("scalar", "alias") or (in_brackets and place.kind in ("flow", "list")):
         return text[: place.start] + spelled(value) + text[place.end :]
     if place.kind == "empty" and entry is not None and ":" in text[entry.end : place.start]:
         return f"{text[: place.start].rstrip(' ')} {spelled(value)}{text[place.end :]}"
@@ -280,7 +300,7 @@ def _plain(node: Node) -> Any:
 def _set_in(tree: Any, keys: list[Key], value: Value) -> Any:
     """Return what a tree of mappings and lists is when one value in it is changed."""
     if not keys:
-        return value if isinstance(value, str) else dict(value) or None
+        return value or None
     key, *rest = keys
     if isinstance(key, int):
         if not isinstance(tree, list) or key >= len(tree):

@@ -79,6 +79,9 @@ def test_keys_that_nobody_uses_are_told(home: Home) -> None:
     assert groq["hint"].startswith('"farthing providers add groq"')
     assert azure["hint"].startswith('"farthing providers add azure --base-url URL"')
     assert "sk-" not in json.dumps(found)
+    text = "providers: {groq: {credential: none, base_url: 'http://127.0.0.1:1/v1'}}\n"
+    (groq,) = doctor(home, text, GROQ_API_KEY="sk-1")[1]["environment"]
+    assert groq["hint"].startswith('"farthing config set providers.groq.credential env:GROQ_API_KEY"')
 
 
 def test_an_ollama_that_is_not_used_is_told(home: Home) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,6 +132,7 @@ def test_sums_are_exported_by_whatever_is_named_and_say_where_they_count_twice(h
 @pytest.mark.usefixtures("home")
 def test_a_month_without_calls_says_so_and_what_is_no_month_is_refused() -> None:
     assert call("chargeback", "2026-12").stderr == "Nothing was called in 2026-12.\n"
+    assert re.match(r"20\d\d-\d\d, which is not over yet\.\n", call("chargeback").stderr)
     told = call("chargeback", "2026-13")
     assert told.exit_code == 2
     assert "'2026-13' is no month; write 2026-11." in told.stderr
@@ -267,6 +269,9 @@ def test_a_reconciliation_tells_the_capture_rate_and_why_it_differs(tmp_path: Pa
     assert "2026-11-07  gpt-5\n    USD            2.00 against 4.50 (-2.50)" in told.stdout
     assert "likely: calls around the gateway" in told.stdout
     assert told.stderr == "Compared with openai in the ledger, by UTC day.\n"
+    refused = call("reconcile", str(bill), "--provider", "generic", "--name", "opnai", "--columns", columns)
+    assert refused.exit_code == 1
+    assert "Unknown provider 'opnai': the settings have" in refused.stderr
     whole = [str(bill), "--provider", "generic", "--name", "openai", "--columns", columns, "--json"]
     data = json.loads(call("reconcile", *whole).stdout)
     assert data["captured"]["requests"] == {"theirs": 4, "ours": 3, "captured": 3, "percent": "75.00"}

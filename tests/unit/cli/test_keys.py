@@ -43,6 +43,17 @@ def test_a_key_is_created_shown_once_listed_renamed_and_revoked(runner: CliRunne
     assert (tmp_path / "home" / "pepper").stat().st_mode & 0o777 == 0o600
 
 
+def test_what_is_about_a_deleted_key_alone_goes_with_it(runner: CliRunner) -> None:
+    runner.invoke(root, ["keys", "create", "laptop"])
+    runner.invoke(root, ["budget", "set", "own", "--usd", "1", "--period", "day", "--key", "laptop"])
+    runner.invoke(root, ["budget", "set", "all", "--usd", "1", "--period", "day", "--key", "*"])
+    runner.invoke(root, ["limits", "set", "slow", "requests_per_minute=1", "--key", "laptop"])
+    said = runner.invoke(root, ["keys", "delete", "laptop"]).stderr
+    assert said.endswith(", and what was about it alone: the budget 'own', the limit 'slow'.\n")
+    assert [one["name"] for one in json.loads(runner.invoke(root, ["budget", "list", "--json"]).stdout)] == ["all"]
+    assert json.loads(runner.invoke(root, ["limits", "list", "--json"]).stdout) == []
+
+
 def test_without_a_name_one_is_found_and_the_key_alone_is_on_stdout(runner: CliRunner) -> None:
     told = runner.invoke(root, ["keys", "create"])
     assert told.stdout.startswith("ft-")

@@ -18,14 +18,14 @@ def test_a_limit_is_made_changed_listed_and_removed(runner: CliRunner) -> None:
         root, ["limits", "set", "polite", "requests_per_minute=60", "usd_per_day=2.5", "--key", "laptop"]
     )
     assert made.exit_code == 0, made.stderr
-    assert "Made the limit 'polite'" in made.stderr
+    assert "Made the limit 'polite' (key 'laptop'): 60 requests per minute, $2.50 per day." in made.stderr
     runner.invoke(root, ["keys", "rename", "laptop", "desk"])
     changed = runner.invoke(root, ["limits", "set", "polite", "usd_per_day=none", "concurrency=4"])
     assert changed.exit_code == 0, changed.stderr
     assert runner.invoke(root, ["limits", "list"]).stdout.splitlines() == [
         "LIMIT   WHOSE CALLS  AT MOST                 USED  LEFT  ALL BACK IN",
         "polite  key 'desk'   60 requests per minute     0    60",
-        "polite  key 'desk'   4 concurrency              0     4",
+        "polite  key 'desk'   4 at once                  0     4",
     ]
     (told,) = json.loads(runner.invoke(root, ["limits", "list", "--json"]).stdout)
     assert told["rates"] == {"requests_per_minute": 60, "concurrency": 4}

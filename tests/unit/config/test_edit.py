@@ -81,6 +81,27 @@ def test_a_setting_is_set_where_it_stands_and_all_else_stays(path: Path, setting
     assert after == file(path).load()
 
 
+def test_a_budget_a_limit_and_a_channel_are_set_whole(path: Path) -> None:
+    path.write_text(TEXT)
+    set_setting(file(path), "budgets.daily", "{usd: 20, period: day, at: {25: warn, 5: pause}}")
+    set_setting(file(path), "budgets.daily", "{usd: 10, period: day}")
+    set_setting(file(path), "budgets.daily.at", "{10: warn}")
+    set_setting(file(path), "limits.polite", '{key: "*", requests_per_minute: 60}')
+    set_setting(file(path), "alerts.channels.me", "{kind: webhook, url: env:HOOK, facts: [threshold, unusual]}")
+    _, after = set_setting(file(path), "alerts.channels.me.facts", "[errors]")
+    assert changed_lines(TEXT, path.read_text()) == [
+        "budgets:",
+        "  daily: {at: {10: warn}, usd: 10, period: day}",
+        "limits:",
+        '  polite: {key: "*", requests_per_minute: 60}',
+        "alerts:",
+        "  channels: {me: {kind: webhook, url: env:HOOK, facts: [errors]}}",
+    ]
+    assert [budget.usd for budget in after.budgets] == [10 * 10**9]
+    unset_setting(file(path), "budgets.daily.at")
+    assert "daily: {usd: 10, period: day}" in path.read_text()
+
+
 def test_a_section_that_is_not_there_is_begun(path: Path) -> None:
     path.write_text("version: 1\nproviders: {openai: }")
     set_setting(file(path), "server.max_body_mb", "64")
@@ -131,6 +152,9 @@ def test_every_setting_of_the_first_file_can_be_set_and_taken_out(path: Path) ->
         ("prices[7].input", "1", r"There is no prices\[7\]"),
         ("prices[x].input", "1", "no path"),
         ("server..port", "1", "no path"),
+        ("budgets.daily", "{usd: 20", "while parsing"),
+        ("budgets.daily", "{usd: , period: day}", "leaves something empty"),
+        ("budgets.daily", "{usd: 20}", "period"),
         ("server.host", " ", "An empty value says nothing"),
         ("server.host", "\udcff", "Unicode"),
     ],
