@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import click
 
 from farthing.cli.context import current_home, current_settings, say
-from farthing.cli.tables import Column, counted, fits, grouped, print_csv, print_json, print_table, usd
+from farthing.cli.tables import Column, counted, fits, grouped, moment, print_csv, print_json, print_table, usd
 
 if TYPE_CHECKING:
     from farthing.ledger.chargeback import Chargeback, ChargebackBy, ChargebackLine
@@ -46,13 +46,14 @@ def chargeback(month: tuple[int, int] | None, by: str, with_fixed: bool, form: s
     Without a MONTH it is the one that is not over yet.
     """
     from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.ledger import chargeback as made  # noqa: PLC0415
 
     home = current_home()
     group_by = cast("ChargebackBy", by)
     assert set(_BY) == set(get_args(made.ChargebackBy))
     fixed = current_settings(home).fixed_costs if with_fixed else ()
-    since_us, until_us = month or Month().convert(f"{datetime.now(UTC):%Y-%m}", None, None)
+    since_us, until_us = month or Month().convert(moment(SystemClock().now_us())[:7], None, None)
     told = read_books(home, lambda books: made.chargeback(books.store, group_by, since_us, until_us, fixed))
     if form == "json":
         print_json(
