@@ -74,8 +74,13 @@ def test_what_one_host_leases_of_a_budget_leaves_something_for_the_other(tmp_pat
             two.mkdir(mode=0o700)
             shutil.copy(one / "pepper", two / "pepper")
             with serving(two, text) as second:
-                for gateway in (second, first, second):
+                for gateway in (second, first, second, second):
                     assert gateway.post("/v1/chat/completions", ASK, key).status == 200
+                request = tmp_path / "request.json"
+                request.write_text(json.dumps(ASK))
+                (row,) = json.loads(second.farthing("estimate", str(request), "--json").stdout)
+                assert row["answers"] == 5
+                assert " left of all |" in second.farthing("status").stdout
 
 
 def test_a_database_that_restarts_delays_lines_and_no_call(tmp_path: Path, url_file: Path) -> None:

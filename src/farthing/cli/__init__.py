@@ -27,7 +27,7 @@ _COMMANDS = {
     "run": ("farthing.cli.run:run", "Start a coding agent on the gateway, with a key of its own."),
     "wire": ("farthing.cli.wire:wire", "Let a coding agent's own settings name the gateway."),
     "unwire": ("farthing.cli.wire:unwire", "Put an agent's settings back as they were."),
-    "status": ("farthing.cli.status:status", "One line for a status line: spent today, in this session, the model."),
+    "status": ("farthing.cli.status:status", "One line for a status line: spent today, left, in this session."),
     "costs": ("farthing.cli.costs:costs", "What was spent, on what, by whom."),
     "budget": ("farthing.cli.budget:budget", "What may be spent: set it, see what is left."),
     "limits": ("farthing.cli.limits:limits", "How much may be asked for in a minute, hour or day."),

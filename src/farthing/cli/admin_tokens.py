@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from farthing.cli.context import current_home, say
-from farthing.cli.tables import Column, moment, print_json, print_table
+from farthing.cli.tables import Column, fits, moment, print_json, print_table
 from farthing.types.admin import ROLES, AdminToken, Role
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def list_tokens(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
         ]
         for record in records
     ]
+    if not fits(columns, rows):  # the name does as well
+        columns, rows = columns[:2] + columns[3:], [row[:2] + row[3:] for row in rows]
     print_table(columns, rows)
 
 

@@ -5,6 +5,7 @@ may cost at most is the bound that the gateway holds in budgets. What an answer 
 most, the command tells what answers of that model were long in this ledger.
 """
 
+import os
 import sys
 from pathlib import Path
 from statistics import median
@@ -168,9 +169,10 @@ def _wire_of(envelope: "Envelope") -> WireFormat:
 def _answers(refs: list[ModelRef]) -> dict[ModelRef, list[int]]:
     """Return how long the latest answers of these models were."""
     from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database)
+    from farthing.config.storage_place import database_of  # noqa: PLC0415
 
     home = current_home()
-    if not home.database.exists():
+    if database_of(home, os.environ) is None and not home.database.exists():
         return {}
     calls = read_books(home, lambda books: books.store.recent(LOOKED_AT))
     found: dict[ModelRef, list[int]] = {ref: [] for ref in refs}

@@ -32,10 +32,10 @@ _SHOWN = Decimal("0.0001")
 @click.option("--session", help="Also what this session spent [Claude Code's, told on stdin].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, exact.")
 def status(session: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
-    """Print one line: spent today (by this machine's clock), in this session, the model called last.
+    """Print one line: spent today (by this machine's clock), left of a budget, in this session, the model called last.
 
     For a status line: it always ends with 0, and says in a word what is missing. A sum that leaves out calls of unknown
-    cost ends with "+?". What is left of a budget is not shown, as there are no budgets yet.
+    cost ends with "+?". The budget is the scarcest of those about all calls or the session, once it was called in.
     """
     from farthing.errors import FarthingError  # noqa: PLC0415  (--help must not pay for it)
 
@@ -64,14 +64,14 @@ def _look(session: str | None) -> "Glance | None":
     now_us = SystemClock().now_us()
     since_us = now_us - _SESSION_DAYS * _US_PER_DAY
     if (url := database_of(home, os.environ)) is not None:
-        return _look_over_there(url, _midnight_us(now_us), session, since_us)
+        return _look_over_there(url, session, since_us, now_us)
     if not home.database.exists():
         refuse_lost(home.database)
         return None
-    return glance(home.database, _midnight_us(now_us), session, since_us)
+    return glance(home.database, _midnight_us(now_us), session, since_us, now_us)
 
 
-def _look_over_there(url: str, today_us: int, session: str | None, since_us: int) -> "Glance":
+def _look_over_there(url: str, session: str | None, since_us: int, now_us: int) -> "Glance":
     """Look into a database that hosts share; a connection to it takes as long as the network does."""
     import asyncio  # noqa: PLC0415  (only for those who have one)
 
@@ -81,7 +81,7 @@ def _look_over_there(url: str, today_us: int, session: str | None, since_us: int
         store = PostgresStore(url, upgrades=False, makes=False)
         try:
             await store.open()
-            return await store.glance(today_us, session, since_us)
+            return await store.glance(_midnight_us(now_us), session, since_us, now_us)
         finally:
             await store.close()
 
@@ -122,6 +122,8 @@ def _line(found: "Glance") -> str:
     from farthing.cli.tables import printable  # noqa: PLC0415
 
     parts = [f"{_amount(found.today)} USD today"]
+    if found.budget is not None:
+        parts.append(f"{_rounded(max(found.budget.left_nanousd, 0))} left of {printable(found.budget.name)}")
     if found.session is not None and found.session.attempts:
         parts.append(f"{_amount(found.session)} session")
     if found.last_model is not None:
@@ -130,10 +132,13 @@ def _line(found: "Glance") -> str:
 
 
 def _amount(spent: "Spent") -> str:
+    return _rounded(spent.cost_nanousd) + ("+?" if spent.unknown_cost_attempts else "")
+
+
+def _rounded(nanousd: int) -> str:
     from farthing.cli.tables import trimmed  # noqa: PLC0415
 
-    rounded = (Decimal(spent.cost_nanousd) / 1_000_000_000).quantize(_SHOWN, ROUND_HALF_EVEN)
-    return trimmed(str(rounded)) + ("+?" if spent.unknown_cost_attempts else "")
+    return trimmed(str((Decimal(nanousd) / 1_000_000_000).quantize(_SHOWN, ROUND_HALF_EVEN)))
 
 
 def _word(error: Exception) -> str:
@@ -144,9 +149,23 @@ def _word(error: Exception) -> str:
 
 def _as_data(found: "Glance | None", session: str | None, word: str | None) -> dict[str, Any]:
     if found is None:
-        return {"today": None, "session": None, "model": None, "problem": word}
+        return {"today": None, "budget": None, "session": None, "model": None, "problem": word}
     told = None if found.session is None else {"id": session, **_spent_as_data(found.session)}
-    return {"today": _spent_as_data(found.today), "session": told, "model": found.last_model, "problem": None}
+    today, budget = _spent_as_data(found.today), _budget_as_data(found)
+    return {"today": today, "budget": budget, "session": told, "model": found.last_model, "problem": None}
+
+
+def _budget_as_data(found: "Glance") -> dict[str, Any] | None:
+    from farthing.types.money import usd_text  # noqa: PLC0415
+
+    if (budget := found.budget) is None:
+        return None
+    return {
+        "name": budget.name,
+        "left_usd": usd_text(budget.left_nanousd),
+        "left_nanousd": budget.left_nanousd,
+        "limit_nanousd": budget.limit_nanousd,
+    }
 
 
 def _spent_as_data(spent: "Spent") -> dict[str, Any]:

@@ -5,7 +5,7 @@ begins: an `AccountKey` names one of those. What was spent and what is leased of
 admits calls against what it has leased. Times are microseconds since 1970 UTC, money is nanodollars.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -193,6 +193,22 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def left_nanousd(self) -> int:
         """What is neither spent nor held; below 0 where a limit was lowered."""
         return self.limit_nanousd - self.spent_nanousd - self.leased_nanousd
+
+
+class BudgetLeft(msgspec.Struct, frozen=True):
+    """How much of a budget is left; below 0 where it was passed."""
+
+    name: str
+    left_nanousd: int
+    limit_nanousd: int
+
+
+def scarcest(spent: Iterable[tuple[Budget, int]]) -> BudgetLeft | None:
+    """Return of budgets, each with what is spent of it, the one with the smallest part left; `None` where none is."""
+    left = [
+        BudgetLeft(one.name, one.limit_nanousd - nanousd, one.limit_nanousd) for one, nanousd in spent if one.enabled
+    ]
+    return min(left, key=lambda one: (one.left_nanousd * 10**9 // max(one.limit_nanousd, 1), one.name), default=None)
 
 
 class LeaseAsk(msgspec.Struct, frozen=True, kw_only=True):

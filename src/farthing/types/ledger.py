@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from farthing.types.budgets import BudgetLeft
 from farthing.types.calls import Attempt, CostBasis, Outcome
 
 CostsBy = Literal[
@@ -163,11 +164,15 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class Glance(msgspec.Struct, frozen=True):
-    """The sum since a moment; of a session, where one was asked for, over a longer time; and the model called last."""
+    """The sum since a moment; of a session, where one was asked for, over a longer time; and the model called last.
+
+    `budget` is the scarcest of those that are about all calls or the session, of what was called in this period.
+    """
 
     today: Spent
     session: Spent | None
     last_model: str | None
+    budget: BudgetLeft | None = None
 
 
 FindingKind = Literal[

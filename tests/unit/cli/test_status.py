@@ -4,7 +4,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from farthing.cli import root
 from farthing.clock import SystemClock
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.sqlite import SqliteStore
+from farthing.types.budgets import AccountKey, Budget, LeaseAsk, Scope
 from farthing.types.calls import Attempt
 from tests.unit.cli.conftest import FIRST_US, HOUR_US, MakeAttempt
 
@@ -29,15 +30,22 @@ def home(tmp_path: Path) -> Path:
 
 
 def keep(home: Path, attempts: Sequence[Attempt]) -> None:
-    async def append() -> None:
+    async def append(store: SqliteStore) -> None:
+        await store.append(attempts)
+
+    with_store(home, append)
+
+
+def with_store(home: Path, work: Callable[[SqliteStore], Awaitable[None]]) -> None:
+    async def run() -> None:
         offload = ThreadOffload()
         store = SqliteStore(home / "farthing.db", offload)
         await store.open()
-        await store.append(attempts)
+        await work(store)
         await store.close()
         await offload.close()
 
-    asyncio.run(append())
+    asyncio.run(run())
 
 
 def hours_from_first(hours_ago: float) -> int:
@@ -48,6 +56,34 @@ def hours_from_first(hours_ago: float) -> int:
 def said(home: Path, *arguments: str, told: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "farthing", "status", "--home", str(home), *arguments]
     return subprocess.run(command, input=told, capture_output=True, text=True, timeout=20, check=True)
+
+
+def test_what_is_left_of_the_scarcest_budget_stands_beside_it(home: Path, make_attempt: MakeAttempt) -> None:
+    now_us = SystemClock().now_us()
+
+    async def budgets(store: SqliteStore) -> None:
+        asks = []
+        for name, limit, scope in (
+            ("all", 3_000_000, Scope()),
+            ("wide", 9_000_000, Scope()),
+            ("each", 2_000_000, Scope(session="*")),
+        ):
+            rule = Budget(id=f"bud_{name}", name=name, scope=scope, limit_nanousd=limit, period="total")
+            await store.budgets.put(rule)
+            subject = Scope(session="s1") if name == "each" else scope
+            asks.append(LeaseAsk(key=AccountKey(rule.id, 1, subject, 0), end_us=None))
+        await store.budgets.exchange("a", asks, now_us=now_us, until_us=now_us + HOUR_US)
+
+    with_store(home, budgets)
+    keep(home, [make_attempt(hours_from_first(0), session="s1")])
+    assert said(home).stdout == "0.0015 USD today | 0.0015 left of all | openai:gpt-5-mini\n"
+    assert "| 0.0005 left of each |" in said(home, "--session", "s1").stdout
+    assert json.loads(said(home, "--json").stdout)["budget"] == {
+        "name": "all",
+        "left_usd": "0.001521750",
+        "left_nanousd": 1_521_750,
+        "limit_nanousd": 3_000_000,
+    }
 
 
 def test_one_line_says_what_was_spent_today_and_the_last_model(home: Path, make_attempt: MakeAttempt) -> None:

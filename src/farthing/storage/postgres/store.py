@@ -28,6 +28,7 @@ from farthing.storage.postgres.sql import query
 from farthing.storage.postgres.texts import kept_value, needs_care, told_row
 from farthing.storage.protocols import MAX_GROUPS
 from farthing.storage.rows import COLUMNS, Row, attempt_of, costs_row_of, daily_total_of, quoted, row_of
+from farthing.types.budgets import Budget, scarcest
 from farthing.types.calls import Attempt
 from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, Glance, KeySpent, Spent
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
@@ -206,8 +207,8 @@ class PostgresStore(PostgresKeys):
         """See `LedgerStore.damage`: PostgreSQL has no check of its own for a client to ask; what it reads is whole."""
         return []
 
-    async def glance(self, today_us: int, session: str | None, session_since_us: int) -> Glance:
-        """Return a few sums for a status line."""
+    async def glance(self, today_us: int, session: str | None, session_since_us: int, now_us: int) -> Glance:
+        """Return a few sums for a status line, and what is left at `now_us`."""
 
         async def spent(asked: Session, since_us: int, session: str | None) -> Spent:
             row = await asked.one("spent", since_us, session)
@@ -217,7 +218,9 @@ class PostgresStore(PostgresKeys):
         async def look(asked: Session) -> Glance:
             model = await asked.one("last_model", session_since_us, session)
             in_session = None if session is None else await spent(asked, session_since_us, session)
-            return Glance(await spent(asked, today_us, None), in_session, None if model is None else model[0])
+            rules = await asked.all("budgets_at_a_glance", now_us, session)
+            left = scarcest((msgspec.json.decode(rule, type=Budget), int(spent)) for rule, spent in rules)
+            return Glance(await spent(asked, today_us, None), in_session, None if model is None else model[0], left)
 
         return await self.connections.read(look)
 
