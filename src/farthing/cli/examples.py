@@ -155,7 +155,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "config": ("farthing config check",),
     "config check": ("farthing config check", "farthing config check --home ~/farthing-test"),
     "config show": ("farthing config show", "farthing config show --origin"),
-    "config set": ("farthing config set server.port 3001", "farthing config set log.level info"),
+    "config set": (
+        "farthing config set server.port 3001",
+        "farthing config set budgets.daily '{usd: 20, period: day}'",
+    ),
     "config schema": ("farthing config schema > settings.schema.json",),
     "logs": ("farthing logs level debug",),
     "logs level": ("farthing logs level", "farthing logs level debug", "farthing logs level settings"),
