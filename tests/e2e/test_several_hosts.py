@@ -24,9 +24,10 @@ def url_file(tmp_path: Path) -> Path:
     return path
 
 
-def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(home: Path, *arguments: str, told: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "farthing", "--home", str(home), *arguments],
+        input=told,
         capture_output=True,
         text=True,
         check=False,
@@ -81,6 +82,8 @@ def test_what_one_host_leases_of_a_budget_leaves_something_for_the_other(tmp_pat
                 (row,) = json.loads(second.farthing("estimate", str(request), "--json").stdout)
                 assert row["answers"] == 5
                 assert " left of all |" in second.farthing("status").stdout
+                sealed = run(two, "credentials", "add", "openai", told="sk-any\n")
+                assert "Other hosts of the database need that master key, too" in sealed.stderr
 
 
 def test_a_database_that_restarts_delays_lines_and_no_call(tmp_path: Path, url_file: Path) -> None:

@@ -43,12 +43,14 @@ def _fields(one: Standing, now_us: int) -> list[tuple[str, str | None]]:
         return [("limit", limit), *_before_the_first(one), ("begins anew", resets)]
     unknown, held = account.unknown_nanousd, account.leased_nanousd
     doubt = f" ({usd(unknown)} of it is what calls of unknown cost may have cost)" if unknown else ""
-    holds = f", of which {usd(held)} is held for calls under way and to come" if held else ""
+    left = max(rule.limit_nanousd - account.spent_nanousd, 0)
+    part = "all" if held >= left else usd(held)
+    leased = f", {part} of it leased by gateways for their calls" if held else ""
     made = one.outlook.forecast if one.outlook is not None else None
     return [
         ("limit", limit),
         ("spent", usd(account.spent_nanousd) + doubt),
-        ("left", usd(max(rule.limit_nanousd - account.spent_nanousd, 0)) + holds),
+        ("left", usd(left) + leased),
         ("begins anew", resets),
         ("now", state_words(one)),
         ("pace", None if made is None else pace_words(made, rule)),

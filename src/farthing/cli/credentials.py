@@ -76,6 +76,7 @@ def add(provider: str, name: str | None, weight: int, **quotas: Any) -> None:
         say(where)
     if home.master_key.exists():
         say(f"It is sealed under {home.master_key}, which is in no backup: keep a copy of that where backups are not.")
+        _tell_other_hosts(home)
 
 
 @credentials.command(name="list")
@@ -199,9 +200,21 @@ def rotate_master() -> None:
     """Make a new master key and seal every credential under it, all at once."""
     from farthing.cli.books import with_vault  # noqa: PLC0415  (opens the database; not for --help)
 
-    number, place = with_vault(current_home(), lambda vault: vault.change_master_key())
+    home = current_home()
+    number, place = with_vault(home, lambda vault: vault.change_master_key())
     say(f"{counted(number, 'credential')} sealed under a new master key, kept in {place}.")
     say("Backups made before are opened by the old one alone: keep that with them.")
+    _tell_other_hosts(home)
+
+
+def _tell_other_hosts(home: "Home") -> None:
+    """Where a database is shared, say that its other hosts cannot open what this one sealed."""
+    from farthing.config.storage_place import database_of  # noqa: PLC0415  (not for --help)
+
+    if database_of(home, os.environ) is not None:
+        say(
+            "Other hosts of the database need that master key, too: without it their next start finds the vault locked."
+        )
 
 
 @credentials.command()
