@@ -196,6 +196,12 @@ def never_takes_back_what_was_leased(patch: pytest.MonkeyPatch) -> None:
 def holds_nothing(patch: pytest.MonkeyPatch) -> None:
     """Calls under way take nothing from what there is for others."""
 
+    def taken(self: Purse, amount: int, now_us: int, *, times: int = 1) -> bool:
+        if any(one.free - one.floor < amount * times for one in self.hard):
+            return False
+        nothing(self, amount, now_us)
+        return True
+
     def nothing(self: Purse, amount: int, now_us: int) -> None:
         del now_us
         for allotment in self.all:
@@ -207,6 +213,7 @@ def holds_nothing(patch: pytest.MonkeyPatch) -> None:
             allotment.free -= charge
             allotment.spent += charge
 
+    patch.setattr(Purse, "take", taken)
     patch.setattr(Purse, "reserve", nothing)
     patch.setattr(Purse, "give_back", give_back)
 

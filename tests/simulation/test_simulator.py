@@ -59,7 +59,7 @@ def test_a_house_that_waits_for_ever_is_noticed(monkeypatch: pytest.MonkeyPatch)
 
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(gateway, "_send", forever)
+    monkeypatch.setattr(gateway, "send", forever)
     told = " ".join(simulate(5).problems)
     assert "was not done after 3600 s" in told or "nothing will ever happen again" in told
 

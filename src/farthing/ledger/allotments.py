@@ -1,6 +1,7 @@
 """What one process holds of budgets, in plain numbers: no store, no waiting, no time but what it is told.
 
-These few lines are passed twice by every call that a budget is about, so they compare and add and do nothing else.
+`Purse.take` and `Purse.give_back` are passed by every call that a budget is about, so they compare and add and do
+nothing else.
 
 What is free is never carried along with what was granted and given back: an answer of the store's may be lost, and then
 nobody knows whether it did what it was asked. Each answer says all that was ever leased (`yours + charged`), and what
@@ -14,6 +15,8 @@ from farthing.ledger.budget_rules import action_of
 from farthing.types.budgets import Account, AccountKey, Budget, LeaseAnswer
 
 EVERYTHING = 1 << 62
+POCKET = 8
+"""What calls of one attribution set aside at once, of what is free: an eighth, so that others find nearly all of it."""
 
 
 class Keeper(Protocol):
@@ -120,10 +123,13 @@ class Allotment:
 class Purse:
     """The allotments that calls of one attribution draw on, while all of their periods last.
 
-    The clock may also be set back to before one of them.
+    The clock may also be set back to before one of them. What a call takes and gives back is not carried to each of its
+    allotments at once: where there is plenty, a portion of each is set aside in the `pocket`, and calls take from that
+    until somebody looks at the allotments (`empty`): at every tick, with every answer of the store's, and as long as a
+    call waits for money. So a call costs the same whether one budget is about it or ten.
     """
 
-    __slots__ = ("_keeper", "from_us", "hard", "soft", "touched", "until_us", "used_us")
+    __slots__ = ("_held", "_keeper", "_spent", "from_us", "hard", "pocket", "soft", "touched", "until_us", "used_us")
 
     def __init__(self, keeper: Keeper, allotments: Sequence[Allotment]) -> None:
         self._keeper = keeper
@@ -131,6 +137,10 @@ class Purse:
         self.soft = tuple(one for one in allotments if one.budget.policy == "soft")
         self.from_us = max((one.key.start_us for one in allotments if one.end_us is not None), default=0)
         self.until_us = min((one.end_us for one in allotments if one.end_us is not None), default=EVERYTHING)
+        self.pocket = 0
+        """What is set aside of every hard allotment, for the calls that come next."""
+        self._held = self._spent = 0
+        """How much more calls hold, and have spent, than their allotments know."""
         self.touched = False
         self.used_us = 0
 
@@ -144,16 +154,13 @@ class Purse:
 
         Where it is not so, it has to be asked for or thought about.
         """
-        wanted = amount * times
-        for allotment in self.hard:
-            if allotment.free - allotment.floor < wanted:
+        pocket = self.pocket
+        if pocket < amount:
+            pocket = self._filled(amount, now_us, times)
+            if pocket < amount:
                 return False
-        for allotment in self.soft:
-            if allotment.blocked or allotment.account is None:
-                return False
-        if self._keeper.fenced:
-            return False
-        self.reserve(amount, now_us)
+        self.pocket = pocket - amount
+        self._held += amount
         return True
 
     def reserve(self, amount: int, now_us: int) -> None:
@@ -169,25 +176,52 @@ class Purse:
 
     def give_back(self, amount: int, charge: int) -> None:
         """Take back what was reserved, less what was spent of it."""
+        self.pocket += amount - charge
+        self._held -= amount
+        self._spent += charge
         keeper = self._keeper
-        rest, touched = amount - charge, self.touched
-        for allotment in self.hard:
-            allotment.free += rest
-            allotment.spent += charge
-            allotment.held = held = allotment.held - amount
-            assert held >= 0, f"{allotment.id} holds {held}"
-            if not touched and (allotment.beyond or allotment.free < 0):
-                keeper.touch(self)  # the store is to know of it
-                touched = True
-        for allotment in self.soft:
-            allotment.held -= amount
-            allotment.spent += charge
-            if allotment.budget.policy == "hard":  # it became so meanwhile
-                allotment.free += rest
+        if not self.touched:
+            keeper.touch(self)
         if charge > amount and self.hard:
             keeper.note_overrun(charge - amount)
         if keeper.has_waiting:
             keeper.look_again()
+
+    def empty(self) -> None:
+        """Carry to the allotments what calls did, and what is left in the pocket."""
+        pocket, held, spent = self.pocket, self._held, self._spent
+        if not (pocket or held or spent):
+            return
+        self.pocket = self._held = self._spent = 0
+        for allotment in self.hard:
+            allotment.free += pocket
+            allotment.held += held
+            allotment.spent += spent
+            assert allotment.held >= 0, f"{allotment.id} holds {allotment.held}"
+        for allotment in self.soft:
+            allotment.held += held
+            allotment.spent += spent
+            assert allotment.held >= 0, f"{allotment.id} holds {allotment.held}"
+            if allotment.budget.policy == "hard":  # it became so meanwhile
+                allotment.free -= held + spent
+
+    def _filled(self, amount: int, now_us: int, times: int) -> int:
+        """Return the pocket with at least `amount` in it, where there is so many `times` as much; else without."""
+        self.empty()
+        keeper = self._keeper
+        if keeper.fenced or any(one.blocked or one.account is None for one in self.soft):
+            return 0
+        room = min((one.free - one.floor for one in self.hard), default=EVERYTHING)
+        if room < amount * times:
+            return 0
+        portion = amount if keeper.has_waiting else max(amount, room // POCKET)
+        for allotment in self.hard:
+            allotment.free -= portion
+        self.pocket = portion
+        self.used_us = now_us
+        if not self.touched:
+            keeper.touch(self)
+        return portion
 
 
 class Hold:

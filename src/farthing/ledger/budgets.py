@@ -141,6 +141,11 @@ class Budgets:
         purse.touched = True
         self._touched.append(purse)
 
+    def _empty_pockets(self) -> None:
+        """Have every allotment know what calls took and gave back; nothing may be decided by one before."""
+        for purse in self._touched:
+            purse.empty()
+
     def note_overrun(self, by_nanousd: int) -> None:
         """Count a call that cost more than was held for it."""
         self.overruns += 1
@@ -223,6 +228,7 @@ class Budgets:
     async def _look_at_waiting(self) -> None:
         """Grant what there is, ask the store for the rest, and ask again for what its answer shows to be possible."""
         for last in (False, True):
+            self._empty_pockets()
             waiting = [one for one in self._waiting if not one.future.done()]
             asks: dict[tuple[str, bool], Lacking] = {}
             now = self._clock.monotonic()
@@ -233,6 +239,7 @@ class Budgets:
                 await self._lease(list(asks.values()))
             if self._in_doubt:
                 await self.follow_rules()
+            self._empty_pockets()
             for waiter in [one for one in waiting if not one.future.done()]:
                 self._grant_or_refuse(waiter, last=last)
 
@@ -334,6 +341,7 @@ class Budgets:
         if not allotments:
             return []
         async with self._lock:  # one after the other: what is given back must not be found again meanwhile
+            self._empty_pockets()
             asks = [ask(one) for one in allotments]
             until_us = self._clock.now_us() + LEASE_S * 1_000_000
             try:
@@ -342,6 +350,7 @@ class Budgets:
                 self._unsure.update((one.id, one) for one in allotments)  # it may have been done; the next look tells
                 raise
             self._heard()
+            self._empty_pockets()
             for allotment, answer in zip(allotments, answers, strict=True):
                 if answer.account is None:
                     allotment.free = 0
@@ -377,6 +386,8 @@ class Budgets:
             except StoreError as error:
                 log.info("the budgets could not be looked at: %s", error)
             self.fenced = self._clock.monotonic() - self._heard_at > LEASE_S / 2
+            if self.fenced:
+                self._empty_pockets()
 
     async def _tick(self) -> None:
         self._judged_us()
@@ -400,6 +411,7 @@ class Budgets:
 
     async def _look_at_used(self) -> None:
         """Learn how the accounts stand that calls have used since the last tick."""
+        self._empty_pockets()
         purses, self._touched = self._touched[:MAX_LOOKS], self._touched[MAX_LOOKS:]
         used, self._unsure = self._unsure, {}
         for purse in purses:
@@ -414,11 +426,13 @@ class Budgets:
         """Give back what others asked for and we have to spare."""
         since_us, self._wanted_since_us = self._wanted_since_us, self._clock.now_us() - 2_000_000
         wanted = await self._store.wanted(since_us)
+        self._empty_pockets()
         ours = [self._allotments[name] for name in wanted if name in self._allotments]
         await self._give_back([one for one in ours if one.free > 0])
 
     async def _sweep(self, now_us: int) -> None:
         """Give back what was not used for a while, and forget accounts of which nothing is leased any more."""
+        self._empty_pockets()
         idle = [one for one in self._allotments.values() if one.held == 0 and abs(now_us - one.used_us) > IDLE_US]
         answers = await self._exchange(idle, lambda one: _giving(one, one.free))
         for allotment, answer in zip(idle, answers, strict=True):
@@ -451,6 +465,7 @@ class Budgets:
 
     async def _take_over(self, allotment: Allotment, rule: Budget) -> None:
         """Go by a changed rule: with less to spend what is free goes back first, and is leased anew within it."""
+        self._empty_pockets()
         other = rule.policy != allotment.budget.policy
         lowered = rule.limit_nanousd < allotment.budget.limit_nanousd
         allotment.budget = rule
