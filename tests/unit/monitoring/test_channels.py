@@ -4,6 +4,7 @@ import email
 import hashlib
 import hmac
 import json
+import logging
 import socket
 import ssl
 import threading
@@ -340,3 +341,13 @@ async def test_a_name_cannot_begin_a_header_of_a_mail(
     with MailServer(server_context(authority), tls=True) as server:
         assert await mail_channel(server, offload, receiver, tmp_path / "ca.pem", "tls").send(message) == TAKEN
     assert server.mails[0]["Bcc"] is None
+
+
+@pytest.mark.parametrize("url", ["slack://hunter2token", "nosuch://hunter2@x", "json://u:hunter2@127.0.0.1:1/hunter2x"])
+def test_an_address_that_apprise_cannot_use_is_not_in_its_log(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        with suppress(ConfigError):
+            made(Secret(url)).notify(title="t", body="b")
+    assert caplog.records
+    assert "hunter2" not in caplog.text
+    assert len(logging.getLogger("apprise").filters) == 1

@@ -1,6 +1,6 @@
 """Where the server is: a URL with a password in it, which is never shown."""
 
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from farthing.errors import StoreError
 
@@ -22,8 +22,11 @@ class Address:
         self.url = url
         try:
             parts = urlsplit(url)
-        except ValueError as error:  # it may hold a password: none of it is shown
-            raise StoreError("The database's URL cannot be read.", hint=f"{_EXAMPLE}.") from error
+        except ValueError:  # it may quote a password: none of it is shown, nor in a traceback
+            raise _unreadable() from None
+        # A password with a bare / or # ends the server's name there, and what was meant to be hidden would be shown.
+        if parts.fragment or "@" in parts.path + parts.query or not _has_ports(parts):
+            raise _unreadable()
         if parts.scheme not in SCHEMES:
             raise StoreError(f"The database's URL begins with {parts.scheme!r}.", hint=f"{_EXAMPLE}.")
         account, at, host = parts.netloc.rpartition("@")
@@ -38,4 +41,16 @@ class Address:
         return f"Address({self._shown!r})"
 
 
-_EXAMPLE = "it is written postgresql://USER:PASSWORD@HOST:5432/DATABASE; in USER and PASSWORD, @ is %40 and / is %2F"
+def _has_ports(parts: SplitResult) -> bool:
+    """Whether what stands where ports do are some, or nothing; of several servers each has its own."""
+    servers = parts.netloc.rpartition("@")[2].split(",")
+    return all(not port or port.isdigit() for _, _, port in (one.rpartition("]")[2].partition(":") for one in servers))
+
+
+def _unreadable() -> StoreError:
+    return StoreError("The database's URL cannot be read (it is not shown).", hint=f"{_EXAMPLE}.")
+
+
+_EXAMPLE = (
+    "it is written postgresql://USER:PASSWORD@HOST:5432/DATABASE; in USER and PASSWORD, @ is %40, / is %2F, # is %23"
+)

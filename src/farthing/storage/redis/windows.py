@@ -52,13 +52,15 @@ class RedisWindows:
             raise ConfigError(
                 "A Redis is configured, and its client is not installed.", hint='pip install "farthing[redis]"'
             ) from None
+        if "@" in url.partition("://")[2].partition("/")[2]:  # a password with a bare /: half of it would be a server
+            raise _unreadable()
         try:
             # No tries of its own: who asks goes on without an answer, and asks again.
             self._client: Any = Valkey.from_url(
                 url, socket_timeout=command_s, socket_connect_timeout=connect_s, retry=Retry(NoBackoff(), 0)
             )
-        except ValueError as error:
-            raise ConfigError(f"The Redis address cannot be used: {error}.", hint="as redis://host:6379/0.") from None
+        except ValueError:  # which quotes what it cannot read
+            raise _unreadable() from None
         self._errors: tuple[type[Exception], ...] = (ValkeyError, OSError, TimeoutError)
         self._script = self._client.register_script(_script())
         self._prefix = prefix
@@ -112,6 +114,14 @@ class RedisWindows:
             return await asking
         except self._errors as error:
             raise StoreError(f"Redis cannot be used: {str(error) or type(error).__name__}.", retry_after_s=1) from error
+
+
+def _unreadable() -> ConfigError:
+    """Return what is said of an address; it may hold a password, so none of it is shown."""
+    return ConfigError(
+        "The Redis address cannot be read (it is not shown).",
+        hint="it is written redis://:PASSWORD@HOST:6379/0; in PASSWORD, @ is %40, / is %2F, # is %23.",
+    )
 
 
 @cache
