@@ -46,6 +46,9 @@ SEARCHES = 10
 MOST_SEARCHES = 50
 """The same where a request allows more. Providers end a turn after ten rounds of their own tools (Anthropic, 2026-11),
 each with a few searches at once."""
+ROUNDS = 10
+"""How often a model may read all that it can in one call: as often as a provider goes on by itself, see above. What is
+learned of more than was bounded is believed up to there, or one absurd report would keep a model from everybody."""
 LEAST_LIMIT_TOKENS = 16
 """A lower limit to an answer is taken for this one: OpenAI's responses refuse less, so a request that is translated for
 them is sent with this."""
@@ -122,8 +125,8 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     limited: bool
     request_bytes: int
     input_tokens: int
-    fee: int
-    """What the call costs in any case, and its searches: nanodollars times a thousand million."""
+    searches: int
+    """How many are asked for; 0 where none is, and then a model may make some by itself."""
     least_input_nanousd: int
     """What of `least` is for reading."""
     output_rate: int
@@ -173,7 +176,8 @@ class _Seen:
         """By size: how many calls, the fewest and the most tokens of a million bytes, and the least density."""
         self.answers = 0
         self.longest = 0
-        self.searches = 0
+        self.searches = {False: 0, True: 0}
+        """The most that calls made, by whether they asked for any."""
         self.beyond = 100  # percent: the most that was read of what the bound had said
 
 
@@ -231,12 +235,14 @@ class Bounds:
             reads, searches = _reads(envelope, operation, ref)
             kinds = _kinds(envelope, ref)
         rates = _at(self._rates(sheet, kinds), reads)
-        tokens, agreed, density = reads, None, _density(envelope.body)
+        tokens, agreed, density, made = reads, None, _density(envelope.body), searches
         if seen is not None:
-            searches = max(searches, seen.searches)
-            tokens = -(-reads * seen.beyond // 100)
+            made = max(searches, seen.searches[searches > 0])
+            room = most_input_tokens(ref.model)
+            most_read = max(reads, room if reads < room else ROUNDS * room)
+            tokens = min(-(-reads * seen.beyond // 100), most_read)
             agreed = _agreed(seen, size, density)
-        fee = rates.request + searches * rates.search
+        fee = rates.request + made * rates.search
         most_in = tokens * rates.input + fee
         least_in = most_in if agreed is None else min(agreed, tokens) * rates.input + fee
         unconfirmed = most_in * (UNCONFIRMED if seen is None else 1)
@@ -255,7 +261,7 @@ class Bounds:
             limited=given,
             request_bytes=size,
             input_tokens=reads,
-            fee=fee,
+            searches=searches,
             least_input_nanousd=-(-least_in // _NANO),
             output_rate=each,
             most_output_tokens=limit,
@@ -289,7 +295,8 @@ class Bounds:
                 self._seen.popitem(last=False)
         seen.answers += 1
         seen.longest = max(seen.longest, usage.output_tokens or 0)
-        seen.searches = max(seen.searches, usage.web_search_requests)
+        asked = bound.searches > 0
+        seen.searches[asked] = max(seen.searches[asked], min(MOST_SEARCHES, usage.web_search_requests))
         cached = usage.cache_read_input_tokens + usage.cache_creation_input_tokens
         read = usage.input_tokens or 0
         if cached > read:  # counted beside it, and charged in full

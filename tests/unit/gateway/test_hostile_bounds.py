@@ -214,3 +214,34 @@ def test_a_dense_request_after_many_cheap_ones_of_its_size_is_not_taken_for_one_
 
 def known_bytes(envelope: Envelope, sheet: PriceSheet) -> int:
     return Bounds().bound(envelope, "openai_chat", "chat.completions", OPUS, sheet).least_nanousd
+
+
+def test_one_absurd_report_of_what_was_read_keeps_a_model_from_nobody() -> None:
+    bounds, sheet, asked = Bounds(), sheet_of(OPUS), chat("hi")
+    known = bounds.bound(asked, "openai_chat", "chat.completions", OPUS, sheet)
+    bounds.learn(OPUS, known, Usage(input_tokens=4 * 10**9, output_tokens=5))
+    after = bounds.bound(asked, "openai_chat", "chat.completions", OPUS, sheet)
+    assert after.least_nanousd <= 2 * nanousd(most_input_tokens(OPUS.model), rates_of(OPUS).cache_write_5m)
+
+
+def test_rounds_of_a_providers_own_tools_are_learned() -> None:
+    bounds, sheet = Bounds(), sheet_of(OPUS)
+    tools = [{"type": "web_search_20250305", "name": "web_search"}]
+    asked = Envelope(json.dumps({"model": "m", "max_tokens": 16, "messages": HI, "tools": tools}).encode())
+    known = bounds.bound(asked, "anthropic_messages", "messages", OPUS, sheet)
+    room = most_input_tokens(OPUS.model)
+    bounds.learn(OPUS, known, Usage(input_tokens=3 * room, output_tokens=5))
+    again = bounds.bound(asked, "anthropic_messages", "messages", OPUS, sheet)
+    assert again.least_nanousd >= nanousd(3 * room, rates_of(OPUS).input)
+
+
+def test_what_searching_calls_were_seen_to_search_is_held_for_no_others_and_no_more_than_is_possible() -> None:
+    bounds, sheet, asked = Bounds(), sheet_of(OPUS), chat("hi")
+    before = bounds.bound(asked, "openai_chat", "chat.completions", OPUS, sheet).least_nanousd
+    tools = [{"type": "web_search_20250305", "name": "web_search"}]
+    searching = Envelope(json.dumps({"model": "m", "max_tokens": 16, "messages": HI, "tools": tools}).encode())
+    known = bounds.bound(searching, "anthropic_messages", "messages", OPUS, sheet)
+    bounds.learn(OPUS, known, Usage(input_tokens=10, output_tokens=5, web_search_requests=4 * 10**9))
+    assert bounds.bound(asked, "openai_chat", "chat.completions", OPUS, sheet).least_nanousd == before
+    again = bounds.bound(searching, "anthropic_messages", "messages", OPUS, sheet)
+    assert again.least_nanousd - known.least_nanousd == nanousd(MOST_SEARCHES - SEARCHES, rates_of(OPUS).web_search)
