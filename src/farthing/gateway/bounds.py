@@ -74,10 +74,12 @@ _FILES = (
 """What stands in a request that names a document by its address, or has one of which a byte may be many tokens: a page
 of a document is read as a picture of it, a second of a film as one, too, and office documents are packed."""
 _BY_ADDRESS = re.compile(rb'"type"\s*:\s*"url"')
-_ESCAPED = re.compile(rb"\\u00(?:2[0-9]|3[0-9aA]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])")
+_ESCAPED = re.compile(rb"\\u00(?:2[0-9fF]|3[0-9aA]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])")
 """A letter, digit, or what else stands in names, written as an escape. No program writes them so: whoever does may mean
 that a name is not found. (Go writes <, > and & as escapes, and they are not among these.)"""
 _PICTURES = re.compile(rb'"image"|"inline_?[dD]ata"|"input_image"')
+_OF_OLLAMA = re.compile(rb'"images"\s*:\s*\[([^\]]*)')
+"""Pictures in Ollama's format, which are a list of base64."""
 _SERVER_TOOLS = (b"search", b"web_fetch", b"url_context", b"urlcontext", b"mcp", b"code_", b"codeexecution", b"maps")
 """What stands, in small letters, in the tools that the provider itself uses, and has the model read what they find."""
 _SEARCHING = frozenset({"web_search_options", "plugins", "search_parameters", "enable_search"})
@@ -397,17 +399,23 @@ def _reads(envelope: Envelope, operation: Operation, ref: ModelRef) -> tuple[int
     body = envelope.body
     room = most_input_tokens(ref.model)
     tools = (envelope.raw("tools") or b"").lower()
+    if b"\\/" in body:  # PHP writes a slash so
+        body = body.replace(b"\\/", b"/")
     hiding = _hides(body)
     serving = any(word in tools for word in _SERVER_TOOLS) or not envelope.has_none(_STORED)
     searching = hiding or b"search" in tools or envelope.has_any(_SEARCHING) or ref.model.endswith(":online")
     if serving or searching or any(pointer in body for pointer in _FILES) or _names_more(envelope):
         return max(room, len(body)) if operation in _SEVERAL_TEXTS else room, _searches(tools) if searching else 0
-    tokens = len(body) + (TOOLS_TOKENS if tools else ENVELOPE_TOKENS)
+    tokens = len(envelope.body) + (TOOLS_TOKENS if tools else ENVELOPE_TOKENS)
     if (pictures := body.count(b'"image_url"')) > 0:
         tokens += pictures * (SMALL_IMAGE_TOKENS if "4o-mini" in ref.model else IMAGE_TOKENS)
     if b"mage" in body or b"nline" in body:
-        tokens += IMAGE_TOKENS * len(_PICTURES.findall(body))
+        tokens += IMAGE_TOKENS * (len(_PICTURES.findall(body)) + sum(map(_texts_in, _OF_OLLAMA.findall(body))))
     return tokens if operation in _SEVERAL_TEXTS else min(tokens, room), 0
+
+
+def _texts_in(found: bytes) -> int:
+    return (found.count(b'"') + 1) // 2
 
 
 def _searches(tools: bytes) -> int:

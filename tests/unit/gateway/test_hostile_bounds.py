@@ -245,3 +245,17 @@ def test_what_searching_calls_were_seen_to_search_is_held_for_no_others_and_no_m
     assert bounds.bound(asked, "openai_chat", "chat.completions", OPUS, sheet).least_nanousd == before
     again = bounds.bound(searching, "anthropic_messages", "messages", OPUS, sheet)
     assert again.least_nanousd - known.least_nanousd == nanousd(MOST_SEARCHES - SEARCHES, rates_of(OPUS).web_search)
+
+
+def test_small_pictures_in_ollamas_format_are_held_for_as_pictures() -> None:
+    body = {"model": "m", "options": {"num_predict": 16}, "messages": [HI[0] | {"images": ["aGk=", "aG8="]}]}
+    two = nanousd(2 * 4_800, rates_of(OPUS).input)
+    assert all(one >= two for one in held(OPUS, "ollama", "ollama_chat", body))
+
+
+@pytest.mark.parametrize("kind", ["application\\/pdf", "video\\/mp4", "application\\u002fpdf"])
+def test_a_slash_that_is_written_as_an_escape_hides_no_document(kind: str) -> None:
+    part = f'{{"type":"document","source":{{"type":"base64","media_type":"{kind}","data":"JVBERi0="}}}}'
+    body = f'{{"model":"m","max_tokens":16,"messages":[{{"role":"user","content":[{part}]}}]}}'
+    room = nanousd(most_input_tokens(OPUS.model), rates_of(OPUS).input)
+    assert all(one >= room for one in held(OPUS, "anthropic_messages", "messages", body))
