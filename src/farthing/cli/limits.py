@@ -64,9 +64,8 @@ def set_limit(name: str, rates: tuple[Rate, ...], **given: Any) -> None:
     """
     from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
 
-    made, after = change_store(current_home(), lambda store: _set(store, name, rates, given))
+    made, after, whose = change_store(current_home(), lambda store: _set(store, name, rates, given))
     told = ", ".join(map(rate_words, after.rates))
-    whose = with_key_name(str(after.target), after.target.scope.key_id, given["key"])
     say(f"{'Made' if made else 'Changed'} the limit {after.name!r} ({whose}): {told}.")
     if after.target.router is not None:
         say("There are no routers yet, so it is about no call.")
@@ -85,7 +84,7 @@ def remove(name: str) -> None:
     say(f"Removed the limit {name!r}.")
 
 
-async def _set(store: Store, name: str, rates: tuple[Rate, ...], given: dict[str, Any]) -> tuple[bool, Limit]:
+async def _set(store: Store, name: str, rates: tuple[Rate, ...], given: dict[str, Any]) -> tuple[bool, Limit, str]:
     from farthing.clock import SystemClock  # noqa: PLC0415
     from farthing.ledger.declared_limits import target_of  # noqa: PLC0415
     from farthing.ledger.limit_rules import checked  # noqa: PLC0415
@@ -114,7 +113,9 @@ async def _set(store: Store, name: str, rates: tuple[Rate, ...], given: dict[str
         enabled=before.enabled if given["off"] is None else not given["off"],
     )
     await store.limits.put(checked(after))
-    return made, after
+    key_id = after.target.scope.key_id
+    names = {record.id: record.name for record in await store.keys()}
+    return made, after, with_key_name(str(after.target), key_id, names.get(key_id or ""))
 
 
 async def _own(store: Store, name: str) -> Limit:

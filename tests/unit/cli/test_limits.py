@@ -22,6 +22,7 @@ def test_a_limit_is_made_changed_listed_and_removed(runner: CliRunner) -> None:
     runner.invoke(root, ["keys", "rename", "laptop", "desk"])
     changed = runner.invoke(root, ["limits", "set", "polite", "usd_per_day=none", "concurrency=4"])
     assert changed.exit_code == 0, changed.stderr
+    assert "Changed the limit 'polite' (key 'desk'): 60 requests per minute, 4 at once." in changed.stderr
     assert runner.invoke(root, ["limits", "list"]).stdout.splitlines() == [
         "LIMIT   WHOSE CALLS  AT MOST                 USED  LEFT  ALL BACK IN",
         "polite  key 'desk'   60 requests per minute     0    60",
