@@ -41,7 +41,7 @@ from farthing.types.limits import RATE_WORDS
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _MADE = "<!-- Made by tools/write_reference.py from the code. Change it there. -->\n"
 _NOT_SET_BY_HAND = {
-    *("local", "name", "wire", "price_key", "providers_named", "vault_first", "warnings", "rates", "origin"),
+    *("local", "name", "wire", "price_key", "providers_named", "said", "vault_first", "warnings", "rates", "origin"),
 }
 
 

@@ -7,9 +7,9 @@ in where somebody has his own, so that a simulator can build the same house.
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import msgspec
 
@@ -19,23 +19,25 @@ from farthing.auth.keys import agree_on_pepper, load_pepper
 from farthing.auth.known_keys import POLL_S
 from farthing.auth.master_key import MasterKeys
 from farthing.auth.vault import Held, Vault
-from farthing.catalog.catalog import Catalog, CatalogProvider
+from farthing.catalog.catalog import Catalog
 from farthing.catalog.known_prices import KnownPrices
 from farthing.catalog.price_follower import PriceFollower
 from farthing.catalog.prices import PriceBook, price_book
-from farthing.catalog.pricing import price_nanousd
 from farthing.clock import Clock, SystemClock
 from farthing.config.paths import Home
 from farthing.config.redis_place import redis_url
 from farthing.config.schema import ProviderSettings, Settings
 from farthing.config.storage_place import database_url, home_name, refuse_two_ledgers
-from farthing.errors import StoreError
+from farthing.errors import FarthingError, StoreError
 from farthing.gateway.accounts import Account, Accounts, opened
 from farthing.gateway.admission import Admission
 from farthing.gateway.alerting import Alerting
 from farthing.gateway.attempts import Attempts
+from farthing.gateway.catalogs import RememberingCatalog, catalog_of
+from farthing.gateway.crash_prices import price_at_crash
 from farthing.gateway.credential_limits import all_quotas, may_use_by
 from farthing.gateway.gateway import Gateway
+from farthing.gateway.layers import Layers
 from farthing.gateway.limiting import Limiting
 from farthing.gateway.limits_note import keep_note
 from farthing.gateway.lineup import Lineup
@@ -47,10 +49,10 @@ from farthing.ledger.declared_limits import declare_limits
 from farthing.ledger.housekeeping import keep_house
 from farthing.ledger.journal import MAX_JOURNAL_BYTES, Files
 from farthing.ledger.limits import Limits
-from farthing.ledger.recovery import THIS_HOME, PriceAtCrash
+from farthing.ledger.recovery import THIS_HOME
 from farthing.providers.pool import Connect, Dialer, Pool, PoolLimits, Proxies
 from farthing.providers.protocol import Provider
-from farthing.providers.registry import create_provider, known_providers
+from farthing.providers.registry import create_provider
 from farthing.storage.chosen import store_of
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
@@ -120,7 +122,7 @@ class Farthing:
             home.journal,
             self.clock,
             self.offload,
-            price_at_crash=price_at_crash(settings, self.prices),
+            price_at_crash=self._price_at_crash,
             files=journal_files,
             max_journal_bytes=MAX_JOURNAL_BYTES // workers,
             recovers=workers == 1,
@@ -154,6 +156,7 @@ class Farthing:
             known=lambda: KnownPrices(self.settings, self.prices),
         )
         self._declaring: asyncio.Task[None] | None = None
+        self.layers = Layers(settings, self.store, environment, self.offload)
         self.shared_windows = _redis(settings, environment)
         self.limits = Limits(
             self.store.limits,
@@ -199,6 +202,7 @@ class Farthing:
             await self.store.close()
             raise
         self._pepper_is_new = False
+        await self.look_into_settings()  # before the ledger: what a crash left is priced by them
         await self.ledger.start()
         await self.keys.refresh()
         await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())
@@ -207,7 +211,7 @@ class Farthing:
         await self.limits.start()
         self.keys.beforehand = self._follow_rules
         await self.look_into_vault()
-        self._following = [asyncio.create_task(self.keys.follow()), asyncio.create_task(self._follow_vault())]
+        self._following = [asyncio.create_task(self.keys.follow()), asyncio.create_task(self._follow_store())]
         noting = keep_note(self.home.limits, self._accounts_now, self.clock, self.offload, shared=self.workers > 1)
         self._following.append(asyncio.create_task(noting, name="note of limits"))
         self._following.append(asyncio.create_task(keep_house(self.store), name="housekeeping"))
@@ -239,25 +243,44 @@ class Farthing:
             self.gateway.lineup = lineup = self._lineup(self.settings, self.prices, self.gateway.lineup)
             self.limits.set_quotas(all_quotas(lineup.accounts))
 
-    async def _follow_vault(self) -> None:
+    async def _follow_store(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
             try:
                 await self.look_into_vault()
+                await self.look_into_settings()
             except StoreError:
                 pass  # the ledger's own trouble with the store is told, and this is the same
+            except FarthingError as error:
+                log.error("the settings stay what they were: %s", error)  # noqa: TRY400 - it says all
 
     async def reload(self, settings: Settings) -> None:
         """Serve by other settings from the next call on; a call in flight ends with what it began with.
 
         Credentials are read again. A provider whose address is the same keeps its connections; the connections of one
         that is gone are closed when the last call over them has ended. What the server itself bounds is not changed
-        here. Called by one task at a time.
+        here.
 
         Raises:
             ConfigError: the settings cannot be used; nothing was changed.
             PriceListUnusable: the price list in the home cannot; nothing was changed.
         """
+        async with self.layers.taking_up:
+            await self._take_up(await self.layers.together(settings))
+            self.layers.file = settings
+
+    async def look_into_settings(self) -> None:
+        """Serve by what the admin API has made of the settings by now, in whichever process.
+
+        Raises:
+            FarthingError: the store cannot be read, or the settings cannot be used; nothing was changed.
+        """
+        async with self.layers.taking_up:
+            if await self.layers.changed():
+                await self._take_up(await self.layers.together(self.layers.file))
+                self.layers.on_taken(self.settings)
+
+    async def _take_up(self, settings: Settings) -> None:
         prices, follower = self.prices, self._price_follower
         if settings.prices != self.settings.prices:
             follower = PriceFollower(self.home.prices, self.offload)
@@ -326,6 +349,9 @@ class Farthing:
         """Say what must hold before calls are taken, and whether it does."""
         return {"journal_writable": self.ledger.journal_writable, "store_reachable": self.ledger.store_ok}
 
+    def _price_at_crash(self, opening: Opening, usage: Usage) -> tuple[int | None, str | None]:
+        return price_at_crash(self.settings, self.prices)(opening, usage)
+
     async def _follow_rules(self) -> None:
         await self.budgets.follow_rules()
         await self.limits.follow_rules()
@@ -364,7 +390,7 @@ class Farthing:
             before = self.settings.providers.get(name)
             if old is not None and before is not None and _reached_alike(before, provider):
                 pools[name] = old.pools[name]
-                if isinstance(old.catalog, _Remembering):
+                if isinstance(old.catalog, RememberingCatalog):
                     catalog.learn(name, old.catalog.heard.get(name, ()))
             else:  # a pool of its own for each: one provider's jam must not take another's connections
                 limits = PoolLimits(max_connections=provider.max_connections)
@@ -407,19 +433,6 @@ def _redis(settings: Settings, environment: Mapping[str, str]) -> RedisWindows |
     return None if url is None else RedisWindows(url)
 
 
-class _Remembering(Catalog):
-    """A catalogue that can hand on what the providers listed, so that a reload does not have to ask them again."""
-
-    def __init__(self, **parts: Any) -> None:
-        super().__init__(**parts)
-        self.heard: dict[str, tuple[str, ...]] = {}
-
-    def learn(self, provider: str, names: Iterable[str]) -> None:
-        """See `Catalog.learn`."""
-        self.heard[provider] = tuple(names)  # as many as the settings have providers
-        super().learn(provider, self.heard[provider])
-
-
 def _reached_alike(before: ProviderSettings, now: ProviderSettings) -> bool:
     """Whether connections made for the one serve the other."""
     return (before.base_url, before.ca_file, before.max_connections) == (now.base_url, now.ca_file, now.max_connections)
@@ -429,58 +442,3 @@ async def _close_when_idle(pool: Pool) -> None:
     while pool.stats.in_use or pool.stats.waiting:  # noqa: ASYNC110 - a signal from the pool would cost every call
         await asyncio.sleep(_LOOK_S)
     await pool.close()
-
-
-def catalog_of(settings: Settings, prices: PriceBook) -> _Remembering:
-    """Return what names mean by the settings and the price list, before any provider was asked."""
-    named: dict[str, list[str]] = {name: [] for name in settings.providers}
-    for override in settings.prices:
-        provider, _, model = override.pattern.partition(":")
-        if provider in named and "*" not in model:
-            named[provider].append(model)
-    for ref in settings.models.values():
-        named[ref.provider].append(ref.model)
-    kinds = known_providers()
-    providers = [
-        CatalogProvider(
-            name=name,
-            kind=provider.kind,
-            price_key=provider.price_key,
-            models=tuple(named[name]),
-            foreign=kinds[provider.kind].foreign,
-        )
-        for name, provider in settings.providers.items()
-    ]
-    configured = {provider.kind for provider in settings.providers.values()}
-    return _Remembering(
-        aliases=settings.models,
-        providers=providers,
-        knows=prices.knows,
-        names=prices.names,
-        not_configured=[kind for kind in kinds.values() if kind.maker and kind.kind not in configured],
-        named=settings.providers_named,
-    )
-
-
-def price_at_crash(settings: Settings, prices: PriceBook) -> PriceAtCrash:
-    """Return what prices an attempt whose process died.
-
-    The settings may lack its provider: who looks first after a crash may have another environment, and a provider that
-    needs nothing but its key is in the settings where the key is. Then it is priced as its kind is, which has its name;
-    but never as free, because nobody knows where it was.
-    """
-    kinds = known_providers()
-
-    def price(opening: Opening, usage: Usage) -> tuple[int | None, str | None]:
-        provider = settings.providers.get(opening.provider) or settings.local.get(opening.provider)
-        kind = kinds.get(opening.provider)
-        if provider is not None:
-            price_key, free = provider.price_key, provider.free
-        elif kind is not None:
-            price_key, free = kind.price_key, False
-        else:
-            return None, None
-        sheet = prices.find(opening.provider, price_key, opening.model, opening.started_at_us, free=free)
-        return (None, None) if sheet is None else (price_nanousd(usage, sheet), sheet.id)
-
-    return price

@@ -317,9 +317,10 @@ async def post_journals(home: Home, store: Store, offload: ThreadOffload, name: 
     """
     if not segments(home.journal):
         return
-    from farthing.app import price_at_crash  # noqa: PLC0415  (the whole gateway; only after a crash)
+    from farthing.gateway.crash_prices import price_at_crash  # noqa: PLC0415  (the whole gateway; only after a crash)
+    from farthing.gateway.layers import settings_with_stored  # noqa: PLC0415
 
-    settings = current_settings(home)
+    settings = await settings_with_stored(current_settings(home), store, os.environ, offload)
     at_crash = price_at_crash(settings, price_book(settings.prices, home.prices))
     now_us = SystemClock().now_us()
     recovered = await recover(

@@ -53,22 +53,34 @@ async def following_settings(
 
     async def take(settings: "Settings") -> Taken:
         before = farthing.settings
-        what = changes(before, settings)
         await farthing.reload(settings)
-        _tell_left_out(before, settings)
-        live.retune(bounds_of(settings.server), settings.server.drain_s)
-        lost = losses(before, settings)
-        return Taken(changes=what, losses=lost, needs_restart=needs_restart(started, settings.server, told))
+        after = farthing.settings  # with what the admin API has beside the file
+        retune(after)
+        _tell_left_out(before, after)
+        waiting = needs_restart(started, after.server, told)
+        return Taken(changes=changes(before, after), losses=losses(before, after), needs_restart=waiting)
 
     path = farthing.home.settings
+    last = Taken()
 
     def read() -> "Settings":
         return settings_to_serve(farthing.home, farthing.settings.providers)
 
     def told_of(taken: Taken) -> None:
+        nonlocal last
+        last = taken
         farthing.settings_taken_up = taken.problem is None
         tell(taken)
 
+    def retune(settings: "Settings") -> None:
+        live.retune(bounds_of(settings.server), settings.server.drain_s)
+
+    def holds(settings: "Settings") -> None:
+        retune(settings)
+        tell(last)
+
+    retune(farthing.settings)  # the admin API may have set some of it before this start
+    farthing.layers.on_taken = holds
     watch = SettingsWatch(path, read=read, take=take, tell=told_of, offload=offload, seen=seen)
 
     async def follow() -> None:

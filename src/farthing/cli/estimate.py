@@ -115,7 +115,7 @@ def _read(request: str) -> "Envelope":
 
 def _resolved(pricing: Any, name: str) -> ModelRef:
     """Return what the gateway would take a name for, as far as the settings and the price list tell."""
-    from farthing.app import catalog_of  # noqa: PLC0415  (the whole gateway)
+    from farthing.gateway.catalogs import catalog_of  # noqa: PLC0415  (the whole gateway)
 
     catalog = catalog_of(pricing.settings, pricing.book)
     try:

@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack, suppress
 
 import msgspec
 
-from farthing.app import Farthing, price_at_crash
+from farthing.app import Farthing
 from farthing.catalog.prices import price_book
 from farthing.cli.config_file import settings_to_serve
 from farthing.cli.config_follow import on_hangup
@@ -44,6 +44,8 @@ from farthing.config.schema import Settings
 from farthing.config.storage_place import database_url, home_name
 from farthing.config.watch import SettingsWatch, Stamp, Taken, stamp_of
 from farthing.errors import ConfigError, FarthingError
+from farthing.gateway.crash_prices import price_at_crash
+from farthing.gateway.layers import settings_with_stored
 from farthing.ledger.recovery import THIS_HOME, recover
 from farthing.monitoring.siblings import forget_figures, forget_figures_of
 from farthing.monitoring.watch import level_file
@@ -375,13 +377,14 @@ class _House:
             while True:
                 try:
                     await store.open()
-                    prices = price_book(self._settings.prices, self._start.home.prices)
+                    settings = await settings_with_stored(self._settings, store, os.environ, offload)
+                    prices = price_book(settings.prices, self._start.home.prices)
                     found = await recover(
                         store,
                         self._start.home.journal,
                         offload,
                         now_us=self._clock.now_us(),
-                        price_at_crash=price_at_crash(self._settings, prices),
+                        price_at_crash=price_at_crash(settings, prices),
                         pid=worker.process.pid,
                         budgets=store.budgets,
                         home=name,

@@ -32,7 +32,7 @@ from farthing.types.features import Feature
 from farthing.types.limits import RATE_WORDS
 from farthing.types.providers import KnownProvider
 
-_MADE_FROM_OTHERS = {"local", "name", "wire", "price_key", "providers_named", "vault_first", "warnings"}
+_MADE_FROM_OTHERS = {"local", "name", "wire", "price_key", "providers_named", "said", "vault_first", "warnings"}
 """Fields that hold what the file does not say by that name."""
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 """The newest one that the YAML language server reads in full."""

@@ -4,8 +4,7 @@ All mistakes of a file are told at once. Names are resolved here, so that a read
 an alias stands for a model of a configured provider, once, never for another alias.
 """
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,8 +16,9 @@ from farthing.config.budget_rows import read_budgets
 from farthing.config.fixed_cost_rows import read_fixed_costs
 from farthing.config.limit_rows import read_limits
 from farthing.config.migrate import MIGRATIONS, Migration, migrated, newest_version, version_of
+from farthing.config.model_rows import read_models
 from farthing.config.price_rows import read_prices
-from farthing.config.problems import Problems, listed, nearest, quoted
+from farthing.config.problems import Problems, quoted
 from farthing.config.provider_entries import local_providers, read_providers
 from farthing.config.redis_place import check_redis_place
 from farthing.config.schema import (
@@ -30,17 +30,14 @@ from farthing.config.schema import (
     StorageSettings,
     TranslationSettings,
 )
-from farthing.config.sections import as_choice, as_table, as_text, read_section
-from farthing.config.yaml_tree import MAX_BYTES, Table, read_yaml
+from farthing.config.sections import as_choice, read_section
+from farthing.config.yaml_tree import MAX_BYTES, Scalar, Table, read_yaml
 from farthing.errors import ConfigError
 from farthing.types.features import Feature
 from farthing.types.fixed_costs import FixedCost
-from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
 from farthing.types.providers import KnownProvider
-
-_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
-
+from farthing.types.settings import Said
 
 PARTS = (
     *("server", "log", "storage", "translation"),
@@ -85,7 +82,7 @@ def load_settings(
     named = [*section.entries] if isinstance(section, Table) and section.entries else [*providers]
     # What may be found can be gone at the next start, so nothing in the file may refer to it: `named` leaves it out.
     local = {} if names_some or given.get("find_local") is False else local_providers(known, environment)
-    models = _read_models(root, named, known, problems)
+    models = read_models(root.entries["models"][1], named, known, problems) if "models" in root.entries else {}
     prices: tuple[PriceOverride, ...] = ()
     if "prices" in root.entries:
         prices = read_prices(root.entries["prices"][1], named, known, problems)
@@ -112,8 +109,25 @@ def load_settings(
         alerts=alerts or AlertSettings(),
         fixed_costs=fixed_costs,
         warnings=problems.warnings,
+        said=_said(root),
         **given,
     )
+
+
+def _said(root: Table) -> Said:
+    """Return where the file names what could be made through the admin API as well."""
+    lines: dict[str, int] = {}
+    for section, (line, node) in root.entries.items():
+        if isinstance(node, Scalar):
+            lines[section] = line
+        elif isinstance(node, Table):
+            lines |= {f"{section}.{name}": at for name, (at, _) in node.entries.items()}
+        elif section == "prices":
+            for row in node.items:
+                model = row.entries["model"][1] if isinstance(row, Table) and "model" in row.entries else None
+                if isinstance(model, Scalar):
+                    lines[f"prices.{model.text}"] = row.line
+    return Said(lines)
 
 
 def exposed(host: str) -> str:
@@ -258,57 +272,3 @@ def _read_server(root: Table, problems: Problems) -> ServerSettings:
             exposed(server.host),
         )
     return server
-
-
-def _read_models(
-    root: Table, providers: Collection[str], known: Mapping[str, KnownProvider], problems: Problems
-) -> dict[str, ModelRef]:
-    if "models" not in root.entries:
-        return {}
-    table = as_table(root.entries["models"][1], "models", problems)
-    models: dict[str, ModelRef] = {}
-    for alias, (line, node) in table.items():
-        path = f"models.{alias}"
-        if not _ALIAS.fullmatch(alias):
-            problems.error(line, path, f"{quoted(alias)} is not a name; letters, digits and . _ : / @ + -, no spaces.")
-            continue
-        hidden, model = _split(alias)
-        if model and hidden in providers:
-            problems.error(line, path, f"would hide a model of the provider {quoted(hidden)}; choose another name.")
-            continue
-        target = as_text(node, path, problems)
-        if target is None:
-            continue
-        wrong = _target_problem(target, table, providers, known)
-        if wrong:
-            problems.error(node.line, path, f"{quoted(target)} {wrong}")
-        else:
-            models[alias] = ModelRef(*_split(target))
-    return models
-
-
-def _target_problem(
-    target: str, aliases: Collection[str], providers: Collection[str], known: Mapping[str, KnownProvider]
-) -> str | None:
-    """Return what is wrong with what an alias stands for, as the rest of a sentence."""
-    name, model = _split(target)
-    if name in providers and model:
-        return (
-            None if model == model.strip() and model.isprintable() else "has spaces around or inside the model's name."
-        )
-    if target in aliases:
-        return "is an alias itself; write the provider:model that it stands for."
-    if not model:
-        return f"is not provider:model, such as 'openai:gpt-5-mini'; configured providers: {listed(sorted(providers))}."
-    if name in known and not nearest(name, providers):
-        return f"needs the provider {quoted(name)}, which is not configured; add it under providers."
-    near = nearest(name, providers)
-    if not near and (elsewhere := nearest(name, known)):
-        near = elsewhere.replace("?)", "? that one is not configured)")
-    return f"names no provider{near}; configured: {listed(sorted(providers))}."
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Split at the first `:` or `/`, as model names are resolved; the second part is empty where there is neither."""
-    separator = re.search("[:/]", name)
-    return (name[: separator.start()], name[separator.end() :]) if separator else (name, "")

@@ -18,6 +18,7 @@ from farthing.types.limits import Rate
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceOverride
 from farthing.types.providers import WireFormat
+from farthing.types.settings import Said
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -361,3 +362,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     providers_named: bool = False
     """Whether the file names the providers; while it does not, they are those whose key is in the environment."""
     warnings: tuple[str, ...] = ()
+    said: Said = Said()

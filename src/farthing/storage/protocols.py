@@ -13,6 +13,7 @@ from farthing.errors import StoreError
 from farthing.storage.alert_protocols import AlertStore
 from farthing.storage.history_protocols import HistoryStore
 from farthing.storage.limit_protocols import LimitStore, WindowStore
+from farthing.storage.settings_protocols import SettingsStore
 from farthing.types.admin import AdminToken, Change
 from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, LeaseAsk
 from farthing.types.calls import Attempt
@@ -440,6 +441,11 @@ class Store(LedgerStore, KeyStore, Protocol):
     @property
     def history(self) -> HistoryStore:
         """The past, hour by hour."""
+        ...
+
+    @property
+    def settings(self) -> SettingsStore:
+        """The settings that were made through the admin API."""
         ...
 
     async def open(self) -> None:

@@ -342,7 +342,7 @@ def test_what_first_settings_show_in_comments_is_true(tmp_path: Path) -> None:
     assert (lab.max_connections, lab.hold_s) == (256, 10.0)
     assert list(settings.models) == ["fast"]
     assert len(settings.prices) == 3
-    set_elsewhere = {"name", "wire", "price_key", "local", "providers_named", "vault_first", "warnings"}
+    set_elsewhere = {"name", "wire", "price_key", "local", "providers_named", "said", "vault_first", "warnings"}
     for struct in (Settings, ServerSettings, LogSettings, ProviderSettings, Timeouts):
         for field in set(struct.__struct_fields__) - set_elsewhere:
             assert f"{field}:" in FIRST_SETTINGS, field

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from farthing.app import price_at_crash
 from farthing.catalog.prices import PriceBook, price_book
 from farthing.config.load import load_settings
 from farthing.config.local_ollama import Knock, local_address
 from farthing.config.schema import CredentialSource, ProviderSettings, Settings
+from farthing.gateway.crash_prices import price_at_crash
 from farthing.providers.registry import known_providers
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import opening

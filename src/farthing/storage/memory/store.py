@@ -13,6 +13,7 @@ from farthing.storage.memory.credentials import MemoryCredentials
 from farthing.storage.memory.history import MemoryHistory
 from farthing.storage.memory.keys import MemoryKeys
 from farthing.storage.memory.limits import MemoryLimits, MemoryWindows
+from farthing.storage.memory.settings import MemorySettings
 from farthing.storage.memory.spending import spending_of
 from farthing.storage.protocols import MAX_GROUPS
 from farthing.types.calls import Attempt
@@ -36,6 +37,7 @@ class MemoryStore(MemoryKeys):
         self.windows = MemoryWindows()
         self.alerts = self.budgets.alerts
         self.history = MemoryHistory(self._attempts.values)
+        self.settings = MemorySettings()
 
     async def open(self) -> None:
         """Nothing to do."""

@@ -23,6 +23,7 @@ from farthing.storage.postgres.database import Migration
 from farthing.storage.postgres.history import PostgresHistory
 from farthing.storage.postgres.keys import PostgresKeys
 from farthing.storage.postgres.limits import PostgresLimits, PostgresWindows
+from farthing.storage.postgres.settings import PostgresSettings
 from farthing.storage.postgres.spending import spending_row_of, spending_statement
 from farthing.storage.postgres.sql import query
 from farthing.storage.postgres.texts import kept_value, needs_care, told_row
@@ -62,6 +63,7 @@ class PostgresStore(PostgresKeys):
         self.admin = PostgresAdmin(self.connections)
         self.alerts = PostgresAlerts(self.connections)
         self.history = PostgresHistory(self.connections)
+        self.settings = PostgresSettings(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`."""

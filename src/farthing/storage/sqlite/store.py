@@ -26,6 +26,7 @@ from farthing.storage.sqlite.history import CLIENTS, SqliteHistory
 from farthing.storage.sqlite.keys import SqliteKeys
 from farthing.storage.sqlite.limits import SqliteLimits, SqliteWindows
 from farthing.storage.sqlite.rollups import begin_anew, roll_up, rolled_statement, what_is_wrong
+from farthing.storage.sqlite.settings import SqliteSettings
 from farthing.storage.sqlite.spending import spending_bindings, spending_row_of, spending_statement
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
@@ -62,6 +63,7 @@ class SqliteStore(SqliteKeys):
         self.admin = SqliteAdmin(self.connections)
         self.alerts = SqliteAlerts(self.connections)
         self.history = SqliteHistory(self.connections)
+        self.settings = SqliteSettings(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`; migrates, having made a copy first."""

@@ -1,0 +1,7 @@
+-- Settings made through the admin API: `value` is JSON. Running servers poll `changes`.
+CREATE TABLE settings (
+    path text COLLATE "C" PRIMARY KEY,
+    value text NOT NULL,
+    changed_at_us bigint NOT NULL,
+    changed_by text NOT NULL
+);

@@ -1,0 +1,2 @@
+-- Forget a setting.
+DELETE FROM settings WHERE path = $1
