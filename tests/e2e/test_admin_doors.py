@@ -56,7 +56,7 @@ class House:
     def path(self, route: Route, thing: str | None = None) -> str:
         ids = {"keys": self.key, "budgets": self.budget, "limits": self.limit, "calls": self.call, "alerts": self.alert}
         own = ids.get(route.parts[0], {"id": "tok_none"})["id"]
-        path = route.path.replace("{id}", thing or own).replace("{path}", "unpriced")
+        path = route.path.replace("{id}", thing or own).replace("{path}", "unpriced").replace("{name}", "lab")
         return "/admin/v1" + ("" if path == "/" else path) + ("?seconds=1" if route.streams else "")
 
     def ask(self, method: str, path: str, body: Any = None, who: str | None = "admin", **headers: str) -> Answer:

@@ -25,6 +25,7 @@ from farthing.cli.context import current_settings, say
 from farthing.clock import SystemClock
 from farthing.config.lock import HomeLock, holder
 from farthing.config.paths import Home
+from farthing.config.schema import Settings
 from farthing.config.storage_place import database_of, home_name
 from farthing.errors import HomeLocked, StoreError
 from farthing.ledger.journal_reader import segments
@@ -37,6 +38,7 @@ from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import is_read_only, make_database, refuse_lost
 from farthing.storage.sqlite.inspection import keys_in_use, migrations_wait
 from farthing.types.identity import IdSource
+from farthing.types.settings import StoredSetting
 
 T = TypeVar("T")
 
@@ -138,6 +140,29 @@ def read_store(home: Home, question: Callable[[Store], Awaitable[T]]) -> T:
             return await question(store)
 
     return asyncio.run(read())
+
+
+def settings_that_hold(home: Home) -> tuple[Settings, list[StoredSetting]]:
+    """Return the settings of a home with what the admin API has beside the file, and those of the latter that hold.
+
+    Where the store cannot be read it is said, and the file is all there is: who mends things starts from that.
+
+    Raises:
+        ConfigError: with a line for each mistake of the file.
+    """
+    from farthing.config.stored import with_stored  # noqa: PLC0415  (few commands need it)
+    from farthing.providers.registry import known_providers  # noqa: PLC0415
+
+    declared = current_settings(home)
+    if not home.path.is_dir() or (database_of(home, os.environ) is None and not home.database.exists()):
+        return declared, []
+    try:
+        stored = read_store(home, lambda store: store.settings.all())
+    except StoreError as error:
+        say(f"warning: what was set through the admin API is not known: {error.message}")
+        return declared, []
+    found = with_stored(declared, stored, known_providers(), os.environ)
+    return found.settings, [one for one in stored if one.path not in found.problems]
 
 
 def change_store(home: Home, work: Callable[[Store], Awaitable[T]]) -> T:

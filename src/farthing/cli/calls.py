@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from farthing.cli.call_advice import GIVE_A_PRICE
-from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.context import current_home, say
 from farthing.cli.number import Number
 from farthing.cli.records import attempt_as_data, call_as_data
 from farthing.cli.tables import Column, grouped, moment, print_json, print_table, usd
@@ -50,13 +50,13 @@ def show(call_id: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Show one call: each attempt, what was used, and how its cost comes about. The first letters of the ID will do."""
     from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
     from farthing.cli.call_sheet import Explain, lines_as_data, print_call, unpriced  # noqa: PLC0415
-    from farthing.cli.pricing import Pricing  # noqa: PLC0415
+    from farthing.cli.pricing import pricing_of  # noqa: PLC0415
     from farthing.ledger.reports import call_line, find_call  # noqa: PLC0415
 
     home = current_home()
     attempts = read_books(home, lambda books: find_call(books.store, call_id))
     try:
-        explain: Explain = Pricing(current_settings(home), home).explain
+        explain: Explain = pricing_of(home).explain
     except ConfigError:
         say('warning: the settings are wrong ("farthing config check"), so prices are not explained.')
         explain = _unexplained

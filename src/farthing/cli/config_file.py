@@ -30,7 +30,11 @@ def settings_to_serve(home: "Home", had: "Mapping[str, ProviderSettings] | None"
     Raises:
         ConfigError: with a line for each mistake.
     """
-    settings = current_settings(home)
+    return with_found(current_settings(home), had)
+
+
+def with_found(settings: "Settings", had: "Mapping[str, ProviderSettings] | None" = None) -> "Settings":
+    """Return the settings with what is found on this machine."""
     had = had or {}
     found = {
         name: one for name, one in settings.local.items() if had.get(name) == one or Knock(one.base_url).answered()

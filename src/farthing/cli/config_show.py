@@ -90,13 +90,15 @@ _LONG = 40
 
 
 def _rows(home: "Home", running: "Running | None", option: str | None) -> "list[Shown]":
-    from farthing.cli.config_file import settings_to_serve  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.books import settings_that_hold  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.config_file import with_found  # noqa: PLC0415
     from farthing.config.load import read_tree  # noqa: PLC0415
     from farthing.config.origins import Origins, Shown  # noqa: PLC0415
     from farthing.config.problems import Problems  # noqa: PLC0415
     from farthing.providers.registry import known_providers  # noqa: PLC0415
 
-    settings = settings_to_serve(home)
+    settings, stored = settings_that_hold(home)
+    settings = with_found(settings)
     root = read_tree(home.settings, Problems(str(home.settings)))
     told: Mapping[str, Shown] = {}
     if running is not None:
@@ -106,7 +108,7 @@ def _rows(home: "Home", running: "Running | None", option: str | None) -> "list[
             for path, value in running.settings.told.items()
         }
     from_option = "command line" if option else "environment FARTHING_HOME" if _home_variable() else "default"
-    origins = Origins(root, home.settings.name, known_providers(), told)
+    origins = Origins(root, home.settings.name, known_providers(), told, stored)
     return [Shown("home", str(home.path), from_option, str(home.path)), *origins.of(settings)]
 
 

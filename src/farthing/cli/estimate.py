@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.context import current_home, say
 from farthing.cli.number import Number
 from farthing.cli.tables import Column, counted, grouped, print_json, print_table, usd
 from farthing.errors import InvalidRequest, ModelNotFound
@@ -55,11 +55,11 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def estimate(request: str, models: tuple[str, ...], output_tokens: int | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Say what a REQUEST may cost: the JSON that a client sends, in a file or on standard input."""
-    from farthing.cli.pricing import Pricing  # noqa: PLC0415  (not for --help)
+    from farthing.cli.pricing import pricing_of  # noqa: PLC0415  (not for --help)
 
     envelope = _read(request)
     home = current_home()
-    pricing = Pricing(current_settings(home), home)
+    pricing = pricing_of(home)
     own = envelope.text("model")
     named = models or ((own,) if own else ())
     if not named:

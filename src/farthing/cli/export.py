@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast, get_args
 
 import click
 
-from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.context import current_home, say
 from farthing.cli.since import Since
 from farthing.cli.tables import counted
 from farthing.errors import InvalidRequest
@@ -72,12 +72,12 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @_options
 def attempts(form: str, known_only: bool, since: int | None, until: int | None, out: Path | None) -> None:  # noqa: FBT001  (click's flags)
     """Write every attempt upstream: what it was, for whom, what it used and what it cost."""
-    from farthing.cli.pricing import Pricing  # noqa: PLC0415  (opens price lists; not for --help)
+    from farthing.cli.pricing import pricing_of  # noqa: PLC0415  (opens price lists; not for --help)
     from farthing.ledger.exports.focus import FOCUS_COLUMNS, focus_rows  # noqa: PLC0415
     from farthing.ledger.exports.pages import attempt_columns, attempts_between, exported_attempt  # noqa: PLC0415
 
     home = current_home()
-    explain = Pricing(current_settings(home), home).explain if form == "focus" else None
+    explain = pricing_of(home).explain if form == "focus" else None
     unknown = 0
 
     async def records(books: "Books") -> "AsyncIterator[Record]":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.context import current_home, say
 from farthing.cli.tables import print_json, printable
 from farthing.types.calls import Attempt
 from farthing.types.ledger import Finding
@@ -81,11 +81,11 @@ def verify(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's
 
 def _pricing(home: "Home") -> Callable[[Attempt], int | None]:
     """Return what prices attempts again: nothing while the settings are wrong; the rest is checked all the same."""
-    from farthing.cli.pricing import Pricing  # noqa: PLC0415  (not for --help)
+    from farthing.cli.pricing import pricing_of  # noqa: PLC0415  (not for --help)
     from farthing.errors import ConfigError  # noqa: PLC0415
 
     try:
-        return Pricing(current_settings(home), home).again
+        return pricing_of(home).again
     except ConfigError:
         say('warning: the settings are wrong ("farthing config check"), so costs are not checked against prices.')
         return lambda _: None

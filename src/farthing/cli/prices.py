@@ -88,10 +88,10 @@ def explain(
     as_json: bool,  # noqa: FBT001  (click's flag)
 ) -> None:
     """Show how a cost comes about: each quantity, its price, where that is from and why it is this one."""
-    from farthing.cli.pricing import Pricing  # noqa: PLC0415
+    from farthing.cli.pricing import pricing_of  # noqa: PLC0415
 
     home = current_home()
-    pricing = Pricing(current_settings(home), home)
+    pricing = pricing_of(home)
     if call_id is not None and not (provider or model or usage):
         _explain_call(home, pricing.explain, call_id, as_json=as_json)
         return
@@ -172,11 +172,11 @@ def reprice(since: int | None, by: str, as_of: str, as_json: bool) -> None:  # n
     """
     from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
     from farthing.cli.price_tables import print_repriced, repriced_as_data  # noqa: PLC0415
-    from farthing.cli.pricing import Pricing  # noqa: PLC0415
+    from farthing.cli.pricing import pricing_of  # noqa: PLC0415
     from farthing.ledger.repricing import repriced  # noqa: PLC0415
 
     home = current_home()
-    pricing = Pricing(current_settings(home), home)
+    pricing = pricing_of(home)
     now_us = _now_us()
     again = pricing.by_todays_lists if as_of == "call" else lambda attempt: pricing.by_prices_at(attempt, now_us)
     report = read_books(home, lambda books: repriced(books.store, again, by, since))
@@ -199,8 +199,10 @@ def reprice(since: int | None, by: str, as_of: str, as_json: bool) -> None:  # n
 
 def _settings_to_read(home: "Home") -> "Settings | None":
     """Return the settings; where they are wrong, say so: the list can be read without them."""
+    from farthing.cli.books import settings_that_hold  # noqa: PLC0415  (opens the database; not for --help)
+
     try:
-        return current_settings(home)
+        return settings_that_hold(home)[0]
     except ConfigError:
         say(
             'warning: the settings are wrong ("farthing config check"): no rows of your own, and no names of providers.'

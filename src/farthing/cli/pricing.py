@@ -6,6 +6,19 @@ from farthing.config.paths import Home
 from farthing.config.schema import Settings
 
 
+def pricing_of(home: Home) -> "Pricing":
+    """Return the prices that hold in a home, those of the admin API too.
+
+    Raises:
+        ConfigError: the settings are wrong.
+        PriceListUnusable: the price list in the home is.
+    """
+    from farthing.cli.books import settings_that_hold  # noqa: PLC0415  (opens the database)
+
+    settings, _ = settings_that_hold(home)
+    return Pricing(settings, home)
+
+
 class Pricing(KnownPrices):
     """Opens the price lists of the home."""
 

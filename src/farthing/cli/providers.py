@@ -49,11 +49,13 @@ def list_providers(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     A provider that is named by nobody is there because its key is in the environment of this terminal; where a gateway
     runs, what it found in its own is told below.
     """
+    from farthing.cli.books import settings_that_hold  # noqa: PLC0415  (opens the database; not for --help)
+
     home = current_home()
     _tell_missing(home)
     running = _running(home)
     try:
-        settings = current_settings(home)
+        settings, _ = settings_that_hold(home)
     except ConfigError as error:
         if as_json or running is None:
             raise

@@ -15,9 +15,11 @@ from farthing.config.schema import (
     ReportSettings,
     Settings,
 )
+from farthing.config.stored import PLACE
 from farthing.config.yaml_tree import Listing, Node, Scalar, Table
 from farthing.types.money import trimmed_usd
 from farthing.types.providers import KnownProvider
+from farthing.types.settings import StoredSetting
 
 _SECTIONS = ("server", "log", "storage")
 _PLAIN = ("prices_source", "unpriced", "find_local")
@@ -38,8 +40,16 @@ class Shown(msgspec.Struct, frozen=True):
 class Origins:
     """Tells where values come from; `root` is the file as a tree, `file` its name in what is told."""
 
-    def __init__(self, root: Table, file: str, known: Mapping[str, KnownProvider], told: Mapping[str, Shown]) -> None:
-        """`told` are settings that a command line decides, by their path."""
+    def __init__(
+        self,
+        root: Table,
+        file: str,
+        known: Mapping[str, KnownProvider],
+        told: Mapping[str, Shown],
+        stored: Sequence[StoredSetting] = (),
+    ) -> None:
+        """`told` are settings that a command line decides, by their path; `stored` are those of the admin API."""
+        self._stored = stored
         self._root = root
         self._known = known
         self._told = told
@@ -68,6 +78,10 @@ class Origins:
         for budget in settings.budgets:
             yield from self._of_budget(budget)
         yield from self._of_rows("prices")
+        for one in self._stored:
+            if one.path.startswith("prices.") and isinstance(one.value, dict):
+                for field, amount in one.value.items():
+                    yield self._shown(f"{one.path}.{field}", amount)
         yield from self._of_rows("fixed_costs")
         for name in _PLAIN:
             yield self._shown(name, getattr(settings, name))
@@ -164,7 +178,14 @@ class Origins:
         if path in self._told:
             return self._told[path]
         plain = value if isinstance(value, bool | int | float) else str(value)
-        return Shown(path, _written(value), self._lines.get(path, default), plain)
+        origin = self._lines.get(path) or self._of_store(path) or default
+        return Shown(path, _written(value), origin, plain)
+
+    def _of_store(self, path: str) -> str | None:
+        for one in self._stored:
+            if path == one.path or path.startswith(f"{one.path}."):
+                return f"{PLACE} ({one.changed_by})"
+        return None
 
 
 def _lines(node: Node, path: str) -> Iterator[tuple[str, int]]:

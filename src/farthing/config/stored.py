@@ -22,8 +22,8 @@ from farthing.types.features import Feature
 from farthing.types.providers import KnownProvider
 from farthing.types.settings import StoredSetting
 
-PLACE = "admin API"
-"""How messages and ids of prices call the place where these stand."""
+PLACE = "admin-api"
+"""How messages and the ids of prices call the place where these stand."""
 MAX_STORED = 5_000
 """A home with a thousand models of its own has a price and another name for each; reading so many takes 0.2 s."""
 _AT_START = ("host", "port", "public_url", "behind_proxy")
@@ -38,8 +38,6 @@ PLAIN = (
 )
 """Single values that may be stored: those that a running gateway takes up."""
 _SECTIONS: dict[str, type[msgspec.Struct]] = {"server": ServerSettings, "alerts": AlertSettings}
-_ORDER = {"providers": 0, "models": 1, "prices": 1}
-"""Other names and prices are about providers, stored ones too."""
 
 
 class Layered(msgspec.Struct, frozen=True):
@@ -58,7 +56,7 @@ def with_stored(
     """Return the file's settings with the stored ones beside them."""
     settings = declared
     problems: dict[str, str] = {}
-    for one in sorted(stored, key=lambda one: (_ORDER.get(one.path.partition(".")[0], 1), one.path)):
+    for one in sorted(stored, key=_order):
         line = declared.said.lines.get(one.path)
         if line is not None:
             problems[one.path] = f"settings.yaml names it in line {line}, and wins"
@@ -72,6 +70,12 @@ def with_stored(
         else:
             settings = after
     return Layered(settings, problems)
+
+
+def _order(one: StoredSetting) -> tuple[int, bool, int, str]:
+    """Providers first; of prices, of which the first that fits is taken, a model's own before a pattern's."""
+    section, _, name = one.path.partition(".")
+    return int(section != "providers"), "*" in name, -len(name), one.path
 
 
 def _with_one(

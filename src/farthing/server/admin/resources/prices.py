@@ -9,7 +9,9 @@ from farthing.catalog.known_prices import KnownPrices
 from farthing.catalog.name_patterns import fits
 from farthing.catalog.price_search import FoundSheet, find_sheets
 from farthing.catalog.prices import price_book
-from farthing.server.admin.ask import Ask
+from farthing.config.stored import PLACE
+from farthing.gateway.layers import Layers
+from farthing.server.admin.ask import Ask, House
 from farthing.server.admin.routes import READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text
 from farthing.types.prices import Rates
@@ -42,7 +44,10 @@ class CredentialShown(msgspec.Struct, frozen=True):
 
 
 class ProviderShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider; `credential` is where its key is read from, `credentials` are those that calls are made with."""
+    """A provider; `credential` is where its key is read from, `credentials` are those that calls are made with.
+
+    `origin` is a line of the file, `admin-api`, or `found`: its key is in the environment, or it is on this machine.
+    """
 
     name: str
     kind: str
@@ -52,6 +57,7 @@ class ProviderShown(msgspec.Struct, frozen=True, kw_only=True):
     credentials: tuple[CredentialShown, ...]
     free: bool
     price_key: str | None
+    origin: str
     connections: Connections
     last_hour: LastHour
 
@@ -132,8 +138,13 @@ class PricePage(msgspec.Struct, frozen=True):
 
 async def providers(ask: Ask[Nothing, Nothing]) -> Answer:
     """List the providers."""
-    farthing, store = ask.house.farthing, await ask.house.books()
-    rows = await store.spending(("provider",), since_us=ask.house.now_us() - _HOUR_US)
+    return Answer(ProviderList(tuple(await providers_shown(ask.house))))
+
+
+async def providers_shown(house: House) -> list[ProviderShown]:
+    """Return the providers as they are shown."""
+    farthing, store = house.farthing, await house.books()
+    rows = await store.spending(("provider",), since_us=house.now_us() - _HOUR_US)
     heard = {row.groups[0]: row for row in rows}
     lineup = farthing.gateway.lineup
     shown = []
@@ -153,11 +164,19 @@ async def providers(ask: Ask[Nothing, Nothing]) -> Answer:
                 ),
                 free=settings.free,
                 price_key=settings.price_key,
+                origin=_origin(farthing.layers, f"providers.{name}"),
                 connections=Connections(stats.idle, stats.in_use, stats.waiting),
                 last_hour=LastHour(last.attempts, last.failed_attempts),
             )
         )
-    return Answer(ProviderList(tuple(shown)))
+    return shown
+
+
+def _origin(layers: Layers, path: str) -> str:
+    line = layers.file.said.lines.get(path)
+    if line is not None:
+        return f"settings.yaml:{line}"
+    return PLACE if any(one.path == path for one in layers.stored) else "found"
 
 
 async def models(ask: Ask[Nothing, ModelQuery]) -> Answer:
@@ -206,13 +225,13 @@ def _band(from_input_tokens: int, rates: Rates) -> BandShown:
     names = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
     return BandShown(
         from_input_tokens=from_input_tokens,
-        request=_usd(rates.request // 1_000_000) or "0",
-        web_search=_usd(None if rates.web_search is None else rates.web_search // 1_000_000),
-        **{name: _usd(getattr(rates, name)) for name in names},
+        request=usd_of_picodollars(rates.request // 1_000_000) or "0",
+        web_search=usd_of_picodollars(None if rates.web_search is None else rates.web_search // 1_000_000),
+        **{name: usd_of_picodollars(getattr(rates, name)) for name in names},
     )
 
 
-def _usd(picodollars: int | None) -> str | None:
+def usd_of_picodollars(picodollars: int | None) -> str | None:
     """Return an amount in dollars exactly, with at least two decimals."""
     if picodollars is None:
         return None
