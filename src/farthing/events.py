@@ -45,6 +45,7 @@ class News(Generic[T]):
 
     def subscribe(self, reader: Callable[[Sequence[T]], None]) -> Callable[[], None]:
         """Hand every later event to `reader`, in batches and in order; return what ends that."""
+        self.deliver()  # what waits was before, and is not for this reader
         self._loop = asyncio.get_running_loop()
         self._readers.append(reader)
 

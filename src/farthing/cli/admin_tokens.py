@@ -38,7 +38,6 @@ def create(name: str, role: Role, team: str | None, as_json: bool) -> None:  # n
 
     async def make(store: "Store") -> "tuple[AdminToken, str]":
         record, secret = await _tokens(store, pepper).create(name, role, team=team)
-        await _write_down(store, "tokens.create", record)
         return record, secret.reveal()
 
     record, secret = change_store(home, make)
@@ -89,9 +88,7 @@ def revoke(token: str) -> None:
     from farthing.cli.books import change_store  # noqa: PLC0415  (opens the database; not for --help)
 
     async def end(store: "Store") -> AdminToken:
-        record = await _tokens(store, b"").revoke(token)
-        await _write_down(store, "tokens.revoke", record)
-        return record
+        return await _tokens(store, b"").revoke(token)
 
     record = change_store(current_home(), end)
     say(f"Revoked the token {record.name!r} ({record.id}).")
@@ -104,31 +101,6 @@ def _tokens(store: "Store", pepper: bytes) -> "AdminTokens":
 
     clock = SystemClock()
     return AdminTokens(store.admin, pepper, clock=clock, ids=IdSource(clock, os.urandom), random_bytes=os.urandom)
-
-
-async def _write_down(store: "Store", action: str, record: AdminToken) -> None:
-    """Leave a line in the audit log, as the admin API does."""
-    from farthing.clock import SystemClock  # noqa: PLC0415  (not for --help)
-    from farthing.types.admin import Change  # noqa: PLC0415
-    from farthing.types.identity import IdSource  # noqa: PLC0415
-
-    clock = SystemClock()
-    ids = IdSource(clock, os.urandom)
-    await store.admin.begin_change(
-        Change(
-            id=ids.new("chg"),
-            at_us=clock.now_us(),
-            who="cli",
-            who_name="command line",
-            role="admin",
-            team=None,
-            request_id=ids.new("req"),
-            action=action,
-            subject=record.id,
-            outcome="done",
-            after={"name": record.name, "role": record.role, "team": record.team},
-        )
-    )
 
 
 def _whose(record: AdminToken) -> str:

@@ -21,6 +21,7 @@ from farthing.auth.keys import agree_on_pepper
 from farthing.auth.master_key import MasterKeys
 from farthing.auth.vault import Held, Vault
 from farthing.catalog.prices import price_book
+from farthing.cli.audit import audited
 from farthing.cli.context import current_settings, say
 from farthing.clock import SystemClock
 from farthing.config.lock import HomeLock, holder
@@ -260,7 +261,7 @@ async def _open_store(home: Home, *, read_only: bool = False) -> AsyncIterator[t
     store = SqliteStore(home.database, offload, read_only=read_only)
     try:
         await store.open()
-        yield store, offload
+        yield audited(store), offload
     finally:
         await store.close()
         await offload.close()
@@ -273,7 +274,7 @@ async def _open_shared(home: Home, url: str, *, makes: bool = False) -> AsyncIte
     store = store_of(url, home.database, offload, upgrades=False, makes=makes)
     try:
         await store.open()
-        yield store, offload
+        yield audited(store), offload
     finally:
         await store.close()
         await offload.close()

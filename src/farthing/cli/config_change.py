@@ -54,9 +54,10 @@ def unset(path: str) -> None:
 
 
 def _change(home: "Home", change: "Change") -> "tuple[Settings, Settings]":
-    from farthing.cli.config_file import settings_file  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.config_audit import written_down  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.config_file import settings_file  # noqa: PLC0415
 
-    return change(settings_file(home))
+    return written_down(home, lambda: change(settings_file(home)))
 
 
 def _tell(home: "Home", before: "Settings", after: "Settings") -> None:

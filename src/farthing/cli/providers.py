@@ -206,7 +206,8 @@ def test(ctx: click.Context, name: str | None, as_json: bool) -> None:  # noqa: 
 @click.option("--free", is_flag=True, help="Its calls cost nothing: a local model, or a flat rate.")
 def add(name: str, kind: str | None, base_url: str | None, credential: str | None, free: bool) -> None:  # noqa: FBT001  (click's flag)
     """Name a provider in settings.yaml. The rest of the file stays as it is; what it said is kept beside it (.bak)."""
-    from farthing.config.splice import add_provider  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.config_audit import written_down  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.config.splice import add_provider  # noqa: PLC0415
     from farthing.providers.registry import known_providers  # noqa: PLC0415
 
     home, known = current_home(), known_providers()
@@ -221,7 +222,7 @@ def add(name: str, kind: str | None, base_url: str | None, credential: str | Non
     fields = {key: value for key, value in told.items() if value is not None}
     is_new = not home.path.exists()
     home.create()
-    after = add_provider(home.settings, name, fields, known=known, environment=os.environ)
+    after = written_down(home, lambda: add_provider(home.settings, name, fields, known=known, environment=os.environ))
     _warn_anew(before, after)
     tell_left_out(before, after, running)
     say(f"Added {name!r} to {home.settings}; a running server takes it up within two seconds.")
@@ -261,12 +262,15 @@ def _tell_where_its_key_is_read(provider: "ProviderSettings", running: "Running 
 @click.argument("name", shell_complete=provider_names)
 def remove(name: str) -> None:
     """Take a provider out of settings.yaml. The rest of the file stays as it is; what it said is kept beside it."""
-    from farthing.config.splice import remove_provider  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.cli.config_audit import written_down  # noqa: PLC0415  (--help must not pay for it)
+    from farthing.config.splice import remove_provider  # noqa: PLC0415
     from farthing.providers.registry import known_providers  # noqa: PLC0415
 
     home = current_home()
     before = current_settings(home)
-    after = remove_provider(home.settings, name, known=known_providers(), environment=os.environ)
+    after = written_down(
+        home, lambda: remove_provider(home.settings, name, known=known_providers(), environment=os.environ)
+    )
     found = after.providers.keys() - before.providers.keys()
     if found or name in after.providers:
         now = ", ".join(sorted(after.providers))

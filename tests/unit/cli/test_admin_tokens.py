@@ -33,10 +33,12 @@ def test_a_token_is_made_shown_once_listed_and_revoked(runner: CliRunner, tmp_pa
     kept = json.loads(runner.invoke(root, ["admin", "token", "list", "--json"]).stdout)
     assert [one["revoked_at_us"] is None for one in kept] == [False, True]
     assert "digest" not in kept[0]
-    assert [(one.who, one.action) for one in _audit(tmp_path / "home")] == [
-        ("cli", "tokens.create"),
-        ("cli", "tokens.revoke"),
-        ("cli", "tokens.create"),
+    assert [(one.who.partition(":")[0], one.action, one.outcome) for one in _audit(tmp_path / "home")] == [
+        ("cli", "keys.create", "done"),
+        ("cli", "tokens.create", "done"),
+        ("cli", "tokens.create", "refused"),
+        ("cli", "tokens.revoke", "done"),
+        ("cli", "tokens.create", "done"),
     ]
 
 
