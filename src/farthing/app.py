@@ -42,6 +42,7 @@ from farthing.gateway.limiting import Limiting
 from farthing.gateway.limits_note import keep_note
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.live_models import LiveModels
+from farthing.gateway.shared_calls import SharedCalls
 from farthing.ledger import Ledger
 from farthing.ledger.budgets import Budgets
 from farthing.ledger.declared_budgets import declare_budgets
@@ -56,6 +57,7 @@ from farthing.providers.registry import create_provider
 from farthing.storage.chosen import store_of
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
+from farthing.storage.redis.channel import RedisChannel
 from farthing.storage.redis.windows import RedisWindows
 from farthing.storage.sqlite.database import make_database
 from farthing.storage.sqlite.inspection import keys_in_use
@@ -158,6 +160,7 @@ class Farthing:
         self._declaring: asyncio.Task[None] | None = None
         self.layers = Layers(settings, self.store, environment, self.offload)
         self.shared_windows = _redis(settings, environment)
+        self.shared_calls = _shared_calls(settings, environment, home, random_bytes)
         self.limits = Limits(
             self.store.limits,
             self.shared_windows or self.store.windows,
@@ -216,6 +219,8 @@ class Farthing:
         self._following.append(asyncio.create_task(noting, name="note of limits"))
         self._following.append(asyncio.create_task(keep_house(self.store), name="housekeeping"))
         self.alerting.start()
+        if self.shared_calls is not None:
+            self.shared_calls.start(self.ledger.call_finished)
         self._follow_prices()
 
     async def look_into_vault(self) -> None:
@@ -338,6 +343,8 @@ class Farthing:
         await self.limits.close()
         if self.shared_windows is not None:
             await self.shared_windows.close()
+        if self.shared_calls is not None:
+            await self.shared_calls.close()
         if self._books is not None and self._books is not self.store:
             await self._books.close()
         await self.store.close()
@@ -431,6 +438,13 @@ def _has(lineup: Lineup | None, name: str) -> TypeGuard[Lineup]:
 def _redis(settings: Settings, environment: Mapping[str, str]) -> RedisWindows | None:
     url = redis_url(settings.storage, environment)
     return None if url is None else RedisWindows(url)
+
+
+def _shared_calls(
+    settings: Settings, environment: Mapping[str, str], home: Home, random_bytes: RandomBytes
+) -> SharedCalls | None:
+    url = redis_url(settings.storage, environment)
+    return None if url is None else SharedCalls(RedisChannel(url), home_name(home, random_bytes))
 
 
 def _reached_alike(before: ProviderSettings, now: ProviderSettings) -> bool:

@@ -36,6 +36,9 @@ def house_families(
     yield from _limits(farthing)
     yield from _pools(farthing)
     yield _counter("farthing_events_dropped_total", "Events that metrics and logs have missed.", watch.calls.dropped)
+    if farthing.shared_calls is not None:
+        dropped = farthing.shared_calls.dropped
+        yield _counter("farthing_shared_events_dropped_total", "Calls that other hosts were not told of live.", dropped)
     yield _counter("farthing_log_lines_dropped_total", "Log lines nobody took in time.", watch.logs.output.dropped)
     build = {"version": __version__, "python": platform.python_version()}
     yield Family("farthing_build_info", "gauge", "What is running.", [("", labels_text(build), 1)])

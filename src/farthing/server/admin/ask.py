@@ -9,6 +9,7 @@ from farthing.app import Farthing
 from farthing.errors import Forbidden, NotThere
 from farthing.ledger.under_way import UnderWay
 from farthing.monitoring.exposition import Family
+from farthing.server.admin.elsewhere import Elsewhere
 from farthing.storage.limit_protocols import WindowStore
 from farthing.storage.protocols import Store
 from farthing.types.admin import Caller
@@ -31,6 +32,7 @@ class House:
         self.families = families
         self.draining = draining
         self.workers = workers = farthing.workers
+        self.elsewhere = Elsewhere(farthing)
         self.readers = 0
         """Who listens to live events now."""
         self.under_way = UnderWay(farthing.ledger, farthing.home.journal, farthing.reading, alone=workers == 1)

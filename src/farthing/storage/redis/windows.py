@@ -12,7 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from farthing.errors import ConfigError, StoreError
+from farthing.errors import StoreError
+from farthing.storage.redis.client import client_of
 from farthing.types.limits import WANTED_US, Exchanged, WindowAnswer, WindowAsk, WindowUse, by_use, subject_in
 from farthing.types.windows import SUB_WINDOWS
 
@@ -43,25 +44,8 @@ class RedisWindows:
         Raises:
             ConfigError: there is no client for it, or the URL is none.
         """
-        try:
-            from valkey.asyncio import Valkey  # noqa: PLC0415 - only who has a Redis needs it
-            from valkey.asyncio.retry import Retry  # noqa: PLC0415
-            from valkey.backoff import NoBackoff  # noqa: PLC0415
-            from valkey.exceptions import ValkeyError  # noqa: PLC0415
-        except ImportError:
-            raise ConfigError(
-                "A Redis is configured, and its client is not installed.", hint='pip install "farthing[redis]"'
-            ) from None
-        if "@" in url.partition("://")[2].partition("/")[2]:  # a password with a bare /: half of it would be a server
-            raise _unreadable()
-        try:
-            # No tries of its own: who asks goes on without an answer, and asks again.
-            self._client: Any = Valkey.from_url(
-                url, socket_timeout=command_s, socket_connect_timeout=connect_s, retry=Retry(NoBackoff(), 0)
-            )
-        except ValueError:  # which quotes what it cannot read
-            raise _unreadable() from None
-        self._errors: tuple[type[Exception], ...] = (ValkeyError, OSError, TimeoutError)
+        self._client: Any
+        self._client, self._errors = client_of(url, command_s, connect_s)
         self._script = self._client.register_script(_script())
         self._prefix = prefix
         self._trusts_callers_clock = trusts_callers_clock
@@ -114,14 +98,6 @@ class RedisWindows:
             return await asking
         except self._errors as error:
             raise StoreError(f"Redis cannot be used: {str(error) or type(error).__name__}.", retry_after_s=1) from error
-
-
-def _unreadable() -> ConfigError:
-    """Return what is said of an address; it may hold a password, so none of it is shown."""
-    return ConfigError(
-        "The Redis address cannot be read (it is not shown).",
-        hint="it is written redis://:PASSWORD@HOST:6379/0; in PASSWORD, @ is %40, / is %2F, # is %23.",
-    )
 
 
 @cache

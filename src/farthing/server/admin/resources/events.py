@@ -1,6 +1,6 @@
 """Live events: calls that ended, and budgets whose state changed, as they happen.
 
-Server-sent events of the process that answers: one of several workers tells of its own calls. A reader that is slower
+Server-sent events of every process of the home, and of other hosts where they share a Redis. A reader that is slower
 than the events misses some, and is told how many; no call ever waits for a reader.
 """
 
@@ -21,6 +21,7 @@ from farthing.server.admin.shown import moment
 from farthing.types.admin import Caller
 from farthing.types.budgets import EACH
 from farthing.types.calls import Attempt
+from farthing.types.live import CallNews, news_of
 from farthing.types.money import usd_text
 
 MAX_READERS = 32
@@ -92,9 +93,13 @@ class _Reader:
 
     def take(self, attempts: Sequence[Attempt]) -> None:
         """Take attempts that ended, as far as they are the reader's business."""
-        for attempt in attempts:
-            if self._caller.sees(attempt.opening.attribution.team):
-                self.put("call", _call(attempt))
+        self.take_news([news_of(attempt) for attempt in attempts])
+
+    def take_news(self, calls: Sequence[CallNews]) -> None:
+        """Take what ended elsewhere."""
+        for call in calls:
+            if self._caller.sees(call.team):
+                self.put("call", _call(call))
 
     def put(self, name: str, event: msgspec.Struct) -> None:
         """Queue an event; without room it is counted and dropped."""
@@ -126,6 +131,7 @@ async def _told(house: House, caller: Caller, seconds: int | None) -> AsyncGener
     reader = _Reader(caller)
     house.readers += 1
     unsubscribe = house.farthing.ledger.call_finished.subscribe(reader.take)
+    leave_elsewhere = house.elsewhere.subscribe(reader.take_news)
     watching = asyncio.create_task(_watch_budgets(house, caller, reader), name="budget-events")
     loop = asyncio.get_running_loop()
     ends = None if seconds is None else loop.time() + seconds
@@ -144,6 +150,7 @@ async def _told(house: House, caller: Caller, seconds: int | None) -> AsyncGener
     finally:
         house.readers -= 1
         unsubscribe()
+        leave_elsewhere()
         watching.cancel()
         await asyncio.wait([watching])
 
@@ -188,24 +195,10 @@ async def _states(house: House, caller: Caller) -> list[BudgetEvent]:
     return found
 
 
-def _call(attempt: Attempt) -> CallEvent:
-    opening, cost = attempt.opening, attempt.cost_nanousd
-    return CallEvent(
-        at=moment(attempt.ended_at_us),
-        call_id=opening.call_id,
-        provider=opening.provider,
-        model=opening.model,
-        key_id=opening.attribution.key_id,
-        key_name=opening.attribution.key_name,
-        team=opening.attribution.team,
-        project=opening.attribution.project,
-        outcome=attempt.outcome,
-        http_status=attempt.http_status,
-        input_tokens=attempt.usage.input_tokens,
-        output_tokens=attempt.usage.output_tokens,
-        usd=None if cost is None else usd_text(cost),
-        nanousd=cost,
-    )
+def _call(call: CallNews) -> CallEvent:
+    told = {name: value for name, value in msgspec.structs.asdict(call).items() if name != "at_us"}
+    usd = None if call.nanousd is None else usd_text(call.nanousd)
+    return CallEvent(at=moment(call.at_us), usd=usd, **told)
 
 
 def _framed(name: str, event: msgspec.Struct) -> bytes:

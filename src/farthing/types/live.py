@@ -1,0 +1,43 @@
+"""A call's end as it is told live: what anybody may know who may see the call, and none of its texts."""
+
+import msgspec
+
+from farthing.types.calls import Attempt, Outcome
+
+
+class CallNews(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that ended, in whichever process. A cost of `None` is unknown."""
+
+    at_us: int
+    call_id: str
+    provider: str
+    model: str
+    key_id: str
+    key_name: str
+    team: str | None
+    project: str | None
+    outcome: Outcome
+    http_status: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    nanousd: int | None
+
+
+def news_of(attempt: Attempt) -> CallNews:
+    """Return what is told of an attempt."""
+    opening, attribution = attempt.opening, attempt.opening.attribution
+    return CallNews(
+        at_us=attempt.ended_at_us,
+        call_id=opening.call_id,
+        provider=opening.provider,
+        model=opening.model,
+        key_id=attribution.key_id,
+        key_name=attribution.key_name,
+        team=attribution.team,
+        project=attribution.project,
+        outcome=attempt.outcome,
+        http_status=attempt.http_status,
+        input_tokens=attempt.usage.input_tokens,
+        output_tokens=attempt.usage.output_tokens,
+        nanousd=attempt.cost_nanousd,
+    )
