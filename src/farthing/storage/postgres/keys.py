@@ -36,7 +36,8 @@ class PostgresKeys:
         self, limit: int, after_id: str = "", *, team: str | None = None, project: str | None = None
     ) -> list[KeyRecord]:
         """See `KeyStore.keys_page`."""
-        return [_record_of(row) for row in await self.connections.all("keys_page", limit, after_id, team, project)]
+        name = "keys_page" if team is None else "keys_page_of_team"
+        return [_record_of(row) for row in await self.connections.all(name, limit, after_id, team, project)]
 
     async def key(self, id_or_name: str) -> KeyRecord | None:
         """See `KeyStore.key`."""

@@ -39,7 +39,7 @@ class SqliteKeys:
     ) -> list[KeyRecord]:
         """See `KeyStore.keys_page`."""
         bindings = {"limit": limit, "after": after_id, "team": team, "project": project}
-        return await self._records("keys_page", bindings)
+        return await self._records("keys_page" if team is None else "keys_page_of_team", bindings)
 
     async def key(self, id_or_name: str) -> KeyRecord | None:
         """See `KeyStore.key`."""

@@ -5,3 +5,6 @@ CREATE TABLE settings (
     changed_at_us bigint NOT NULL,
     changed_by text NOT NULL
 );
+
+-- A team's manager sees the team's keys, however many others there are.
+CREATE INDEX keys_by_team ON keys (team, id) WHERE deleted_at_us IS NULL;

@@ -14,3 +14,6 @@ END;
 CREATE TRIGGER settings_removed AFTER DELETE ON settings BEGIN
     UPDATE changes SET counter = counter + 1;
 END;
+
+-- A team's manager sees the team's keys, however many others there are.
+CREATE INDEX keys_by_team ON keys (team, id) WHERE deleted_at_us IS NULL;

@@ -4,6 +4,7 @@ SELECT
     branch, pull_request, expires_at_us, tags, bound_model, models, faces, disabled_at_us, deleted_at_us,
     rotated_at_us, old_secrets, changed
 FROM keys
-WHERE deleted_at_us IS NULL AND (id = :id_or_name OR name = :id_or_name)
-ORDER BY id = :id_or_name DESC
-LIMIT 1
+WHERE id = coalesce(  -- one index each; an OR would read them all
+    (SELECT id FROM keys WHERE deleted_at_us IS NULL AND id = :id_or_name),
+    (SELECT id FROM keys WHERE deleted_at_us IS NULL AND name = :id_or_name)
+)

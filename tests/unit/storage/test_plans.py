@@ -1,0 +1,39 @@
+"""What the admin API asks of large tables is answered from an index, a page at a time, however deep the page lies."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from farthing.storage.sqlite.database import open_database, shipped_migrations
+from farthing.storage.sqlite.sql import query
+
+AFTER: dict[str, Any] = {"limit": 100, "after": "key_1", "team": "core", "project": None}
+FILTERS = dict.fromkeys(("who", "action", "subject"))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[apsw.Connection]:
+    connection = open_database(tmp_path / "farthing.db", shipped_migrations())
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "bindings", "index"),
+    [
+        ("key", {"id_or_name": "key_1"}, "keys_by_name (name=?)"),
+        ("keys_page", {**AFTER, "team": None}, "(id>?)"),
+        ("keys_page_of_team", AFTER, "keys_by_team (team=? AND id>?)"),
+        ("recent", {"limit": 100, "before": "call_1"}, "attempts_by_call (call_id<?)"),
+        ("admin_changes", {"limit": 100, "before_id": "chg_1", **FILTERS}, "(id<?)"),
+    ],
+)
+def test_no_page_reads_more_than_itself(
+    database: apsw.Connection, name: str, bindings: dict[str, Any], index: str
+) -> None:
+    plan = [str(row[3]) for row in database.execute(f"EXPLAIN QUERY PLAN {query(name)}", bindings)]
+    assert any(index in step for step in plan), plan
+    assert not [step for step in plan if step.startswith("SCAN") and "youngest" not in step], plan
