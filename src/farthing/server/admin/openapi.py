@@ -11,6 +11,7 @@ import msgspec
 from farthing import __version__
 from farthing.server.admin.api import PREFIX, ErrorAnswer
 from farthing.server.admin.routes import Nothing, Route
+from farthing.server.admin.words import EXAMPLES, described
 
 _REF = "#/components/schemas/{name}"
 _ALWAYS = {
@@ -31,6 +32,10 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
     for route in routes:
         kinds += [kind for kind in (route.takes, route.gives) if kind is not Nothing and kind is not None]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
+    for name, component in components.items():
+        for member, schema in component.get("properties", {}).items():
+            if (words := described(name, member)) is not None:
+                schema.setdefault("description", words)
     known = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -67,7 +72,10 @@ def _operation(route: Route, known: Mapping[int, Any]) -> dict[str, Any]:
         found["parameters"] = parameters
     if route.takes is not Nothing:
         required = any(field.required for field in msgspec.structs.fields(route.takes))
-        found["requestBody"] = {"required": required, "content": _json(known[id(route.takes)])}
+        content = _json(known[id(route.takes)])
+        if route.name in EXAMPLES:
+            content["application/json"]["example"] = EXAMPLES[route.name]
+        found["requestBody"] = {"required": required, "content": content}
     return found
 
 
@@ -96,7 +104,9 @@ def _in_query(kind: type[msgspec.Struct]) -> Iterable[dict[str, Any]]:
         if "anyOf" in schema:  # a query has no null: what is not given is left out
             some = [one for one in schema["anyOf"] if one != {"type": "null"}]
             schema = some[0] if len(some) == 1 else {"anyOf": some}
-        yield {"name": field.encode_name, "in": "query", "required": field.required, "schema": schema}
+        words = described(kind.__name__, field.encode_name)
+        told = {} if words is None else {"description": words}
+        yield {"name": field.encode_name, "in": "query", "required": field.required, "schema": schema, **told}
 
 
 def _json(schema: Any) -> dict[str, Any]:
