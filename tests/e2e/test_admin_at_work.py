@@ -207,6 +207,13 @@ def test_calls_spending_and_prices_are_told_exactly(gateway: Gateway) -> None:
     assert provider["last_hour"]["attempts"] >= 3
 
 
+def test_the_first_key_of_a_home_has_a_line_as_well(gateway: Gateway) -> None:
+    (line,) = api(gateway, "GET", "/admin/audit?action=serve").json()["changes"]
+    assert (line["outcome"], line["after"]["name"]) == ("done", "my-app-1")
+    assert line["who"].startswith("cli:")
+    assert api(gateway, "GET", f"/admin/keys/{line['subject']}").json()["name"] == "my-app-1"
+
+
 def test_calls_are_told_live_to_whom_they_concern(gateway: Gateway) -> None:
     key = api(gateway, "POST", "/admin/keys", {"name": "live", "team": "live"}).json()
     viewer = api(gateway, "POST", "/admin/tokens", {"name": "other", "role": "viewer", "team": "other"}).json()

@@ -24,6 +24,7 @@ def link(port: int | None) -> None:
     The link leads to the gateway that serves this home now, else to where the settings say that it will listen.
     """
     from farthing.cli.books import home_pepper  # noqa: PLC0415 (--help must not pay for it)
+    from farthing.cli.config_audit import written_down  # noqa: PLC0415
     from farthing.config.reach import reachable_host, url_of  # noqa: PLC0415
     from farthing.config.running import read_running  # noqa: PLC0415
     from farthing.errors import ConfigError  # noqa: PLC0415
@@ -42,7 +43,7 @@ def link(port: int | None) -> None:
             f"The gateway (pid {running.pid}) was started with {ENVIRONMENT}: it takes that token, and no link.",
             hint=f"open {url}/admin/login?token=... with that token, or start it again without {ENVIRONMENT}.",
         )
-    made = new_admin_token(home, home_pepper(home), os.urandom)
+    made = written_down(home, lambda: new_admin_token(home, home_pepper(home), os.urandom), subject="admin")
     click.echo(f"{url}/admin/login?token={made.reveal()}")
     if running is None:
         say('No gateway serves this home now: the link works once "farthing serve" runs.')

@@ -58,10 +58,13 @@ async def begin(store: Store, subject: str | None = None, before: Any = None) ->
     return begun
 
 
-async def end(store: Store, begun: Change, outcome: ChangeOutcome, after: Any = None) -> None:
-    """Write down what came of it; `after` is what the thing is now."""
+async def end(
+    store: Store, begun: Change, outcome: ChangeOutcome, after: Any = None, *, subject: str | None = None
+) -> None:
+    """Write down what came of it; `after` is what the thing is now, `subject` its id where it was not known before."""
     told = _shown(after) if outcome == "done" else None
-    await store.admin.end_change(msgspec.structs.replace(begun, outcome=outcome, after=told))
+    ended = msgspec.structs.replace(begun, outcome=outcome, after=told, subject=subject or begun.subject)
+    await store.admin.end_change(ended)
 
 
 def outcome_of(error: BaseException) -> ChangeOutcome:

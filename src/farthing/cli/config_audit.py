@@ -1,7 +1,8 @@
-"""A line of the audit log for each edit of settings.yaml that a command makes, with the settings that it changed.
+"""A line of the audit log for what a command changes in a home's files: settings.yaml, and the admin's own token.
 
-The file is mended with these commands too, when the store cannot be used: then it is said that there is no line, and
-the edit is made all the same. A home without a store has no audit log yet.
+Of settings the line has those that have changed. The file is mended with these commands too, when the store cannot be
+used: then it is said that there is no line, and the edit is made all the same. A home without a store has no audit log
+yet.
 """
 
 import os
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SETTINGS = "settings.yaml"
 
-def written_down(home: "Home", edit: Callable[[], T]) -> T:
-    """Return what an edit of the settings file returns; it leaves a line in the audit log."""
+
+def written_down(home: "Home", edit: Callable[[], T], *, subject: str = SETTINGS) -> T:
+    """Return what an edit returns; it leaves a line in the audit log."""
     from farthing.cli.audit import outcome_of  # noqa: PLC0415  (opens the database; not for --help)
 
-    line = _begun(home)
+    line = _begun(home, subject)
     if line is None:
         return edit()
-    before = _values(home)
+    before = _values(home, subject)
     outcome: ChangeOutcome = "failed"
     try:
         found = edit()
@@ -38,7 +41,7 @@ def written_down(home: "Home", edit: Callable[[], T]) -> T:
     return found
 
 
-def _begun(home: "Home") -> "Change | None":
+def _begun(home: "Home", subject: str) -> "Change | None":
     from farthing.cli.audit import begin  # noqa: PLC0415
     from farthing.cli.books import change_store  # noqa: PLC0415
     from farthing.config.storage_place import database_of  # noqa: PLC0415
@@ -46,7 +49,7 @@ def _begun(home: "Home") -> "Change | None":
     try:
         if database_of(home, os.environ) is None and not home.database.exists():
             return None
-        return change_store(home, lambda store: begin(store, "settings.yaml"))
+        return change_store(home, lambda store: begin(store, subject))
     except ConfigError:
         return None  # the edit says what is wrong with the file
     except StoreError as error:
@@ -60,7 +63,7 @@ def _end(home: "Home", line: "Change", outcome: "ChangeOutcome", before: dict[st
     from farthing.cli.audit import end  # noqa: PLC0415
     from farthing.cli.books import change_store  # noqa: PLC0415
 
-    after = _values(home)
+    after = _values(home, line.subject)
     paths = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     line = msgspec.structs.replace(line, before={path: before[path] for path in sorted(paths & before.keys())})
     told = {path: after[path] for path in sorted(paths & after.keys())}
@@ -70,8 +73,10 @@ def _end(home: "Home", line: "Change", outcome: "ChangeOutcome", before: dict[st
         say(f"warning: what came of this is not in the audit log: {error.message}")
 
 
-def _values(home: "Home") -> dict[str, Any]:
-    """Return every setting of the file and the defaults, without what looks like a secret."""
+def _values(home: "Home", subject: str | None) -> dict[str, Any]:
+    """Return every setting of the file and the defaults, without what looks like a secret; of other things nothing."""
+    if subject != SETTINGS:
+        return {}
     from farthing.cli.context import current_settings  # noqa: PLC0415
     from farthing.config.load import read_tree  # noqa: PLC0415
     from farthing.config.origins import Origins  # noqa: PLC0415

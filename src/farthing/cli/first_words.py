@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from farthing.cli.audit import begin, end
 from farthing.cli.context import command_for
 from farthing.providers.registry import known_providers
 from farthing.server.admin.token import ENVIRONMENT, chosen_token, has_admin_token, new_admin_token
@@ -106,7 +107,9 @@ _CHEAP = {
 async def first_words(farthing: "Farthing", url: str) -> list[str]:
     """Make what a new home needs, and return the lines to print; empty for a home that has it."""
     if not await farthing.store.changed_keys(0, 1):  # deleted ones count too: then somebody wants no key
+        line = await begin(farthing.store)
         record, secret = await farthing.keys.create()
+        await end(farthing.store, line, "done", record, subject=record.id)
         return _snippets(farthing, url, secret.reveal(), record.name)
     if not has_admin_token(farthing.home) and chosen_token(os.environ) is None:
         return [f"The admin's page: {_new_link(farthing, url)}"]

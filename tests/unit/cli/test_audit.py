@@ -115,6 +115,11 @@ def test_edits_of_the_file_with_the_settings_that_they_change(home: Home) -> Non
     assert told(changed(home, "providers", "remove", "lab").before, "providers.lab.base_url") == base
 
 
+def test_a_new_link_of_the_admins(home: Home) -> None:
+    line = changed(home, "admin", "link")
+    assert (line.action, line.subject, line.before, line.after) == ("admin.link", "admin", {}, {})
+
+
 def test_what_is_refused_says_so(home: Home) -> None:
     assert farthing(home, "config", "set", "server.drain_s", "nonsense").exit_code != 0
     assert farthing(home, "keys", "create", "first").exit_code != 0
