@@ -136,9 +136,13 @@ class Farthing:
         )
         self._environment = environment
         self._connect = connect or Dialer(Proxies(environment))
-        master_keys = MasterKeys(home.master_key, environment, random_bytes)
         self.vault = Vault(
-            self.store.credentials, master_keys, self.offload, clock=self.clock, ids=self.ids, random_bytes=random_bytes
+            self.store.credentials,
+            MasterKeys(home.master_key, environment, random_bytes),
+            self.offload,
+            clock=self.clock,
+            ids=self.ids,
+            random_bytes=random_bytes,
         )
         self.held: list[Held] = []
         """What the vault has, as it was read last."""
