@@ -58,6 +58,8 @@ def settings_page() -> str:
         f"every other byte as it was, and keeps the last {KEEP_BACKUPS} texts beside the file (`settings.yaml.bak`,",
         "`.bak.2` and on). `farthing config show --origin` says what holds and where each value comes from. A budget,",
         "a limit and a channel are made whole: `farthing config set budgets.daily '{usd: 20, period: day}'`.\n",
+        "What is set through the [admin API](admin-api.md) never touches the file: it is kept in the store, and holds",
+        "where the file does not name the same thing.\n",
         "A running gateway looks at the file twice a second, and reads it at once on SIGHUP. What it says holds from",
         "the next call on; a call in flight ends with the provider, the price and the credential it began with. A",
         "file that is wrong changes nothing: the log, `farthing doctor` and `farthing config check` say why. The same",

@@ -210,6 +210,12 @@ def test_what_was_set_outlives_a_crash_prices_it_and_gives_way_to_the_file(tmp_p
         assert crashed["nanousd"] is not None
         assert again.post("/v1/chat/completions", own, key).status == 200
         assert last_call(again)["nanousd"] == USAGE_COST
+        again.verify()
+        origins = again.farthing("config", "show", "--origin").stdout.splitlines()
+        assert [line.split() for line in origins if line.startswith("unpriced")] == [
+            ["unpriced", "admin-api", "(admin)", "refuse"]
+        ]
+        assert "admin-api:openai:own" in again.farthing("prices", "show", "openai:own", "--json").stdout
         (row,) = api(again, "GET", "settings?path=unpriced").json()["settings"]
         assert (row["value"], row["origin"]) == ("refuse", "admin-api (admin)")
         path = home / "settings.yaml"

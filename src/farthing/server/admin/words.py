@@ -207,6 +207,7 @@ _LISTS = {
     "total": "All of it.",
     "all": "Those of periods that are over as well.",
     "of": "A moment within the period.",
+    "local_target_percent": "How much of the work should be done by free or local models.",
     **dict.fromkeys(("accounts", "budgets", "changes", "keys", "metrics", "paths"), "What was found."),
     **dict.fromkeys(("prices", "providers", "settings", "tokens"), "What was found."),
 }

@@ -78,9 +78,7 @@ def _not_yet(what: str, instead: str) -> Any:
     return refuse
 
 
-_NOT_YET = (
-    ("routers", "a name for one model is set at /admin/v1/models, and a key's only model is its bound_model."),
-)
+_NOT_YET = (("routers", "a name for one model is set at /admin/v1/models, and a key's only model is its bound_model."),)
 
 _BOTH: tuple[tuple[Method, str, tuple[Role, ...]], ...] = (("GET", "list", READ), ("POST", "create", MANAGE))
 
