@@ -44,6 +44,10 @@ _TIMES = {
     "until": "Before when.",
     "seconds": "For how long at most.",
     "grace_s": "For how many seconds the secret before is taken too.",
+    "rate": "Which rate.",
+    "used": "What is used of it now.",
+    "leased": "In the hands of gateway processes, used or still to be used.",
+    "left": "What is left of it now.",
     "wait_s": "For how many seconds a call may wait for what calls under way will give back.",
     "hold_s": "For how many seconds a stream without output is held back.",
     "connect_s": "For name, TCP and TLS together.",
@@ -211,6 +215,25 @@ _LISTS = {
     **dict.fromkeys(("accounts", "budgets", "changes", "keys", "metrics", "paths"), "What was found."),
     **dict.fromkeys(("prices", "providers", "settings", "tokens"), "What was found."),
 }
+_ALERTS = {
+    "about": "What it is about, in figures and names.",
+    "title": "In a few words.",
+    "text": "In words.",
+    "why_over": "Why it is over; `null` where it is not.",
+    "routed": "Whether it was decided where it goes.",
+    "deliveries": "How it stands with each channel; of a retry, how many are tried again.",
+    "channel": "The channel's name in the settings.",
+    "channels": "The channels.",
+    "conditions": "What holds now.",
+    "alerts": "What was told.",
+    "dead": "Those alone that a channel never took.",
+    "facts": "Which kinds of alerts go there.",
+    "reports": "Which reports are sent there.",
+    "tries": "How often it was sent.",
+    "next_try_at": "When it is sent again; `null` is never.",
+    "delivered_at": "When the channel took it.",
+    "taken": "Whether the channel took it.",
+}
 _ERRORS = {
     "error": "What went wrong.",
     "code": "For programs.",
@@ -230,7 +253,7 @@ _OWN = {
     "NewProvider.key": "Its key, which is sealed in the vault and never shown.",
     "NewModel.id": "The name that clients ask for.",
 }
-WORDS = _RATES | _OF_WHOM | _TIMES | _MONEY | _USAGE | _CALLS | _THINGS | _LISTS | _ERRORS
+WORDS = _RATES | _OF_WHOM | _TIMES | _MONEY | _USAGE | _CALLS | _THINGS | _ALERTS | _LISTS | _ERRORS
 
 EXAMPLES: dict[str, Any] = {
     "keys.create": {
@@ -247,6 +270,7 @@ EXAMPLES: dict[str, Any] = {
     "limits.create": {"name": "polite", "rates": {"requests_per_minute": 120}, "target": {"key_id": "*"}},
     "limits.change": {"rates": {"requests_per_minute": 240}},
     "tokens.create": {"name": "rita", "role": "manager", "team": "core"},
+    "alerts.test": {"channel": "ops"},
     "prices.put": {"model": "openai:house-*", "input": "0.25", "output": "2.00"},
     "models.put": {"id": "quick", "model": "lab:small"},
     "providers.put": {"kind": "openai-compatible", "base_url": "http://127.0.0.1:8000/v1", "key": "sk-of-the-lab"},
