@@ -47,7 +47,7 @@ from farthing.ledger import Ledger
 from farthing.ledger.budgets import Budgets
 from farthing.ledger.declared_budgets import declare_budgets
 from farthing.ledger.declared_limits import declare_limits
-from farthing.ledger.housekeeping import keep_house
+from farthing.ledger.housekeeping import Housekeeping
 from farthing.ledger.journal import MAX_JOURNAL_BYTES, Files
 from farthing.ledger.limits import Limits
 from farthing.ledger.recovery import THIS_HOME
@@ -221,7 +221,8 @@ class Farthing:
         self._following = [asyncio.create_task(self.keys.follow()), asyncio.create_task(self._follow_store())]
         noting = keep_note(self.home.limits, self._accounts_now, self.clock, self.offload, shared=self.workers > 1)
         self._following.append(asyncio.create_task(noting, name="note of limits"))
-        self._following.append(asyncio.create_task(keep_house(self.store), name="housekeeping"))
+        house = Housekeeping(self.store, self.clock, self.ledger.holder, lambda: self.settings.retention.calls_us)
+        self._following.append(asyncio.create_task(house.keep(), name="housekeeping"))
         self.alerting.start()
         if self.shared_calls is not None:
             self.shared_calls.start(self.ledger.call_finished)

@@ -93,7 +93,14 @@ def paths_in_the_file(ctx: click.Context) -> Iterable[str]:
 @_offering
 def setting_values(ctx: click.Context) -> Iterable[str]:
     """Offer what a setting may be, where that is one of a few words."""
-    from farthing.config.schema import LogSettings, ProviderSettings, ServerSettings, Settings, StorageSettings  # noqa: PLC0415
+    from farthing.config.schema import (  # noqa: PLC0415
+        LogSettings,
+        ProviderSettings,
+        RetentionSettings,
+        ServerSettings,
+        Settings,
+        StorageSettings,
+    )
 
     path = str(ctx.params.get("path") or "")
     section, _, rest = path.partition(".")
@@ -101,6 +108,7 @@ def setting_values(ctx: click.Context) -> Iterable[str]:
         "server": ServerSettings,
         "log": LogSettings,
         "storage": StorageSettings,
+        "retention": RetentionSettings,
         "providers": ProviderSettings,
     }.get(section, Settings)
     name = rest.rpartition(".")[2] or section

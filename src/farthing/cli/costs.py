@@ -6,15 +6,21 @@ that leaves something out must say so.
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 
 from farthing.cli.context import current_home, say
+from farthing.cli.gone import gone_before, say_gone
 from farthing.cli.records import costs_as_data, nothing_known
 from farthing.cli.since import Since
 from farthing.cli.tables import Column, grouped, print_csv, print_json, print_table, usd
 from farthing.types.ledger import CostsBy, CostsFilter, CostsRow
+
+if TYPE_CHECKING:
+    from farthing.cli.books import Books
+    from farthing.ledger.reports import CostsReport
+    from farthing.types.retention import Retained
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -69,11 +75,17 @@ def costs(
         raise click.UsageError("--json and --csv exclude each other.")
     group_by = cast("CostsBy", by)
     meant = CostsFilter(**only)
-    report = read_books(current_home(), lambda books: costs_report(books.store, group_by, since, until, meant))
+
+    async def look(books: "Books") -> tuple["CostsReport", "Retained"]:
+        report = await costs_report(books.store, group_by, since, until, meant)
+        return report, await books.store.retention.retained()
+
+    report, retained = read_books(current_home(), look)
     if as_json:
         data = [costs_as_data(row, group_by) for row in report.rows]
         told = {name: value for name, value in only.items() if value is not None}
         about = {"by": by, "since_us": since, "until_us": until, "only": told}
+        about |= {"lines_gone_before_us": gone_before(retained, since)}
         print_json({**about, "groups": data, "total": _ungrouped(report.total, group_by)})
     elif as_csv:
         header = list(costs_as_data(report.total, group_by))
@@ -82,6 +94,7 @@ def costs(
         print_costs(by, report.rows, report.total)
     for line in remarks(report.total):
         say(line)
+    say_gone(retained, since, "what they cost is in the sums, by quarter of an hour")
     if by == "tag" and sum(row.attempts for row in report.rows) > report.total.attempts:
         say("A call with several tags stands under each of them, and in the total once.")
 

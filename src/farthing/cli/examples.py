@@ -129,6 +129,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger": ("farthing ledger verify",),
     "ledger verify": ("farthing ledger verify", "farthing ledger verify --json"),
     "ledger new": ("farthing ledger new",),
+    "ledger retention": ("farthing ledger retention", "farthing ledger retention --json"),
     "ledger rebuild": ("farthing ledger rebuild", "farthing ledger rebuild --json"),
     "storage": ("farthing storage status",),
     "storage status": ("farthing storage status", "farthing storage status --json"),

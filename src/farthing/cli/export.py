@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TextIO, cast, get_args
 import click
 
 from farthing.cli.context import current_home, say
-from farthing.cli.since import Since
+from farthing.cli.gone import say_gone
+from farthing.cli.since import Since, since_us
 from farthing.cli.tables import counted
 from farthing.errors import InvalidRequest
+from farthing.types.retention import Retained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,9 +81,11 @@ def attempts(form: str, known_only: bool, since: int | None, until: int | None, 
     home = current_home()
     explain = pricing_of(home).explain if form == "focus" else None
     unknown = 0
+    retained: list[Retained] = []
 
     async def records(books: "Books") -> "AsyncIterator[Record]":
         nonlocal unknown
+        retained.append(await books.store.retention.retained())
         async for attempt in attempts_between(books.store, since, until):
             unknown += attempt.cost_nanousd is None
             if known_only and attempt.cost_nanousd is None:
@@ -97,6 +101,8 @@ def attempts(form: str, known_only: bool, since: int | None, until: int | None, 
     if unknown:
         told = "left out" if known_only else "in it, with no cost" + (" (FOCUS wants one)" if explain else "")
         say(f"{counted(unknown, 'attempt')} of unknown cost: {told}.")
+    for one in retained:
+        say_gone(one, since, '"farthing export costs" has their sums')
 
 
 @export.command()
@@ -116,7 +122,6 @@ def costs(
     """Write sums by UTC day, model and whatever else a call is known by; each UTC day by itself."""
     from farthing.clock import SystemClock  # noqa: PLC0415  (not for --help)
     from farthing.ledger.exports.pages import (  # noqa: PLC0415
-        FOREVER_US,
         SUMMED_BY,
         exported_sum,
         sum_columns,
@@ -126,11 +131,12 @@ def costs(
     groups = by or SUMMED_BY
 
     async def records(books: "Books") -> "AsyncIterator[Record]":
-        first = await books.store.attempts_begun(since or 0, "", FOREVER_US, 1)
-        if not first:
+        days = await books.store.daily_totals()  # of lines that have expired, too
+        if not days:
             return
+        first_us = since_us(days[0].day, 0)
         last_us = SystemClock().now_us() if until is None else until
-        async for row in sums_between(books.store, since, until, first[0].opening.started_at_us, last_us, groups):
+        async for row in sums_between(books.store, since, until, max(first_us, since or 0), last_us, groups):
             yield exported_sum(row, groups)
 
     _write(records, sum_columns(groups), form, out)

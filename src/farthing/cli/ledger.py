@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from farthing.cli.context import current_home, say
-from farthing.cli.tables import print_json, printable
+from farthing.cli.context import current_home, current_settings, say
+from farthing.cli.tables import counted, print_json, printable
 from farthing.types.calls import Attempt
-from farthing.types.ledger import Finding
+from farthing.types.ledger import Finding, utc_day
 
 if TYPE_CHECKING:
     from farthing.config.paths import Home
@@ -23,7 +23,7 @@ _PRICES_NAMED = 5
 
 @click.group()
 def ledger() -> None:
-    """Prove that the books agree, make the totals again, begin anew."""
+    """Prove that the books agree, make the totals again, begin anew; how long calls are kept."""
 
 
 @ledger.command()
@@ -114,6 +114,53 @@ def new() -> None:
     if kept is not None:
         say(f"what was there is in {kept}")
     say('began a new ledger; "farthing serve" prints a new client key')
+
+
+@ledger.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def retention(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+    """Say how long single calls are kept, which are gone, and which a gateway will let expire next.
+
+    What they cost stays for ever, and is in every sum. `retention.calls` in the settings says how long they are kept.
+    """
+    from farthing.cli.books import Books, read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
+    from farthing.ledger.housekeeping import expires_before  # noqa: PLC0415
+    from farthing.types.retention import Retained, Waiting  # noqa: PLC0415
+
+    home = current_home()
+    home.recognise()
+    kept = current_settings(home).retention
+    before_us = None if kept.calls_us is None else expires_before(kept.calls_us, SystemClock().now_us())
+
+    async def look(books: Books) -> tuple[Retained, Waiting]:
+        store = books.store.retention
+        return await store.retained(), Waiting(0, None) if before_us is None else await store.waiting(before_us)
+
+    gone, waiting = read_books(home, look)
+    if as_json:
+        print_json(
+            {
+                "calls": kept.calls,
+                "kept_from_us": gone.kept_from_us,
+                "expired_attempts": gone.expired,
+                "expired_at_us": gone.expired_at_us,
+                "expires_before_us": before_us,
+                "waiting_attempts": waiting.attempts,
+                "oldest_us": waiting.oldest_us,
+            }
+        )
+        return
+    click.echo(f"kept     {'for ever' if kept.calls is None else kept.calls}")
+    told = "nothing yet"
+    if gone.kept_from_us is not None and gone.expired_at_us is not None:
+        told = f"{counted(gone.expired, 'attempt')} before {utc_day(gone.kept_from_us)}"
+        told += f", the last on {utc_day(gone.expired_at_us)}"
+    click.echo(f"gone     {told}")
+    if before_us is not None:
+        click.echo(f"waiting  {counted(waiting.attempts, 'attempt')} before {utc_day(before_us)}")
+    if waiting.attempts:
+        say("A gateway lets them expire while it serves, a few at a time; what they cost stays in every sum.")
 
 
 @ledger.command()

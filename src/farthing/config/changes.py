@@ -20,7 +20,10 @@ def changes(before: Settings, after: Settings) -> tuple[str, ...]:
 
 
 def losses(before: Settings, after: Settings) -> tuple[str, ...]:
-    """Return what `after` does not say any more of that which protects money: calls may go elsewhere, or unpriced."""
+    """Return what `after` does not say any more of that which protects money: calls may go elsewhere, or unpriced.
+
+    And lines of the ledger that are to be kept no longer: they do not come back.
+    """
     return tuple(_losses(before, after))
 
 
@@ -48,12 +51,15 @@ def _losses(before: Settings, after: Settings) -> Iterator[str]:
     if unpriced:
         more = f" and {len(unpriced) - _SHOWN_PRICES} more" if len(unpriced) > _SHOWN_PRICES else ""
         yield f"no price of your own for {', '.join(unpriced[:_SHOWN_PRICES])}{more}"
+    kept = after.retention.calls_us
+    if kept is not None and kept < (before.retention.calls_us or kept + 1):
+        yield f"no calls that are older than {after.retention.calls}"
     if before.unpriced == "refuse" and after.unpriced != "refuse":
         yield f"unpriced: {after.unpriced}"
 
 
 def _changes(before: Settings, after: Settings) -> Iterator[str]:
-    for section in ("server", "log", "storage"):
+    for section in ("server", "log", "storage", "retention"):
         yield from _of_section(section, getattr(before, section), getattr(after, section))
     yield from _of_names("provider", before.providers, after.providers)
     yield from _of_names("alias", before.models, after.models)

@@ -24,6 +24,7 @@ from farthing.config.schema import (
     OpenRouterAttribution,
     ProviderSettings,
     ReportSettings,
+    RetentionSettings,
     ServerSettings,
     Settings,
     StorageSettings,
@@ -39,6 +40,7 @@ _PLAIN_SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
     "log": LogSettings,
     "storage": StorageSettings,
+    "retention": RetentionSettings,
     "alerts": AlertSettings,
 }
 _OF_NAMED_MAPPINGS = ("limits", "budgets", "alerts")

@@ -156,6 +156,11 @@ budgets:
   # each-key: {usd: 5, period: day, key: "*", policy: soft, at: {25: warn, 5: local_only}}
   # search: {usd: 300, period: month, reset_day: 15, project: search, grace_usd: 1}
 
+# How long single calls are kept. What they cost stays for ever, by day, model, project, team, key, user, session, task,
+# branch and tag. At least 7d; without it they are kept for ever.
+retention:
+  # calls: 400d
+
 # Where you want to be told: when less is left of a budget than it says, when spending is unusual, when a limit will be
 # reached at this pace, when a provider fails more than it does. "farthing alerts test" tries the channels.
 alerts:

@@ -4,6 +4,7 @@ All mistakes of a file are told at once. Names are resolved here, so that a read
 an alias stands for a model of a configured provider, once, never for another alias.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -22,9 +23,12 @@ from farthing.config.problems import Problems, quoted
 from farthing.config.provider_entries import local_providers, read_providers
 from farthing.config.redis_place import check_redis_place
 from farthing.config.schema import (
+    LEAST_KEPT_DAYS,
+    MOST_KEPT_DAYS,
     AlertSettings,
     LogSettings,
     LossAction,
+    RetentionSettings,
     ServerSettings,
     Settings,
     StorageSettings,
@@ -39,8 +43,11 @@ from farthing.types.prices import PriceOverride
 from farthing.types.providers import KnownProvider
 from farthing.types.settings import Said
 
+_DAYS = re.compile(r"[1-9][0-9]{0,5}d", re.ASCII)
+
+
 PARTS = (
-    *("server", "log", "storage", "translation"),
+    *("server", "log", "storage", "retention", "translation"),
     *("providers", "models", "prices", "limits", "budgets", "alerts", "fixed_costs"),
 )
 """What of the file is a part of its own."""
@@ -74,6 +81,7 @@ def load_settings(
     server = _read_server(root, problems)
     log = _read_plain(root, "log", LogSettings, problems)
     storage = _read_storage(root, problems)
+    retention = _read_retention(root, problems)
     translation = _read_translation(root, problems)
     providers = read_providers(root.entries.get("providers"), known, environment, problems)
     # A provider that is named and wrong is told once, not again by everything that refers to it.
@@ -98,6 +106,7 @@ def load_settings(
         server=server,
         log=LogSettings(**log),
         storage=storage,
+        retention=retention,
         translation=translation,
         providers=providers,
         providers_named=names_some,
@@ -234,6 +243,22 @@ def _read_storage(root: Table, problems: Problems) -> StorageSettings:
             line = node.entries["redis"][0] if isinstance(node, Table) else node.line
             problems.error(line, "storage.redis", str(error))
     return StorageSettings(**given)
+
+
+def _read_retention(root: Table, problems: Problems) -> RetentionSettings:
+    given = _read_plain(root, "retention", RetentionSettings, problems)
+    told = given.get("calls")
+    if told is not None and not (_DAYS.fullmatch(told) and LEAST_KEPT_DAYS <= int(told[:-1]) <= MOST_KEPT_DAYS):
+        node = root.entries["retention"][1]
+        line = node.entries["calls"][0] if isinstance(node, Table) else node.line
+        problems.error(
+            line,
+            "retention.calls",
+            f"{quoted(told)} is not allowed; write days, from {LEAST_KEPT_DAYS}d to {MOST_KEPT_DAYS}d, or leave it out"
+            " to keep calls for ever.",
+        )
+        return RetentionSettings()
+    return RetentionSettings(**given)
 
 
 def _read_translation(root: Table, problems: Problems) -> TranslationSettings:

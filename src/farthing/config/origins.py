@@ -21,7 +21,7 @@ from farthing.types.money import trimmed_usd
 from farthing.types.providers import KnownProvider
 from farthing.types.settings import StoredSetting
 
-_SECTIONS = ("server", "log", "storage")
+_SECTIONS = ("server", "log", "storage", "retention")
 _PLAIN = ("prices_source", "unpriced", "find_local")
 _NOT_SAID = ("name", "wire", "price_key", "vault_first")
 """Fields of a provider that follow from its name and kind, and cannot be set."""

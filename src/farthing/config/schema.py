@@ -78,6 +78,22 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A Redis or Valkey in which hosts share the windows of limits; its address, or `env:NAME`."""
 
 
+LEAST_KEPT_DAYS, MOST_KEPT_DAYS = 7, 36_500
+"""A gateway that was down over a long weekend must still find its last calls; and a hundred years are for ever."""
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long single lines of the ledger are kept. What they add up to stays for ever."""
+
+    calls: str | None = None
+    """Calls that began longer ago expire, such as `400d`; at least `7d`. Left out, they are kept for ever."""
+
+    @property
+    def calls_us(self) -> int | None:
+        """The same in microseconds."""
+        return None if self.calls is None else int(self.calls.removesuffix("d")) * 86_400_000_000
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """How long a provider may take, seconds."""
 
@@ -333,6 +349,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What is written to standard error while the gateway serves, and how."""
     storage: StorageSettings = StorageSettings()
     """Where ledger, keys and budgets are kept."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long single lines of the ledger are kept."""
     providers: Mapping[str, ProviderSettings]
     """Whom Farthing calls, each under a name of your choice."""
     models: Mapping[str, ModelRef]

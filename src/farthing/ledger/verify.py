@@ -181,7 +181,9 @@ async def _check_journal(
                 if attempt_id not in posted
             ]
         ends = [one.attempt for one in page if isinstance(one, Ended)]
-        ended = _check_ends(ends, await _stored(store, ends), seen, live_now_us)
+        stored = await _stored(store, ends)
+        expired = await store.known([one.opening.attempt_id for one in ends if one.opening.attempt_id not in stored])
+        ended = _check_ends([one for one in ends if one.opening.attempt_id not in expired], stored, seen, live_now_us)
         found += [one for one in ended if one.kind != "unposted" or one.subject not in refused]  # it is told already
     return found
 

@@ -8,7 +8,7 @@ from farthing.types.history import GroupedBy, HourTotal, ProviderOutcomes
 
 
 class HistoryStore(Protocol):
-    """Sums over attempts by the hour they began in. They are kept with the attempts, in one transaction."""
+    """Sums over attempts by the hour they began in. They are the sums that costs are answered from."""
 
     async def hours(self, scope: Scope, since_us: int, until_us: int) -> list[HourTotal]:
         """Return the hours from the one `since_us` lies in up to before `until_us`, of calls in a scope, in order.

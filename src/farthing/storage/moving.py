@@ -1,9 +1,10 @@
 """Moves what one store keeps into another: `farthing storage migrate`.
 
 Attempts are appended in batches, each once, so it may be begun again, and done while a gateway writes. The new store
-adds its totals up itself; where they are the old one's, nothing is missing and nothing is there twice. Everything else
-is small and changes in place: it is copied table by table, when nobody writes any more, in place of what a try before
-has left. Tables and columns have the same names in every backend, so a new one needs nothing here.
+adds its totals up itself; where they are the old one's, nothing is missing and nothing is there twice. What has expired
+is copied page by page, when nobody writes any more. Everything else is small and changes in place: it is copied table
+by table, in place of what a try before has left. Tables and columns have the same names in every backend, so a new one
+needs nothing here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,9 @@ MAX_TRIES = 3
 
 Rows = Sequence[Mapping[str, Any]]
 
-_ADDED_UP = frozenset({"attempts", "daily_totals", "hourly_totals"})
+_ADDED_UP = frozenset({"attempts", "daily_totals", "rollups"})
+_EXPIRED = {"expired_attempts": "attempt_id", "expired_sums": "id"}
+"""What may be as many rows as there were lines, and in which order they are copied."""
 _OF_A_PROCESS = frozenset({"leases", "alert_leader"})
 """What lives as long as the processes do, and none does."""
 
@@ -44,8 +47,20 @@ class Movable(Store, Protocol):
         """Return every row of a small table."""
         ...
 
+    async def page(self, table: str, columns: Sequence[str], order: str, after: Any, limit: int) -> Rows:
+        """Return up to `limit` rows in which the column `order` is greater than `after`, in that order."""
+        ...
+
     async def replace(self, tables: Mapping[str, Rows]) -> None:
         """Put these rows in the place of what the tables hold, all or none."""
+        ...
+
+    async def add(self, table: str, rows: Rows) -> None:
+        """Put these rows beside what the table holds."""
+        ...
+
+    async def drop_expired(self) -> None:
+        """Delete attempts whose ids are among those that have expired: they were copied before they did."""
         ...
 
 
@@ -72,6 +87,8 @@ async def finish(source: Movable, target: Movable, place: str, copied: Callable[
     """
     for _ in range(MAX_TRIES):
         await copy_attempts(source, target, place, copied)
+        if (await source.retention.retained()).expired:
+            await _copy_expired(source, target)
         place = ""  # next time all of it: what came late may stand before the place
         if await _totals_agree(source, target):
             break
@@ -86,6 +103,19 @@ async def finish(source: Movable, target: Movable, place: str, copied: Callable[
     return sum(total.attempts for total in await target.daily_totals())
 
 
+async def _copy_expired(source: Movable, target: Movable) -> None:
+    theirs, ours = await source.tables(), await target.tables()
+    await target.replace({table: [] for table in _EXPIRED})
+    for table, order in _EXPIRED.items():
+        columns = [column for column in theirs[table] if column in ours[table] and column != "id"]
+        after: Any = "" if table == "expired_attempts" else 0
+        while page := await source.page(table, [*columns, *{order} - {*columns}], order, after, PAGE_ROWS):
+            after = page[-1][order]
+            await target.add(table, [{name: row[name] for name in columns} for row in page])
+    await target.drop_expired()
+    await target.rebuild_totals()
+
+
 async def _totals_agree(source: Store, target: Store) -> bool:
     return await source.daily_totals() == await target.daily_totals()
 
@@ -93,7 +123,7 @@ async def _totals_agree(source: Store, target: Store) -> bool:
 async def _copy_tables(source: Movable, target: Movable) -> None:
     theirs, ours = await source.tables(), await target.tables()
     copied = {}
-    for table in sorted((theirs.keys() & ours.keys()) - _ADDED_UP - _OF_A_PROCESS):
+    for table in sorted((theirs.keys() & ours.keys()) - _ADDED_UP - _OF_A_PROCESS - _EXPIRED.keys()):
         columns = [column for column in theirs[table] if column in ours[table]]
         copied[table] = await source.rows(table, columns)
     await target.replace(copied)

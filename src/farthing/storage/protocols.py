@@ -13,6 +13,7 @@ from farthing.errors import StoreError
 from farthing.storage.alert_protocols import AlertStore
 from farthing.storage.history_protocols import HistoryStore
 from farthing.storage.limit_protocols import LimitStore, WindowStore
+from farthing.storage.retention_protocols import RetentionStore
 from farthing.storage.settings_protocols import SettingsStore
 from farthing.types.admin import AdminToken, Change
 from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, LeaseAsk
@@ -127,7 +128,7 @@ class LedgerStore(Protocol):
         ...
 
     async def known(self, attempt_ids: Collection[str]) -> set[str]:
-        """Return those of the ids that are kept."""
+        """Return those of the ids that are kept, or were and have expired."""
         ...
 
     async def costs(
@@ -446,6 +447,11 @@ class Store(LedgerStore, KeyStore, Protocol):
     @property
     def settings(self) -> SettingsStore:
         """The settings that were made through the admin API."""
+        ...
+
+    @property
+    def retention(self) -> RetentionStore:
+        """What is gone, and stays as sums."""
         ...
 
     async def open(self) -> None:

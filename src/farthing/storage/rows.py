@@ -4,12 +4,13 @@ A row is made of whole structs (`astuple` runs in C: 1.2 us a row, field by fiel
 order of the structs' fields, so a test of each backend compares `COLUMNS` with its statement and its table.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from msgspec.structs import astuple
 
 from farthing.types.calls import Attempt, Attribution, Opening
-from farthing.types.ledger import CostsRow, DailyTotal
+from farthing.types.ledger import US_PER_DAY, CostsRow, DailyTotal
 from farthing.types.usage import Usage
 
 Row = tuple[Any, ...]
@@ -68,6 +69,47 @@ def daily_total_of(row: Row) -> DailyTotal:
 def costs_row_of(row: Row) -> CostsRow:
     """Return the group's costs in a row whose columns stand in the type's order."""
     return CostsRow(**dict(zip(CostsRow.__struct_fields__, row, strict=True)))
+
+
+ROLLED = frozenset(
+    {
+        *("face", "operation", "provider", "model", "model_served", "key", "organisation", "team", "project", "user"),
+        *("task", "branch", "tag", "tags", "day", "price_id", "service_tier"),
+    }
+)
+"""What sums by hour know; sessions and conversations they do not, of which there may be as many as lines."""
+
+_PRICED = frozenset({"provider", "model", "model_served", "price_id", "service_tier"})
+
+
+def calls_counted(known_by: Collection[str], since_us: int | None, until_us: int | None) -> str | None:
+    """Return which column of sums by hour counts calls for a question by these, over a time.
+
+    `None` where none does, such as by a model's name, which may be served by two providers.
+    """
+    parts = _PRICED.union({"day"}).intersection(known_by)
+    if since_us is not None and until_us is not None and since_us // US_PER_DAY == (until_us - 1) // US_PER_DAY:
+        parts -= {"day"}  # the same for every line of the time, so no call is in two groups because of it
+    if parts == _PRICED:
+        return "priced_calls"
+    return _COUNTED.get("-".join(sorted(parts)))
+
+
+_COUNTED = {"": "calls", "day": "day_calls", "provider": "provider_calls", "model-provider": "model_calls"}
+_OF_A_MODEL = frozenset({"model", "model_served", "price_id", "service_tier", "outcome"})
+
+
+def calls_of_lines(known_by: Collection[str]) -> str:
+    """Return what counts calls where lines are read, and sums of those that are gone, for a question by these."""
+    column = "provider_calls" if "provider" in known_by else "calls"
+    if _OF_A_MODEL.intersection(known_by):
+        column = "model_calls"
+    return f"count(DISTINCT call_id) + coalesce(sum({column}), 0)"
+
+
+def calls_of_sums(column: str) -> str:
+    """Return what counts calls where sums by hour are read: all that is added line by line counts itself."""
+    return f"coalesce(sum({column}), 0)"
 
 
 def quoted(name: str) -> str:

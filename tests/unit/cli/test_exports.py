@@ -275,3 +275,44 @@ def test_a_reconciliation_tells_the_capture_rate_and_why_it_differs(tmp_path: Pa
     whole = [str(bill), "--provider", "generic", "--name", "openai", "--columns", columns, "--json"]
     data = json.loads(call("reconcile", *whole).stdout)
     assert data["captured"]["requests"] == {"theirs": 4, "ours": 3, "captured": 3, "percent": "75.00"}
+
+
+def test_lines_that_are_gone_are_told_and_their_sums_are_there(home: Path) -> None:
+    def told(*arguments: str) -> Result:
+        return CliRunner().invoke(root, arguments, catch_exceptions=False)
+
+    nothing = told("ledger", "retention")
+    assert nothing.stdout.splitlines() == ["kept     for ever", "gone     nothing yet"]
+    before = {name: told("export", name) for name in ("costs", "attempts")}
+    costs = told("costs", "--json")
+    assert json.loads(costs.stdout)["lines_gone_before_us"] is None
+
+    async def expire() -> None:
+        offload = ThreadOffload()
+        store = SqliteStore(home / "farthing.db", offload)
+        await store.open()
+        await store.roll_up(100)
+        assert await store.retention.expire(1_794_096_000_000_000, 100, 1_794_600_000_000_000) == 2
+        await store.close()
+        await offload.close()
+
+    asyncio.run(expire())
+    exported = told("export", "costs")
+    assert exported.stdout == before["costs"].stdout
+    assert "gone" not in exported.stderr
+    attempts = told("export", "attempts")
+    assert len(attempts.stdout.splitlines()) == len(before["attempts"].stdout.splitlines()) - 2
+    assert "Lines before 2026-11-08 are gone by retention:" in attempts.stderr
+    after = told("costs", "--json")
+    assert json.loads(after.stdout)["total"] == json.loads(costs.stdout)["total"]
+    assert json.loads(after.stdout)["lines_gone_before_us"] == 1_794_096_000_000_000
+    assert "Lines before 2026-11-08 are gone by retention" in told("costs").stderr
+    assert "gone" not in told("costs", "--since", "2026-11-08").stderr
+    (home / "settings.yaml").write_text(SETTINGS + "retention: {calls: 7d}\n", encoding="utf-8")
+    shown = told("ledger", "retention")
+    assert shown.stdout.splitlines()[:2] == [
+        "kept     7d",
+        "gone     2 attempts before 2026-11-08, the last on 2026-11-13",
+    ]
+    data = json.loads(told("ledger", "retention", "--json").stdout)
+    assert (data["calls"], data["expired_attempts"], data["kept_from_us"]) == ("7d", 2, 1_794_096_000_000_000)

@@ -283,9 +283,12 @@ nonsense: 1
         "17: unpriced: 'reject' is not allowed; one of: allow, refuse.",
         (
             "18: nonsense: is not a setting; allowed: alerts, budgets, find_local, fixed_costs, limits, log,"
-            " models, prices, prices_source, providers, server, storage, translation, unpriced, version."
+            " models, prices, prices_source, providers, retention, server, storage, translation, unpriced, version."
         ),
     ]
+
+
+KEPT_DAYS = "write days, from 7d to 36500d, or leave it out to keep calls for ever."
 
 
 @pytest.mark.parametrize(
@@ -297,6 +300,14 @@ nonsense: 1
         ("prices: {}\n", '1: prices: must be a list of rows ("- {model: ...}"), not a mapping.'),
         ("server: {port: [1]}\n", "1: server.port: must be a single value, not a list."),
         ("server: {port: }\n", "1: server.port: is empty; give it a value or leave the key out."),
+        (
+            "retention:\n  calls: 6d\n",
+            "2: retention.calls: '6d' is not allowed; " + KEPT_DAYS,
+        ),
+        (
+            "retention: {calls: 400}\n",
+            "1: retention.calls: '400' is not allowed; " + KEPT_DAYS,
+        ),
         ("version: one\n", "1: version: 'one' is not a version; write 1."),
     ],
 )
@@ -456,3 +467,8 @@ def test_a_loss_that_nobody_knows_is_told_with_what_was_meant(errors: Callable[[
     first, second = errors("version: 1\ntranslation:\n  logprob: warn\n  seed: never\n")
     assert first.startswith("3: translation.logprob: is not a setting (did you mean 'logprobs'?)")
     assert second.endswith("one of: refuse, warn, pass.")
+
+
+def test_how_long_calls_are_kept_is_read_as_days(load: Load) -> None:
+    assert load("").retention.calls_us is None
+    assert load("retention: {calls: 400d}\n").retention.calls_us == 400 * 86_400_000_000

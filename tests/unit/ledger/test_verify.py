@@ -147,3 +147,11 @@ async def test_findings_are_bounded(books: Books) -> None:
     ]
     await books.store.append(bad)
     assert len(await books.verify()) == MAX_FINDINGS
+
+
+async def test_an_end_in_the_journal_whose_line_has_expired_is_fine(books: Books) -> None:
+    await books.store.roll_up(100)
+    assert await books.store.retention.expire(NOON_US + 3, 100, NOON_US) == 3
+    assert await books.verify() == []
+    books.sql("DELETE FROM expired_sums WHERE id = 1")
+    assert ("totals", "2026-11-18 key_1 openai gpt-5-mini") in kinds(await books.verify())

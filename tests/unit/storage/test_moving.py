@@ -99,12 +99,38 @@ async def test_a_target_that_holds_something_else_is_not_taken_for_a_copy(
 
 
 async def test_every_table_has_its_like_in_the_other_backend(stores: tuple[SqliteStore, PostgresStore]) -> None:
-    every, theirs = await stores[0].tables(), await stores[1].tables()
     # What is rolled up is made again by whoever has it.
-    ours = {table: columns for table, columns in every.items() if not table.startswith("rollup")}
+    ours, theirs = [
+        {table: columns for table, columns in (await store.tables()).items() if not table.startswith("rollup")}
+        for store in stores
+    ]
     assert ours.keys() == theirs.keys()
     only_there = {"accounts": {"number"}, "leases": {"account"}}
     only_here = {"leases": {"account_id"}}
     for table, columns in ours.items():
         assert set(theirs[table]) - set(columns) == only_there.get(table, set()), table
         assert set(columns) - set(theirs[table]) == only_here.get(table, set()), table
+
+
+@pytest.mark.parametrize("way", ["to postgres", "to sqlite"])
+async def test_a_move_takes_what_has_expired_also_where_it_did_after_it_was_copied(
+    way: str, stores: tuple[SqliteStore, PostgresStore]
+) -> None:
+    source, target = stores if way == "to postgres" else stores[::-1]
+    await fill(source)
+    await copy_attempts(source, target, "", lambda *_: None)
+    await source.roll_up(1_000)
+    assert await source.retention.expire(NOON_US + 1_000, 5, UNTIL_US) == 5
+    assert await source.retention.expire(NOON_US + 1_000, 1_000, UNTIL_US) == 23
+    assert await finish(source, target, "", lambda *_: None) == 29
+    assert await target.attempts_after("", 100) == await source.attempts_after("", 100) != []
+    assert await target.retention.retained() == await source.retention.retained()
+    assert await target.daily_totals_recomputed() == await target.daily_totals() == await source.daily_totals()
+    for by in ("model", "session", "day"):
+        assert await target.costs(by) == await source.costs(by)
+    assert await target.budgets.accounts_recomputed() == await source.budgets.accounts_recomputed()
+    assert await target.append([attempt(7)]) == 0
+    while await target.roll_up(1_000):
+        pass
+    assert await target.damage() == []
+    assert await target.retention.expire(NOON_US + 2 * DAY_US, 1_000, UNTIL_US) >= 0

@@ -81,8 +81,9 @@ async def test_a_total_that_no_longer_fits_stops_at_the_largest_and_refuses_noth
     assert (total.cost_nanousd, total.attempts) == (MOST, 4)
     (again,) = await store.daily_totals_recomputed()
     assert again.cost_nanousd == 2 * MOST + 1003 + 10_000
-    (costs,) = await store.costs(None)
-    assert costs.cost_nanousd == again.cost_nanousd
+    (costs,), (of_lines,) = await store.costs(None), await store.costs("session")
+    assert (costs.cost_nanousd, of_lines.cost_nanousd) == (MOST, again.cost_nanousd)
+    assert "sums of day" in (await store.damage())[0]
 
 
 async def test_rows_that_cannot_be_kept_are_told_from_a_store_that_is_away(store: PostgresStore) -> None:

@@ -8,12 +8,16 @@ from typing import get_args
 import pytest
 
 from farthing.storage.memory import MemoryStore
+from farthing.storage.postgres import PostgresStore
 from farthing.storage.sqlite import SqliteStore
-from farthing.storage.sqlite.rollups import rolled_statement
+from farthing.storage.sqlite.costs import costs_statement
+from farthing.storage.sqlite.rollups import rolled
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsFilter
+from farthing.types.spending import SpendingBy, SpendingScope
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import NOON_US, InPlace, attempt
+from tests.postgres_server import new_schema
 
 HOUR_US = 3_600_000_000
 HOURS = NOON_US // HOUR_US
@@ -28,6 +32,19 @@ ONLY = [
     CostsFilter(model="b"),
     CostsFilter(session="s"),
 ]
+
+GROUPS: list[tuple[SpendingBy, ...]] = [
+    (),
+    ("day",),
+    ("provider", "model"),
+    ("project", "provider"),
+    ("task", "branch"),
+    ("day", "model_served"),
+    ("session",),
+    ("provider", "model", "model_served", "price_id", "service_tier"),
+    ("day", "provider", "model", "operation", "key", "organisation", "team", "project", "user", "task", "branch"),
+]
+SCOPES = [(), (SpendingScope("team", None),), (SpendingScope("provider", "openai"),), (SpendingScope("task", "t"),)]
 
 
 @pytest.fixture
@@ -52,6 +69,8 @@ def calls(seed: int, count: int = 120) -> list[Attempt]:
             "project": rng.choice([None, "site"]),
             "user": rng.choice([None, "ann"]),
             "session": rng.choice([None, "s"]),
+            "task": rng.choice([None, "t"]),
+            "branch": rng.choice([None, "main"]),
             "tags": rng.choice([None, "x", "x, y", " , ", "y,x,x"]),
         }
         for ordinal in range(1, rng.choice([1, 1, 1, 2, 3]) + 1):
@@ -65,6 +84,10 @@ def calls(seed: int, count: int = 120) -> list[Attempt]:
                     model=rng.choice(["a", "b"]),
                     cost_nanousd=rng.choice([None, 0, 17, 1_000_003]),
                     reported_cost_nanousd=rng.choice([None, 0, 20]),
+                    outcome=rng.choice(["ok", "ok", "provider_error", "unreachable"]),
+                    model_served=rng.choice([None, "a-2026"]),
+                    price_id=rng.choice([None, "p"]),
+                    service_tier=rng.choice([None, "flex"]),
                     usage=rng.choice([Usage(), Usage(input_tokens=100, output_tokens=7, cache_read_input_tokens=3)]),
                     **who,  # type: ignore[arg-type]  # attributions by name
                 )
@@ -83,7 +106,7 @@ async def test_an_answer_is_the_same_however_far_the_roll_up_has_come(seed: int,
         await store.append(page)
         await memory.append(page)
         await store.roll_up(rng.choice([7, 40, 60]))
-    for since, until in [(None, None), (3, None), (None, 30), (5, 20), (11, 12), (11, 11)]:
+    for since, until in [(None, None), (3, None), (None, 30), (5, 20), (11, 12), (11, 11), (0, 24)]:
         for shift in (0, 1_234_567_890):
             since_us = None if since is None else (HOURS + since) * HOUR_US + shift
             until_us = None if until is None else (HOURS + until) * HOUR_US + shift // 2
@@ -91,7 +114,43 @@ async def test_an_answer_is_the_same_however_far_the_roll_up_has_come(seed: int,
                 only = rng.choice(ONLY)
                 told = (by, since_us, until_us, only)
                 assert await store.costs(*told) == await memory.costs(*told), told
+            for groups in GROUPS:
+                scope = rng.choice(SCOPES)
+                sums = [
+                    await one.spending(groups, since_us=since_us, until_us=until_us, scope=scope)
+                    for one in (store, memory)
+                ]
+                assert sums[0] == sums[1], (groups, since_us, until_us, scope)
     assert await store.damage() == []
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+async def test_postgres_answers_the_same_from_its_sums(seed: int) -> None:
+    memory, server, rng = MemoryStore(), PostgresStore(new_schema()), random.Random(seed)
+    await server.open()
+    made = calls(seed)  # in the order in which they were tried
+    for start in range(0, len(made), 50):
+        await memory.append(made[start : start + 50])
+        await server.append(made[start : start + 50])
+    for again in range(2):
+        for since, until in [(None, None), (3, None), (5, 20), (0, 24)]:
+            for shift in (0, 1_234_567_890):
+                since_us = None if since is None else (HOURS + since) * HOUR_US + shift
+                until_us = None if until is None else (HOURS + until) * HOUR_US + shift // 2
+                for by in BY:
+                    told = (by, since_us, until_us, rng.choice(ONLY))
+                    assert await server.costs(*told) == await memory.costs(*told), told
+                for groups in GROUPS:
+                    scope = rng.choice(SCOPES)
+                    sums = [
+                        await one.spending(groups, since_us=since_us, until_us=until_us, scope=scope)
+                        for one in (server, memory)
+                    ]
+                    assert sums[0] == sums[1], (groups, since_us, until_us, scope)
+        assert await server.damage() == []
+        if not again:
+            await server.rebuild_totals()
+    await server.close()
 
 
 async def test_most_questions_are_answered_from_the_roll_up(store: SqliteStore) -> None:
@@ -104,8 +163,9 @@ async def test_most_questions_are_answered_from_the_roll_up(store: SqliteStore) 
     exact = sum(a.cost_nanousd or 0 for a in await store.attempts_after("", 1_000))
     assert apart.cost_nanousd > exact
     for by in ("model", "provider", "key", "team", "project", "user", "tag", "face", "organisation", "day"):
-        assert rolled_statement(by, None, None, CostsFilter()) is not None
-    assert rolled_statement("session", None, None, CostsFilter()) is None
+        assert "FROM rollups" in costs_statement(by, None, None, CostsFilter())[0]
+    assert "FROM rollups" not in costs_statement("session", None, None, CostsFilter())[0]
+    assert rolled(("day", "provider", "model"), HOURS * HOUR_US, (HOURS + 1) * HOUR_US) is not None
 
 
 async def test_a_roll_up_that_was_spoiled_is_told_and_made_again(store: SqliteStore) -> None:

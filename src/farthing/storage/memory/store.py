@@ -1,8 +1,8 @@
 """The memory store: a dictionary of attempts, a dictionary of keys."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from itertools import groupby, islice
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, groupby, islice
 
 import msgspec
 
@@ -13,6 +13,7 @@ from farthing.storage.memory.credentials import MemoryCredentials
 from farthing.storage.memory.history import MemoryHistory
 from farthing.storage.memory.keys import MemoryKeys
 from farthing.storage.memory.limits import MemoryLimits, MemoryWindows
+from farthing.storage.memory.retention import MemoryRetention
 from farthing.storage.memory.settings import MemorySettings
 from farthing.storage.memory.spending import spending_of
 from farthing.storage.protocols import MAX_GROUPS
@@ -31,12 +32,13 @@ class MemoryStore(MemoryKeys):
         self._attempts: dict[str, Attempt] = {}
         self._totals: dict[_TotalKey, DailyTotal] = {}
         self.admin = MemoryAdmin()
-        self.budgets = MemoryBudgets(self._attempts.values)
+        self.retention = MemoryRetention(self._attempts)
+        self.budgets = MemoryBudgets(self._ever)
         self.credentials = MemoryCredentials()
         self.limits = MemoryLimits()
         self.windows = MemoryWindows()
         self.alerts = self.budgets.alerts
-        self.history = MemoryHistory(self._attempts.values)
+        self.history = MemoryHistory(self._ever)
         self.settings = MemorySettings()
 
     async def open(self) -> None:
@@ -50,7 +52,7 @@ class MemoryStore(MemoryKeys):
         new: dict[str, Attempt] = {}
         for attempt in attempts:
             attempt_id = attempt.opening.attempt_id
-            if attempt_id not in self._attempts:
+            if attempt_id not in self._attempts and attempt_id not in self.retention.gone:
                 new.setdefault(attempt_id, attempt)
         self._attempts.update(new)
         for total in add_up(new.values()):
@@ -65,7 +67,7 @@ class MemoryStore(MemoryKeys):
 
     async def known(self, attempt_ids: Collection[str]) -> set[str]:
         """See `LedgerStore.known`."""
-        return {attempt_id for attempt_id in attempt_ids if attempt_id in self._attempts}
+        return {one for one in attempt_ids if one in self._attempts or one in self.retention.gone}
 
     async def costs(
         self,
@@ -78,7 +80,7 @@ class MemoryStore(MemoryKeys):
         names = {record.id: record.name for record in self._keys.values()}
         meant = [
             attempt
-            for attempt in self._attempts.values()
+            for attempt in self._ever()
             if (since_us is None or attempt.opening.started_at_us >= since_us)
             and (until_us is None or attempt.opening.started_at_us < until_us)
         ]
@@ -100,7 +102,7 @@ class MemoryStore(MemoryKeys):
         """See `LedgerStore.spending`."""
         names = {record.id: record.name for record in self._keys.values()}
         return spending_of(
-            self._attempts.values(),
+            self._ever(),
             by,
             scope,
             since_us=since_us,
@@ -162,17 +164,21 @@ class MemoryStore(MemoryKeys):
 
     async def daily_totals_recomputed(self) -> list[DailyTotal]:
         """See `LedgerStore.daily_totals_recomputed`."""
-        return sorted(add_up(self._attempts.values()), key=_total_key)
+        return sorted(add_up(self._ever()), key=_total_key)
 
     async def rebuild_totals(self) -> tuple[list[DailyTotal], list[DailyTotal]]:
         """See `LedgerStore.rebuild_totals`."""
         before = await self.daily_totals()
-        self._totals = {_total_key(total): total for total in add_up(self._attempts.values())}
+        self._totals = {_total_key(total): total for total in add_up(self._ever())}
         return before, await self.daily_totals()
 
     async def damage(self) -> list[str]:
         """Nothing here can be damaged."""
         return []
+
+    def _ever(self) -> Iterable[Attempt]:
+        """Every attempt there ever was, also those that have expired."""
+        return chain(self._attempts.values(), self.retention.gone.values())
 
 
 def _by_try(attempt: Attempt) -> tuple[int, str]:

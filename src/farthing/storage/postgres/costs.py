@@ -6,8 +6,9 @@ beside it and never written into it. Tags stand in one column with commas betwee
 
 from typing import Any
 
+from farthing.storage.postgres.rollups import rolled
 from farthing.storage.postgres.sql import query
-from farthing.storage.rows import quoted
+from farthing.storage.rows import calls_of_lines, quoted
 from farthing.types.ledger import CostsBy, CostsFilter
 
 _KEY_NAME = "coalesce(keys.name, nullif(attempts.key_name, ''), attempts.key_id)"
@@ -38,19 +39,29 @@ def costs_statement(
             arguments.append(value)
             plain = f"attempts.{quoted(name)} = {{}}"
             conditions.append(_CONDITIONS.get(name, plain).replace("{}", f"${len(arguments)}::text"))
-    for comparison, at_us in ((">=", since_us), ("<", until_us)):
-        if at_us is not None:
-            arguments.append(at_us)
-            conditions.append(f"attempts.started_at_us {comparison} ${len(arguments)}")
+    known_by = {name for name in only.__struct_fields__ if getattr(only, name) is not None}
+    ambiguous = by != "model" and "model" in known_by  # its name may be served by two providers
+    known_by |= set() if by is None else {by, *(["provider"] if by == "model" else [])}
+
+    def bind(number: int) -> str:
+        arguments.append(number)
+        return f"${len(arguments)}::bigint"
+
+    found = None if ambiguous else rolled(known_by, since_us, until_us, bind)
+    calls, lines = found or (calls_of_lines(known_by), "all_sums AS attempts")
+    if found is None:  # sums by hour are of the time that is asked for
+        asked = (("attempts.started_at_us >= {}", since_us), ("attempts.started_at_us < {}", until_us))
+        conditions += [part.format(bind(at_us)) for part, at_us in asked if at_us is not None]
     statement = query("costs").format(
         label="NULL" if by is None else _LABELS.get(by, f"attempts.{quoted(by)}"),
-        source=_source(by, only),
+        calls=calls,
+        source=_source(lines, by, only),
         conditions=" AND ".join(conditions) or "TRUE",
         first="min(0)" if by == "day" else "-coalesce(sum(cost_nanousd), 0)",
     )
     return statement, arguments
 
 
-def _source(by: CostsBy | None, only: CostsFilter) -> str:
-    source = f"attempts {TAG_JOIN}" if by == "tag" else "attempts"
+def _source(lines: str, by: CostsBy | None, only: CostsFilter) -> str:
+    source = f"{lines} {TAG_JOIN}" if by == "tag" else lines
     return f"{source} LEFT JOIN keys ON keys.id = attempts.key_id" if by == "key" or only.key is not None else source

@@ -5,8 +5,10 @@ from functools import cache
 from typing import Any
 
 from farthing.storage.postgres.costs import EACH_TAG, TAG_JOIN, TAGS
+from farthing.storage.postgres.rollups import rolled
 from farthing.storage.postgres.sql import query
-from farthing.types.spending import SpendingBy, SpendingRow
+from farthing.storage.rows import calls_of_lines
+from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 _EXPRESSIONS: Mapping[SpendingBy, str] = {
     "day": "to_char(date '1970-01-01' + (attempts.started_at_us / 86400000000)::integer, 'YYYY-MM-DD')",
@@ -34,9 +36,27 @@ _EXPRESSIONS: Mapping[SpendingBy, str] = {
 }
 
 
+def spending_statement(
+    by: Sequence[SpendingBy], scope: Sequence[SpendingScope], since_us: int | None, until_us: int | None, limit: int
+) -> tuple[str, list[Any]]:
+    """Return the statement and its arguments; the columns are the groups and then those of `SpendingRow`."""
+    scoped = tuple(one.by for one in scope)
+    arguments: list[Any] = [since_us, until_us, limit, *(one.value for one in scope)]
+
+    def bind(number: int) -> str:
+        arguments.append(number)
+        return f"${len(arguments)}::bigint"
+
+    found = rolled({*by, *scoped}, since_us, until_us, bind)
+    calls, lines = found or (calls_of_lines({*by, *scoped}), "all_sums AS attempts")
+    text = _statement(tuple(by), scoped).replace("--calls--", calls).replace("all_sums AS attempts", lines)
+    if found is not None:  # sums by hour are of the time that is asked for, and the server would guess how many fit
+        text = text.replace("started_at_us >= $1)", "TRUE)").replace("started_at_us < $2)", "TRUE)")
+    return text, arguments
+
+
 @cache
-def spending_statement(by: tuple[SpendingBy, ...], scope: tuple[SpendingBy, ...]) -> str:
-    """Return the statement; its arguments are since, until, limit, and the values of the scope in order."""
+def _statement(by: tuple[SpendingBy, ...], scope: tuple[SpendingBy, ...]) -> str:
     columns = "".join(f'({_EXPRESSIONS[one]})::text COLLATE "C",\n    ' for one in by)
     only = "".join(f"\n    AND {_condition(one, f'${place}::text')}" for place, one in enumerate(scope, 4))
     places = [str(place) for place in range(1, len(by) + 1)]

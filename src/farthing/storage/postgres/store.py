@@ -23,6 +23,7 @@ from farthing.storage.postgres.database import Migration
 from farthing.storage.postgres.history import PostgresHistory
 from farthing.storage.postgres.keys import PostgresKeys
 from farthing.storage.postgres.limits import PostgresLimits, PostgresWindows
+from farthing.storage.postgres.retention import PostgresRetention
 from farthing.storage.postgres.settings import PostgresSettings
 from farthing.storage.postgres.spending import spending_row_of, spending_statement
 from farthing.storage.postgres.sql import query
@@ -64,6 +65,7 @@ class PostgresStore(PostgresKeys):
         self.alerts = PostgresAlerts(self.connections)
         self.history = PostgresHistory(self.connections)
         self.settings = PostgresSettings(self.connections)
+        self.retention = PostgresRetention(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`."""
@@ -102,7 +104,7 @@ class PostgresStore(PostgresKeys):
         return [costs_row_of((row[0], *map(_whole, row[1:]))) for row in rows]
 
     async def roll_up(self, _limit: int) -> int:
-        """See `LedgerStore.roll_up`. Nothing to do yet: the server adds up on several processors."""
+        """See `LedgerStore.roll_up`. Nothing to do: what keeps a line adds it to the sums."""
         return 0
 
     async def spending(
@@ -115,9 +117,8 @@ class PostgresStore(PostgresKeys):
         limit: int = MAX_GROUPS,
     ) -> list[SpendingRow]:
         """See `LedgerStore.spending`."""
-        statement = spending_statement(tuple(by), tuple(one.by for one in scope))
-        values = [one.value for one in scope]
-        rows = await self.connections.ask(statement, since_us, until_us, limit, *values)
+        statement, arguments = spending_statement(by, scope, since_us, until_us, limit)
+        rows = await self.connections.ask(statement, *arguments)
         return [spending_row_of(row, len(by)) for row in rows]
 
     async def attempts_begun(self, after_us: int, after_id: str, until_us: int, limit: int) -> list[Attempt]:
@@ -170,18 +171,26 @@ class PostgresStore(PostgresKeys):
         async def replace(session: Session) -> None:
             for table, rows in tables.items():
                 await session.connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608 - as above
-                for start in range(0, len(rows), _ROWS_AT_ONCE):
-                    some = [
-                        {name: _as_json(value) for name, value in row.items()} for row in rows[start:][:_ROWS_AT_ONCE]
-                    ]
-                    listed = ", ".join(map(quoted, some[0]))
-                    sql = (
-                        f"INSERT INTO {quoted(table)} ({listed}) SELECT {listed}"  # noqa: S608 - as above
-                        f" FROM json_populate_recordset(NULL::{quoted(table)}, $1::json)"
-                    )
-                    await session.connection.execute(sql, _encode(some).decode())
+                await _put(session, table, rows)
 
         await self.connections.transaction(replace)
+
+    async def page(
+        self, table: str, columns: Sequence[str], order: str, after: Any, limit: int
+    ) -> list[dict[str, Any]]:
+        """See `Movable.page`."""
+        listed, first = ", ".join(map(quoted, columns)), quoted(order)
+        sql = f"SELECT {listed} FROM {quoted(table)} WHERE {first} > $1 ORDER BY {first} LIMIT $2"  # noqa: S608 - as above
+        rows = await self.connections.ask(sql, after, limit)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    async def add(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """See `Movable.add`."""
+        await self.connections.transaction(lambda session: _put(session, table, rows))
+
+    async def drop_expired(self) -> None:
+        """See `Movable.drop_expired`."""
+        await self.connections.change("expired_drop")
 
     async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
         """See `LedgerStore.repeated_tries`."""
@@ -207,7 +216,10 @@ class PostgresStore(PostgresKeys):
 
     async def damage(self) -> list[str]:
         """See `LedgerStore.damage`: PostgreSQL has no check of its own for a client to ask; what it reads is whole."""
-        return []
+        return [
+            f"sums of day {day} since 1970: {kept} attempts of {cost} nanodollars, the ledger has {again} of {theirs}"
+            for day, kept, again, cost, theirs in await self.connections.all("rollups_wrong")
+        ]
 
     async def glance(self, today_us: int, session: str | None, session_since_us: int, now_us: int) -> Glance:
         """Return a few sums for a status line, and what is left at `now_us`."""
@@ -227,23 +239,36 @@ class PostgresStore(PostgresKeys):
         return await self.connections.read(look)
 
     async def _append(self, session: Session, attempts: Sequence[Attempt], holder: str) -> int:
+        row = await self._posted(session, attempts, holder, old=False)
+        if row[2]:
+            async with session.connection.transaction():
+                await session.all("retention_lock")
+                row = await self._posted(session, attempts, holder, old=True)
+        new: int = row[0]
+        return new
+
+    async def _posted(self, session: Session, attempts: Sequence[Attempt], holder: str, *, old: bool) -> Sequence[Any]:
+        """Return how many were new, the tables' version, and whether they are so old that expired ids must be seen.
+
+        What expires and what is posted again, both at once, must not miss each other: so then one waits for the other.
+        """
         version = len(self.connections.migrations)
         try:
-            row = await session.connection.fetchrow(query("attempts_append"), _encoded(attempts), version, holder)
+            row = await session.connection.fetchrow(query("attempts_append"), _encoded(attempts), version, holder, old)
         except Exception as error:
             refused = rows_refused(self.connections.address, error)
             if refused is None:
                 raise
             raise refused from error
-        assert row is not None, "the statement tells two numbers"
+        assert row is not None, "the statement tells two numbers and a yes or no"
         if row[1] != version:
             address = self.connections.address
             raise StoreError(
                 f"The ledger's database {address} has version {row[1]} by now; this program writes {version}.",
                 hint="restart this host with the newer Farthing; until then its calls wait in the journal.",
             )
-        new: int = row[0]
-        return new
+        told: Sequence[Any] = row
+        return told
 
 
 _Line = msgspec.defstruct("_Line", [(name, Any, None) for name in COLUMNS], omit_defaults=True, gc=False)
@@ -269,13 +294,24 @@ def _as_json(value: Any) -> Any:
     return f"\\x{value.hex()}" if isinstance(value, bytes) else kept_value(value)
 
 
+async def _put(session: Session, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = [{name: _as_json(value) for name, value in row.items()} for row in rows[start:][:_ROWS_AT_ONCE]]
+        listed = ", ".join(map(quoted, some[0]))
+        sql = (
+            f"INSERT INTO {quoted(table)} ({listed}) SELECT {listed}"  # noqa: S608 - names of tables are ours
+            f" FROM json_populate_recordset(NULL::{quoted(table)}, $1::json)"
+        )
+        await session.connection.execute(sql, _encode(some).decode())
+
+
 async def _rebuild_totals(session: Session) -> tuple[list[Row], list[Row]]:
     await session.run("daily_totals_lock")
     before = await session.all("daily_totals")
     await session.run("daily_totals_clear")
     await session.run("daily_totals_remade")
-    await session.run("hourly_totals_clear")
-    await session.run("hourly_totals_remade")
+    await session.run("rollups_clear")
+    await session.run("rollups_remade")
     return before, await session.all("daily_totals")
 
 

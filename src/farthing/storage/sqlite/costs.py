@@ -6,6 +6,8 @@ and never written into it. Tags stand in one column with commas between them: as
 
 from typing import Any
 
+from farthing.storage.rows import calls_of_lines
+from farthing.storage.sqlite.rollups import rolled
 from farthing.storage.sqlite.sql import query
 from farthing.types.ledger import CostsBy, CostsFilter
 
@@ -34,29 +36,27 @@ def costs_statement(
     by: CostsBy | None, since_us: int | None, until_us: int | None, only: CostsFilter
 ) -> tuple[str, dict[str, Any]]:
     """Return the statement and its bindings; the columns are those of `CostsRow`."""
-    told, label, source, conditions = costs_pieces(by, only)
-    if since_us is not None:
-        conditions.append("attempts.started_at_us >= :since")
-    if until_us is not None:
-        conditions.append("attempts.started_at_us < :until")
-    statement = query("costs").format(
-        label=label,
-        source=source,
-        conditions=" AND ".join(conditions) or "TRUE",
-        first="NULL" if by == "day" else "-coalesce(sum(cost_nanousd), 0)",
-    )
-    return statement, {**told, "since": since_us, "until": until_us}
-
-
-def costs_pieces(by: CostsBy | None, only: CostsFilter) -> tuple[dict[str, Any], str, str, list[str]]:
-    """Return what is bound, the label of the groups, where attempts are looked for, and conditions but the time's."""
     told = {name: value for name in only.__struct_fields__ if (value := getattr(only, name)) is not None}
+    known_by = {*told, *([] if by is None else [by])} | ({"provider"} if by == "model" else set())
+    found = None if by != "model" and "model" in told else rolled(known_by, since_us, until_us)
+    calls, lines, bound = found or (calls_of_lines(known_by), "all_sums AS attempts", {})
     conditions = [_CONDITIONS.get(name, f"attempts.{name} = :{name}") for name in told]
     if by == "tag":
         conditions.append(EACH_TAG_ONCE)
-    return told, "NULL" if by is None else _LABELS.get(by, f"attempts.{by}"), _source(by, only), conditions
+    if since_us is not None and found is None:  # sums by hour are of the time that is asked for
+        conditions.append("attempts.started_at_us >= :since")
+    if until_us is not None and found is None:
+        conditions.append("attempts.started_at_us < :until")
+    statement = query("costs").format(
+        label="NULL" if by is None else _LABELS.get(by, f"attempts.{by}"),
+        calls=calls,
+        source=_source(lines, by, only),
+        conditions=" AND ".join(conditions) or "TRUE",
+        first="NULL" if by == "day" else "-coalesce(sum(cost_nanousd), 0)",
+    )
+    return statement, {**told, "since": since_us, "until": until_us, **bound}
 
 
-def _source(by: CostsBy | None, only: CostsFilter) -> str:
-    source = f"attempts, {TAGS} AS tag" if by == "tag" else "attempts"
+def _source(lines: str, by: CostsBy | None, only: CostsFilter) -> str:
+    source = f"{lines}, {TAGS} AS tag" if by == "tag" else lines
     return f"{source} LEFT JOIN keys ON keys.id = attempts.key_id" if by == "key" or only.key is not None else source

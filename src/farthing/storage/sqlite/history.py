@@ -1,4 +1,4 @@
-"""The past in SQLite: sums by the hour, kept with each batch of attempts, because nobody adds up a year each minute."""
+"""The past in SQLite, from the sums that costs are answered from: nobody adds up a year of lines each minute."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 
 from farthing.storage.sqlite.connections import Connections
+from farthing.storage.sqlite.rollups import rolled
+from farthing.storage.sqlite.sql import query
 from farthing.types.budgets import DIMENSIONS, Scope
 from farthing.types.history import CLIENTS_STATUSES, GROUPED_BY, HOUR_US, GroupedBy, HourTotal, ProviderOutcomes
 
@@ -20,36 +22,46 @@ class SqliteHistory:
 
     async def hours(self, scope: Scope, since_us: int, until_us: int) -> list[HourTotal]:
         """See `HistoryStore.hours`."""
-        summed = set(scope.named) <= set(GROUPED_BY)
         asked: dict[str, Any] = {name: getattr(scope, name) for name in DIMENSIONS}
-        asked |= {"first": since_us // HOUR_US, "last": -(-until_us // HOUR_US), "clients": CLIENTS}
-        rows = await self._connections.all("hours" if summed else "hours_of_attempts", asked)
+        if set(scope.named) <= set(GROUPED_BY):
+            rows = await self._summed("hours", since_us, until_us, asked)
+        else:
+            asked |= {"first": since_us // HOUR_US, "last": -(-until_us // HOUR_US)}
+            rows = await self._connections.all("hours_of_attempts", asked)
         return [_hour(row) for row in rows]
 
     async def dearest(self, by: GroupedBy, since_us: int, limit: int) -> list[str]:
         """See `HistoryStore.dearest`."""
-        asked = {"by": by, "first": since_us // HOUR_US, "limit": limit}
-        return [row[0] for row in await self._connections.all("hours_dearest", asked)]
+        return [row[0] for row in await self._summed("hours_dearest", since_us, None, {"limit": limit}, by)]
 
     async def hours_by(self, by: GroupedBy, values: Sequence[str], since_us: int) -> dict[str, list[HourTotal]]:
         """See `HistoryStore.hours_by`."""
-        asked = {"by": by, "values": msgspec.json.encode(list(values)).decode(), "first": since_us // HOUR_US}
+        asked = {"values": msgspec.json.encode(list(values)).decode()}
         found: dict[str, list[HourTotal]] = {value: [] for value in values}
-        for value, *row in await self._connections.all("hours_by", asked):
+        for value, *row in await self._summed("hours_by", since_us, None, asked, by):
             found[value].append(_hour(row))
         return found
 
     async def outcomes(self, since_us: int) -> list[ProviderOutcomes]:
         """See `HistoryStore.outcomes`."""
-        return await self._outcomes("outcomes_since", {"since": since_us, "clients": CLIENTS})
+        rows = await self._connections.all("outcomes_since", {"since": since_us, "clients": CLIENTS})
+        return [ProviderOutcomes(provider=row[0], attempts=row[1], failed=row[2]) for row in rows]
 
     async def usual_outcomes(self, since_us: int, until_us: int) -> list[ProviderOutcomes]:
         """See `HistoryStore.usual_outcomes`."""
-        return await self._outcomes("outcomes_usual", {"first": since_us // HOUR_US, "last": -(-until_us // HOUR_US)})
-
-    async def _outcomes(self, name: str, asked: dict[str, Any]) -> list[ProviderOutcomes]:
-        rows = await self._connections.all(name, asked)
+        rows = await self._summed("outcomes_usual", since_us, until_us, {})
         return [ProviderOutcomes(provider=row[0], attempts=row[1], failed=row[2]) for row in rows]
+
+    async def _summed(
+        self, name: str, since_us: int, until_us: int | None, asked: dict[str, Any], by: GroupedBy = "user"
+    ) -> list[Any]:
+        """Return the rows of a question about whole hours, mostly from what is rolled up."""
+        since_us = since_us // HOUR_US * HOUR_US
+        until_us = None if until_us is None else -(-until_us // HOUR_US) * HOUR_US
+        _, source, bound = rolled((), since_us, until_us) or ("", "all_sums AS attempts", {})
+        statement = query(name).format(source=source, by=f"attempts.{by}")
+        bindings = {"since": since_us, "until": until_us, **bound, **asked}
+        return await self._connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
 
 
 def _hour(row: Sequence[Any]) -> HourTotal:

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from farthing.storage.rows import calls_of_lines
 from farthing.storage.sqlite.costs import EACH_TAG_ONCE, TAGS
+from farthing.storage.sqlite.rollups import rolled
 from farthing.storage.sqlite.sql import query
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
@@ -37,9 +39,22 @@ _EXPRESSIONS: Mapping[SpendingBy, str] = {
 }
 
 
+def spending_statement(
+    by: Sequence[SpendingBy], scope: Sequence[SpendingScope], since_us: int | None, until_us: int | None, limit: int
+) -> tuple[str, dict[str, Any]]:
+    """Return the statement and its bindings; the columns are the groups and then those of `SpendingRow`."""
+    scoped = tuple(one.by for one in scope)
+    found = rolled({*by, *scoped}, since_us, until_us)
+    calls, lines, bound = found or (calls_of_lines({*by, *scoped}), "all_sums AS attempts", {})
+    text = _statement(tuple(by), scoped).replace("--calls--", calls).replace("all_sums AS attempts", lines)
+    if found is not None:  # sums by hour are of the time that is asked for
+        text = text.replace("started_at_us >= :since)", "TRUE)", 1).replace("started_at_us < :until)", "TRUE)", 1)
+    values = {f"scope{place}": one.value for place, one in enumerate(scope)}
+    return text, {"since": since_us, "until": until_us, "limit": limit, **values, **bound}
+
+
 @cache
-def spending_statement(by: tuple[SpendingBy, ...], scope: tuple[SpendingBy, ...]) -> str:
-    """Return the statement; values are bound as `:since`, `:until`, `:limit` and `:scope0` and on."""
+def _statement(by: tuple[SpendingBy, ...], scope: tuple[SpendingBy, ...]) -> str:
     columns = "".join(f"{_EXPRESSIONS[one]} AS g{place},\n    " for place, one in enumerate(by))
     only = "".join(f"\n    AND {_condition(one, f':scope{place}')}" for place, one in enumerate(scope))
     if "tag" in by:
@@ -56,14 +71,6 @@ def _condition(by: SpendingBy, value: str) -> str:
         return f"{_EXPRESSIONS[by]} IS {value}"
     has = f"EXISTS (SELECT 1 FROM {TAGS} AS one WHERE trim(one.value) = {value})"  # noqa: S608 - a name, no value
     return f"({has} AND {value} <> '' OR {value} IS NULL AND trim(coalesce(attempts.tags, ''), ' ,') = '')"
-
-
-def spending_bindings(
-    scope: Sequence[SpendingScope], since_us: int | None, until_us: int | None, limit: int
-) -> dict[str, Any]:
-    """Return what is bound."""
-    values = {f"scope{place}": one.value for place, one in enumerate(scope)}
-    return {"since": since_us, "until": until_us, "limit": limit, **values}
 
 
 def spending_row_of(row: tuple[Any, ...], groups: int) -> SpendingRow:

@@ -22,12 +22,13 @@ from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.costs import costs_statement
 from farthing.storage.sqlite.credentials import SqliteCredentials
 from farthing.storage.sqlite.database import Migration
-from farthing.storage.sqlite.history import CLIENTS, SqliteHistory
+from farthing.storage.sqlite.history import SqliteHistory
 from farthing.storage.sqlite.keys import SqliteKeys
 from farthing.storage.sqlite.limits import SqliteLimits, SqliteWindows
-from farthing.storage.sqlite.rollups import begin_anew, roll_up, rolled_statement, what_is_wrong
+from farthing.storage.sqlite.retention import SqliteRetention
+from farthing.storage.sqlite.rollups import begin_anew, roll_up, what_is_wrong
 from farthing.storage.sqlite.settings import SqliteSettings
-from farthing.storage.sqlite.spending import spending_bindings, spending_row_of, spending_statement
+from farthing.storage.sqlite.spending import spending_row_of, spending_statement
 from farthing.storage.sqlite.sql import query
 from farthing.types.calls import Attempt
 from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, KeySpent
@@ -64,6 +65,7 @@ class SqliteStore(SqliteKeys):
         self.alerts = SqliteAlerts(self.connections)
         self.history = SqliteHistory(self.connections)
         self.settings = SqliteSettings(self.connections)
+        self.retention = SqliteRetention(self.connections)
 
     async def open(self) -> None:
         """See `Store.open`; migrates, having made a copy first."""
@@ -93,8 +95,7 @@ class SqliteStore(SqliteKeys):
         only: CostsFilter = EVERYTHING,
     ) -> list[CostsRow]:
         """See `LedgerStore.costs`."""
-        rolled = rolled_statement(by, since_us, until_us, only)
-        statement, bindings = rolled or costs_statement(by, since_us, until_us, only)
+        statement, bindings = costs_statement(by, since_us, until_us, only)
         rows = await self.connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
         if not rows and by is None:
             rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]
@@ -114,8 +115,7 @@ class SqliteStore(SqliteKeys):
         limit: int = MAX_GROUPS,
     ) -> list[SpendingRow]:
         """See `LedgerStore.spending`."""
-        statement = spending_statement(tuple(by), tuple(one.by for one in scope))
-        bindings = spending_bindings(scope, since_us, until_us, limit)
+        statement, bindings = spending_statement(by, scope, since_us, until_us, limit)
         rows = await self.connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
         return [spending_row_of(row, len(by)) for row in rows]
 
@@ -172,12 +172,26 @@ class SqliteStore(SqliteKeys):
         def replace(connection: apsw.Connection) -> None:
             for table, rows in tables.items():
                 connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608 - as above
-                for row in rows:
-                    listed, places = ", ".join(map(quoted, row)), ", ".join("?" * len(row))
-                    sql = f"INSERT INTO {quoted(table)} ({listed}) VALUES ({places})"  # noqa: S608 - as above
-                    connection.execute(sql, tuple(row.values()))
+                _put(connection, table, rows)
 
         await self.connections.transaction(replace)
+
+    async def page(
+        self, table: str, columns: Sequence[str], order: str, after: Any, limit: int
+    ) -> list[dict[str, Any]]:
+        """See `Movable.page`."""
+        listed, first = ", ".join(map(quoted, columns)), quoted(order)
+        sql = f"SELECT {listed} FROM {quoted(table)} WHERE {first} > ? ORDER BY {first} LIMIT ?"  # noqa: S608 - as above
+        rows = await self.connections.read(lambda connection: connection.execute(sql, (after, limit)).fetchall())
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    async def add(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """See `Movable.add`."""
+        await self.connections.transaction(lambda connection: _put(connection, table, rows))
+
+    async def drop_expired(self) -> None:
+        """See `Movable.drop_expired`."""
+        await self.connections.change("expired_drop", {})
 
     async def repeated_tries(self, limit: int) -> list[tuple[str, int, int]]:
         """See `LedgerStore.repeated_tries`."""
@@ -213,10 +227,17 @@ class SqliteStore(SqliteKeys):
             raise RowsRefused(message, hint="they are set aside in the journal's folder.") from error
 
 
+def _put(connection: apsw.Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        listed, places = ", ".join(map(quoted, row)), ", ".join("?" * len(row))
+        sql = f"INSERT INTO {quoted(table)} ({listed}) VALUES ({places})"  # noqa: S608 - names of tables are ours
+        connection.execute(sql, tuple(row.values()))
+
+
 def _append(connection: apsw.Connection, attempts: Sequence[Attempt], holder: str) -> int:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        new = attempts
+        attempts = new = _not_expired(connection, attempts)
         try:
             _insert(connection, attempts)
         except apsw.ConstraintError:
@@ -243,28 +264,33 @@ def _rebuild_totals(connection: apsw.Connection) -> tuple[list[Row], list[Row]]:
     """Other processes read the old totals until the new ones are committed; a gateway's batch waits, or comes again."""
     before = connection.execute(query("daily_totals")).fetchall()
     connection.execute(query("daily_totals_clear"))
-    begin_anew(connection)
-    connection.execute(query("hourly_totals_clear"))
     last: Any = connection.execute(query("attempts_last")).get
     _add_to_totals(connection, 0, last)
+    gone: Any = connection.execute(query("expired_last")).get
+    _add_to_totals(connection, 0, gone, _GONE)
+    begin_anew(connection, gone)
     return before, connection.execute(query("daily_totals")).fetchall()
 
 
-def _add_to_totals(connection: apsw.Connection, first: int, last: int) -> None:
-    """Add the rows after `first` up to `last` to their days and hours; Python would take seven times as long."""
-    _add(connection, "daily_total_add", {}, first, last)
-    _add(connection, "hourly_total_add", {"clients": CLIENTS}, first, last)
+_LINES = ("attempt_sums", "place")
+_GONE = ("expired_sums", "id")
 
 
-def _add(connection: apsw.Connection, name: str, asked: dict[str, str], first: int, last: int) -> None:
+def _add_to_totals(connection: apsw.Connection, first: int, last: int, rows: tuple[str, str] = _LINES) -> None:
+    """Add the rows after `first` up to `last` to their days; Python would take seven times as long."""
+    lines, place = rows
+    _add(connection, query("daily_total_add").format(lines=lines, place=place), first, last)
+
+
+def _add(connection: apsw.Connection, statement: str, first: int, last: int) -> None:
     try:
-        connection.execute(query(name), {"first": first, "last": last, **asked})
+        connection.execute(statement, {"first": first, "last": last})
     except apsw.SQLError:
         if last - first == 1:
             raise
         # Their sum does not fit 64 bits. One by one they do, and the total stops at the largest integer.
         for row in range(first, last):
-            _add(connection, name, asked, row, row + 1)
+            _add(connection, statement, row, row + 1)
 
 
 def _insert(connection: apsw.Connection, attempts: Sequence[Attempt]) -> None:
@@ -293,7 +319,16 @@ _ROWS_AT_ONCE = (128, 16, 1)
 
 
 def _known(connection: apsw.Connection, attempt_ids: Collection[str]) -> set[str]:
-    return {row[0] for row in connection.execute(query("attempts_known"), (_json(attempt_ids),))}
+    return {row[0] for row in connection.execute(query("attempts_known"), {"ids": _json(attempt_ids)})}
+
+
+def _not_expired(connection: apsw.Connection, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+    """Leave out what was here once and has expired; only what began before lines are kept may have."""
+    kept_from: Any = connection.execute(query("kept_from")).get
+    if not kept_from or all(attempt.opening.started_at_us >= kept_from for attempt in attempts):
+        return attempts
+    gone = _known(connection, [attempt.opening.attempt_id for attempt in attempts])
+    return [attempt for attempt in attempts if attempt.opening.attempt_id not in gone]
 
 
 def _damage(connection: apsw.Connection) -> list[str]:

@@ -41,25 +41,6 @@ CREATE TABLE alert_leader (
 );
 INSERT INTO alert_leader (id, holder, until_us) VALUES (1, '', 0);
 
--- Sums by the UTC hour that attempts began in, kept by the statement that keeps the attempts; '' is what has none.
--- `spent` counts what calls of unknown cost were held at; `failed` are those that the provider failed.
-CREATE TABLE hourly_totals (
-    hour bigint NOT NULL,
-    organisation text COLLATE "C" NOT NULL,
-    team text COLLATE "C" NOT NULL,
-    project text COLLATE "C" NOT NULL,
-    key_id text COLLATE "C" NOT NULL,
-    "user" text COLLATE "C" NOT NULL,
-    provider text COLLATE "C" NOT NULL,
-    attempts bigint NOT NULL,
-    failed bigint NOT NULL,
-    spent_nanousd bigint NOT NULL
-);
-CREATE UNIQUE INDEX hourly_totals_by_group ON hourly_totals (
-    hour, farthing_digest(organisation), farthing_digest(team), farthing_digest(project), farthing_digest(key_id),
-    farthing_digest("user"), farthing_digest(provider)
-);
-
 -- Whether an attempt counts as the provider's failure; the statuses are those that say that the request was wrong.
 CREATE FUNCTION farthing_failed(outcome text, http_status bigint) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -68,11 +49,3 @@ CREATE FUNCTION farthing_failed(outcome text, http_status bigint) RETURNS boolea
             AND coalesce(http_status, 0) NOT IN (400, 404, 405, 406, 410, 411, 413, 414, 415, 422)
         )
     $$;
-
-INSERT INTO hourly_totals
-SELECT
-    started_at_us / 3600000000, organisation, coalesce(team, ''), coalesce(project, ''), key_id, coalesce("user", ''),
-    provider, count(*), count(*) FILTER (WHERE farthing_failed(outcome, http_status)),
-    least(sum(coalesce(cost_nanousd, held_nanousd, 0)), 9223372036854775807)
-FROM attempts
-GROUP BY 1, 2, 3, 4, 5, 6, 7;

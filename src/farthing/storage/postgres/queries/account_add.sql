@@ -6,8 +6,8 @@ INSERT INTO accounts (
 SELECT
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
     least(coalesce(sum(cost_nanousd), 0), 9223372036854775807),
-    least(coalesce(sum(held_nanousd) FILTER (WHERE cost_nanousd IS NULL), 0), 9223372036854775807)
-FROM attempts
+    least(coalesce(sum(held_nanousd), 0), 9223372036854775807)
+FROM all_sums
 WHERE started_at_us >= $16 AND started_at_us < $17
     AND ($5::bigint IS NULL OR started_at_us < $5)
     AND ($8::text IS NULL OR organisation = $8)

@@ -2,12 +2,21 @@
 -- objects, so that the columns are found by their names; what is not told is NULL. Rows are taken in the order of their
 -- ids, totals and accounts in an order of their own, so that two hosts never wait for each other. Where the tables are not of
 -- the version that the program knows ($2), nothing is kept, and the version says so. A total stops at the largest
--- integer, and verify shows that it did.
-WITH new AS (
+-- integer, and verify shows that it did. Where some began so long ago that they may have been here and expired, nothing is
+-- kept and that is told; with $4 the ids of what has expired are looked at.
+WITH kept_from AS (
+    SELECT kept_from_us FROM retention
+), told AS MATERIALIZED (
+    SELECT given.* FROM json_populate_recordset(NULL::attempts, $1::json) AS given
+), old AS (
+    SELECT 1 FROM told, kept_from WHERE started_at_us < kept_from_us
+), new AS (
     INSERT INTO attempts
     SELECT given.*
-    FROM json_populate_recordset(NULL::attempts, $1::json) AS given
+    FROM told AS given
     WHERE (SELECT version FROM farthing) = $2
+        AND ($4 OR NOT EXISTS (SELECT 1 FROM old))
+        AND NOT ($4 AND EXISTS (SELECT 1 FROM expired_attempts AS e WHERE e.attempt_id = given.attempt_id))
     ORDER BY given.attempt_id
     ON CONFLICT (attempt_id) DO NOTHING
     RETURNING *
@@ -47,24 +56,130 @@ WITH new AS (
         reasoning_output_tokens = least(daily_totals.reasoning_output_tokens::numeric + excluded.reasoning_output_tokens, 9223372036854775807),
         web_search_requests = least(daily_totals.web_search_requests::numeric + excluded.web_search_requests, 9223372036854775807),
         cost_nanousd = least(daily_totals.cost_nanousd::numeric + excluded.cost_nanousd, 9223372036854775807)
+), lines AS (
+    SELECT
+        started_at_us,
+        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user",
+        task, branch, tags, price_id, service_tier,
+        1::bigint AS attempts,
+        (outcome IN ('provider_error', 'unreachable'))::integer AS failed_attempts,
+        (farthing_failed(outcome, http_status))::integer AS provider_failures,
+        (coalesce(outcome = 'ok' AND cost_nanousd = 0, FALSE))::integer AS free_attempts,
+        CASE WHEN coalesce(outcome = 'ok' AND cost_nanousd = 0, FALSE) THEN coalesce(input_tokens, 0)::numeric + coalesce(output_tokens, 0) ELSE 0 END AS free_tokens,
+        coalesce(input_tokens, 0) AS input_tokens,
+        coalesce(input_tokens, 0) AS largest_input_tokens,
+        coalesce(output_tokens, 0) AS output_tokens,
+        cache_read_input_tokens,
+        cache_creation_5m_input_tokens,
+        cache_creation_1h_input_tokens,
+        reasoning_output_tokens,
+        input_audio_tokens::numeric + output_audio_tokens + input_image_tokens + output_image_tokens AS media_tokens,
+        web_search_requests,
+        coalesce(cost_nanousd, 0) AS cost_nanousd,
+        CASE WHEN cost_nanousd IS NULL THEN coalesce(held_nanousd, 0) ELSE 0 END AS held_nanousd,
+        (cost_nanousd IS NULL)::integer AS unknown_cost_attempts,
+        (cost_basis = 'estimated')::integer AS estimated_attempts,
+        (input_tokens IS NULL OR output_tokens IS NULL)::integer AS unknown_usage_attempts,
+        CASE WHEN cost_nanousd IS NOT NULL THEN coalesce(reported_cost_nanousd, 0) ELSE 0 END AS reported_cost_nanousd,
+        CASE WHEN reported_cost_nanousd IS NOT NULL THEN coalesce(cost_nanousd, 0) ELSE 0 END AS comparable_cost_nanousd,
+        CASE WHEN cost_nanousd IS NULL THEN coalesce(reported_cost_nanousd, 0) ELSE 0 END AS reported_only_nanousd,
+        (reported_cost_nanousd IS NOT NULL AND cost_nanousd IS NOT NULL)::integer AS comparable_attempts,
+        CASE WHEN reported_cost_nanousd > 0 AND cost_nanousd IS NOT NULL THEN
+                abs(cost_nanousd - reported_cost_nanousd)::double precision * 1000000.0::double precision / reported_cost_nanousd
+            ELSE 0 END AS largest_difference_ppm,
+        (row_number() OVER (PARTITION BY call_id ORDER BY ordinal, attempt_id) = 1 AND NOT again)::integer AS calls,
+        (
+            row_number() OVER (PARTITION BY call_id, provider ORDER BY ordinal, attempt_id) = 1
+            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.provider = n.provider))
+        )::integer AS provider_calls,
+        (
+            row_number() OVER (PARTITION BY call_id, provider, model ORDER BY ordinal, attempt_id) = 1
+            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.provider = n.provider AND e.model = n.model))
+        )::integer AS model_calls,
+        (
+            row_number() OVER (PARTITION BY call_id, provider, model, model_served, price_id, service_tier ORDER BY ordinal, attempt_id) = 1
+            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.provider = n.provider AND e.model = n.model AND e.model_served IS NOT DISTINCT FROM n.model_served
+            AND e.price_id IS NOT DISTINCT FROM n.price_id AND e.service_tier IS NOT DISTINCT FROM n.service_tier))
+        )::integer AS priced_calls,
+        (
+            row_number() OVER (PARTITION BY call_id, started_at_us / 86400000000 ORDER BY ordinal, attempt_id) = 1
+            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.started_at_us / 86400000000 = n.started_at_us / 86400000000))
+        )::integer AS day_calls
+    FROM (SELECT *, EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = new.call_id) AS again FROM new) AS n
 ), hourly AS (
-    INSERT INTO hourly_totals (
-        hour, organisation, team, project, key_id, "user", provider, attempts, failed, spent_nanousd
+    INSERT INTO rollups (
+        hour, identity,
+        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
+        branch, tags, price_id, service_tier,
+        attempts, failed_attempts, provider_failures, free_attempts, free_tokens, input_tokens, largest_input_tokens,
+        output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens, cache_creation_1h_input_tokens,
+        reasoning_output_tokens, media_tokens, web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts,
+        estimated_attempts, unknown_usage_attempts, reported_cost_nanousd, comparable_cost_nanousd,
+        reported_only_nanousd, comparable_attempts, largest_difference_ppm, calls, provider_calls, model_calls,
+        priced_calls, day_calls
     )
     SELECT
-        started_at_us / 3600000000, organisation, coalesce(team, ''), coalesce(project, ''), key_id,
-        coalesce("user", ''), provider, count(*), count(*) FILTER (WHERE farthing_failed(outcome, http_status)),
-        least(sum(coalesce(cost_nanousd, held_nanousd, 0)), 9223372036854775807)
-    FROM new
-    GROUP BY 1, 2, 3, 4, 5, 6, 7
-    ORDER BY 1, 2, 3, 4, 5, 6, 7
-    ON CONFLICT (
-        hour, farthing_digest(organisation), farthing_digest(team), farthing_digest(project), farthing_digest(key_id),
-        farthing_digest("user"), farthing_digest(provider)
-    ) DO UPDATE SET
-        attempts = hourly_totals.attempts + excluded.attempts,
-        failed = hourly_totals.failed + excluded.failed,
-        spent_nanousd = least(hourly_totals.spent_nanousd::numeric + excluded.spent_nanousd, 9223372036854775807)
+        started_at_us / 3600000000,
+        farthing_digest(json_build_array(
+            face, operation, provider, model, model_served, key_id, key_name, organisation, team, project,
+            "user", task, branch, tags, price_id, service_tier
+        )::text) AS identity,
+        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
+        branch, tags, price_id, service_tier,
+        least(sum(attempts), 9223372036854775807), least(sum(failed_attempts), 9223372036854775807),
+        least(sum(provider_failures), 9223372036854775807), least(sum(free_attempts), 9223372036854775807),
+        least(sum(free_tokens), 9223372036854775807), least(sum(input_tokens), 9223372036854775807),
+        max(largest_input_tokens), least(sum(output_tokens), 9223372036854775807),
+        least(sum(cache_read_input_tokens), 9223372036854775807),
+        least(sum(cache_creation_5m_input_tokens), 9223372036854775807),
+        least(sum(cache_creation_1h_input_tokens), 9223372036854775807),
+        least(sum(reasoning_output_tokens), 9223372036854775807), least(sum(media_tokens), 9223372036854775807),
+        least(sum(web_search_requests), 9223372036854775807), least(sum(cost_nanousd), 9223372036854775807),
+        least(sum(held_nanousd), 9223372036854775807), least(sum(unknown_cost_attempts), 9223372036854775807),
+        least(sum(estimated_attempts), 9223372036854775807), least(sum(unknown_usage_attempts), 9223372036854775807),
+        least(sum(reported_cost_nanousd), 9223372036854775807),
+        least(sum(comparable_cost_nanousd), 9223372036854775807),
+        least(sum(reported_only_nanousd), 9223372036854775807), least(sum(comparable_attempts), 9223372036854775807),
+        least(trunc(max(largest_difference_ppm)::numeric), 9223372036854775807),
+        least(sum(calls), 9223372036854775807), least(sum(provider_calls), 9223372036854775807),
+        least(sum(model_calls), 9223372036854775807), least(sum(priced_calls), 9223372036854775807),
+        least(sum(day_calls), 9223372036854775807)
+    FROM lines
+    GROUP BY
+        started_at_us / 3600000000,
+        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
+        branch, tags, price_id, service_tier
+    ORDER BY 1, 2
+    ON CONFLICT (hour, identity) DO UPDATE SET
+        attempts = least(rollups.attempts::numeric + excluded.attempts, 9223372036854775807),
+        failed_attempts = least(rollups.failed_attempts::numeric + excluded.failed_attempts, 9223372036854775807),
+        provider_failures = least(rollups.provider_failures::numeric + excluded.provider_failures, 9223372036854775807),
+        free_attempts = least(rollups.free_attempts::numeric + excluded.free_attempts, 9223372036854775807),
+        free_tokens = least(rollups.free_tokens::numeric + excluded.free_tokens, 9223372036854775807),
+        input_tokens = least(rollups.input_tokens::numeric + excluded.input_tokens, 9223372036854775807),
+        largest_input_tokens = greatest(rollups.largest_input_tokens, excluded.largest_input_tokens),
+        output_tokens = least(rollups.output_tokens::numeric + excluded.output_tokens, 9223372036854775807),
+        cache_read_input_tokens = least(rollups.cache_read_input_tokens::numeric + excluded.cache_read_input_tokens, 9223372036854775807),
+        cache_creation_5m_input_tokens = least(rollups.cache_creation_5m_input_tokens::numeric + excluded.cache_creation_5m_input_tokens, 9223372036854775807),
+        cache_creation_1h_input_tokens = least(rollups.cache_creation_1h_input_tokens::numeric + excluded.cache_creation_1h_input_tokens, 9223372036854775807),
+        reasoning_output_tokens = least(rollups.reasoning_output_tokens::numeric + excluded.reasoning_output_tokens, 9223372036854775807),
+        media_tokens = least(rollups.media_tokens::numeric + excluded.media_tokens, 9223372036854775807),
+        web_search_requests = least(rollups.web_search_requests::numeric + excluded.web_search_requests, 9223372036854775807),
+        cost_nanousd = least(rollups.cost_nanousd::numeric + excluded.cost_nanousd, 9223372036854775807),
+        held_nanousd = least(rollups.held_nanousd::numeric + excluded.held_nanousd, 9223372036854775807),
+        unknown_cost_attempts = least(rollups.unknown_cost_attempts::numeric + excluded.unknown_cost_attempts, 9223372036854775807),
+        estimated_attempts = least(rollups.estimated_attempts::numeric + excluded.estimated_attempts, 9223372036854775807),
+        unknown_usage_attempts = least(rollups.unknown_usage_attempts::numeric + excluded.unknown_usage_attempts, 9223372036854775807),
+        reported_cost_nanousd = least(rollups.reported_cost_nanousd::numeric + excluded.reported_cost_nanousd, 9223372036854775807),
+        comparable_cost_nanousd = least(rollups.comparable_cost_nanousd::numeric + excluded.comparable_cost_nanousd, 9223372036854775807),
+        reported_only_nanousd = least(rollups.reported_only_nanousd::numeric + excluded.reported_only_nanousd, 9223372036854775807),
+        comparable_attempts = least(rollups.comparable_attempts::numeric + excluded.comparable_attempts, 9223372036854775807),
+        largest_difference_ppm = greatest(rollups.largest_difference_ppm, excluded.largest_difference_ppm),
+        calls = least(rollups.calls::numeric + excluded.calls, 9223372036854775807),
+        provider_calls = least(rollups.provider_calls::numeric + excluded.provider_calls, 9223372036854775807),
+        model_calls = least(rollups.model_calls::numeric + excluded.model_calls, 9223372036854775807),
+        priced_calls = least(rollups.priced_calls::numeric + excluded.priced_calls, 9223372036854775807),
+        day_calls = least(rollups.day_calls::numeric + excluded.day_calls, 9223372036854775807)
 ), batch AS (
     SELECT
         organisation, team, project, key_id, "user", session, task,
@@ -110,4 +225,4 @@ WITH new AS (
     FROM charges AS c JOIN locked USING (number)
     WHERE l.account = c.number AND l.holder = $3
 )
-SELECT (SELECT count(*) FROM new), (SELECT version FROM farthing)
+SELECT (SELECT count(*) FROM new), (SELECT version FROM farthing), NOT $4 AND EXISTS (SELECT 1 FROM old)

@@ -1,6 +1,6 @@
 -- What a scope spent, hour by hour, from the sums.
-SELECT hour, sum(spent_nanousd), sum(attempts), sum(failed)
-FROM hourly_totals
+SELECT hour, sum(cost_nanousd) + sum(held_nanousd), sum(attempts), sum(provider_failures)
+FROM rollups
 WHERE hour >= $1 AND hour < $2
     AND ($3::text IS NULL OR organisation = $3)
     AND ($4::text IS NULL OR team = $4)

@@ -1,8 +1,8 @@
 -- The hours of each of some ($2), from one ($3) on.
-SELECT value, hour, sum(spent_nanousd), sum(attempts), sum(failed)
+SELECT value, hour, sum(cost_nanousd) + sum(held_nanousd), sum(attempts), sum(provider_failures)
 FROM (
     SELECT
-        hour, spent_nanousd, attempts, failed,
+        hour, cost_nanousd, held_nanousd, attempts, provider_failures,
         CASE $1::text
         WHEN 'organisation' THEN organisation
         WHEN 'team' THEN team
@@ -10,7 +10,7 @@ FROM (
         WHEN 'key_id' THEN key_id
         WHEN 'user' THEN "user"
     END AS value
-    FROM hourly_totals
+    FROM rollups
     WHERE hour >= $3
 ) AS told
 WHERE value = ANY($2::text[])

@@ -7,10 +7,10 @@ SELECT
         WHEN 'key_id' THEN key_id
         WHEN 'user' THEN "user"
     END AS value
-FROM hourly_totals
+FROM rollups
 WHERE hour >= $2
 GROUP BY 1
-HAVING sum(spent_nanousd) > 0 AND min(
+HAVING sum(cost_nanousd) + sum(held_nanousd) > 0 AND min(
     CASE $1::text
         WHEN 'organisation' THEN organisation
         WHEN 'team' THEN team
@@ -19,5 +19,5 @@ HAVING sum(spent_nanousd) > 0 AND min(
         WHEN 'user' THEN "user"
     END
 ) <> ''
-ORDER BY sum(spent_nanousd) DESC, 1
+ORDER BY sum(cost_nanousd) + sum(held_nanousd) DESC, 1
 LIMIT $3

@@ -1,8 +1,6 @@
--- What a scope spent, hour by hour, from the attempts themselves.
-SELECT
-    started_at_us / 3600000000 AS hour, sum(coalesce(cost_nanousd, held_nanousd, 0)), count(*),
-    count(*) FILTER (WHERE farthing_failed(outcome, http_status))
-FROM attempts
+-- What a scope spent, hour by hour, from the lines themselves, and of those that are gone.
+SELECT started_at_us / 3600000000 AS hour, sum(cost_nanousd) + sum(held_nanousd), sum(attempts), sum(provider_failures)
+FROM all_sums
 WHERE started_at_us >= $1 * 3600000000 AND started_at_us < $2 * 3600000000
     AND ($3::text IS NULL OR organisation = $3)
     AND ($4::text IS NULL OR team = $4)

@@ -39,31 +39,3 @@ CREATE TABLE alert_leader (
     until_us INTEGER NOT NULL
 ) STRICT;
 INSERT INTO alert_leader (id, holder, until_us) VALUES (1, '', 0);
-
--- Sums by the UTC hour that attempts began in, kept in the same transaction as the attempts; '' is what has none.
--- `spent` counts what calls of unknown cost were held at; `failed` are those that the provider failed.
-CREATE TABLE hourly_totals (
-    hour INTEGER NOT NULL,
-    organisation TEXT NOT NULL,
-    team TEXT NOT NULL,
-    project TEXT NOT NULL,
-    key_id TEXT NOT NULL,
-    user TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    attempts INTEGER NOT NULL,
-    failed INTEGER NOT NULL,
-    spent_nanousd INTEGER NOT NULL,
-    PRIMARY KEY (hour, organisation, team, project, key_id, user, provider)
-) STRICT, WITHOUT ROWID;
-INSERT INTO hourly_totals
-SELECT
-    started_at_us / 3600000000, organisation, coalesce(team, ''), coalesce(project, ''), key_id, coalesce(user, ''),
-    provider, count(*),
-    sum(
-        outcome IN ('provider_cut', 'unreachable', 'timeout')
-            OR (outcome = 'provider_error'
-                AND coalesce(http_status, 0) NOT IN (400, 404, 405, 406, 410, 411, 413, 414, 415, 422))
-    ),
-    CAST(min(total(min(coalesce(cost_nanousd, held_nanousd, 0), 4e18)), 9.2e18) AS INTEGER)
-FROM attempts
-GROUP BY 1, 2, 3, 4, 5, 6, 7;

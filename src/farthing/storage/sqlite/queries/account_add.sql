@@ -7,8 +7,8 @@ SELECT
     :account, :budget, :version, :start, :end, :anchor, :anchor_value,
     :organisation, :team, :project, :key_id, :user, :session, :task, :tag,
     coalesce(sum(cost_nanousd), 0),
-    coalesce(sum(held_nanousd) FILTER (WHERE cost_nanousd IS NULL), 0)
-FROM attempts
+    coalesce(sum(held_nanousd), 0)
+FROM all_sums
 WHERE started_at_us >= :from AND started_at_us < :until
     AND (:end IS NULL OR started_at_us < :end)
     AND (:organisation IS NULL OR organisation = :organisation)

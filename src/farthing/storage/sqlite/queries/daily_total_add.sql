@@ -1,4 +1,4 @@
--- Add the rows of a batch, those after :first up to :last, to their days. A sum that no longer fits 64 bits turns into a float, which a STRICT table refuses with
+-- Add rows of {lines}, those after :first up to :last, to their days. A sum that no longer fits 64 bits turns into a float, which a STRICT table refuses with
 -- the whole batch; so a total stops at the largest integer instead, and verify shows that it did.
 INSERT INTO daily_totals (
     day, key_id, provider, model, attempts, unknown_cost_attempts, estimated_attempts, unknown_usage_attempts,
@@ -7,20 +7,20 @@ INSERT INTO daily_totals (
 )
 SELECT
     date(started_at_us / 1000000, 'unixepoch'), key_id, provider, model,
-    count(*),
-    count(*) - count(cost_nanousd),
-    sum(cost_basis = 'estimated'),
-    sum(input_tokens IS NULL OR output_tokens IS NULL),
-    coalesce(sum(input_tokens), 0),
-    coalesce(sum(output_tokens), 0),
+    sum(attempts),
+    sum(unknown_cost_attempts),
+    sum(estimated_attempts),
+    sum(unknown_usage_attempts),
+    sum(input_tokens),
+    sum(output_tokens),
     sum(cache_read_input_tokens),
     sum(cache_creation_5m_input_tokens),
     sum(cache_creation_1h_input_tokens),
     sum(reasoning_output_tokens),
     sum(web_search_requests),
-    coalesce(sum(cost_nanousd), 0)
-FROM attempts
-WHERE rowid > :first AND rowid <= :last
+    sum(cost_nanousd)
+FROM {lines}
+WHERE {place} > :first AND {place} <= :last
 GROUP BY started_at_us / 86400000000, key_id, provider, model
 ON CONFLICT (day, key_id, provider, model) DO UPDATE SET
     attempts = min(attempts + excluded.attempts, 9223372036854775807),

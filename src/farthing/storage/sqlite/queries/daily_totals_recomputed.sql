@@ -1,18 +1,18 @@
--- The totals as the attempts add up now; verify compares them with the kept ones.
+-- The totals as the lines add up now, with those that are gone; verify compares them with the kept ones.
 SELECT
     date(started_at_us / 1000000, 'unixepoch') AS day, key_id, provider, model,
-    count(*) AS attempts,
-    count(*) - count(cost_nanousd) AS unknown_cost_attempts,
-    sum(cost_basis = 'estimated') AS estimated_attempts,
-    sum(input_tokens IS NULL OR output_tokens IS NULL) AS unknown_usage_attempts,
-    coalesce(sum(input_tokens), 0) AS input_tokens,
-    coalesce(sum(output_tokens), 0) AS output_tokens,
+    sum(attempts) AS attempts,
+    sum(unknown_cost_attempts) AS unknown_cost_attempts,
+    sum(estimated_attempts) AS estimated_attempts,
+    sum(unknown_usage_attempts) AS unknown_usage_attempts,
+    sum(input_tokens) AS input_tokens,
+    sum(output_tokens) AS output_tokens,
     sum(cache_read_input_tokens) AS cache_read_input_tokens,
     sum(cache_creation_5m_input_tokens) AS cache_creation_5m_input_tokens,
     sum(cache_creation_1h_input_tokens) AS cache_creation_1h_input_tokens,
     sum(reasoning_output_tokens) AS reasoning_output_tokens,
     sum(web_search_requests) AS web_search_requests,
-    coalesce(sum(cost_nanousd), 0) AS cost_nanousd
-FROM attempts
+    sum(cost_nanousd) AS cost_nanousd
+FROM all_sums
 GROUP BY 1, 2, 3, 4
 ORDER BY 1, 2, 3, 4

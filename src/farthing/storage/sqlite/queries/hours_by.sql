@@ -1,14 +1,9 @@
--- The hours of each of some.
+-- The hours of each of some; `history.py` puts in by what, and where the sums are read from.
 SELECT
-    CASE :by
-        WHEN 'organisation' THEN organisation
-        WHEN 'team' THEN team
-        WHEN 'project' THEN project
-        WHEN 'key_id' THEN key_id
-        WHEN 'user' THEN user
-    END AS value,
-    hour, sum(spent_nanousd), sum(attempts), sum(failed)
-FROM hourly_totals
-WHERE hour >= :first AND value IN (SELECT value FROM json_each(:values))
+    {by} AS value, started_at_us / 3600000000 AS hour, sum(cost_nanousd) + sum(held_nanousd), sum(attempts.attempts),
+    sum(provider_failures)
+FROM {source}
+WHERE started_at_us >= :since AND value IN (SELECT value FROM json_each(:values))
 GROUP BY value, hour
+HAVING sum(attempts.attempts) > 0
 ORDER BY value, hour

@@ -1,15 +1,8 @@
--- Who spent most from an hour on.
-SELECT
-    CASE :by
-        WHEN 'organisation' THEN organisation
-        WHEN 'team' THEN team
-        WHEN 'project' THEN project
-        WHEN 'key_id' THEN key_id
-        WHEN 'user' THEN user
-    END AS value
-FROM hourly_totals
-WHERE hour >= :first
+-- Who spent most from an hour on; `history.py` puts in by what, and where the sums are read from.
+SELECT {by} AS value
+FROM {source}
+WHERE started_at_us >= :since
 GROUP BY value
-HAVING value <> '' AND sum(spent_nanousd) > 0
-ORDER BY sum(spent_nanousd) DESC, value
+HAVING value <> '' AND sum(cost_nanousd) + sum(held_nanousd) > 0
+ORDER BY sum(cost_nanousd) + sum(held_nanousd) DESC, value
 LIMIT :limit

@@ -1,13 +1,6 @@
--- What a scope spent, hour by hour, from the attempts themselves.
-SELECT
-    started_at_us / 3600000000 AS hour,
-    sum(coalesce(cost_nanousd, held_nanousd, 0)),
-    count(*),
-    sum(
-        outcome IN ('provider_cut', 'unreachable', 'timeout')
-            OR (outcome = 'provider_error' AND coalesce(http_status, 0) NOT IN (SELECT value FROM json_each(:clients)))
-    )
-FROM attempts
+-- What a scope spent, hour by hour, from the lines themselves, and of those that are gone.
+SELECT started_at_us / 3600000000 AS hour, sum(cost_nanousd) + sum(held_nanousd), sum(attempts), sum(provider_failures)
+FROM all_sums
 WHERE started_at_us >= :first * 3600000000 AND started_at_us < :last * 3600000000
     AND (:organisation IS NULL OR organisation = :organisation)
     AND (:team IS NULL OR team = :team)

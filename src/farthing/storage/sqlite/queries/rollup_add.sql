@@ -1,67 +1,57 @@
--- Add the rows of a batch, those after :first up to :last, to their hours and groups. A call is counted with the first
--- of its attempts that came. A sum stops at the largest integer, as the daily totals do.
+-- Add a batch to its hours and groups; `rollups.py` puts in whether its rows are lines or sums of lines that are gone. A
+-- sum stops at the largest integer, as the daily totals do.
 WITH batch AS MATERIALIZED (
-    SELECT
-        *, rowid AS came,
-        json_array(face, provider, model, key_id, key_name, organisation, team, project, user, tags) AS identity,
-        EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = attempts.call_id AND e.rowid < attempts.rowid) AS again
-    FROM attempts
-    WHERE rowid > :first AND rowid <= :last
+    SELECT *, json_array(
+        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project,
+        user, task, branch, tags, price_id, service_tier
+    ) AS identity
+    FROM (
+        {batch}
+    )
 )
 INSERT INTO rollups (
-    hour, group_id, attempts, calls, model_calls, provider_calls, day_calls, input_tokens, output_tokens,
-    cache_read_input_tokens, cache_creation_input_tokens, reasoning_output_tokens, web_search_requests, cost_nanousd,
-    unknown_cost_attempts, estimated_attempts, unknown_usage_attempts, reported_cost_nanousd, comparable_cost_nanousd,
-    reported_only_nanousd, comparable_attempts, largest_difference_ppm
+    hour, group_id,
+    attempts, calls, provider_calls, model_calls, priced_calls, day_calls, failed_attempts, provider_failures,
+    free_attempts, free_tokens, input_tokens, largest_input_tokens, output_tokens, cache_read_input_tokens,
+    cache_creation_5m_input_tokens, cache_creation_1h_input_tokens, reasoning_output_tokens, media_tokens,
+    web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts, estimated_attempts,
+    unknown_usage_attempts, reported_cost_nanousd, comparable_cost_nanousd, reported_only_nanousd,
+    comparable_attempts, largest_difference_ppm
 )
 SELECT
-    b.started_at_us / 3600000000, g.id,
-    count(*),
-    sum(NOT again),
-    sum(NOT again OR NOT EXISTS (
-        SELECT 1 FROM attempts AS e
-        WHERE e.call_id = b.call_id AND e.rowid < b.came AND e.provider = b.provider AND e.model = b.model
-    )),
-    sum(NOT again OR NOT EXISTS (
-        SELECT 1 FROM attempts AS e WHERE e.call_id = b.call_id AND e.rowid < b.came AND e.provider = b.provider
-    )),
-    sum(NOT again OR NOT EXISTS (
-        SELECT 1 FROM attempts AS e
-        WHERE e.call_id = b.call_id AND e.rowid < b.came
-            AND e.started_at_us / 86400000000 = b.started_at_us / 86400000000
-    )),
-    coalesce(sum(input_tokens), 0),
-    coalesce(sum(output_tokens), 0),
-    sum(cache_read_input_tokens),
-    sum(cache_creation_5m_input_tokens + cache_creation_1h_input_tokens),
-    sum(reasoning_output_tokens),
-    sum(web_search_requests),
-    coalesce(sum(cost_nanousd), 0),
-    count(*) - count(cost_nanousd),
-    sum(cost_basis = 'estimated'),
-    sum(input_tokens IS NULL OR output_tokens IS NULL),
-    coalesce(sum(reported_cost_nanousd) FILTER (WHERE cost_nanousd IS NOT NULL), 0),
-    coalesce(sum(cost_nanousd) FILTER (WHERE reported_cost_nanousd IS NOT NULL), 0),
-    coalesce(sum(reported_cost_nanousd) FILTER (WHERE cost_nanousd IS NULL), 0),
-    count(*) FILTER (WHERE reported_cost_nanousd IS NOT NULL AND cost_nanousd IS NOT NULL),
-    coalesce(CAST(max(
-        abs(cost_nanousd - reported_cost_nanousd) * 1000000.0 / reported_cost_nanousd
-    ) FILTER (WHERE reported_cost_nanousd > 0) AS INTEGER), 0)
+    started_at_us / 3600000000, g.id,
+    sum(attempts), sum(calls), sum(provider_calls), sum(model_calls), sum(priced_calls), sum(day_calls),
+    sum(failed_attempts), sum(provider_failures), sum(free_attempts), sum(free_tokens), sum(input_tokens),
+    max(largest_input_tokens), sum(output_tokens), sum(cache_read_input_tokens),
+    sum(cache_creation_5m_input_tokens), sum(cache_creation_1h_input_tokens), sum(reasoning_output_tokens),
+    sum(media_tokens), sum(web_search_requests), sum(cost_nanousd), sum(held_nanousd), sum(unknown_cost_attempts),
+    sum(estimated_attempts), sum(unknown_usage_attempts), sum(reported_cost_nanousd),
+    sum(comparable_cost_nanousd), sum(reported_only_nanousd), sum(comparable_attempts),
+    max(largest_difference_ppm)
 FROM batch AS b JOIN rollup_groups AS g ON g.identity = b.identity
 GROUP BY 1, 2
 ON CONFLICT (hour, group_id) DO UPDATE SET
     attempts = min(attempts + excluded.attempts, 9223372036854775807),
     calls = min(calls + excluded.calls, 9223372036854775807),
-    model_calls = min(model_calls + excluded.model_calls, 9223372036854775807),
     provider_calls = min(provider_calls + excluded.provider_calls, 9223372036854775807),
+    model_calls = min(model_calls + excluded.model_calls, 9223372036854775807),
+    priced_calls = min(priced_calls + excluded.priced_calls, 9223372036854775807),
     day_calls = min(day_calls + excluded.day_calls, 9223372036854775807),
+    failed_attempts = min(failed_attempts + excluded.failed_attempts, 9223372036854775807),
+    provider_failures = min(provider_failures + excluded.provider_failures, 9223372036854775807),
+    free_attempts = min(free_attempts + excluded.free_attempts, 9223372036854775807),
+    free_tokens = min(free_tokens + excluded.free_tokens, 9223372036854775807),
     input_tokens = min(input_tokens + excluded.input_tokens, 9223372036854775807),
+    largest_input_tokens = max(largest_input_tokens, excluded.largest_input_tokens),
     output_tokens = min(output_tokens + excluded.output_tokens, 9223372036854775807),
     cache_read_input_tokens = min(cache_read_input_tokens + excluded.cache_read_input_tokens, 9223372036854775807),
-    cache_creation_input_tokens = min(cache_creation_input_tokens + excluded.cache_creation_input_tokens, 9223372036854775807),
+    cache_creation_5m_input_tokens = min(cache_creation_5m_input_tokens + excluded.cache_creation_5m_input_tokens, 9223372036854775807),
+    cache_creation_1h_input_tokens = min(cache_creation_1h_input_tokens + excluded.cache_creation_1h_input_tokens, 9223372036854775807),
     reasoning_output_tokens = min(reasoning_output_tokens + excluded.reasoning_output_tokens, 9223372036854775807),
+    media_tokens = min(media_tokens + excluded.media_tokens, 9223372036854775807),
     web_search_requests = min(web_search_requests + excluded.web_search_requests, 9223372036854775807),
     cost_nanousd = min(cost_nanousd + excluded.cost_nanousd, 9223372036854775807),
+    held_nanousd = min(held_nanousd + excluded.held_nanousd, 9223372036854775807),
     unknown_cost_attempts = min(unknown_cost_attempts + excluded.unknown_cost_attempts, 9223372036854775807),
     estimated_attempts = min(estimated_attempts + excluded.estimated_attempts, 9223372036854775807),
     unknown_usage_attempts = min(unknown_usage_attempts + excluded.unknown_usage_attempts, 9223372036854775807),
