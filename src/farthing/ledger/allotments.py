@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from farthing.ledger.budget_rules import action_of
-from farthing.types.budgets import Account, AccountKey, Budget, LeaseAnswer
+from farthing.types.budgets import Account, AccountKey, Budget, LeaseAnswer, LeaseAsk
 
 EVERYTHING = 1 << 62
 POCKET = 8
@@ -95,6 +95,16 @@ class Allotment:
         if self.free <= 0 or self.budget.policy == "soft":
             return self.free
         return min(self.free, self.beyond)
+
+    @property
+    def leasable_nanousd(self) -> int:
+        """What the store still had to lease when it was last asked."""
+        return 0 if self.account is None else max(0, self.account.left_nanousd)
+
+    def giving(self, amount: int) -> LeaseAsk:
+        """Ask for nothing, and give something back; where the answer is lost, nobody spends it twice."""
+        self.free -= max(0, amount)
+        return LeaseAsk(key=self.key, end_us=self.end_us, give_nanousd=amount)
 
     def note(self, account: Account, answer: LeaseAnswer) -> None:
         """Take over how the account stands, and find what is free."""

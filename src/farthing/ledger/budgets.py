@@ -284,7 +284,7 @@ class Budgets:
         """Return how much a call holds: all it may cost, or less where its client set no limit and money is scarce."""
         if waiter.least == waiter.most:
             return waiter.most
-        room = min((waiter.room_in(one) + _left_of(one) for one in purse.hard), default=EVERYTHING)
+        room = min((waiter.room_in(one) + one.leasable_nanousd for one in purse.hard), default=EVERYTHING)
         return min(waiter.most, max(waiter.least, room // PART))
 
     def _refuse(self, waiter: Waiter, lacks: list[Lack]) -> None:
@@ -330,10 +330,10 @@ class Budgets:
 
     async def _give_back(self, allotments: Sequence[Allotment]) -> None:
         """Give back what is free; and where calls cost more than was held, lease what they cost."""
-        await self._exchange(allotments, lambda one: _giving(one, one.free))
+        await self._exchange(allotments, lambda one: one.giving(one.free))
 
     async def _look_at(self, allotments: Sequence[Allotment]) -> None:
-        await self._exchange(allotments, lambda one: _giving(one, one.surplus))
+        await self._exchange(allotments, lambda one: one.giving(one.surplus))
 
     async def _exchange(
         self, allotments: Sequence[Allotment], ask: Callable[[Allotment], LeaseAsk]
@@ -434,7 +434,7 @@ class Budgets:
         """Give back what was not used for a while, and forget accounts of which nothing is leased any more."""
         self._empty_pockets()
         idle = [one for one in self._allotments.values() if one.held == 0 and abs(now_us - one.used_us) > IDLE_US]
-        answers = await self._exchange(idle, lambda one: _giving(one, one.free))
+        answers = await self._exchange(idle, lambda one: one.giving(one.free))
         for allotment, answer in zip(idle, answers, strict=True):
             # Where something is not posted yet, the account is kept: what it is would be known to nobody else.
             if allotment.held == allotment.free == answer.yours_nanousd == 0 or answer.account is None:
@@ -499,14 +499,3 @@ class Budgets:
 _AWAY = "What is leased of the budgets is used up, and the ledger's database is away."
 """Clients are not told where it is."""
 _FENCED = "The store was away for so long that what is leased from budgets may be others' by now."
-
-
-def _giving(allotment: Allotment, amount: int) -> LeaseAsk:
-    """Ask for nothing, and give something back; where the answer is lost, nobody spends it twice."""
-    allotment.free -= max(0, amount)
-    return LeaseAsk(key=allotment.key, end_us=allotment.end_us, give_nanousd=amount)
-
-
-def _left_of(allotment: Allotment) -> int:
-    """Return what the store still had to lease when it was last asked."""
-    return 0 if allotment.account is None else max(0, allotment.account.left_nanousd)
