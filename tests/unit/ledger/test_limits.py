@@ -221,7 +221,7 @@ async def test_a_call_waits_for_what_calls_under_way_hold_and_will_not_use(house
     began_s = house.clock.mono_s
     await enter(limits, (1, 500, 350, 850, 0, 1, 1))
     await house.refused(limits)
-    assert 1.3 <= house.clock.mono_s - began_s < 5, "and not for ever"
+    assert 1.3 <= house.clock.mono_s - began_s < 10, "and not for ever"
 
 
 async def test_what_is_not_known_stays_counted_and_what_was_not_sent_does_not(house: House) -> None:
