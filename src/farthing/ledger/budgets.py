@@ -18,7 +18,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from farthing.clock import Clock
-from farthing.errors import BudgetExceeded, StoreError
+from farthing.errors import StoreError
 from farthing.ledger.allotments import EVERYTHING, Allotment, Hold, Purse
 from farthing.ledger.budget_refusal import Lack, never_fits, refusal
 from farthing.ledger.budget_rules import RuleBook
@@ -292,8 +292,7 @@ class Budgets:
         if not lacks:  # the store is away for too long, and others may take what we hold for free
             waiter.future.set_exception(StoreError(_FENCED, retry_after_s=5))
             return
-        error: BudgetExceeded = refusal(lacks, self._clock.now_us())
-        waiter.future.set_exception(error)
+        waiter.future.set_exception(refusal(lacks, self._clock.now_us()))
 
     # ---- the store
 
