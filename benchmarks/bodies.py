@@ -9,11 +9,13 @@ import statistics
 SMALL = json.dumps(
     {
         "model": "gpt-5-mini",
-        "messages": [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "word " * 150}],
+        "messages": [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "word " * 156}],
         "temperature": 0.2,
         "max_completion_tokens": 256,
-    }
+    },
+    separators=(",", ":"),
 ).encode()
+"""Without spaces between members, as the SDKs write it."""
 
 
 def agent_body(size: int) -> bytes:

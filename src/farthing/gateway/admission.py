@@ -191,9 +191,11 @@ class Admission:
     def note_reported(self, asked: Asked, attempt: Attempt) -> None:
         """Learn from what a call was reported to have read and written: each of the first, then a part of them."""
         self._reported = count = self._reported + 1
-        seldom = LEARN_SELDOM if len(asked.envelope.body) <= LOOKED_AT_BYTES else LEARN_RARELY
-        if count > LEARN_ALWAYS and count % seldom:
-            return
+        if count > LEARN_ALWAYS:
+            if count % LEARN_SELDOM:
+                return
+            if count % LEARN_RARELY and len(asked.envelope.body) > LOOKED_AT_BYTES:
+                return
         if attempt.usage.output_tokens is not None:
             self.bounds.learn(asked.ref, self._bound(asked), attempt.usage)
 

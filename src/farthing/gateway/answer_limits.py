@@ -28,7 +28,8 @@ _CHOICES: dict[WireFormat, tuple[str, ...]] = {
     "openai_chat": ("n", "best_of"),
     "openai_completions": ("n", "best_of"),
 }
-_SEVERAL = frozenset({"n", "best_of", "prompt"})
+SEVERAL = frozenset({"n", "best_of", "prompt"})
+"""Members that may ask for more than one answer."""
 
 
 def limit_of(envelope: Envelope, wire: WireFormat) -> int | None:
@@ -42,12 +43,12 @@ def limit_of(envelope: Envelope, wire: WireFormat) -> int | None:
     else:
         found = []
         for name in _LIMITS.get(wire, ()):
-            if name in envelope:
-                number = envelope.whole(name)  # which nearly all are
-                if number is None:
+            number = envelope.whole(name)  # which nearly all are
+            if number is None:
+                if name in envelope:
                     found.append(envelope.value(name))
-                elif most is None or number > most:
-                    most = number
+            elif most is None or number > most:
+                most = number
     for value in found:
         number = _number(value)
         if number is not None and (most is None or number > most):
@@ -65,7 +66,7 @@ def choices_of(envelope: Envelope, wire: WireFormat) -> int:
         found = [_number(config.get(name)) for config in configs for name in ("candidateCount", "candidate_count")]
         return max((one for one in found if one is not None), default=1)
     names = _CHOICES.get(wire, ())
-    if not names or envelope.has_none(_SEVERAL):
+    if not names or envelope.has_none(SEVERAL):
         return 1
     each = max((one for name in names if (one := _number(envelope.value(name))) is not None), default=1)
     return each * _prompts(envelope) if wire == "openai_completions" else each

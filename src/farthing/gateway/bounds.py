@@ -21,7 +21,7 @@ from typing import Literal
 import msgspec
 
 from farthing.catalog.capabilities import most_input_tokens, most_output_tokens
-from farthing.gateway.answer_limits import choices_of, limit_of
+from farthing.gateway.answer_limits import SEVERAL, choices_of, limit_of
 from farthing.ledger.bounds import MAX_COST_NANOUSD
 from farthing.providers.protocol import Operation
 from farthing.types.models import ModelRef
@@ -88,6 +88,10 @@ _STORED = _SEARCHING | {
     *("previous_response_id", "conversation", "cachedContent", "cached_content", "container", "mcp_servers")
 }
 _MAY_SEARCH = _SEARCHING | {"tools"}
+_ONE_TEXT: frozenset[WireFormat] = frozenset({"openai_chat", "openai_responses", "anthropic_messages"})
+"""Formats in which one text is answered, unless a member says otherwise."""
+_CLOSER = _MAY_SEARCH | _STORED | SEVERAL
+"""Members for which more than the limit to the answer has to be looked at."""
 _MAX_USES = re.compile(rb'"max_uses"\s*:\s*(\d{1,9})')
 _MARKS = (b"cache_control", b"prompt_cache_breakpoint")
 """What marks a part for the prompt cache; the second is OpenAI's, and is translated for others."""
@@ -204,17 +208,23 @@ class Bounds:
         if terms is None or terms.sheet_id != sheet.id:
             terms = self._new_terms(ref, sheet)
         size = len(envelope.body)
-        reading = terms.reading + (terms.searching if envelope.has_any(_MAY_SEARCH) else 0)
-        writing, limit = 0, None
-        if operation not in _NO_ANSWER:
-            limit, choices = limit_of(envelope, wire), choices_of(envelope, wire)
-            tokens = terms.most_output_tokens if limit is None else max(limit, LEAST_LIMIT_TOKENS)
-            writing = tokens * terms.output_rate * choices
-            limit = None if limit is None else limit * choices
-        if operation in _SEVERAL_TEXTS:
-            reading = max(reading, (size + TOOLS_TOKENS) * terms.dearest_input_rate)
         told = size + TOOLS_TOKENS
-        if envelope.has_any(_STORED):
+        reading, writing, limit, stored = terms.reading, 0, None, False
+        if wire in _ONE_TEXT and envelope.has_none(_CLOSER):  # the rest in one glance
+            limit = limit_of(envelope, wire)
+            tokens = terms.most_output_tokens if limit is None else max(limit, LEAST_LIMIT_TOKENS)
+            writing = tokens * terms.output_rate
+        else:
+            reading += terms.searching if envelope.has_any(_MAY_SEARCH) else 0
+            if operation not in _NO_ANSWER:
+                limit, choices = limit_of(envelope, wire), choices_of(envelope, wire)
+                tokens = terms.most_output_tokens if limit is None else max(limit, LEAST_LIMIT_TOKENS)
+                writing = tokens * terms.output_rate * choices
+                limit = None if limit is None else limit * choices
+            if operation in _SEVERAL_TEXTS:
+                reading = max(reading, told * terms.dearest_input_rate)
+            stored = envelope.has_any(_STORED)
+        if stored:
             told = terms.room
         elif size <= LOOKED_AT_BYTES and _may_name_more(envelope.body):
             told, _ = _reads(envelope, operation, ref)

@@ -32,6 +32,7 @@ SPARE_PART = 16
 """What is leased ahead of calls, of the limit: so much counts as used when a process is killed."""
 _US = 1_000_000
 _NEVER_US = 1 << 62
+_ONE_EACH = (REQUESTS, TRIES)
 _LONG_AGO_S = float("-inf")
 Actual = tuple[int | None, int | None, int | None, int | None, int | None, None, int | None]
 """How much a call used of each unit; `None` where that is not known, or not told so."""
@@ -101,6 +102,7 @@ class LiveWindow:
         self.until_s = float("-inf")
         """Until when what is leased may be used, on the loop's clock."""
         self.turns_us = 0
+        self._about_limit = self._about_left = self._about_reset = b""
         self._begun = self._begun_us = 0
         self.fresh = self._corrected = 0
         """What was taken and corrected in the sub-window that is counted in now, and is not in the ring yet."""
@@ -111,7 +113,7 @@ class LiveWindow:
         self.taken = self.pace = 0
         """What was taken since the store was told, and before that, fading."""
         self.under_way = 0
-        """What calls that have not ended took."""
+        """Calls that hold tokens or money of it, and may use less."""
         self.used_s = 0.0
         self.waiting: list[int] = []
         """What each call that waits would take."""
@@ -145,7 +147,7 @@ class LiveWindow:
         self.rate, self.limit = rate, rate.amount
         self.until_s = float("-inf")
         self.short_until_s = float("-inf")
-        self._about_limit = self._about_left = self._about_reset = b""
+        self.turns_us = 0  # what clients are told of it is made anew
 
     # ---- what a call does
 
@@ -185,7 +187,7 @@ class LiveWindow:
     @property
     def may_get_back(self) -> bool:
         """Whether waiting may help: others have leased some, or calls under way hold more than they will use."""
-        return self.others > 0 or (INPUT_TOKENS <= self.unit <= NANOUSD and self.under_way > 0)
+        return self.others > 0 or self.under_way > 0
 
     def fits_at_us(self, amount: int, now_us: int) -> int:
         """Return the earliest moment at which so much will fit, as far as is known; it is not more than the limit.
@@ -201,7 +203,7 @@ class LiveWindow:
 
     def headers(self, now_us: int) -> tuple[bytes, bytes, bytes]:
         """Return the lines that tell a client how much is left."""
-        if now_us >= self.turns_us or not self._about_left:
+        if now_us >= self.turns_us:
             self.turn(now_us)
         left = self.lease + self.left
         return self._about_limit, self._about_left % max(0, left), self._about_reset
@@ -321,7 +323,18 @@ _AWAY_S = 0.25
 class Taking:
     """What the calls of one attribution are counted in."""
 
-    __slots__ = ("_key", "_limits", "_plain", "_tokens", "_told", "counts_money", "counts_tokens", "windows")
+    __slots__ = (
+        "_held",
+        "_key",
+        "_limits",
+        "_plain",
+        "_tokens",
+        "_told",
+        "counts_money",
+        "counts_tokens",
+        "returning",
+        "windows",
+    )
 
     def __init__(self, limits: "Limits", windows: Sequence[LiveWindow], attribution: Attribution) -> None:
         self._limits = limits
@@ -332,6 +345,9 @@ class Taking:
         told = [one for one in windows if not one.of_credential]
         self._told = ([one for one in told if one.unit == REQUESTS], [one for one in told if one in self._tokens])
         self._plain = [kind[0] for kind in self._told if kind] if all(len(kind) < 2 for kind in self._told) else []
+        self._held = [one for one in windows if INPUT_TOKENS <= one.unit <= NANOUSD]
+        self.returning = tuple(one for one in windows if one.unit not in _ONE_EACH)
+        """Those of which a call gives back what it did not use: of requests there is nothing to correct."""
         self.counts_tokens = bool(self._tokens)
         self.counts_money = next((one for one in self.windows if one.unit == NANOUSD), None)
         """The first window that counts money."""
@@ -344,22 +360,30 @@ class Taking:
         """Take what a call may use of every window, or nothing; `None` where the store has to be asked."""
         limits = self._limits
         now_s = limits.now_s()
-        windows = self.windows
-        for window in windows:
-            if units[window.unit] > window.lease or now_s >= window.until_s:
-                return None
         now_us = int(now_s * 1e6) + limits.ahead_us
-        for window in windows:
+        for window in self.windows:
+            amount = units[window.unit]
+            if amount > window.lease or now_s >= window.until_s:
+                self._take_back(units, window)
+                return None
             if now_us >= window.turns_us:
                 window.turn(now_us)
-            amount = units[window.unit]
             window.lease -= amount
             window.fresh += amount
-            window.under_way += amount
             if not window.touched:
                 window.touched = True
                 limits.touched.append(window)
+        for window in self._held:
+            window.under_way += 1
         return LimitHold(self, units, now_us)
+
+    def _take_back(self, units: Units, until: LiveWindow) -> None:
+        """Give back what was taken of the windows before one that lacks it."""
+        for window in self.windows:
+            if window is until:
+                return
+            window.lease += units[window.unit]
+            window.fresh -= units[window.unit]
 
     def room_for_answer(self, input_tokens: int) -> int:
         """Return how many tokens of answer would fit into an empty window, beside so many that are read."""
@@ -404,24 +428,25 @@ class LimitHold:
     def settle(self, input_tokens: int | None, output_tokens: int | None, nanousd: int | None) -> None:
         """Count what the call used in the place of what it might; where that is unknown it stays. Once is enough."""
         tokens = None if input_tokens is None or output_tokens is None else input_tokens + output_tokens
-        self._end((None, input_tokens, output_tokens, tokens, nanousd, None, None))
+        self._end(self._taking.returning, (None, input_tokens, output_tokens, tokens, nanousd, None, None))
 
     def void(self) -> None:
         """Give all of it back: there was no call."""
-        self._end((0, 0, 0, 0, 0, None, 0))
+        self._end(self._taking.windows, (0, 0, 0, 0, 0, None, 0))
 
-    def _end(self, actual: Actual) -> None:
+    def _end(self, windows: Sequence[LiveWindow], actual: Actual) -> None:
         if not self._open:
             return
         self._open = False
         units, taking = self.units, self._taking
-        for window in taking.windows:
+        for window in windows:
             unit = window.unit
-            window.under_way -= units[unit]
             if unit == CONCURRENCY:
                 window.give_slot(units[CONCURRENCY])
                 taking.touch(window)
                 continue
+            if unit not in _ONE_EACH:
+                window.under_way -= 1
             used = actual[unit]
             if used is not None and used != units[unit]:
                 window.correct(self.at_us, used - units[unit])
