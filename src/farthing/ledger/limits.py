@@ -43,7 +43,7 @@ IDLE_S = 30.0
 WAIT_S = 1.3
 """How long a call waits for what other processes and calls under way may give back. Others look every `TICK_S`, and
 what they took in the last one they keep for one more: with 0.8 s a crowd over four processes got 92 % of a limit."""
-WAIT_LOOKS = 8
+WAIT_LOOKS = 12
 """And it looks so often at least: a process that is too busy to look in time has others that are, too."""
 MAX_WAIT_S = 5.0
 """Then it is refused, however busy everybody is: twice what a crowd of 2,000 took on two busy processors."""

@@ -7,6 +7,7 @@ taken from, before the command line runs; everything else is the real thing.
 """
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -90,9 +91,10 @@ class MortalBudgets(SqliteBudgets):
     async def exchange(self, holder: str, asks: Sequence[LeaseAsk], *, now_us: int, until_us: int) -> list[LeaseAnswer]:
         """See `BudgetStore.exchange`."""
         needed = any(ask.need_nanousd for ask in asks)
-        await self._store.on_commit(CrashPoint.LEASING if needed else None)
-        answers = await super().exchange(holder, asks, now_us=now_us, until_us=until_us)
-        await self._store.on_commit(None)
+        async with self._store.one_at_a_time:
+            await self._store.on_commit(CrashPoint.LEASING if needed else None)
+            answers = await super().exchange(holder, asks, now_us=now_us, until_us=until_us)
+            await self._store.on_commit(None)
         self._death.reached(CrashPoint.LEASED if needed else None)
         return answers
 
@@ -106,6 +108,8 @@ class MortalStore(SqliteStore):
         super().__init__(path, writes, migrations=migrations)
         self._death = death
         self.budgets = MortalBudgets(self, death)
+        self.one_at_a_time = asyncio.Lock()
+        """Held from saying at which commit to die until that is done: others commit as well."""
 
     async def on_commit(self, point: CrashPoint | None) -> None:
         """Die at the next commit, where this is the point; said on the connection's own thread, which may be busy."""
@@ -119,10 +123,11 @@ class MortalStore(SqliteStore):
             connection.exec_trace = lambda _, sql, __: self._goes_on(inserted if _ADDS_UP in sql else None)
             connection.set_wal_hook(lambda *_: 0 if self._goes_on(committed) else 1)
 
-        if attempts:
-            await self.on_commit(committing)
-            await self.connections.write(listen)
-        return await super().append(attempts, holder)
+        async with self.one_at_a_time:
+            if attempts:
+                await self.on_commit(committing)
+                await self.connections.write(listen)
+            return await super().append(attempts, holder)
 
     def _goes_on(self, point: CrashPoint | None) -> bool:
         self._death.reached(point)
