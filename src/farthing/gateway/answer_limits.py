@@ -35,20 +35,23 @@ SEVERAL = frozenset({"n", "best_of", "prompt"})
 def limit_of(envelope: Envelope, wire: WireFormat) -> int | None:
     """Return how many tokens one answer may have by what the client asked for; `None` where it set no limit."""
     most: int | None = None
-    if wire == "gemini":
-        found = [config.get(name) for config in _configs(envelope) for name in _GEMINI_LIMITS]
-    elif wire == "ollama":
-        options = envelope.value("options")
-        found = [options.get("num_predict")] if isinstance(options, dict) else []
-    else:
-        found = []
-        for name in _LIMITS.get(wire, ()):
+    found: list[Any] = []
+    names = _LIMITS.get(wire)
+    if names is not None:
+        for name in names:
             number = envelope.whole(name)  # which nearly all are
             if number is None:
                 if name in envelope:
                     found.append(envelope.value(name))
             elif most is None or number > most:
                 most = number
+        if not found:
+            return most
+    elif wire == "gemini":
+        found = [config.get(name) for config in _configs(envelope) for name in _GEMINI_LIMITS]
+    elif wire == "ollama":
+        options = envelope.value("options")
+        found = [options.get("num_predict")] if isinstance(options, dict) else []
     for value in found:
         number = _number(value)
         if number is not None and (most is None or number > most):
