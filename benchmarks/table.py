@@ -120,7 +120,7 @@ def write_readme(figures: Figures, where: dict[str, str]) -> None:
                 "",
                 "`make bench` measures the gateway as its users run it, with key check, journal, ledger, three budgets",
                 "and two limits: pinned to one core, load and a C upstream on another, over loopback with kept",
-                "connections. Until the first of 2026-11-22 there were no budgets and limits in it.",
+                "connections. Rows of before 2026-11-22 are without budgets and limits.",
                 "Absolute figures belong to a machine and a Python; compare CPU microseconds, and ratios in one run.",
                 "On a shared machine the same work takes twice as long while a neighbour uses the other thread of a",
                 "core. So a fixed loop runs between slices of 5 ms, and the slices count before and after which the",
