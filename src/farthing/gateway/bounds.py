@@ -16,16 +16,16 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import product
-from typing import Literal
 
 import msgspec
 
 from farthing.catalog.capabilities import most_input_tokens, most_output_tokens
 from farthing.gateway.answer_limits import SEVERAL, choices_of, limit_of
+from farthing.gateway.dearest_rates import DearestRates, Kind, dearest_rates, rates_at
 from farthing.ledger.bounds import MAX_COST_NANOUSD
 from farthing.providers.protocol import Operation
 from farthing.types.models import ModelRef
-from farthing.types.prices import PriceSheet, Rates
+from farthing.types.prices import PriceSheet
 from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.peek import Envelope
@@ -104,11 +104,9 @@ _SEVERAL_TEXTS: frozenset[Operation] = _NO_ANSWER | {"completions"}
 """Operations that may have several texts, of which each may be as long as the model can read."""
 COSTS_NOTHING: frozenset[Operation] = frozenset({"count_tokens", "ollama_show", "models"})
 """Operations that are free by their nature."""
-_Kind = Literal["audio", "image", "marked", "tiers"]
-"""Why a call may cost more than its plain tokens: sound, pictures, parts that are marked for the cache, and tiers."""
-_EVERY_KIND: frozenset[_Kind] = frozenset({"audio", "image", "marked", "tiers"})
-_ORDER: tuple[_Kind, ...] = ("audio", "image", "marked", "tiers")
-_NO_KIND: frozenset[_Kind] = frozenset()
+_EVERY_KIND: frozenset[Kind] = frozenset({"audio", "image", "marked", "tiers"})
+_ORDER: tuple[Kind, ...] = ("audio", "image", "marked", "tiers")
+_NO_KIND: frozenset[Kind] = frozenset()
 _KINDS = {
     flags: frozenset(kind for kind, there in zip(_ORDER, flags, strict=True) if there) or _NO_KIND
     for flags in product((False, True), repeat=4)
@@ -149,16 +147,6 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
         return min(self.most_output_tokens, for_writing * _NANO // self.output_rate)
 
 
-class _Dearest(msgspec.Struct, frozen=True, gc=False):
-    """A band's highest rates for anything that is read and written."""
-
-    from_input_tokens: int
-    input: int
-    output: int
-    request: int
-    search: int
-
-
 class _Terms(msgspec.Struct, frozen=True, gc=False):
     """What calls on one model cost at most: `reading` all that it can, and the highest rates."""
 
@@ -194,7 +182,7 @@ class Bounds:
         self._seen: OrderedDict[ModelRef, _Seen] = OrderedDict()
         self._heard: dict[ModelRef, tuple[int, int]] = {}
         self._terms: dict[ModelRef, _Terms] = {}
-        self._dearest: dict[tuple[str, frozenset[_Kind]], tuple[_Dearest, ...]] = {}
+        self._dearest: dict[tuple[str, frozenset[Kind]], tuple[DearestRates, ...]] = {}
 
     def at_most(
         self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
@@ -249,7 +237,7 @@ class Bounds:
         else:
             reads, searches = _reads(envelope, operation, ref)
             kinds = _kinds(envelope, ref)
-        rates = _at(self._rates(sheet, kinds), reads)
+        rates = rates_at(self._rates(sheet, kinds), reads)
         tokens, agreed, density, made = reads, None, _density(envelope.body), searches
         if seen is not None:
             made = max(searches, seen.searches[searches > 0])
@@ -332,19 +320,19 @@ class Bounds:
         elif share > known[2]:
             known[2] = share
 
-    def _rates(self, sheet: PriceSheet, kinds: frozenset[_Kind]) -> tuple[_Dearest, ...]:
+    def _rates(self, sheet: PriceSheet, kinds: frozenset[Kind]) -> tuple[DearestRates, ...]:
         """Return the highest rates of each band that a call may fall into."""
         key = (sheet.id, kinds)
         bands = self._dearest.get(key)
         if bands is None:
             if len(self._dearest) >= MAX_MODELS:
                 self._dearest.clear()
-            bands = self._dearest[key] = _dearest_of(sheet, kinds)
+            bands = self._dearest[key] = dearest_rates(sheet, kinds)
         return bands
 
     def _new_terms(self, ref: ModelRef, sheet: PriceSheet) -> _Terms:
         room = most_input_tokens(ref.model)
-        every = _at(self._rates(sheet, _EVERY_KIND), room)
+        every = rates_at(self._rates(sheet, _EVERY_KIND), room)
         if len(self._terms) >= MAX_MODELS:
             self._terms.clear()
         terms = self._terms[ref] = _Terms(
@@ -358,13 +346,6 @@ class Bounds:
             most_output_tokens=most_output_tokens(ref.model),
         )
         return terms
-
-
-def _at(bands: tuple[_Dearest, ...], reads: int) -> _Dearest:
-    """Return the dearest of the bands that a call which reads so many tokens may fall into."""
-    if len(bands) == 1:
-        return bands[0]
-    return max((band for band in bands if band.from_input_tokens <= reads), key=lambda band: band.input)
 
 
 def _density(body: bytes) -> int:
@@ -462,7 +443,7 @@ def _names_more(envelope: Envelope) -> bool:
     return _hides(body) or (envelope.raw("prompt") or b"")[:1] == b"{"  # a prompt that is stored at the provider
 
 
-def _kinds(envelope: Envelope, ref: ModelRef) -> frozenset[_Kind]:
+def _kinds(envelope: Envelope, ref: ModelRef) -> frozenset[Kind]:
     """Return which dearer kinds of tokens a request may bring about; some models draw or speak without being asked."""
     body, model = envelope.body, ref.model
     if _hides(body):
@@ -479,31 +460,3 @@ def _size_class(size_bytes: int) -> int:
     """Return a number for sizes that differ by less than a quarter."""
     bits = size_bytes.bit_length()
     return bits * 4 + (size_bytes >> max(0, bits - 3) & 3)
-
-
-def _dearest_of(sheet: PriceSheet, kinds: frozenset[_Kind]) -> tuple[_Dearest, ...]:
-    """Return for each band the highest rates up to it: of every kind, and of every tier where one may be asked for."""
-    every = [sheet.bands, *(sheet.service_tiers.values() if "tiers" in kinds else ())]
-    starts = sorted({band.from_input_tokens for bands in every for band in bands})
-    found = []
-    for start in starts:
-        reached = [band.rates for bands in every for band in bands if band.from_input_tokens <= start]
-        found.append(_dearest_among(start, reached, kinds))
-    return tuple(found)
-
-
-def _dearest_among(start: int, rates: list[Rates], kinds: frozenset[_Kind]) -> _Dearest:
-    # To read from the cache costs more than to read afresh at one model (OpenRouter, 2026-11).
-    # What is not marked is cached at the price for the default lifetime, where it costs anything.
-    names = ["input", "cache_read", "cache_write_5m", *(["cache_write_1h"] if "marked" in kinds else [])]
-    if "marked" not in kinds and any((one.cache_write_1h or 0) > (one.cache_write_5m or 0) for one in rates):
-        names.remove("cache_write_5m")  # prices like Anthropic's, where only what is marked is cached
-    names += [f"input_{kind}" for kind in ("audio", "image") if kind in kinds]
-    written = ["output", "reasoning", *(f"output_{kind}" for kind in ("audio", "image") if kind in kinds)]
-    return _Dearest(
-        from_input_tokens=start,
-        input=max((rate for one in rates for name in names if (rate := getattr(one, name)) is not None), default=0),
-        output=max((rate for one in rates for name in written if (rate := getattr(one, name)) is not None), default=0),
-        request=max(one.request for one in rates),
-        search=max(one.web_search or 0 for one in rates),
-    )
