@@ -14,6 +14,7 @@ from farthing.clock import SystemClock
 from farthing.config.schema import CredentialSource, ProviderSettings
 from farthing.gateway.accounts import Account, Accounts, Opened
 from farthing.gateway.credential_limits import all_quotas, may_use_by
+from farthing.ledger.limit_windows import LimitHold
 from farthing.ledger.limits import Limits
 from farthing.providers.protocol import Credential
 from farthing.providers.registry import create_provider
@@ -60,7 +61,8 @@ async def turn(limits: Limits, accounts: Accounts) -> float:
         chosen = accounts.only or accounts.choose("m", WHO, time.time_ns() // 1_000)
         taking = limits.taking_for(WHO, "openai", chosen.opened.name)
         assert taking is not None
-        hold = taking.take(CALL) or await limits.acquire(taking, CALL)
+        at_us = taking.take(CALL)
+        hold = await limits.acquire(taking, CALL) if at_us is None else LimitHold(taking, CALL, at_us)
         hold.headers()
         hold.settle(50, 50, 1_000)
     took_s = time.perf_counter() - began

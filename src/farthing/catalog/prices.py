@@ -15,6 +15,7 @@ from farthing.catalog.name_patterns import fits
 from farthing.catalog.price_lists import PriceLists, open_price_lists
 from farthing.catalog.snapshot import (
     ANTHROPIC,
+    FOREVER_US,
     PricedModel,
     Prices,
     Snapshot,
@@ -58,6 +59,7 @@ class PriceBook:
         self._snapshot = snapshot or bundled_snapshot()
         self._openrouter = openrouter
         self._found: dict[tuple[str, str | None, str, str | None, bool], PricedModel | PriceSheet | None] = {}
+        self._dearest: dict[tuple[str, str, bool], tuple[int, int, PriceSheet | None]] = {}
 
     def find(
         self,
@@ -84,10 +86,16 @@ class PriceBook:
         self, provider: str, price_key: str | None, model: str, at_us: int, *, free: bool = False
     ) -> PriceSheet | None:
         """Return the dearest prices that a call which begins at `at_us` may end by; likewise, and only for bounds."""
+        kept = self._dearest.get((provider, model, free))
+        if kept is not None and kept[0] <= at_us < kept[1]:
+            return kept[2]
         found = self._known(provider, price_key, model, None, free)
-        if isinstance(found, PricedModel):
-            return found.dearest_from(at_us)
-        return found
+        held = found.dearest_from(at_us) if isinstance(found, PricedModel) else (-FOREVER_US, FOREVER_US, found)
+        if len(self._dearest) >= _MOST_NAMES:
+            self._dearest.clear()
+        if len(model) <= _LONGEST_NAME:
+            self._dearest[provider, model, free] = held
+        return held[2]
 
     def knows(self, price_key: str | None, model: str) -> bool:
         """Whether the list has this very name, as such or with a date or `latest` behind it."""
@@ -107,6 +115,7 @@ class PriceBook:
         """Use other lists from now on; what was priced keeps the price that it was given."""
         self._snapshot, self._openrouter = lists.prices, lists.openrouter
         self._found.clear()
+        self._dearest.clear()
 
     def _known(
         self,

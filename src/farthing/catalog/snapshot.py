@@ -23,7 +23,7 @@ from farthing.types.prices import RATE_PER, Band, PriceSheet, Rates
 _DATA = Path(__file__).with_name("data") / "prices"
 _DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1).toordinal()
-_FOREVER_US = 1 << 63
+FOREVER_US = 1 << 63
 
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)", re.ASCII)
 _DATED_NAME = re.compile(r"(.+?)[-@](?:20\d{6}|20\d{2}-\d{2}-\d{2}|latest)", re.ASCII)
@@ -198,23 +198,23 @@ class PricedModel:
         if sheet is not None and self._from_us <= at_us < self._until_us:
             return sheet
         changes = self._changes(at_us)
-        self._from_us = max((t for t in changes if t <= at_us), default=-_FOREVER_US)
-        self._until_us = min((t for t in changes if t > at_us), default=_FOREVER_US)
+        self._from_us = max((t for t in changes if t <= at_us), default=-FOREVER_US)
+        self._until_us = min((t for t in changes if t > at_us), default=FOREVER_US)
         self._sheet = sheet = self._build(at_us)
         return sheet
 
-    def dearest_from(self, at_us: int) -> PriceSheet:
-        """Return the dearest prices that a call may end by which begins then (`dearest.py`); kept like the sheet."""
+    def dearest_from(self, at_us: int) -> tuple[int, int, PriceSheet]:
+        """Return from when till when which prices are the dearest that a call may end by (`dearest.py`)."""
         found = self._dearest
         if found is not None and found[0] <= at_us < found[1]:
-            return found[2]
+            return found
         changes = {t for end_us in (at_us, at_us + HORIZON_US) for t in self._changes(end_us)}
         ahead = sorted(t for t in changes if at_us < t <= at_us + HORIZON_US)
         sheet = dearest([self._build(t) for t in (at_us, *ahead)])
         turns = changes | {t - HORIZON_US for t in changes}
-        since_us = max((t for t in turns if t <= at_us), default=-_FOREVER_US)
-        self._dearest = since_us, min((t for t in turns if t > at_us), default=_FOREVER_US), sheet
-        return sheet
+        since_us = max((t for t in turns if t <= at_us), default=-FOREVER_US)
+        self._dearest = since_us, min((t for t in turns if t > at_us), default=FOREVER_US), sheet
+        return self._dearest
 
     def _changes(self, at_us: int) -> list[int]:
         """Return the times around `at_us` at which the price may change."""

@@ -48,14 +48,17 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     ratios: LearnedRatios
 
 
-class Counted:
+class Counted(LimitHold):
     """A call that may be sent: what is held for it in budgets and limits, until it is settled or given up."""
 
-    __slots__ = ("_hold", "admitted", "begun")
+    __slots__ = ("admitted", "begun")
 
-    def __init__(self, admitted: Admitted | None, hold: LimitHold) -> None:
+    def __init__(self, taking: Taking, units: Units, counted_us: int, admitted: Admitted | None) -> None:
+        self.taking = taking
+        self.units = units
+        self.counted_us = counted_us
+        self.open = True
         self.admitted = admitted
-        self._hold = hold
         self.begun = False
         """Whether an attempt was begun with it, which settles it."""
 
@@ -74,22 +77,18 @@ class Counted:
         """How many tokens the provider must be told to write at most, where the client did not say."""
         return None if self.admitted is None else self.admitted.output_limit
 
-    def headers(self) -> tuple[bytes, ...]:
-        """Return the lines that tell a client what its limits have left."""
-        return tuple(self._hold.headers())
-
     def end(self, attempt: Attempt) -> None:
         """Count what the attempt used and cost in the place of what it might have."""
         if self.admitted is not None:
             self.admitted.end(attempt)
         usage = attempt.usage
-        self._hold.settle(usage.input_tokens, usage.output_tokens, attempt.cost_nanousd)
+        self.settle(usage.input_tokens, usage.output_tokens, attempt.cost_nanousd)
 
     def void(self) -> None:
         """Give all of it back: nothing was sent."""
         if self.admitted is not None:
             self.admitted.void()
-        self._hold.void()
+        super().void()
 
 
 Entry = Admitted | Counted
@@ -124,8 +123,10 @@ class Limiting:
         if taking is None:
             return admitted
         units = self._units(call, taking, admitted, requests=0 if again else 1)
-        hold = taking.take(units) or await self._limits.acquire(taking, units, patient=patient)
-        return Counted(admitted, hold)
+        at_us = taking.take(units)
+        if at_us is None:
+            at_us = (await self._limits.acquire(taking, units, patient=patient)).counted_us
+        return Counted(taking, units, at_us, admitted)
 
     def taking_for(self, attribution: Attribution, ref: ModelRef, credential: str | None) -> Taking | None:
         """Return what a call is counted in; `None` where no limit is about it."""
@@ -137,8 +138,8 @@ class Limiting:
             units = self._units(call, taking, admitted, requests=0 if again else 1)
         except UnpricedModel:
             return None  # another credential may be without a limit that counts money
-        hold = taking.take(units)
-        return None if hold is None else Counted(admitted, hold)
+        at_us = taking.take(units)
+        return None if at_us is None else Counted(taking, units, at_us, admitted)
 
     def _units(self, call: Call, taking: Taking, admitted: Admitted | None, *, requests: int) -> Units:
         read = written = nanousd = 0

@@ -356,8 +356,11 @@ class Taking:
         """Return whose window it is, a key by its name."""
         return with_key_name(window.subject, *self._key)
 
-    def take(self, units: Units) -> "LimitHold | None":
-        """Take what a call may use of every window, or nothing; `None` where the store has to be asked."""
+    def take(self, units: Units) -> int | None:
+        """Take what a call may use of every window, or nothing; `None` where the store has to be asked.
+
+        Returns the time at which it counts, for the `LimitHold` that gives it back.
+        """
         limits = self._limits
         now_s = limits.now_s()
         now_us = int(now_s * 1e6) + limits.ahead_us
@@ -375,7 +378,7 @@ class Taking:
                 limits.touched.append(window)
         for window in self._held:
             window.under_way += 1
-        return LimitHold(self, units, now_us)
+        return now_us
 
     def _take_back(self, units: Units, until: LiveWindow) -> None:
         """Give back what was taken of the windows before one that lacks it."""
@@ -413,32 +416,32 @@ def _scarcity(window: LiveWindow) -> float:
 class LimitHold:
     """What a call has taken, until it is settled."""
 
-    __slots__ = ("_open", "_taking", "at_us", "units")
+    __slots__ = ("counted_us", "open", "taking", "units")
 
-    def __init__(self, taking: Taking, units: Units, at_us: int) -> None:
-        self._taking = taking
+    def __init__(self, taking: Taking, units: Units, counted_us: int) -> None:
+        self.taking = taking
         self.units = units
-        self.at_us = at_us
-        self._open = True
+        self.counted_us = counted_us
+        self.open = True
 
-    def headers(self) -> list[bytes]:
+    def headers(self) -> tuple[bytes, ...]:
         """See `Taking.headers`."""
-        return self._taking.headers(self.at_us)
+        return tuple(self.taking.headers(self.counted_us))
 
     def settle(self, input_tokens: int | None, output_tokens: int | None, nanousd: int | None) -> None:
         """Count what the call used in the place of what it might; where that is unknown it stays. Once is enough."""
         tokens = None if input_tokens is None or output_tokens is None else input_tokens + output_tokens
-        self._end(self._taking.returning, (None, input_tokens, output_tokens, tokens, nanousd, None, None))
+        self._end(self.taking.returning, (None, input_tokens, output_tokens, tokens, nanousd, None, None))
 
     def void(self) -> None:
         """Give all of it back: there was no call."""
-        self._end(self._taking.windows, (0, 0, 0, 0, 0, None, 0))
+        self._end(self.taking.windows, (0, 0, 0, 0, 0, None, 0))
 
     def _end(self, windows: Sequence[LiveWindow], actual: Actual) -> None:
-        if not self._open:
+        if not self.open:
             return
-        self._open = False
-        units, taking = self.units, self._taking
+        self.open = False
+        units, taking = self.units, self.taking
         for window in windows:
             unit = window.unit
             if unit == CONCURRENCY:
@@ -449,7 +452,7 @@ class LimitHold:
                 window.under_way -= 1
             used = actual[unit]
             if used is not None and used != units[unit]:
-                window.correct(self.at_us, used - units[unit])
+                window.correct(self.counted_us, used - units[unit])
                 if not window.touched:
                     taking.touch(window)
 

@@ -191,9 +191,9 @@ class Limits:
             else:
                 await asyncio.sleep(LOOK_AGAIN_S)
                 rounds, looks = 0, looks + 1
-            hold = taking.take(units)
-            if hold is not None:
-                return hold
+            at_us = taking.take(units)
+            if at_us is not None:
+                return LimitHold(taking, units, at_us)
 
     # ---- rounds
 

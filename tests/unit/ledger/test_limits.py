@@ -139,7 +139,8 @@ def taking(limits: Limits, who: Attribution = WHO, provider: str = "openai") -> 
 
 async def enter(limits: Limits, units: Units = ONE, who: Attribution = WHO) -> LimitHold:
     found = taking(limits, who)
-    return found.take(units) or await limits.acquire(found, units)
+    at_us = found.take(units)
+    return await limits.acquire(found, units) if at_us is None else LimitHold(found, units, at_us)
 
 
 async def test_a_crowd_gets_all_that_there_is_in_a_few_exchanges(house: House) -> None:
