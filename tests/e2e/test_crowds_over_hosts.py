@@ -19,6 +19,8 @@ from tests.e2e.hosts import Hosts, hosts
 from tests.e2e.serving import until
 from tests.redis_server import running_redis
 
+pytestmark = pytest.mark.slow
+
 SCALE = float(os.environ.get("FARTHING_CI_SCALE", "1"))
 INPUT = 35
 COST = INPUT * 1_000 + TOKENS * 4_000

@@ -11,6 +11,8 @@ from tests.e2e.budget_load import TOKENS, ask, settings
 from tests.e2e.serving import serving
 from tests.e2e.watched import CHAT, crowd, usage, watched
 
+pytestmark = pytest.mark.slow
+
 LARGE = pytest.mark.skipif(float(os.environ.get("FARTHING_CI_SCALE", "1")) < 2, reason="takes a longer run")
 
 READ, COST = 35, 115_000
