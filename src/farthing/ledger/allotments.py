@@ -165,7 +165,7 @@ class Purse:
         Where it is not so, it has to be asked for or thought about.
         """
         pocket = self.pocket
-        if pocket < amount:
+        if pocket <= amount:  # a call that costs nothing is looked at, too
             pocket = self._filled(amount, now_us, times)
             if pocket < amount:
                 return False
@@ -216,14 +216,14 @@ class Purse:
                 allotment.free -= held + spent
 
     def _filled(self, amount: int, now_us: int, times: int) -> int:
-        """Return the pocket with at least `amount` in it, where there is so many `times` as much; else without."""
+        """Return the pocket with at least `amount` in it, where there is so many `times` as much; else -1."""
         self.empty()
         keeper = self._keeper
         if keeper.fenced or any(one.blocked or one.account is None for one in self.soft):
-            return 0
+            return -1
         room = min((one.free - one.floor for one in self.hard), default=EVERYTHING)
         if room < amount * times:
-            return 0
+            return -1
         portion = amount if keeper.has_waiting else max(amount, room // POCKET)
         for allotment in self.hard:
             allotment.free -= portion

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from farthing.errors import BudgetExceeded
+from farthing.ledger.allotments import Allotment, Purse
 from farthing.ledger.budget_rules import action_of, changed, resumed
 from farthing.ledger.budgets import Budgets
 from farthing.storage.memory import MemoryStore
-from farthing.types.budgets import Budget, Scope, Threshold
+from farthing.types.budgets import AccountKey, Budget, Scope, Threshold
 from farthing.types.calls import Attribution
 from tests.contracts.ledger_samples import NOON_US, SetClock, attempt
 
@@ -348,3 +349,16 @@ async def test_a_tag_or_session_that_is_called_like_the_word_for_each_is_held_an
     purse = budgets.purse_of(msgspec.structs.replace(K_1, tags="*,nightly"), NOON_US)
     assert purse is not None
     assert sorted(str(one.key.subject.tag) for one in purse.hard) == ["*", "nightly"]
+
+
+def test_a_call_that_costs_nothing_is_kept_from_a_budget_that_is_paused_as_well() -> None:
+    rule = Budget(id="b", name="all", scope=Scope(), limit_nanousd=1_000, period="total", counts_from_us=NOON_US)
+    allotment = Allotment(rule, AccountKey("b", 1, Scope(), 0), None)
+    purse = Purse(Budgets(MemoryStore().budgets, "w", SetClock()), [allotment])
+    allotment.free = 1_000
+    assert purse.take(0, NOON_US)
+    purse.empty()
+    allotment.blocked, allotment.floor = True, 1 << 62
+    assert not purse.take(0, NOON_US)
+    assert not purse.take(1, NOON_US)
+    assert (allotment.free, allotment.held) == (1_000, 0)
