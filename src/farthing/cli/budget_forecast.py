@@ -6,9 +6,8 @@ import click
 import msgspec
 
 from farthing.cli.budget_show import forecast_as_data, standing_as_data
-from farthing.cli.budget_standing import Standing, local, more_words, pace_words, standings, title_of
-from farthing.cli.context import current_home, say
-from farthing.cli.tables import counted, print_fields, print_json, usd
+from farthing.cli.budget_standing import Standing, local, pace_words, show_standings
+from farthing.cli.tables import counted, usd
 from farthing.types.money import rough_usd
 
 if TYPE_CHECKING:
@@ -20,23 +19,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def forecast(name: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Foresee what budgets come to, and when they are spent; with how good such forecasts were."""
-    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
-    from farthing.clock import SystemClock  # noqa: PLC0415
-
-    now_us = SystemClock().now_us()
-    found = read_books(current_home(), lambda books: standings(books.store, name, now_us, judged=True))
-    if as_json:
-        print_json([_as_data(one) for one in found.shown])
-        return
-    if not found.shown:
-        say('No budgets yet; "farthing budget set daily --usd 20 --period day" makes one.')
-    for number, one in enumerate(found.shown):
-        if number:
-            click.echo()
-        click.echo(click.style(title_of(one), bold=True))
-        print_fields(_fields(one, now_us), indent="  ")
-    if told := more_words(found.shown, found.more):
-        say(told)
+    show_standings(name, _as_data, _fields, as_json=as_json, judged=True)
 
 
 def _fields(one: Standing, now_us: int) -> list[tuple[str, str | None]]:

@@ -4,9 +4,8 @@ from typing import Any
 
 import click
 
-from farthing.cli.budget_standing import Standing, every, local, more_words, pace_words, standings, title_of
-from farthing.cli.context import current_home, say
-from farthing.cli.tables import moment, print_fields, print_json, usd
+from farthing.cli.budget_standing import Standing, every, local, pace_words, show_standings
+from farthing.cli.tables import moment, usd
 from farthing.types.budgets import Budget, Threshold
 
 
@@ -15,23 +14,7 @@ from farthing.types.budgets import Budget, Threshold
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(name: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Show what is spent, held and left of budgets, what holds now, and the pace."""
-    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
-    from farthing.clock import SystemClock  # noqa: PLC0415
-
-    now_us = SystemClock().now_us()
-    found = read_books(current_home(), lambda books: standings(books.store, name, now_us))
-    if as_json:
-        print_json([standing_as_data(one) for one in found.shown])
-        return
-    if not found.shown:
-        say('No budgets yet; "farthing budget set daily --usd 20 --period day" makes one.')
-    for number, one in enumerate(found.shown):
-        if number:
-            click.echo()
-        click.echo(click.style(title_of(one), bold=True))
-        print_fields(_fields(one, now_us), indent="  ")
-    if told := more_words(found.shown, found.more):
-        say(told)
+    show_standings(name, standing_as_data, _fields, as_json=as_json, judged=False)
 
 
 def _fields(one: Standing, now_us: int) -> list[tuple[str, str | None]]:

@@ -1,11 +1,14 @@
 """How budgets stand, for the commands that show it: each with its accounts of now, and where those are going."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
 import msgspec
 
+from farthing.cli.context import current_home, say
+from farthing.cli.tables import print_fields, print_json
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
 from farthing.types.budgets import EACH, Account, Budget, worded
@@ -40,6 +43,34 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True):
 
     shown: tuple[Standing, ...]
     more: int
+
+
+def show_standings(
+    name: str | None,
+    as_data: Callable[[Standing], dict[str, Any]],
+    fields: Callable[[Standing, int], list[tuple[str, str | None]]],
+    *,
+    as_json: bool,
+    judged: bool,
+) -> None:
+    """Print how budgets stand, one below the other; `judged` ones with how good forecasts of them were."""
+    from farthing.cli.books import read_books  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.clock import SystemClock  # noqa: PLC0415
+
+    now_us = SystemClock().now_us()
+    found = read_books(current_home(), lambda books: standings(books.store, name, now_us, judged=judged))
+    if as_json:
+        print_json([as_data(one) for one in found.shown])
+        return
+    if not found.shown:
+        say('No budgets yet; "farthing budget set daily --usd 20 --period day" makes one.')
+    for number, one in enumerate(found.shown):
+        if number:
+            click.echo()
+        click.echo(click.style(title_of(one), bold=True))
+        print_fields(fields(one, now_us), indent="  ")
+    if told := more_words(found.shown, found.more):
+        say(told)
 
 
 async def standings(store: Store, name: str | None, now_us: int, *, judged: bool = False) -> Standings:
