@@ -407,7 +407,7 @@ class Farthing:
             else:  # a pool of its own for each: one provider's jam must not take another's connections
                 limits = PoolLimits(max_connections=provider.max_connections)
                 pools[name] = Pool(connect=self._connect, limits=limits)
-        attempts = Attempts(self.ledger, prices, self.ids, self.clock)
+        attempts = Attempts(self.ledger, prices, self.clock)
         if old is not None:
             attempts.ratios = old.attempts.ratios
         return Lineup(

@@ -91,6 +91,10 @@ class KnownKeys:
         why = self._refused.get(self.hasher.digest(text.encode())) if is_well_formed(text) else None
         raise unknown(text) if why is None else refusal(why)
 
+    def owner(self, digest: bytes) -> Principal | None:
+        """Return whose the key of this digest is (`hasher`); `None` where it does not count now, and `verify` tells."""
+        return self._owners.get(digest)
+
     async def look_again(self, token: str | bytes) -> Principal:
         """Verify once more after asking the store: a key made a moment ago works at once, not at the next poll.
 

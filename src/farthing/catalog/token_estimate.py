@@ -131,6 +131,9 @@ _COEFFICIENTS: Final = {
     family: tuple(c * (100 + ratios.margin_percent) for c in ratios.millitokens) for family, ratios in _RATIOS.items()
 }
 _SCALE: Final = 100_000
+_OF_A_BYTE: Final = {
+    family: ratios.tokens_per_kilobyte * (100 + ratios.margin_percent) for family, ratios in _RATIOS.items()
+}
 
 
 class ProducedText:
@@ -185,7 +188,7 @@ def estimate_request_tokens(body: bytes | int, family: TokenFamily) -> int:
     A body is sampled: the time does not grow with it. Base64 is counted as pictures, everything else as text.
     """
     if isinstance(body, int):
-        return max(1, body * _RATIOS[family].tokens_per_kilobyte * (100 + _RATIOS[family].margin_percent) // _SCALE)
+        return body * _OF_A_BYTE[family] // _SCALE or 1
     total = len(body)
     sample = body
     if total > WHOLE_BYTES:

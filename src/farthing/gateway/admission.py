@@ -9,18 +9,16 @@ Models that cost nothing pass always; a model without a price passes where no ha
 
 from collections.abc import Callable
 
-import msgspec
-
-from farthing.catalog.prices import PriceBook
 from farthing.clock import Clock
 from farthing.errors import InvalidRequest, UnpricedModel
 from farthing.gateway.answer_limits import answer_limit
 from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, Bound, Bounds
+from farthing.gateway.chosen import Chosen
 from farthing.ledger.allotments import Hold, Purse
 from farthing.ledger.budgets import Budgets
-from farthing.providers.protocol import Operation, Provider
+from farthing.providers.protocol import Operation
 from farthing.storage.protocols import LedgerStore
-from farthing.types.calls import Attempt, Attribution
+from farthing.types.calls import Attempt
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet
 from farthing.types.providers import WireFormat
@@ -39,7 +37,15 @@ HEARD = 64
 class Admitted(Hold):
     """A call that may be sent: what is held for it, until it is settled or given up."""
 
-    __slots__ = ("_admission", "_asked", "begun", "held_nanousd", "most_output_tokens", "output_limit")
+    __slots__ = (
+        "_admission",
+        "_chosen",
+        "_sheet",
+        "begun",
+        "held_nanousd",
+        "most_output_tokens",
+        "output_limit",
+    )
 
     def __init__(
         self,
@@ -49,7 +55,8 @@ class Admitted(Hold):
         at_us: int,
         most_output_tokens: int | None,
         admission: "Admission",
-        asked: "Asked",
+        chosen: Chosen,
+        sheet: PriceSheet,
     ) -> None:
         self.purse = purse
         self.amount_nanousd = amount_nanousd
@@ -63,7 +70,8 @@ class Admitted(Hold):
         self.output_limit: int | None = None
         """How many tokens the provider must be told to write at most, where the client did not say."""
         self._admission = admission
-        self._asked = asked
+        self._chosen = chosen
+        self._sheet = sheet
 
     def end(self, attempt: Attempt) -> None:
         """Give back what the attempt did not cost, and learn from what it did."""
@@ -72,18 +80,7 @@ class Admitted(Hold):
         cost = attempt.cost_nanousd
         purse.give_back(self.amount_nanousd, self.held_nanousd if cost is None else cost)
         if attempt.cost_basis == "reported":
-            self._admission.note_reported(self._asked, attempt)
-
-
-class Asked(msgspec.Struct, frozen=True, gc=False):
-    """What decides about a call's money."""
-
-    attribution: Attribution
-    envelope: Envelope
-    wire: WireFormat
-    operation: Operation
-    ref: ModelRef
-    sheet: PriceSheet
+            self._admission.note_reported(self._chosen, self._sheet, attempt)
 
 
 class Admission:
@@ -98,19 +95,10 @@ class Admission:
         self._clock = clock
         self._reported = 0
 
-    def at_once(
-        self,
-        attribution: Attribution,
-        envelope: Envelope,
-        wire: WireFormat,
-        operation: Operation,
-        ref: ModelRef,
-        provider: Provider,
-        prices: PriceBook,
-    ) -> Admitted | Asked | None:
+    def at_once(self, chosen: Chosen) -> Admitted | PriceSheet | None:
         """Hold what a call may cost, at a glance.
 
-        Returns `None` where nothing need be held, and what to ask `admit` for where it must be looked at closely.
+        Returns `None` where nothing need be held, and the price to ask `admit` with where it must be looked at closely.
 
         Raises:
             UnpricedModel: nobody knows what it may cost, and a hard budget is about it.
@@ -118,24 +106,28 @@ class Admission:
         """
         now_us = self._clock.now_us()
         budgets = self.budgets
-        purse = budgets.purse_of(attribution, now_us)
-        if purse is None or operation in COSTS_NOTHING:
+        purse = budgets.purse_of(chosen.attribution, now_us)
+        if purse is None:
             return None
+        request, provider, ref = chosen.request, chosen.provider, chosen.ref
+        if request.operation in COSTS_NOTHING:
+            return None
+        prices = chosen.lineup.attempts.prices
         sheet = prices.find_dearest(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
         if sheet is None:
             _refuse_unpriced(purse, ref)
             return None
         if sheet.free:
             return None
+        envelope = chosen.envelope
         if purse.hard:
             _refuse_ambiguous(envelope, purse)
-        asked = Asked(attribution, envelope, wire, operation, ref, sheet)
-        most, unknown, tokens = self.bounds.at_most(envelope, wire, operation, ref, sheet)
+        most, unknown, tokens = self.bounds.at_most(envelope, request.wire, request.operation, ref, sheet)
         if purse.take(most, now_us, times=budgets.plenty):
-            return Admitted(purse, most, unknown, now_us, tokens, self, asked)
-        return asked
+            return Admitted(purse, most, unknown, now_us, tokens, self, chosen, sheet)
+        return sheet
 
-    async def admit(self, asked: Asked, goes_on: Callable[[], bool]) -> Admitted | None:
+    async def admit(self, chosen: Chosen, sheet: PriceSheet, goes_on: Callable[[], bool]) -> Admitted | None:
         """Hold what a call may cost, having looked at it closely; wait for money; `None` where none is needed any more.
 
         Raises:
@@ -143,31 +135,33 @@ class Admission:
             StoreError: more has to be leased, and the store is away.
         """
         now_us = self._clock.now_us()
-        purse = self.budgets.purse_of(asked.attribution, now_us)
+        purse = self.budgets.purse_of(chosen.attribution, now_us)
         if purse is None:
             return None
-        bound = self._bound(asked)
+        bound = self._bound(chosen, sheet)
         if purse.take(bound.most_nanousd, now_us, times=self.budgets.plenty):
-            return self._admitted(purse, bound.most_nanousd, bound, now_us, asked)
+            return self._admitted(purse, bound.most_nanousd, bound, now_us, chosen, sheet)
 
         def amounts() -> tuple[int, int]:
             nonlocal bound
-            bound = self._bound(asked)
+            bound = self._bound(chosen, sheet)
             return bound.least_nanousd, bound.most_nanousd
 
-        hold = await self.budgets.acquire(asked.attribution, amounts, goes_on=goes_on)
+        hold = await self.budgets.acquire(chosen.attribution, amounts, goes_on=goes_on)
         assert hold.purse is not None, "it was granted a moment ago"
-        admitted = self._admitted(hold.purse, hold.amount_nanousd, bound, hold.at_us, asked)
+        admitted = self._admitted(hold.purse, hold.amount_nanousd, bound, hold.at_us, chosen, sheet)
         if not bound.limited and hold.amount_nanousd < bound.most_nanousd:
             tokens = bound.tokens_for(hold.amount_nanousd)
             if tokens < bound.most_output_tokens:
                 admitted.output_limit = admitted.most_output_tokens = tokens
         return admitted
 
-    def _admitted(self, purse: Purse, amount_nanousd: int, bound: Bound, at_us: int, asked: Asked) -> Admitted:
+    def _admitted(
+        self, purse: Purse, amount_nanousd: int, bound: Bound, at_us: int, chosen: Chosen, sheet: PriceSheet
+    ) -> Admitted:
         unknown = min(amount_nanousd, bound.unknown_nanousd)
-        tokens = answer_limit(asked.envelope, asked.wire)
-        return Admitted(purse, amount_nanousd, unknown, at_us, tokens, self, asked)
+        tokens = answer_limit(chosen.envelope, chosen.request.wire)
+        return Admitted(purse, amount_nanousd, unknown, at_us, tokens, self, chosen, sheet)
 
     def now_us(self) -> int:
         """Return what time it is, by the clock that prices are found by."""
@@ -188,19 +182,20 @@ class Admission:
             if one.outcome == "ok" and one.usage.output_tokens
         )
 
-    def note_reported(self, asked: Asked, attempt: Attempt) -> None:
+    def note_reported(self, chosen: Chosen, sheet: PriceSheet, attempt: Attempt) -> None:
         """Learn from what a call was reported to have read and written: each of the first, then a part of them."""
         self._reported = count = self._reported + 1
         if count > LEARN_ALWAYS:
             if count % LEARN_SELDOM:
                 return
-            if count % LEARN_RARELY and len(asked.envelope.body) > LOOKED_AT_BYTES:
+            if count % LEARN_RARELY and len(chosen.envelope.body) > LOOKED_AT_BYTES:
                 return
         if attempt.usage.output_tokens is not None:
-            self.bounds.learn(asked.ref, self._bound(asked), attempt.usage)
+            self.bounds.learn(chosen.ref, self._bound(chosen, sheet), attempt.usage)
 
-    def _bound(self, asked: Asked) -> Bound:
-        return self.bounds.bound(asked.envelope, asked.wire, asked.operation, asked.ref, asked.sheet)
+    def _bound(self, chosen: Chosen, sheet: PriceSheet) -> Bound:
+        request = chosen.request
+        return self.bounds.bound(chosen.envelope, request.wire, request.operation, chosen.ref, sheet)
 
 
 def _refuse_ambiguous(envelope: Envelope, purse: Purse) -> None:

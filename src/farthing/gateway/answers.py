@@ -6,6 +6,7 @@ as events. Content types are not believed, and neither is a 200: an error inside
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -71,23 +72,19 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
     """
     attempt, provider = asked.attempt, asked.provider
     headers = answer.headers
-    told, request_id = returned(headers)
+    named = dict(headers)
+    told, request_id = returned(headers, named)
     lines = discreet_lines(provider, told)
     if lines is not told:
         request_id = discreet_text(provider, request_id)
     opening = attempt.opening
     call_id = opening.call_id.encode()
-    lines += (
-        b"x-farthing-call-id: " + call_id,
-        b"x-farthing-provider: " + opening.provider.encode(),
-        b"x-farthing-model: " + opening.model.encode("ascii", "replace"),
-        b"x-request-id: " + call_id,
-        *asked.told,
-    )
+    lines += (b"x-farthing-call-id: " + call_id, b"x-request-id: " + call_id, *asked.told)
+    lines += _who_answered(opening.provider, opening.model)
     attempt.note_answer(answer.status, request_id)
     asked.account.note(opening.model, headers, opening.started_at_us)
     try:
-        readable = _readable(answer)
+        readable = _readable(answer) if b"content-encoding" in named else answer
         if answer.status >= 400:
             return await _refused(readable, asked, headers, lines)
         _refuse_redirect(answer.status, provider.name)
@@ -112,6 +109,11 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         if isinstance(error, FarthingError):
             error.message = discreet_text(provider, error.message) or ""  # it may quote the provider
         raise
+
+
+@lru_cache(maxsize=1_024)  # models that are asked for; a house has a few dozen
+def _who_answered(provider: str, model: str) -> tuple[bytes, bytes]:
+    return b"x-farthing-provider: " + provider.encode(), b"x-farthing-model: " + model.encode("ascii", "replace")
 
 
 def settle_unfinished(attempt: LiveAttempt, error: BaseException) -> None:
@@ -143,10 +145,9 @@ def _refuse_redirect(status: int, provider: str) -> None:
 
 
 def _readable(answer: Answer) -> Readable:
-    if b"content-encoding" in dict(answer.headers):
-        for name, value in answer.headers:
-            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                return DecodedAnswer(answer, value)
+    for name, value in answer.headers:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            return DecodedAnswer(answer, value)
     return answer
 
 

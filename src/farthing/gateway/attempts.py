@@ -8,20 +8,19 @@ sent whole, and a picture or sound that nobody counted. A stream that broke off,
 and what it had produced: the provider's own count where it had given one, else our estimate.
 """
 
+from typing import Protocol
+
 import msgspec
 
 from farthing.catalog.prices import PriceBook
 from farthing.catalog.pricing import price_nanousd
-from farthing.catalog.token_estimate import LearnedRatios, ProducedText, TokenFamily, estimate_request_tokens, family_of
+from farthing.catalog.token_estimate import LearnedRatios, ProducedText, TokenFamily
 from farthing.clock import Clock
 from farthing.errors import JournalUnwritable
 from farthing.gateway.discretion import discreet_reading, discreet_text
-from farthing.gateway.limiting import Entry
 from farthing.ledger import Ledger
-from farthing.providers.protocol import Operation, Provider
-from farthing.types.calls import Attempt, Attribution, CostBasis, Opening, Outcome, Progress
-from farthing.types.identity import IdSource
-from farthing.types.models import ModelRef
+from farthing.providers.protocol import Provider
+from farthing.types.calls import Attempt, CostBasis, Opening, Outcome, Progress
 from farthing.types.usage import Usage
 from farthing.wire.error_words import MAX_TEXT
 from farthing.wire.meter import Reading
@@ -43,67 +42,22 @@ NOTHING = Usage(input_tokens=0, output_tokens=0)
 _NO_READING = Reading()
 
 
-class Attempts:
-    """Begins attempts."""
+class Held(Protocol):
+    """What is held for an attempt in budgets and limits."""
 
-    def __init__(self, ledger: Ledger, prices: PriceBook, ids: IdSource, clock: Clock) -> None:
+    def end(self, attempt: Attempt) -> None:
+        """Give back what the attempt did not use."""
+        ...
+
+
+class Attempts:
+    """What all attempts have in common: where they are written down, and what they are priced by."""
+
+    def __init__(self, ledger: Ledger, prices: PriceBook, clock: Clock) -> None:
         self.ledger = ledger
         self.prices = prices
         self.clock = clock
         self.ratios = LearnedRatios()
-        self._ids = ids
-
-    def begin(
-        self,
-        *,
-        call_id: str,
-        ordinal: int = 1,
-        face: str,
-        operation: Operation,
-        asked: str,
-        ref: ModelRef,
-        provider: Provider,
-        attribution: Attribution,
-        body: bytes,
-        streamed: bool,
-        losses: str | None = None,
-        entered: Entry | None = None,
-        credential: str | None = None,
-    ) -> "LiveAttempt":
-        """Write the beginning of an attempt to the journal; raises `JournalUnwritable`, and then nothing was begun.
-
-        What is held for it in budgets and limits, `entered`, is settled with it.
-        """
-        family = family_of(provider.known.price_key or provider.known.kind, ref.model)
-        # Only a stream may be cut with something to bill, so only for it is the body looked at (5 us).
-        estimate = estimate_request_tokens(body if streamed else len(body), family)
-        opening = Opening(
-            attempt_id=f"att{call_id[4:]}-{ordinal}",  # the call's own id and the number of the try
-            call_id=call_id,
-            ordinal=ordinal,
-            started_at_us=self._began_us(entered),
-            face=face,
-            operation=operation,
-            provider=ref.provider,
-            model_asked=asked,
-            model=ref.model,
-            streamed=streamed,
-            input_tokens_estimate=round(estimate * self.ratios.correction(ref.provider, ref.model))
-            if streamed
-            else estimate,
-            credential=credential,
-            attribution=attribution,
-            held_nanousd=None if entered is None else entered.held_nanousd,
-        )
-        self.ledger.begin(opening)
-        if entered is not None:
-            entered.begun = True
-        return LiveAttempt(self, opening, provider, family, estimate, losses, entered)
-
-    def _began_us(self, entered: Entry | None) -> int:
-        """Return when an attempt begins: when its money was held, so that it is charged to that period."""
-        held_us = None if entered is None else entered.at_us
-        return self.clock.now_us() if held_us is None else held_us
 
 
 class LiveAttempt:
@@ -132,7 +86,7 @@ class LiveAttempt:
         family: TokenFamily,
         estimate: int,
         losses: str | None,
-        entered: Entry | None,
+        entered: Held | None,
     ) -> None:
         self._entered = entered
         self.opening = opening

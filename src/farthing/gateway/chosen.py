@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import msgspec
 
+from farthing.catalog.token_estimate import TokenFamily
 from farthing.gateway.accounts import Account
 from farthing.gateway.answer_limits import with_limit
 from farthing.gateway.call import Request
 from farthing.gateway.headers import for_other_format
-from farthing.gateway.limiting import Call, Entry
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.translated import Translated
 from farthing.providers.protocol import Operation, Provider
@@ -48,6 +48,8 @@ class Chosen(msgspec.Struct, frozen=True, gc=False):
     streamed: bool
     call_id: str
     attribution: Attribution
+    family: TokenFamily
+    """Of the model's tokenizer."""
     ordinals: Iterator[int]
     """Numbers the tries."""
 
@@ -55,26 +57,9 @@ class Chosen(msgspec.Struct, frozen=True, gc=False):
         """Return the call as it is made with another credential."""
         return msgspec.structs.replace(self, account=account, provider=account.provider)
 
-    def to_be_counted(self) -> Call:
-        """Return what decides about its limits."""
-        request, attempts = self.request, self.lineup.attempts
-        return Call(
-            self.attribution,
-            self.envelope,
-            request.wire,
-            request.operation,
-            self.ref,
-            self.provider,
-            self.account.opened.name,
-            attempts.prices,
-            attempts.ratios,
-        )
-
-    def limited(self, entered: Entry | None) -> "Chosen":
-        """Return the call with the limit to its answer that money sets, where it sets one."""
-        if entered is None or entered.output_limit is None:
-            return self
-        members = with_limit(self.envelope, self.request.wire, self.provider, entered.output_limit)
+    def limited(self, output_limit: int) -> "Chosen":
+        """Return the call with the limit to its answer that money sets."""
+        members = with_limit(self.envelope, self.request.wire, self.provider, output_limit)
         body = b"".join(self.envelope.spliced(members))
         return msgspec.structs.replace(self, envelope=Envelope(body))
 

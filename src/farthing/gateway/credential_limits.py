@@ -13,7 +13,8 @@ import msgspec
 from farthing.errors import FarthingError, RateLimited, UnpricedModel
 from farthing.gateway.accounts import Account, Accounts, MayUse, Opened, Rest
 from farthing.gateway.admission import Admitted
-from farthing.gateway.limiting import Call, Entry, Limiting
+from farthing.gateway.chosen import Chosen
+from farthing.gateway.limiting import Entry, Limiting
 from farthing.ledger.limits import Limits
 from farthing.types.credentials import NO_QUOTAS
 from farthing.types.limits import RATE_WORDS, Limit, LimitTarget, Rate
@@ -25,16 +26,15 @@ QUOTA = "quota"
 async def count_with_any(
     limiting: Limiting,
     accounts: Accounts,
-    account: Account,
-    call: Call,
+    chosen: Chosen,
     admitted: Admitted | None,
     *,
     tried: Collection[Account],
     now_us: Callable[[], int],
-) -> tuple[Account, Entry | None]:
+) -> tuple[Chosen, Entry | None]:
     """Count a call with the credential that was chosen for it, else with another one that was not `tried` yet.
 
-    Returns what it is to be made with, and what is held for it.
+    Returns it as it is to be made, and what is held for it.
 
     Raises:
         CredentialsSpent: none has room now; with the time at which the first will.
@@ -44,26 +44,28 @@ async def count_with_any(
     """
     again, alone = bool(tried), len(accounts.all) == 1
     full: dict[Account, RateLimited | UnpricedModel] = {}
-    found: Account | None = account
+    found: Account | None = chosen.account
     while found is not None:  # each credential once
         try:
-            return found, await limiting.count(_by(call, found), admitted, again=again, patient=alone)
+            by = _by(chosen, found)
+            return by, await limiting.count(by, admitted, again=again, patient=alone)
         except (RateLimited, UnpricedModel) as error:
             if not error.of_credential:
                 raise
             full[found] = error
-        found = accounts.instead(call.ref.model, call.attribution, now_us(), [*tried, *full])
+        found = accounts.instead(chosen.ref.model, chosen.attribution, now_us(), [*tried, *full])
     # Another process may give some back in a moment. One is waited for, so that a call waits once.
     elsewhere = (one for one, error in full.items() if isinstance(error, RateLimited) and error.held_elsewhere)
     awaited = next(elsewhere, None)
     if awaited is not None and not alone:
         try:
-            return awaited, await limiting.count(_by(call, awaited), admitted, again=again)
+            by = _by(chosen, awaited)
+            return by, await limiting.count(by, admitted, again=again)
         except RateLimited as error:
             if not error.of_credential:
                 raise
             full[awaited] = error
-    raise _no_room(accounts, call.ref.model, full, now_us())
+    raise _no_room(accounts, chosen.ref.model, full, now_us())
 
 
 def quota_rules(provider: str, credentials: Iterable[Opened]) -> list[Limit]:
@@ -97,9 +99,8 @@ def may_use_by(limits: Limits) -> MayUse:
     return may_use
 
 
-def _by(call: Call, account: Account) -> Call:
-    name = account.opened.name
-    return call if call.credential == name else msgspec.structs.replace(call, credential=name)
+def _by(chosen: Chosen, account: Account) -> Chosen:
+    return chosen if chosen.account is account else chosen.by(account)
 
 
 def _no_room(

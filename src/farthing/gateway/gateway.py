@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from farthing.catalog.token_estimate import family_of
 from farthing.errors import (
     BudgetExceeded,
     CallerError,
@@ -20,28 +21,29 @@ from farthing.errors import (
     RateLimited,
 )
 from farthing.gateway.accounts import MOVES_ON, Account
-from farthing.gateway.admission import Admission, Admitted, Asked
+from farthing.gateway.admission import Admission, Admitted
 from farthing.gateway.answers import AskedFor, reply_to
 from farthing.gateway.attribution import attribute
+from farthing.gateway.beginning import begin
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.chosen import Chosen, Sent, in_other_format
 from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import decode_request
 from farthing.gateway.explanations import WHY, reasons
-from farthing.gateway.limiting import Call, Counted, Entry, Limiting
+from farthing.gateway.limiting import Counted, Entry, Limiting
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
 from farthing.gateway.permission import Allowed, choosable, not_allowed, refuse_further_models
 from farthing.gateway.sending import send
 from farthing.gateway.translated import Translated
 from farthing.gateway.unpriced import refuse_unpriced
-from farthing.ledger.limit_windows import Taking
 from farthing.providers.pool import Answer, HeldBodies
 from farthing.types.calls import Attribution
 from farthing.types.identity import IdSource
 from farthing.types.marks import MARK_IN_BODY, MARKED_FORMATS
 from farthing.types.models import ListedModel, ModelRef
+from farthing.types.prices import PriceSheet
 from farthing.types.principal import KeyRules, Principal
 from farthing.types.providers import WireFormat
 from farthing.wire.gemini_requests import renamed
@@ -104,8 +106,10 @@ class Gateway:
         if streamed is None:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
         call_id = self._ids.new("call")
-        tries = count(1)
-        chosen = Chosen(request, lineup, provider, account, ref, asked, envelope, streamed, call_id, attribution, tries)
+        family = family_of(provider.known.price_key or provider.known.kind, ref.model)
+        chosen = Chosen(
+            request, lineup, provider, account, ref, asked, envelope, streamed, call_id, attribution, family, count(1)
+        )
         tried: list[Account] = []
         reply = await self._ask(chosen, tried)
         if reply is None:
@@ -119,22 +123,22 @@ class Gateway:
 
         Then the pools of the lineup may be closed. The credential that it was made with joins those that were `tried`.
         """
-        admitted = self._at_once(chosen)
-        if isinstance(admitted, Asked):
+        admitted = self._admission.at_once(chosen)
+        if isinstance(admitted, PriceSheet):
             admitted = await self._admitted(chosen, admitted)
         entered: Entry | None = admitted
         try:
-            if not self._limiting.idle and (taking := self._taking_for(chosen)) is not None:
-                call = chosen.to_be_counted()
-                counted = self._limiting.at_once(taking, call, admitted, again=bool(tried))
-                if counted is not None:
-                    entered = counted
-                else:
-                    chosen, entered = await self._counted(chosen, call, admitted, tried)
+            limiting = self._limiting
+            if not limiting.idle and (taking := limiting.taking_for(chosen)) is not None:
+                entered = limiting.at_once(taking, chosen, admitted, again=bool(tried))
+                if entered is None:
+                    entered = admitted
+                    chosen, entered = await self._counted(chosen, admitted, tried)
             if self.lineup is not chosen.lineup:
                 return None
             tried.append(chosen.account)
-            chosen = chosen.limited(entered)
+            if entered is not None and entered.output_limit is not None:
+                chosen = chosen.limited(entered.output_limit)
             wire = chosen.request.wire
             if not chosen.provider.known.speaks(wire) or (chosen.ref, wire) in chosen.lineup.lacking:
                 return await self._in_other_format(chosen, entered)
@@ -180,21 +184,7 @@ class Gateway:
             told += (reasons(chosen.asked, ref, request.wire, sent.wire),)
         if isinstance(entered, Counted):
             told += entered.headers()
-        attempt = lineup.attempts.begin(
-            call_id=chosen.call_id,
-            ordinal=next(chosen.ordinals),
-            face=request.face,
-            operation=request.operation,
-            asked=chosen.asked,
-            ref=ref,
-            provider=provider,
-            attribution=chosen.attribution,
-            body=chosen.envelope.body,
-            streamed=chosen.streamed,
-            losses=sent.losses,
-            entered=entered,
-            credential=chosen.account.opened.name,
-        )
+        attempt = begin(chosen, sent.losses, entered)
         asked_for = AskedFor(
             wire=sent.wire,
             operation=sent.operation,
@@ -223,40 +213,21 @@ class Gateway:
         """Ask a provider in a format of its own, or answer here where that will do."""
         return await self._asked_so(chosen, self._translation(chosen), entered)
 
-    def _at_once(self, chosen: Chosen) -> Admitted | Asked | None:
-        """Hold what the call may cost in its budgets, where there is plenty; see `Admission.at_once`."""
-        request = chosen.request
-        return self._admission.at_once(
-            chosen.attribution,
-            chosen.envelope,
-            request.wire,
-            request.operation,
-            chosen.ref,
-            chosen.provider,
-            chosen.lineup.attempts.prices,
-        )
-
-    async def _admitted(self, chosen: Chosen, asked: Asked) -> Admitted | None:
+    async def _admitted(self, chosen: Chosen, sheet: PriceSheet) -> Admitted | None:
         """Hold what the call may cost in its budgets, which has to be asked for or waited for."""
         request = chosen.request
         try:
-            return await self._admission.admit(asked, lambda: goes_on(chosen.envelope, request.wire))
+            return await self._admission.admit(chosen, sheet, lambda: goes_on(chosen.envelope, request.wire))
         except BudgetExceeded as error:
             raise with_alternatives(error, chosen.envelope, request, chosen.lineup, self._admission) from None
 
-    def _taking_for(self, chosen: Chosen) -> Taking | None:
-        return self._limiting.taking_for(chosen.attribution, chosen.ref, chosen.account.opened.name)
-
     async def _counted(
-        self, chosen: Chosen, call: Call, admitted: Admitted | None, tried: list[Account]
+        self, chosen: Chosen, admitted: Admitted | None, tried: list[Account]
     ) -> tuple[Chosen, Entry | None]:
         """Count the call in its limits; where its credential has no room, with another one of those not `tried` yet."""
         lineup = chosen.lineup
         accounts, now_us = lineup.accounts[chosen.ref.provider], lineup.attempts.clock.now_us
-        account, entered = await count_with_any(
-            self._limiting, accounts, chosen.account, call, admitted, tried=tried, now_us=now_us
-        )
-        return (chosen if account is chosen.account else chosen.by(account)), entered
+        return await count_with_any(self._limiting, accounts, chosen, admitted, tried=tried, now_us=now_us)
 
     def _translation(self, chosen: Chosen) -> Translated | Reply:
         return self._foreign().translated(
@@ -288,14 +259,13 @@ class Gateway:
             found = self._translation(chosen)
         except CallerError:
             return refused
-        admitted = self._at_once(chosen)  # what the first try held was given back with it
-        if isinstance(admitted, Asked):
+        admitted = self._admission.at_once(chosen)  # what the first try held was given back with it
+        if isinstance(admitted, PriceSheet):
             admitted = await self._admitted(chosen, admitted)
         entered: Entry | None = admitted
         try:
             if not self._limiting.idle:
-                call = chosen.to_be_counted()
-                chosen, entered = await self._counted(chosen, call, admitted, [chosen.account])
+                chosen, entered = await self._counted(chosen, admitted, [chosen.account])
             reply = await self._asked_so(chosen, found, entered)
         finally:
             if entered is not None and not entered.begun:

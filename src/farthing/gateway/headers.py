@@ -114,6 +114,13 @@ class RequestHeaders:
         lines.append(b"")
         self.lines = b"\r\n".join(lines)
 
+    @classmethod
+    def known(cls, lines: bytes, named: Mapping[bytes, bytes]) -> "RequestHeaders":
+        """Return them where the lines that go on are known already."""
+        made = cls.__new__(cls)
+        made.lines, made.named = lines, named
+        return made
+
     def hide(self, token: bytes) -> None:
         """Leave out every line that holds the client's key, whatever header it was put into."""
         if token in self.lines:
@@ -127,14 +134,16 @@ def for_other_format(lines: bytes) -> bytes:
     return b"".join(line + b"\r\n" for line in kept) + _JSON_LINE
 
 
-def returned(headers: Headers) -> tuple[list[bytes], str | None]:
-    """Return the lines that go back to the client, renamed where the plain name is ours, and the request id."""
+def returned(headers: Headers, named: Mapping[bytes, bytes]) -> tuple[list[bytes], str | None]:
+    """Return the lines that go back to the client, renamed where the plain name is ours, and the request id.
+
+    `named` has the last of each header by its name.
+    """
     fate = _response_fate
     try:
         lines = [start + value for name, value in headers if (start := fate[name])]
     except KeyError:
         lines = [start + value for name, value in headers if (start := _decide_response(name))]
-    named = dict(headers)
     request_id = named.get(b"request-id") or named.get(b"x-request-id")
     if request_id is None:
         request_id = next((named[name] for name in _OTHER_IDS if name in named), None)

@@ -5,22 +5,17 @@ would hold for it. All of that is corrected when the call has ended. A client th
 sets no limit to its answer is counted with `USUAL_ANSWER_TOKENS`; what the answer has beyond that counts from its end.
 """
 
-import msgspec
-
-from farthing.catalog.prices import PriceBook
-from farthing.catalog.token_estimate import LearnedRatios, estimate_request_tokens, family_of
+from farthing.catalog.token_estimate import estimate_request_tokens
 from farthing.errors import UnpricedModel
 from farthing.gateway.admission import Admission, Admitted
 from farthing.gateway.answer_limits import answer_limit
 from farthing.gateway.bounds import COSTS_NOTHING
+from farthing.gateway.chosen import Chosen
 from farthing.ledger.limit_windows import LimitHold, LiveWindow, Taking
 from farthing.ledger.limits import Limits
-from farthing.providers.protocol import Operation, Provider
-from farthing.types.calls import Attempt, Attribution
+from farthing.providers.protocol import Operation
+from farthing.types.calls import Attempt
 from farthing.types.limits import Units
-from farthing.types.models import ModelRef
-from farthing.types.providers import WireFormat
-from farthing.wire.peek import Envelope
 
 USUAL_ANSWER_TOKENS = 4_096
 """Nine in ten answers of agents in our traces are shorter; where a limit is smaller, as much of it as is left."""
@@ -33,25 +28,10 @@ _ONLY_READ: frozenset[Operation] = frozenset(
 )
 
 
-class Call(msgspec.Struct, frozen=True, gc=False):
-    """What decides about a call's limits."""
-
-    attribution: Attribution
-    envelope: Envelope
-    wire: WireFormat
-    operation: Operation
-    ref: ModelRef
-    provider: Provider
-    credential: str | None
-    """Which of the provider's it is called with, by its name."""
-    prices: PriceBook
-    ratios: LearnedRatios
-
-
 class Counted(LimitHold):
     """A call that may be sent: what is held for it in budgets and limits, until it is settled or given up."""
 
-    __slots__ = ("admitted", "begun")
+    __slots__ = ("admitted", "at_us", "begun", "held_nanousd", "output_limit")
 
     def __init__(self, taking: Taking, units: Units, counted_us: int, admitted: Admitted | None) -> None:
         self.taking = taking
@@ -61,21 +41,16 @@ class Counted(LimitHold):
         self.admitted = admitted
         self.begun = False
         """Whether an attempt was begun with it, which settles it."""
-
-    @property
-    def held_nanousd(self) -> int | None:
+        self.held_nanousd: int | None = None
         """What is held in budgets; `None` where none of them is about the call."""
-        return None if self.admitted is None else self.admitted.held_nanousd
-
-    @property
-    def at_us(self) -> int | None:
+        self.at_us: int | None = None
         """When that was held; `None` likewise."""
-        return None if self.admitted is None else self.admitted.at_us
-
-    @property
-    def output_limit(self) -> int | None:
+        self.output_limit: int | None = None
         """How many tokens the provider must be told to write at most, where the client did not say."""
-        return None if self.admitted is None else self.admitted.output_limit
+        if admitted is not None:
+            self.held_nanousd = admitted.held_nanousd
+            self.at_us = admitted.at_us
+            self.output_limit = admitted.output_limit
 
     def end(self, attempt: Attempt) -> None:
         """Count what the attempt used and cost in the place of what it might have."""
@@ -108,7 +83,9 @@ class Limiting:
         """Whether there is no limit at all."""
         return self._limits.book.empty
 
-    async def count(self, call: Call, admitted: Admitted | None, *, again: bool, patient: bool = True) -> Entry | None:
+    async def count(
+        self, chosen: Chosen, admitted: Admitted | None, *, again: bool, patient: bool = True
+    ) -> Entry | None:
         """Count a call that its budgets have admitted; return what is held for it in both.
 
         `again` says that it is another try of a call that was counted: that is no further request, but of a credential.
@@ -119,42 +96,42 @@ class Limiting:
             UnpricedModel: a limit counts money, and nobody knows what the call may cost.
             StoreError: more has to be leased, and the store is away. What budgets hold is then still held.
         """
-        taking = self.taking_for(call.attribution, call.ref, call.credential)
+        taking = self.taking_for(chosen)
         if taking is None:
             return admitted
-        units = self._units(call, taking, admitted, requests=0 if again else 1)
+        units = self._units(chosen, taking, admitted, requests=0 if again else 1)
         at_us = taking.take(units)
         if at_us is None:
             at_us = (await self._limits.acquire(taking, units, patient=patient)).counted_us
         return Counted(taking, units, at_us, admitted)
 
-    def taking_for(self, attribution: Attribution, ref: ModelRef, credential: str | None) -> Taking | None:
+    def taking_for(self, chosen: Chosen) -> Taking | None:
         """Return what a call is counted in; `None` where no limit is about it."""
-        return self._limits.taking_for(attribution, ref.provider, credential)
+        return self._limits.taking_for(chosen.attribution, chosen.ref.provider, chosen.account.opened.name)
 
-    def at_once(self, taking: Taking, call: Call, admitted: Admitted | None, *, again: bool) -> Counted | None:
+    def at_once(self, taking: Taking, chosen: Chosen, admitted: Admitted | None, *, again: bool) -> Counted | None:
         """Count a call where there is room for it in what is leased; otherwise `None`, and `count` tells."""
         try:
-            units = self._units(call, taking, admitted, requests=0 if again else 1)
+            units = self._units(chosen, taking, admitted, requests=0 if again else 1)
         except UnpricedModel:
             return None  # another credential may be without a limit that counts money
         at_us = taking.take(units)
         return None if at_us is None else Counted(taking, units, at_us, admitted)
 
-    def _units(self, call: Call, taking: Taking, admitted: Admitted | None, *, requests: int) -> Units:
+    def _units(self, chosen: Chosen, taking: Taking, admitted: Admitted | None, *, requests: int) -> Units:
         read = written = nanousd = 0
-        if call.operation not in COSTS_NOTHING:
+        if chosen.request.operation not in COSTS_NOTHING:
             if taking.counts_tokens:
-                read = _input_tokens(call)
-                written = _output_tokens(call, admitted, taking, read)
+                read = _input_tokens(chosen)
+                written = _output_tokens(chosen, admitted, taking, read)
             if taking.counts_money is not None:
-                nanousd = self._nanousd(call, admitted, taking.counts_money)
+                nanousd = self._nanousd(chosen, admitted, taking.counts_money)
         return requests, read, written, read + written, nanousd, 1, 1
 
-    def _nanousd(self, call: Call, admitted: Admitted | None, counts: LiveWindow) -> int:
+    def _nanousd(self, chosen: Chosen, admitted: Admitted | None, counts: LiveWindow) -> int:
         if admitted is not None:
             return admitted.held_nanousd
-        provider, ref, prices = call.provider, call.ref, call.prices
+        provider, ref, prices = chosen.provider, chosen.ref, chosen.lineup.attempts.prices
         now_us = self._admission.now_us()
         sheet = prices.find_dearest(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
         if sheet is None:
@@ -163,23 +140,24 @@ class Limiting:
             raise unpriced
         if sheet.free:
             return 0
-        bound = self._admission.estimate(call.envelope, call.wire, call.operation, ref, sheet)
+        request = chosen.request
+        bound = self._admission.estimate(chosen.envelope, request.wire, request.operation, ref, sheet)
         return bound.least_nanousd
 
 
-def _input_tokens(call: Call) -> int:
+def _input_tokens(chosen: Chosen) -> int:
     """Return what a request may read; never more tokens than it has bytes."""
-    body, ref = call.envelope.body, call.ref
-    family = family_of(call.provider.known.price_key or call.provider.known.kind, ref.model)
+    body, ref = chosen.envelope.body, chosen.ref
     if len(body) <= LOOKED_AT_BYTES:
-        return estimate_request_tokens(len(body), family)
-    tokens = estimate_request_tokens(body, family) * call.ratios.correction(ref.provider, ref.model)
+        return estimate_request_tokens(len(body), chosen.family)
+    learned = chosen.lineup.attempts.ratios.correction(ref.provider, ref.model)
+    tokens = estimate_request_tokens(body, chosen.family) * learned
     return min(len(body), round(tokens) * (100 + MARGIN_PERCENT) // 100)
 
 
-def _output_tokens(call: Call, admitted: Admitted | None, taking: Taking, read: int) -> int:
+def _output_tokens(chosen: Chosen, admitted: Admitted | None, taking: Taking, read: int) -> int:
     """Return what an answer may have: what the client or its budget allows, or what is usual and would fit."""
-    if call.operation in _ONLY_READ:
+    if chosen.request.operation in _ONLY_READ:
         return 0
-    limit = answer_limit(call.envelope, call.wire) if admitted is None else admitted.most_output_tokens
+    limit = answer_limit(chosen.envelope, chosen.request.wire) if admitted is None else admitted.most_output_tokens
     return min(USUAL_ANSWER_TOKENS, taking.room_for_answer(read)) if limit is None else limit

@@ -173,10 +173,13 @@ class Journal:
         self._max_segment_bytes = max_segment_bytes
         self._max_bytes = max_bytes
         self._files: Files = files or SystemFiles()
+        self._write = self._files.write
         self._encode = msgspec.json.Encoder().encode
         self._descriptor = -1
         self._sequence = 0
         self._torn = False
+        self._room_bytes = 0
+        """What the current segment may still take; 0 where the next line has to look for one."""
         self._closed = False
         self.writable = False  # until the first probe
         self.full = False  # looked at where a segment begins and where some are taken away
@@ -204,10 +207,11 @@ class Journal:
 
     def end(self, attempt: Attempt, begun_in: Segment) -> Segment:
         """Write an end line; short where the attempt was begun in the current segment, whole elsewhere."""
-        segment = self._current()
-        if begun_in is not segment:
+        if self._room_bytes <= 0:
+            self._find_room()
+        if begun_in is not self.segment:
             return self._append(b'{"ended":' + self._encode(attempt) + b"}\n")
-        return self._append(b'{"end":' + self._encode(Ending.of(attempt)) + b"}\n", segment)
+        return self._append(b'{"end":' + self._encode(Ending.of(attempt)) + b"}\n")
 
     def probe(self) -> bool:
         """Try to write when writing had failed; return whether the journal is writable now."""
@@ -219,6 +223,7 @@ class Journal:
             try:
                 self._files.truncate(self._descriptor, segment.size_bytes - len(_PROBE))
                 segment.size_bytes -= len(_PROBE)
+                self._room_bytes += len(_PROBE)
             except OSError:
                 pass  # it stays behind as a blank line
         return self.writable
@@ -227,7 +232,7 @@ class Journal:
         """Let go of the current segment's file; nothing can be written afterwards, so it too can be `finished`."""
         self.writable = False
         self._closed = True
-        self.segment = None
+        self.segment, self._room_bytes = None, 0
         self._let_go()
 
     def finished(self) -> list[Segment]:
@@ -245,33 +250,35 @@ class Journal:
     def abandon(self, segment: Segment) -> None:
         """Write no more into a segment that is lost; the next record, or a probe, begins a new one."""
         if segment is self.segment:
-            self.segment, self._torn, self.writable = None, False, False
+            self.segment, self._room_bytes, self._torn, self.writable = None, 0, False, False
             self._let_go()
 
-    def _append(self, line: bytes, segment: Segment | None = None) -> Segment:
-        if len(line) > MAX_RECORD_BYTES:
+    def _append(self, line: bytes) -> Segment:
+        size = len(line)
+        if size > MAX_RECORD_BYTES:
             raise RecordTooLong
-        if segment is None:
-            segment = self._current()
+        if self._room_bytes <= 0:
+            self._find_room()
+        segment = self.segment
+        assert segment is not None, "there is room in it"
         try:
-            written = self._files.write(self._descriptor, line)
+            written = self._write(self._descriptor, line)
         except OSError as error:
             self.writable = False
             raise _unwritable(self._folder, error.strerror or str(error)) from error
-        if written != len(line):
+        if written != size:
             # A full disk takes part of a line. That part must go, or it would spoil the next line.
             self.writable = False
-            self._torn = True
-            raise _unwritable(self._folder, f"only {written} of {len(line)} bytes were taken, as on a full disk")
-        segment.size_bytes += written
+            self._torn, self._room_bytes = True, 0
+            raise _unwritable(self._folder, f"only {written} of {size} bytes were taken, as on a full disk")
+        segment.size_bytes += size
+        self._room_bytes -= size
         self.writable = True
         return segment
 
-    def _current(self) -> Segment:
-        """Return the segment that the next line goes to: the one there is, that one mended, or a new one."""
+    def _find_room(self) -> None:
+        """Find the segment that the next line goes to: the one there is, mended, or a new one."""
         segment = self.segment
-        if segment is not None and not self._torn and segment.size_bytes < self._max_segment_bytes:
-            return segment
         if segment is not None and self._torn:
             try:
                 self._files.truncate(self._descriptor, segment.size_bytes)
@@ -279,7 +286,9 @@ class Journal:
                 pass  # then it keeps its torn last line, which readers tolerate, and a new one is begun
             else:
                 self._torn = False
-                return self._current()
+                self._room_bytes = self._max_segment_bytes - segment.size_bytes
+                if self._room_bytes > 0:
+                    return
         if self._closed:
             raise _unwritable(self._folder, "it is closed, the program is stopping")
         try:
@@ -290,9 +299,9 @@ class Journal:
         self._let_go()
         self._descriptor, self._torn = descriptor, False
         self.segment = Segment(path, self._files.identity(descriptor))
+        self._room_bytes = self._max_segment_bytes
         self.segments.append(self.segment)
         self._look_whether_full()
-        return self.segment
 
     def _look_whether_full(self) -> None:
         self.full = sum(segment.size_bytes for segment in self.segments) >= self._max_bytes

@@ -42,14 +42,13 @@ class LiveWindow:
     """A window of one limit and one subject."""
 
     __slots__ = (
-        "_about_left",
-        "_about_limit",
-        "_about_reset",
         "_begun",
         "_begun_us",
         "_corrected",
         "_counts",
         "_told",
+        "about",
+        "about_left",
         "away",
         "base",
         "base_sub_window",
@@ -102,7 +101,10 @@ class LiveWindow:
         self.until_s = float("-inf")
         """Until when what is leased may be used, on the loop's clock."""
         self.turns_us = 0
-        self._about_limit = self._about_left = self._about_reset = b""
+        self.about: tuple[bytes, ...] = ()
+        """The lines that tell a client of it, all but the one of how much is left."""
+        self.about_left = b"%d"
+        """That one, to be filled in."""
         self._begun = self._begun_us = 0
         self.fresh = self._corrected = 0
         """What was taken and corrected in the sub-window that is counted in now, and is not in the ring yet."""
@@ -201,13 +203,6 @@ class LiveWindow:
         found = fits_at(amount, self.lease + max(0, self.left), (*self.frees, last), now_us)
         return last[0] if found is None else found
 
-    def headers(self, now_us: int) -> tuple[bytes, bytes, bytes]:
-        """Return the lines that tell a client how much is left."""
-        if now_us >= self.turns_us:
-            self.turn(now_us)
-        left = self.lease + self.left
-        return self._about_limit, self._about_left % max(0, left), self._about_reset
-
     def _fold(self) -> None:
         """Put into the ring what calls did since that was done; each would pay for it if each did it."""
         if self.fresh or self._corrected:
@@ -235,9 +230,11 @@ class LiveWindow:
         self.turns_us = self._begun_us + sub_us
         kind = b"requests" if self.unit in (REQUESTS, TRIES) else b"tokens"
         whole_s = -(-(leaves_us(self._begun, window_us) - now_us) // _US)
-        self._about_limit = b"x-ratelimit-limit-%b: %d" % (kind, self.limit)
-        self._about_left = b"x-ratelimit-remaining-%b: %%d" % kind
-        self._about_reset = b"x-ratelimit-reset-%b: %b" % (kind, spell(whole_s).encode())
+        self.about = (
+            b"x-ratelimit-limit-%b: %d" % (kind, self.limit),
+            b"x-ratelimit-reset-%b: %b" % (kind, spell(whole_s).encode()),
+        )
+        self.about_left = b"x-ratelimit-remaining-%b: %%d" % kind
 
     # ---- what the store is told and says
 
@@ -399,7 +396,10 @@ class Taking:
         """Return the lines that tell a client how much is left: of the scarcest window of requests, and of tokens."""
         lines: list[bytes] = []
         for one in self._plain or [min(kind, key=_scarcity) for kind in self._told if kind]:
-            lines += one.headers(now_us)
+            if now_us >= one.turns_us:
+                one.turn(now_us)
+            lines += one.about
+            lines.append(one.about_left % max(0, one.lease + one.left))
         return lines
 
     def touch(self, window: LiveWindow) -> None:

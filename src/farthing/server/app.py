@@ -30,6 +30,7 @@ from farthing.server.faces.gemini import GeminiFace
 from farthing.server.faces.ollama import OllamaFace
 from farthing.server.faces.openai import OpenAIFace, ResponsesFace
 from farthing.server.faces.protocol import Face, Route
+from farthing.server.heads import MAX_LINES_BYTES, Head
 from farthing.server.listener import CUT, Application, Rendered
 from farthing.types.principal import KeyRules, Principal
 from farthing.types.providers import WireFormat
@@ -96,7 +97,7 @@ class HotApp:
 
     async def __call__(self, exchange: Exchange) -> None:
         """Serve one request."""
-        token: bytes | str | None = None
+        token: str | None = None
         found = self._found.get((exchange.method, exchange.target))
         if found is None:
             exchange.target = _origin_form(exchange.target)
@@ -107,17 +108,17 @@ class HotApp:
                 return
         face, route = found
         try:
-            headers = RequestHeaders(exchange.headers, exchange.named)
-            if token is None:
-                token = _client_token(exchange.named, exchange.query)
-            try:
-                principal = self._keys.verify(token)
-            except NOT_NOW:
-                principal = await self._keys.look_again(token)
-            key = token if isinstance(token, bytes) else token.encode()
-            headers.hide(key)
-            if exchange.query:
-                exchange.query = _without_key(exchange.query, key)
+            head = exchange.peer.head
+            if (
+                head is not None
+                and token is None
+                and head.is_repeated(exchange.headers)
+                and not exchange.query
+                and (owner := self._keys.owner(head.digest)) is not None
+            ):
+                headers, principal = RequestHeaders.known(head.lines, exchange.named), owner
+            else:
+                headers, principal = await self._understood(exchange, token)
             if principal.rules is not None and principal.rules.faces:
                 _refuse_face(_face_of(exchange.named, exchange.query, face), principal.rules)
             match route.action:
@@ -143,6 +144,22 @@ class HotApp:
                     await self._call(face, request, exchange)
         except FarthingError as error:
             self._send_error(_face_of(exchange.named, exchange.query, face), error, exchange)
+
+    async def _understood(self, exchange: Exchange, token: str | None) -> tuple[RequestHeaders, Principal]:
+        """Return what of a head goes on, and whose key came with it, or as `token` in its path."""
+        headers = RequestHeaders(exchange.headers, exchange.named)
+        told = _client_token(exchange.named, exchange.query) if token is None else token
+        try:
+            principal = self._keys.verify(told)
+        except NOT_NOW:
+            principal = await self._keys.look_again(told)
+        key = told if isinstance(told, bytes) else told.encode()
+        headers.hide(key)
+        if exchange.query:
+            exchange.query = _without_key(exchange.query, key)
+        elif token is None and len(headers.lines) <= MAX_LINES_BYTES:
+            exchange.peer.head = Head(exchange.headers, self._keys.hasher.digest(key), headers.lines)
+        return headers, principal
 
     def _send_error(self, face: Face, error: FarthingError, exchange: Exchange, *more: bytes) -> None:
         status, lines, body = _rendered(face, error)

@@ -21,6 +21,7 @@ import httptools
 from farthing.errors import FarthingError, InvalidRequest, RequestTimeout
 from farthing.server import refusals
 from farthing.server.exchange import STATUS_LINES, Exchange
+from farthing.server.heads import Head
 from farthing.server.listener import Listener
 from farthing.server.strangers import StrangeBytes
 
@@ -73,6 +74,7 @@ class HttpProtocol(asyncio.Protocol):
         "client",
         "deadline",
         "drain_waiter",
+        "head",
         "listener",
         "on_header",
         "paused",
@@ -112,6 +114,8 @@ class HttpProtocol(asyncio.Protocol):
         self.server: tuple[str, int] | None = None
         self.client: tuple[str, int] | None = None
         self.deadline = _FOREVER
+        self.head: Head | None = None
+        """Of the last request whose key counted, for the application."""
         self.paused = False
         self.drain_waiter: asyncio.Future[None] | None = None
 

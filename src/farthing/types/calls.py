@@ -79,8 +79,11 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     model_served: str | None = None
 
 
-class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """How an attempt ended; `opening` says what it was."""
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """How an attempt ended; `opening` says what it was.
+
+    It is `kw_only` for speed, too: msgspec takes half a microsecond for so many names where places would do.
+    """
 
     opening: Opening
     ended_at_us: int

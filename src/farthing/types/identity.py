@@ -12,7 +12,9 @@ _ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz"
 _DIGITS = bytes(_ALPHABET[byte & 31] for byte in range(256))
 """A digit for each byte: 256 is a multiple of 32, so all digits are as likely."""
 
-_TIME_DIGITS, _RANDOM_DIGITS = 10, 16
+_RANDOM_DIGITS = 16
+_PAIRS = tuple(bytes((one, other)).decode("ascii") for one in _ALPHABET for other in _ALPHABET)
+"""Two digits at once: a busy gateway spells the time in every second id."""
 _DRAWN_DIGITS = 64 * _RANDOM_DIGITS
 """Asking the system for each id costs 1.5 us; for 64 at once, 0.05 each."""
 
@@ -44,4 +46,6 @@ class IdSource:
 
 
 def _time_digits(now_ms: int) -> str:
-    return bytes(_ALPHABET[now_ms >> 5 * place & 31] for place in reversed(range(_TIME_DIGITS))).decode("ascii")
+    of = _PAIRS
+    high = of[now_ms >> 40 & 1023] + of[now_ms >> 30 & 1023] + of[now_ms >> 20 & 1023]
+    return high + of[now_ms >> 10 & 1023] + of[now_ms & 1023]

@@ -1,11 +1,15 @@
 import pytest
 
 from farthing.gateway import headers as policy
-from farthing.gateway.headers import RequestHeaders, returned
+from farthing.gateway.headers import RequestHeaders
 
 
 def forwarded(headers: list[tuple[bytes, bytes]]) -> bytes:
     return RequestHeaders(headers, dict(headers)).lines
+
+
+def returned(headers: list[tuple[bytes, bytes]]) -> tuple[list[bytes], str | None]:
+    return policy.returned(headers, dict(headers))
 
 
 @pytest.mark.parametrize(
