@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -172,3 +174,31 @@ def test_what_a_key_says_of_its_calls_is_on_each_line_and_every_report_can_ask_f
         assert report["total"]["nanousd"] == 2 * COST
     told = gateway.farthing("costs", "--by", "tag", "--project", "search")
     assert "A call with several tags stands under each of them, and in the total once." in told.stderr
+
+
+def test_on_one_connection_each_request_is_its_own_keys(gateway: Gateway) -> None:
+    first, second = make(gateway, "first"), make(gateway, "second")
+    with closing(HTTPConnection("127.0.0.1", gateway.port, timeout=10)) as connection:
+        talk(gateway, connection, first, second)
+
+
+def talk(gateway: Gateway, connection: HTTPConnection, first: str, second: str) -> None:
+    def say(key: str, text: str = "x", **headers: str) -> int:
+        body = json.dumps({"model": "lab:m", "messages": [{"role": "user", "content": text}]})
+        headers |= {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        connection.request("POST", "/v1/chat/completions", body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    assert [say(first), say(first, "longer"), say(second), say(second), say(first)] == [200] * 5
+    assert say(first, **{"x-farthing-project": "p"}) == 200
+    assert say(first) == 200
+    calls = {row["key"]: row["calls"] for row in gateway.costs("--by", "key")["groups"]}
+    assert (calls["first"], calls["second"]) == (5, 2)
+    assert gateway.costs("--project", "p")["total"]["calls"] == 1
+    change_keys(Home(gateway.home), lambda ring: ring.disable("first"))
+    deadline = time.monotonic() + 1.0
+    while (status := say(first)) != 403:
+        assert time.monotonic() < deadline, status
+    assert say(second) == 200

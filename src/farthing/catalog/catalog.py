@@ -104,6 +104,10 @@ class Catalog:
             self._resolved[key] = found
         return found
 
+    def known(self, asked: str, face_wire: WireFormat) -> ModelRef | None:
+        """Return what a name that was asked for before means; `None` where it has to be looked up."""
+        return self._resolved.get((asked, face_wire))
+
     def learn(self, provider: str, names: Iterable[str]) -> None:
         """Take what a configured provider lists in place of what it listed before."""
         learned = dict.fromkeys(name for name, _ in zip(names, range(MAX_LEARNED), strict=False) if name)

@@ -84,7 +84,7 @@ class Gateway:
         Raises:
             FarthingError: the call was refused, or failed before anything could be handed out. The face renders it.
         """
-        body = self._plain_body(request)
+        body = self._plain_body(request) if b"content-encoding" in request.headers.named else request.body
         envelope = Envelope(body)
         asked = envelope.model() if request.model is None else request.model
         rules = request.principal.rules
@@ -94,14 +94,15 @@ class Gateway:
         elif asked is None:
             asked, ref = UNNAMED, self._only_provider(request.wire)
         else:
-            ref = await self._resolve(asked, request.wire)
+            ref = self._found(asked, request.wire) or await self._resolve(asked, request.wire)
         # Nothing is awaited from here until the pool counts the request, so a pool that a reload takes away is seen to
         # be in use by every call that was going to use it.
         lineup = self.lineup
         attribution = attribute(request.principal, request.headers.named, envelope)
         account = lineup.accounts[ref.provider].only or _account(lineup, ref, attribution)
         provider = account.provider
-        refuse_unpriced(lineup, provider, ref)
+        if lineup.refuse_unpriced:
+            refuse_unpriced(lineup, provider, ref)
         streamed = request.streamed
         if streamed is None:
             streamed = envelope.flag("stream", absent=request.streams_by_default)
@@ -330,6 +331,12 @@ class Gateway:
                 raise not_allowed(asked, rules)
         return asked, ref
 
+    def _found(self, asked: str, wire: WireFormat) -> ModelRef | None:
+        """Return what a name means where that is known and not to be asked for; else `None`, and `_resolve` tells."""
+        lineup = self.lineup
+        found = lineup.catalog.known(asked, wire)
+        return found if found is not None and lineup.providers[found.provider].known.speaks(wire) else None
+
     async def _resolve(self, asked: str, wire: WireFormat) -> ModelRef:
         # A local server's models are known to nobody but itself; one that the price list gives to a provider of another
         # format may be its as well.
@@ -360,10 +367,7 @@ class Gateway:
         )
 
     def _plain_body(self, request: Request) -> bytes:
-        encoding = request.headers.named.get(b"content-encoding")
-        if encoding is None:
-            return request.body
-        body = decode_request(request.body, encoding, self.lineup.max_body_bytes)
+        body = decode_request(request.body, request.headers.named[b"content-encoding"], self.lineup.max_body_bytes)
         request.hold(len(body))
         return body
 

@@ -8,8 +8,8 @@ from farthing.types.models import ModelRef
 
 
 def refuse_unpriced(lineup: Lineup, provider: Provider, ref: ModelRef) -> None:
-    """Raise `UnpricedModel` where the settings refuse such calls and the model has no price."""
-    if lineup.refuse_unpriced and not provider.free and not _priced(lineup.attempts, provider, ref):
+    """Raise `UnpricedModel` where the model has no price; asked where the settings refuse such calls."""
+    if not provider.free and not _priced(lineup.attempts, provider, ref):
         raise UnpricedModel.of(ref, " and the settings say unpriced: refuse")
 
 

@@ -475,9 +475,14 @@ class Ledger:
 def _checked(attempt: Attempt) -> Attempt:
     """Assert what must hold of money at the door; what a provider can cause is mended instead, and shows as unknown."""
     cost, reported = attempt.cost_nanousd, attempt.reported_cost_nanousd
-    if reported is None and cost is not None and attempt.cost_basis != "unknown":  # as nearly all are
-        if 0 <= cost <= MAX_COST_NANOUSD and 0 <= all_counts(attempt.usage) <= MAX_COUNT:
-            return attempt
+    if (  # as nearly all are
+        reported is None
+        and cost is not None
+        and attempt.cost_basis != "unknown"
+        and 0 <= cost <= MAX_COST_NANOUSD
+        and 0 <= all_counts(attempt.usage) <= MAX_COUNT
+    ):
+        return attempt
     attempt_id = attempt.opening.attempt_id
     assert (cost is None) == (attempt.cost_basis == "unknown"), f"{attempt_id!r} costs {cost}, {attempt.cost_basis}"
     assert cost is None or cost >= 0, f"{attempt_id!r} costs {cost}"

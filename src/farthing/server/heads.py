@@ -1,11 +1,11 @@
-"""What is remembered of a request's head, for the next one on its connection.
+"""A request's head: how its headers are collected, and what is remembered of it for the next one on its connection.
 
 Clients keep a connection and repeat their head on it to the byte, but for the body's length. Whose key it is and what
 goes on to the provider need then not be found again, which would cost 3 us; whether the key still counts is looked up
 every time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 MAX_LINES_BYTES = 4_096
 """Longer heads are read anew each time: what is kept stays as long as the connection, and agents send under 2 KB."""
@@ -32,3 +32,16 @@ class Head:
                 return False
             known[at] = headers[at]
         return known == headers
+
+
+def into(collected: list[tuple[bytes, bytes]]) -> Callable[[bytes, bytes], None]:
+    """Return what the parser calls for each header, and for each trailer.
+
+    It knows no more than the list: a method that looks at its connection costs twice as much, a dozen times a request.
+    How many headers there may be is looked at when all are here, how many bytes in `_parse`.
+    """
+
+    def on_header(name: bytes, value: bytes, append: Callable[[tuple[bytes, bytes]], None] = collected.append) -> None:
+        append((name.lower(), value))
+
+    return on_header

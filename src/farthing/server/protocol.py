@@ -13,7 +13,6 @@ The parser reports trailers as it reports headers, and stops where an upgrade is
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -21,7 +20,7 @@ import httptools
 from farthing.errors import FarthingError, InvalidRequest, RequestTimeout
 from farthing.server import refusals
 from farthing.server.exchange import STATUS_LINES, Exchange
-from farthing.server.heads import Head
+from farthing.server.heads import Head, into
 from farthing.server.listener import Listener
 from farthing.server.strangers import StrangeBytes
 
@@ -46,6 +45,7 @@ class HttpProtocol(asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
+        "_awaited",
         "_body",
         "_body_bytes",
         "_body_left",
@@ -87,7 +87,7 @@ class HttpProtocol(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._collected: list[tuple[bytes, bytes]] = []
-        self.on_header = _into(self._collected)
+        self.on_header = into(self._collected)
         self._parser = httptools.HttpRequestParser(self)
         self._exchange: Exchange | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -100,8 +100,8 @@ class HttpProtocol(asyncio.Protocol):
         self._named: dict[bytes, bytes] = {}
         self._strange = StrangeBytes(listener)
         self._header_bytes = 0
-        self._in_headers = False
-        self._in_body = False
+        self._in_headers = self._in_body = False
+        self._awaited = ""
         self._body: list[bytes | bytearray] = []
         self._body_bytes = 0
         self._framing_bytes = 0
@@ -189,8 +189,6 @@ class HttpProtocol(asyncio.Protocol):
         self._collected.clear()  # a chunked body's trailers came after the headers
         self._in_headers = True
         self._length = 0
-        if not self._queue and self._exchange is None:
-            self.deadline = self._loop.time() + self.listener.bounds.header_timeout_s
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
@@ -204,8 +202,6 @@ class HttpProtocol(asyncio.Protocol):
             self._strange.release()
         self._header_bytes = self._framing_bytes = self._unbodied_bytes = 0
         bounds = self.listener.bounds
-        if self._exchange is None:  # or the answer in flight would end with the time for this body
-            self.deadline = self._loop.time() + bounds.body_timeout_s
         self._headers = self._collected.copy()
         self._collected.clear()
         if len(self._headers) > bounds.max_headers:
@@ -326,6 +322,8 @@ class HttpProtocol(asyncio.Protocol):
             self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._error = self._error or InvalidRequest(f"this is not HTTP/1.1: {error}", hint="check the client")
+        if self._exchange is None:  # or the answer in flight would end with the time for the next request
+            self._bound_time()
         if self._in_headers:
             self._bound_unfinished_headers(len(data))
         elif self._in_body and self._error is None and self._body_bytes:
@@ -338,6 +336,14 @@ class HttpProtocol(asyncio.Protocol):
                 self._refuse(self._error)
         elif not self._in_headers and self._length - self._body_bytes > _DIRECT_BYTES and self._exchange is None:
             self._body_left = self._length - self._body_bytes
+
+    def _bound_time(self) -> None:
+        """Begin the time for the part of a request that is still to come."""
+        awaited = "headers" if self._in_headers else "body" if self._in_body else ""
+        if awaited and awaited != self._awaited:
+            bounds = self.listener.bounds
+            self.deadline = self._loop.time() + (bounds.header_timeout_s if self._in_headers else bounds.body_timeout_s)
+        self._awaited = awaited
 
     def _bound_headers(self) -> None:
         """Count headers that came whole: one read takes more of them than the bound may allow."""
@@ -398,7 +404,7 @@ class HttpProtocol(asyncio.Protocol):
                 self.data_received(data[left:])
 
     def _serve(self, exchange: Exchange) -> None:
-        self.deadline = _FOREVER
+        self.deadline, self._awaited = _FOREVER, ""
         self._exchange = exchange
         self.listener.exchanges[exchange] = None
         if self._worker is None:
@@ -486,16 +492,3 @@ class HttpProtocol(asyncio.Protocol):
             if self.drain_waiter is None:
                 self.drain_waiter = self._loop.create_future()
             await self.drain_waiter
-
-
-def _into(collected: list[tuple[bytes, bytes]]) -> Callable[[bytes, bytes], None]:
-    """Return what the parser calls for each header, and for each trailer.
-
-    It knows no more than the list: a method that looks at its connection costs twice as much, a dozen times a request.
-    How many headers there may be is looked at when all are here, how many bytes in `_parse`.
-    """
-
-    def on_header(name: bytes, value: bytes, append: Callable[[tuple[bytes, bytes]], None] = collected.append) -> None:
-        append((name.lower(), value))
-
-    return on_header

@@ -28,7 +28,7 @@ CostBasis = Literal[
 ]
 
 
-class Attribution(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Attribution(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, cache_hash=True):
     """For whom and for what a call was made. Tags are comma separated, without space around them."""
 
     key_id: str

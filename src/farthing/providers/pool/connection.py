@@ -112,8 +112,11 @@ class Connection(asyncio.Protocol):
             and now - self.idle_since < self.keep_alive_s
         )
 
-    def begin(self, head: bytes, body: Sequence[bytes], timeouts: Timeouts, started: float) -> Answer:
-        """Write a request; the answer's waiter is resolved when its head is here or will not come."""
+    def begin(self, head: bytes, body: Sequence[bytes], timeouts: Timeouts, started: float, now: float) -> Answer:
+        """Write a request; the answer's waiter is resolved when its head is here or will not come.
+
+        `started` is when a connection was asked for, on the loop's clock.
+        """
         transport = self._transport
         assert transport is not None
         assert self._answer is None, "one request at a time"
@@ -121,7 +124,7 @@ class Connection(asyncio.Protocol):
         self._answer = answer
         self._timeouts = timeouts
         self._started = started
-        self._quiet_since = self._loop.time()
+        self._quiet_since = now
         self._in_head = True
         self._head_only = head.startswith(b"HEAD ")
         self._overhead_bytes = self._unread_bytes = 0

@@ -68,9 +68,11 @@ class Pool:
         assert self._loop is not None
         started = self._loop.time()
         connection = lane.take(started)
+        now = started
         if connection is None:
             connection = await self._connection(lane, timeouts)
-        answer = connection.begin(head, body, timeouts, started)
+            now = self._loop.time()
+        answer = connection.begin(head, body, timeouts, started, now)
         waiter = answer.waiter
         assert waiter is not None
         try:
