@@ -125,15 +125,15 @@ def test_a_try_that_failed_leaves_nothing_held(tmp_path: Path) -> None:
 
 
 def test_what_was_used_of_a_quota_outlives_a_kill(tmp_path: Path) -> None:
-    credentials = "{source: env:K1, requests_per_day: 32}"
+    credentials = "{source: env:K1, requests_per_day: 64}"
     with watched(0) as fake:
         with serving(tmp_path, settings(fake, credentials), **KEYS) as gateway:
             key = gateway.new_key()
             assert {gateway.post(CHAT, ask(number), key).status for number in range(20)} == {200}
             gateway.kill()
         with serving(tmp_path, settings(fake, credentials), **KEYS) as gateway:
-            crowd(gateway, key, 40)
-            assert 20 < fake.served["sk-1"] <= 32, "what was leased ahead counts as used"
+            crowd(gateway, key, 80)
+            assert 20 < fake.served["sk-1"] <= 64, "what was leased ahead, twice the pace, counts as used"
 
 
 def _told(gateway: Gateway, credential: str) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, Bound, Bound
 from farthing.gateway.chosen import Chosen
 from farthing.ledger.allotments import Hold, Purse
 from farthing.ledger.budgets import Budgets
+from farthing.ledger.limit_windows import LimitHold
 from farthing.providers.protocol import Operation
 from farthing.storage.protocols import LedgerStore
 from farthing.types.calls import Attempt
@@ -42,6 +43,7 @@ class Admitted(Hold):
         "_chosen",
         "_sheet",
         "begun",
+        "counted",
         "held_nanousd",
         "most_output_tokens",
         "output_limit",
@@ -69,6 +71,8 @@ class Admitted(Hold):
         """Whether an attempt was begun with it, which settles it."""
         self.output_limit: int | None = None
         """How many tokens the provider must be told to write at most, where the client did not say."""
+        self.counted: LimitHold | None = None
+        """What is held for it in limits as well."""
         self._admission = admission
         self._chosen = chosen
         self._sheet = sheet
@@ -79,8 +83,18 @@ class Admitted(Hold):
         assert purse is not None, "a hold is settled once"
         cost = attempt.cost_nanousd
         purse.give_back(self.amount_nanousd, self.held_nanousd if cost is None else cost)
+        counted = self.counted
+        if counted is not None:
+            usage = attempt.usage
+            counted.settle(usage.input_tokens, usage.output_tokens, cost)
         if attempt.cost_basis == "reported":
             self._admission.note_reported(self._chosen, self._sheet, attempt)
+
+    def void(self) -> None:
+        """Give all of it back: nothing was sent."""
+        super().void()
+        if self.counted is not None:
+            self.counted.void()
 
 
 class Admission:

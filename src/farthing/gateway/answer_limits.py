@@ -39,10 +39,11 @@ def limit_of(envelope: Envelope, wire: WireFormat) -> int | None:
     names = _LIMITS.get(wire)
     if names is not None:
         for name in names:
+            if name not in envelope:
+                continue
             number = envelope.whole(name)  # which nearly all are
             if number is None:
-                if name in envelope:
-                    found.append(envelope.value(name))
+                found.append(envelope.value(name))
             elif most is None or number > most:
                 most = number
         if not found:

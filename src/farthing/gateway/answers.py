@@ -230,7 +230,7 @@ def _whole(asked: AskedFor, status: int, body: bytes, headers: Headers, lines: l
         if reading is None:
             return _handed_out(asked, status, body, attempt.settle_free(), lines)
     else:
-        attempt.note_first_output()
+        attempt.came_whole = True
         reading, body = _read_whole(asked, body)
         _refuse_cut(asked, body, reading)
     if reading.error_message is None and (

@@ -73,6 +73,7 @@ class LiveAttempt:
         "_provider",
         "_request_id",
         "_status",
+        "came_whole",
         "opening",
         "produced",
         "settled",
@@ -100,6 +101,8 @@ class LiveAttempt:
         self._status: int | None = None
         self._family = family
         self._losses = losses
+        self.came_whole = False
+        """Whether its answer was not streamed: then its first output is its last."""
 
     def note_first_output(self) -> None:
         """Remember when the first real output arrived."""
@@ -248,6 +251,8 @@ class LiveAttempt:
         assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
         reading = discreet_reading(self._provider, reading)
         now_us = self._attempts.clock.now_us()
+        if self.came_whole:
+            self._first_output_us = max(0, now_us - self.opening.started_at_us)
         cost, price_id = (0, None) if usage is NOTHING else self._price(usage, reading, now_us)
         known: CostBasis = "unknown" if cost is None else "reported" if basis == "reported" else "estimated"
         attempt = Attempt(

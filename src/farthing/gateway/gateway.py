@@ -31,7 +31,7 @@ from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import decode_request
 from farthing.gateway.explanations import WHY, reasons
-from farthing.gateway.limiting import Counted, Entry, Limiting
+from farthing.gateway.limiting import Entry, Limiting
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
 from farthing.gateway.permission import Allowed, choosable, not_allowed, refuse_further_models
@@ -183,8 +183,8 @@ class Gateway:
         told = sent.told
         if WHY in request.headers.named:
             told += (reasons(chosen.asked, ref, request.wire, sent.wire),)
-        if isinstance(entered, Counted):
-            told += entered.headers()
+        if entered is not None and entered.counted is not None:
+            told += entered.counted.headers()
         attempt = begin(chosen, sent.losses, entered)
         asked_for = AskedFor(
             wire=sent.wire,

@@ -5,6 +5,8 @@ would hold for it. All of that is corrected when the call has ended. A client th
 sets no limit to its answer is counted with `USUAL_ANSWER_TOKENS`; what the answer has beyond that counts from its end.
 """
 
+from typing import Final
+
 from farthing.catalog.token_estimate import estimate_request_tokens
 from farthing.errors import UnpricedModel
 from farthing.gateway.admission import Admission, Admitted
@@ -29,41 +31,28 @@ _ONLY_READ: frozenset[Operation] = frozenset(
 
 
 class Counted(LimitHold):
-    """A call that may be sent: what is held for it in budgets and limits, until it is settled or given up."""
+    """A call that may be sent, and that no budget is about: what is held for it in limits."""
 
-    __slots__ = ("admitted", "at_us", "begun", "held_nanousd", "output_limit")
+    __slots__ = ("begun",)
 
-    def __init__(self, taking: Taking, units: Units, counted_us: int, admitted: Admitted | None) -> None:
-        self.taking = taking
-        self.units = units
-        self.counted_us = counted_us
-        self.open = True
-        self.admitted = admitted
+    held_nanousd: Final = None
+    at_us: Final = None
+    output_limit: Final = None
+
+    def __init__(self, taking: Taking, units: Units, counted_us: int) -> None:
+        super().__init__(taking, units, counted_us)
         self.begun = False
         """Whether an attempt was begun with it, which settles it."""
-        self.held_nanousd: int | None = None
-        """What is held in budgets; `None` where none of them is about the call."""
-        self.at_us: int | None = None
-        """When that was held; `None` likewise."""
-        self.output_limit: int | None = None
-        """How many tokens the provider must be told to write at most, where the client did not say."""
-        if admitted is not None:
-            self.held_nanousd = admitted.held_nanousd
-            self.at_us = admitted.at_us
-            self.output_limit = admitted.output_limit
+
+    @property
+    def counted(self) -> LimitHold:
+        """See `Admitted.counted`."""
+        return self
 
     def end(self, attempt: Attempt) -> None:
         """Count what the attempt used and cost in the place of what it might have."""
-        if self.admitted is not None:
-            self.admitted.end(attempt)
         usage = attempt.usage
         self.settle(usage.input_tokens, usage.output_tokens, attempt.cost_nanousd)
-
-    def void(self) -> None:
-        """Give all of it back: nothing was sent."""
-        if self.admitted is not None:
-            self.admitted.void()
-        super().void()
 
 
 Entry = Admitted | Counted
@@ -103,20 +92,20 @@ class Limiting:
         at_us = taking.take(units)
         if at_us is None:
             at_us = (await self._limits.acquire(taking, units, patient=patient)).counted_us
-        return Counted(taking, units, at_us, admitted)
+        return _entry(taking, units, at_us, admitted)
 
     def taking_for(self, chosen: Chosen) -> Taking | None:
         """Return what a call is counted in; `None` where no limit is about it."""
         return self._limits.taking_for(chosen.attribution, chosen.ref.provider, chosen.account.opened.name)
 
-    def at_once(self, taking: Taking, chosen: Chosen, admitted: Admitted | None, *, again: bool) -> Counted | None:
+    def at_once(self, taking: Taking, chosen: Chosen, admitted: Admitted | None, *, again: bool) -> Entry | None:
         """Count a call where there is room for it in what is leased; otherwise `None`, and `count` tells."""
         try:
             units = self._units(chosen, taking, admitted, requests=0 if again else 1)
         except UnpricedModel:
             return None  # another credential may be without a limit that counts money
         at_us = taking.take(units)
-        return None if at_us is None else Counted(taking, units, at_us, admitted)
+        return None if at_us is None else _entry(taking, units, at_us, admitted)
 
     def _units(self, chosen: Chosen, taking: Taking, admitted: Admitted | None, *, requests: int) -> Units:
         read = written = nanousd = 0
@@ -143,6 +132,13 @@ class Limiting:
         request = chosen.request
         bound = self._admission.estimate(chosen.envelope, request.wire, request.operation, ref, sheet)
         return bound.least_nanousd
+
+
+def _entry(taking: Taking, units: Units, counted_us: int, admitted: Admitted | None) -> Entry:
+    if admitted is None:
+        return Counted(taking, units, counted_us)
+    admitted.counted = LimitHold(taking, units, counted_us)
+    return admitted
 
 
 def _input_tokens(chosen: Chosen) -> int:
