@@ -87,7 +87,8 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         readable = _readable(answer) if b"content-encoding" in named else answer
         if answer.status >= 400:
             return await _refused(readable, asked, headers, lines)
-        _refuse_redirect(answer.status, provider.name)
+        if answer.status >= 300:
+            _refuse_redirect(answer.status, provider.name)
         first, ended = await _first_bytes(readable, asked) if asked.streamed else (b"", False)
         if asked.streamed and _is_stream(asked.wire, first):
             form = FORMATS[asked.wire]
@@ -137,11 +138,10 @@ def outcome_of(error: ProviderError) -> Outcome:
 
 
 def _refuse_redirect(status: int, provider: str) -> None:
-    if status >= 300:
-        raise ProviderMisbehaved(
-            f"provider '{provider}' redirects ({status}), which is not followed",
-            hint="the operator sets base_url to the address it redirects to",
-        )
+    raise ProviderMisbehaved(
+        f"provider '{provider}' redirects ({status}), which is not followed",
+        hint="the operator sets base_url to the address it redirects to",
+    )
 
 
 def _readable(answer: Answer) -> Readable:
@@ -232,7 +232,8 @@ def _whole(asked: AskedFor, status: int, body: bytes, headers: Headers, lines: l
     else:
         attempt.came_whole = True
         reading, body = _read_whole(asked, body)
-        _refuse_cut(asked, body, reading)
+        if asked.translation is not None:
+            _refuse_cut(asked, body, reading)
     if reading.error_message is None and (
         reading.finished or reading.pending or reading.usage is not None or attempt.produced.chars
     ):
@@ -256,7 +257,7 @@ def _whole(asked: AskedFor, status: int, body: bytes, headers: Headers, lines: l
 
 def _refuse_cut(asked: AskedFor, body: bytes, reading: Reading) -> None:
     """Raise where events that nobody asked for ended before the answer did: translated, it would look as if it had."""
-    if asked.translation is None or reading.finished or reading.pending:
+    if reading.finished or reading.pending:
         return
     if reading.error_message is not None or not body.removeprefix(BOM).lstrip()[:6].startswith(_EVENTS):
         return

@@ -17,16 +17,12 @@ from farthing.catalog.pricing import price_nanousd
 from farthing.catalog.token_estimate import LearnedRatios, ProducedText, TokenFamily
 from farthing.clock import Clock
 from farthing.errors import JournalUnwritable
-from farthing.gateway.discretion import discreet_reading, discreet_text
+from farthing.gateway.discretion import MAX_NAME, discreet_text, kept_reading
 from farthing.ledger import Ledger
 from farthing.providers.protocol import Provider
 from farthing.types.calls import Attempt, CostBasis, Opening, Outcome, Progress
 from farthing.types.usage import Usage
-from farthing.wire.error_words import MAX_TEXT
 from farthing.wire.meter import Reading
-
-MAX_NAME = 200
-"""Characters of a served model's name or an error's code that are kept; the longest listed name has 94."""
 
 FATE_UNKNOWN = frozenset({408, 499, 502, 504, 520, 521, 522, 523, 524, 598, 599})
 """Statuses that proxies make, about a request that they may have passed on.
@@ -249,7 +245,7 @@ class LiveAttempt:
 
     def _settle(self, outcome: Outcome, usage: Usage, basis: str, reading: Reading) -> Attempt:
         assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
-        reading = discreet_reading(self._provider, reading)
+        reading = kept_reading(self._provider, reading)
         now_us = self._attempts.clock.now_us()
         if self.came_whole:
             self._first_output_us = max(0, now_us - self.opening.started_at_us)
@@ -265,12 +261,12 @@ class LiveAttempt:
             cost_basis=known,
             price_id=price_id,
             reported_cost_nanousd=reading.reported_cost_nanousd,
-            model_served=served if (served := reading.model_served) is None else served[:MAX_NAME],
-            service_tier=tier if (tier := reading.service_tier) is None else tier[:MAX_NAME],
+            model_served=reading.model_served,
+            service_tier=reading.service_tier,
             first_output_us=self._first_output_us,
             upstream_request_id=self._request_id,
-            error_code=code if (code := reading.error_code) is None else code[:MAX_NAME],
-            error_message=told if (told := reading.error_message) is None else told[:MAX_TEXT],
+            error_code=reading.error_code,
+            error_message=reading.error_message,
             losses=self._losses,
         )
         try:

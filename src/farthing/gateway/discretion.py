@@ -10,9 +10,13 @@ from collections.abc import Sequence
 import msgspec
 
 from farthing.providers.protocol import Provider
+from farthing.wire.error_words import MAX_TEXT
 from farthing.wire.meter import Reading
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+MAX_NAME = 200
+"""Characters of a served model's name or an error's code that are kept; the longest listed name has 94."""
 
 _last_served: dict[str, tuple[Provider, str | None, str | None]] = {}
 """What each provider said last of what served, found to be clean: one for each, and nearly always said again."""
@@ -43,21 +47,27 @@ def discreet_text(provider: Provider, text: str | None) -> str | None:
     return text if clean == said else clean.decode("utf-8", "replace")
 
 
-def discreet_reading(provider: Provider, reading: Reading) -> Reading:
-    """Return what an answer said of itself without our credential."""
-    if reading.error_message is None and reading.error_code is None:
-        model, tier = reading.model_served, reading.service_tier
+def kept_reading(provider: Provider, reading: Reading) -> Reading:
+    """Return what an answer said of itself without our credential, and no longer than it is kept."""
+    model, tier = reading.model_served, reading.service_tier
+    plain = reading.error_message is None and reading.error_code is None
+    if plain:
         last = _last_served.get(provider.name)
         if last is not None and last[1] == model and last[2] == tier and last[0] is provider:
             return reading
-        served = f"{model} {tier}".encode("utf-8", "surrogatepass")
-        if provider.redacted(served) == served:  # looked at in one go
-            _last_served[provider.name] = (provider, model, tier)
-            return reading
-    words = (reading.error_message, reading.error_code, reading.model_served, reading.service_tier)
-    message, code, model, tier = clean = tuple(discreet_text(provider, text) for text in words)
+    words = (reading.error_message, reading.error_code, model, tier)
+    message, code, model, tier = (discreet_text(provider, text) for text in words)
+    clean = (
+        None if message is None else message[:MAX_TEXT],
+        None if code is None else code[:MAX_NAME],
+        None if model is None else model[:MAX_NAME],
+        None if tier is None else tier[:MAX_NAME],
+    )
     if clean == words:
+        if plain:
+            _last_served[provider.name] = (provider, model, tier)
         return reading
+    message, code, model, tier = clean
     return msgspec.structs.replace(
         reading, error_message=message, error_code=code, model_served=model, service_tier=tier
     )

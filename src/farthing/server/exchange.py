@@ -197,17 +197,19 @@ class Exchange:
         assert not self._started, "an answer has one head"
         self._started = True
         listener = self._connection.listener
-        framing = b""
+        framing, empty = b"", self.method == b"HEAD"
         if status in _EMPTY:
             self._head_only = True
         elif length is not None:
             framing = b"content-length: %d\r\n" % length
-        elif self._http_11 and self.method != b"HEAD":
+        elif empty:
+            pass
+        elif self._http_11:
             self._chunked = True
             framing = b"transfer-encoding: chunked\r\n"
-        elif self.method != b"HEAD":
+        else:
             self.keep_alive = False
-        if self.method == b"HEAD":
+        if empty:
             self._head_only = True
         if not self.keep_alive or listener.draining:
             self.keep_alive = False

@@ -226,19 +226,19 @@ class HttpProtocol(asyncio.Protocol):
         """A piece of the body; the request's and the server's sum are bounded."""
         if self._error is not None:
             return
-        listener = self.listener
-        pieces = self._body
-        if len(data) >= _SMALL_PIECE_BYTES or not pieces:
+        listener, pieces, size = self.listener, self._body, len(data)
+        if size >= _SMALL_PIECE_BYTES or not pieces:
             pieces.append(data)
         elif isinstance(pieces[-1], bytearray):
             pieces[-1] += data
         else:
             pieces.append(bytearray(data))
-        self._body_bytes += len(data)
-        listener.buffered_bytes += len(data)
-        if self._body_bytes > listener.bounds.max_body_bytes:
-            self._error = refusals.body_too_large(listener.bounds, "more")
-        elif listener.buffered_bytes > listener.bounds.max_buffered_bytes:
+        self._body_bytes += size
+        listener.buffered_bytes += size
+        bounds = listener.bounds
+        if self._body_bytes > bounds.max_body_bytes:
+            self._error = refusals.body_too_large(bounds, "more")
+        elif listener.buffered_bytes > bounds.max_buffered_bytes:
             self._error = listener.overloaded()
 
     def on_message_complete(self) -> None:

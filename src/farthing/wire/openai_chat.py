@@ -15,7 +15,7 @@ from farthing.wire.error_words import error_inside
 from farthing.wire.lenient import UNREADABLE, decode
 from farthing.wire.meter import ABSENT, OnText, Reading, decode_exact, present, present_error
 from farthing.wire.openai_choices import Books, ChoicesMeter
-from farthing.wire.openai_usage import USUAL, plain_usage
+from farthing.wire.openai_usage import USUAL, PlainUsage, usage_of
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -62,7 +62,7 @@ class _Facts(msgspec.Struct, gc=False):
 
     choices: msgspec.Raw = ABSENT
     model: str | None = None
-    usage: msgspec.Raw = ABSENT
+    usage: PlainUsage | None = None
     service_tier: str | None = None
     x_groq: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
@@ -90,7 +90,7 @@ def read_answer(body: bytes, on_text: OnText, habits: UsageHabits = USUAL) -> Re
         facts = _facts.decode(body)
     except UNREADABLE:
         return _read_closely(body, on_text, habits)
-    usage = plain_usage(facts.usage, habits)
+    usage = None if facts.usage is None else usage_of(facts.usage, habits)
     if usage is None or not usage.output_tokens or len(facts.choices) < _LEAST_CHOICES:
         return _read_closely(body, on_text, habits)
     if len(facts.error) not in _NOTHING:

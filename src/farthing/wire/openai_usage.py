@@ -37,7 +37,7 @@ class _CompletionDetails(msgspec.Struct, gc=False):
     image_tokens: _Count | None = None
 
 
-class _PlainUsage(msgspec.Struct, gc=False):
+class PlainUsage(msgspec.Struct, gc=False):
     """The usage that nearly every answer has; whatever else is in it goes the long way."""
 
     prompt_tokens: _Count
@@ -59,10 +59,10 @@ class _PlainUsage(msgspec.Struct, gc=False):
     cost_in_usd_ticks: msgspec.Raw = ABSENT
 
 
-_plain_usages = msgspec.json.Decoder(_PlainUsage)
+_plain_usages = msgspec.json.Decoder(PlainUsage)
 _NOTHING_READ, _NOTHING_WRITTEN = _PromptDetails(), _CompletionDetails()
 _USUAL_MEMBERS = 5
-_NOTHING_ODD = (ABSENT,) * (len(_PlainUsage.__struct_fields__) - _USUAL_MEMBERS)
+_NOTHING_ODD = (ABSENT,) * (len(PlainUsage.__struct_fields__) - _USUAL_MEMBERS)
 
 
 def read_usage(usage: Any, habits: UsageHabits = USUAL) -> Usage | None:
@@ -123,9 +123,13 @@ def read_usage(usage: Any, habits: UsageHabits = USUAL) -> Usage | None:
 def plain_usage(raw: msgspec.Raw, habits: UsageHabits = USUAL) -> Usage | None:
     """Return a usage without anything odd in it, in a tenth of the time that `read_usage` takes; else `None`."""
     try:
-        plain = _plain_usages.decode(raw)
+        return usage_of(_plain_usages.decode(raw), habits)
     except UNREADABLE:
         return None
+
+
+def usage_of(plain: PlainUsage, habits: UsageHabits = USUAL) -> Usage | None:
+    """Return a plain usage in our shape; `None` where its parts do not fit, and `read_usage` tells."""
     prompt = plain.prompt_tokens_details or _NOTHING_READ
     completion = plain.completion_tokens_details or _NOTHING_WRITTEN
     input_tokens, output_tokens = plain.prompt_tokens, plain.completion_tokens
