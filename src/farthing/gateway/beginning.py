@@ -13,11 +13,12 @@ def begin(chosen: Chosen, losses: str | None, entered: Entry | None) -> LiveAtte
     What is held for it in budgets and limits, `entered`, is settled with it. `losses` is what its translation left out.
     """
     request, ref, call_id, streamed = chosen.request, chosen.ref, chosen.call_id, chosen.streamed
-    attempts, body = chosen.lineup.attempts, chosen.envelope.body
-    # Only a stream may be cut with something to bill, so only for it is the body looked at (5 us).
-    estimate = told = estimate_request_tokens(body if streamed else len(body), chosen.family)
-    if streamed:
+    attempts = chosen.lineup.attempts
+    if streamed:  # only a stream may be cut with something to bill, so only for it is the body looked at
+        estimate = chosen.estimated_tokens()
         told = round(estimate * attempts.ratios.correction(ref.provider, ref.model))
+    else:
+        estimate = told = estimate_request_tokens(len(chosen.envelope.body), chosen.family)
     ordinal = next(chosen.ordinals)
     # An attempt begins when its money was held, so that it is charged to that period.
     held_us = None if entered is None else entered.at_us

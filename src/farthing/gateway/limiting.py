@@ -147,7 +147,7 @@ def _input_tokens(chosen: Chosen) -> int:
     if len(body) <= LOOKED_AT_BYTES:
         return estimate_request_tokens(len(body), chosen.family)
     learned = chosen.lineup.attempts.ratios.correction(ref.provider, ref.model)
-    tokens = estimate_request_tokens(body, chosen.family) * learned
+    tokens = chosen.estimated_tokens() * learned
     return min(len(body), round(tokens) * (100 + MARGIN_PERCENT) // 100)
 
 

@@ -105,11 +105,13 @@ def is_model_name(name: str) -> bool:
 class Envelope:
     """The top-level members of a JSON object, each still as the client wrote it."""
 
-    __slots__ = ("_members", "body")
+    __slots__ = ("_members", "body", "tokens")
 
     def __init__(self, body: bytes) -> None:
         """Read the top level of `body`; raises `InvalidRequest` where it is not a JSON object, or has absurdly many."""
         self.body = body
+        self.tokens = 0
+        """How many it was estimated to have for the model that it is for; 0 where nobody has looked."""
         if len(body) > MAX_SPARE_BYTES:
             _refuse_crowd(body)
         self._members = _read(_members, body)
