@@ -61,8 +61,12 @@ def test_two_hundred_calls_at_once_get_all_of_each_kind_of_limit_and_no_more(tmp
             assert {one.status for one in heard} == {200, 429}, kind
             let_in = usage(heard)
             # What a call may use is more than what it does; what one crowd leaves over is for the next.
-            while more := usage(crowd(gateway, keys[kind.word], 40)):
+            # A worker gives back what is too little for a call of its own when another asks, so one crowd may be early.
+            in_vain = 0
+            while in_vain < 2:
+                more = usage(crowd(gateway, keys[kind.word], 40))
                 let_in += more
+                in_vain = 0 if more else in_vain + 1
             assert kind.most * 0.93 <= kind.used(let_in) <= kind.most, kind
         fake.most.clear()
         assert {one.status for one in crowd(gateway, keys["concurrency"], 200)} == {200, 429}
