@@ -71,6 +71,20 @@ def test_a_key_with_a_hard_budget_never_passes_it(gateway: Gateway) -> None:
     assert spent["nanousd"] == COST * [answer.status for answer in answers].count(200)
 
 
+def test_a_key_can_be_made_with_a_budget_whose_calls_hold_every_byte(gateway: Gateway) -> None:
+    key = made(gateway, {"budget": {"usd": "0.0002", "holds": "every_byte"}})
+    assert api(gateway, "GET", f"/admin/v1/budgets/{key['budget_id']}").json()["holds"] == "every_byte"
+    asked = {**ASK, "max_tokens": 5}
+    statuses = [gateway.post("/v1/chat/completions", asked, key["key"]).status for _ in range(11)]
+    assert statuses == [200] * statuses.count(200) + [402] * statuses.count(402)
+    rest = 200_000 - COST * statuses.count(200)
+    assert rest > COST, "another one would have fit, but for its bytes"
+    changed = api(gateway, "PATCH", f"/admin/v1/budgets/{key['budget_id']}", {"holds": "estimate"})
+    assert changed.json()["holds"] == "estimate"
+    refused = api(gateway, "PATCH", f"/admin/v1/budgets/{key['budget_id']}", {"holds": "bytes"})
+    assert refused.status == 422
+
+
 def test_what_a_call_under_way_holds_is_told_and_given_back(gateway: Gateway, upstream: Upstream) -> None:
     key = made(gateway, {"budget": {"usd": "2", "period": "day"}})
     go_on = threading.Event()

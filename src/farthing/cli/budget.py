@@ -21,6 +21,7 @@ from farthing.types.budgets import (
     Account,
     Budget,
     BudgetAction,
+    BudgetHolds,
     BudgetPolicy,
     Period,
     Scope,
@@ -144,6 +145,7 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
 @click.option("--at", "thresholds", multiple=True, type=AtPercent(), help=_AT_HELP)
 @click.option("--grace-usd", "grace", type=Usd(), help="What may be spent beyond it to finish a turn.")
 @click.option("--wait-s", type=Number(0, 600), help="How long a call may wait for what others give back.")
+@click.option("--holds", type=click.Choice(get_args(BudgetHolds)), help="What is held for what a call reads.")
 @click.option("--off/--on", "off", default=None, help="Leave it out of account, or take it in again.")
 def set_budget(name: str, **given: Any) -> None:
     """Make a budget, or change one: what is not given stays as it is."""
@@ -232,6 +234,7 @@ async def _changes(store: Store, given: dict[str, Any]) -> dict[str, Any]:
         "thresholds": given["thresholds"] or None,
         "grace_nanousd": given["grace"],
         "wait_s": given["wait_s"],
+        "holds": given["holds"],
         "enabled": None if given["off"] is None else not given["off"],
     }
     changes = {name: value for name, value in found.items() if value is not None}
@@ -273,6 +276,7 @@ def _as_data(rule: Budget, accounts: list[Account]) -> dict[str, Any]:
         "limit_nanousd": rule.limit_nanousd,
         "period": rule.period,
         "policy": rule.policy,
+        "holds": rule.holds,
         "enabled": rule.enabled,
         "from_file": rule.from_file,
         "accounts": [

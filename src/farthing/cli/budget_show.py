@@ -4,7 +4,14 @@ from typing import Any
 
 import click
 
-from farthing.cli.budget_standing import Standing, every, local, pace_words, show_standings
+from farthing.cli.budget_standing import (
+    Standing,
+    every,
+    local,
+    pace_words,
+    policy_words,
+    show_standings,
+)
 from farthing.cli.tables import moment, usd
 from farthing.types.budgets import Budget, Threshold
 
@@ -20,7 +27,7 @@ def show(name: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's fla
 def _fields(one: Standing, now_us: int) -> list[tuple[str, str | None]]:
     rule, account = one.rule, one.account
     kind = "" if rule.enabled else ", switched off"
-    limit = f"{usd(rule.limit_nanousd)} USD, {every(rule)}, {rule.policy}{kind}"
+    limit = f"{usd(rule.limit_nanousd)} USD, {every(rule)}, {policy_words(rule)}{kind}"
     resets = None if one.end_us is None else f"{local(one.end_us, rule.time_zone, now_us)} ({rule.time_zone})"
     if account is None:
         return [("limit", limit), *_before_the_first(one), ("begins anew", resets)]
@@ -98,6 +105,7 @@ def standing_as_data(one: Standing) -> dict[str, Any]:
         "subject": one.subject,
         "period": rule.period,
         "policy": rule.policy,
+        "holds": rule.holds,
         "enabled": rule.enabled,
         "limit_nanousd": rule.limit_nanousd,
         "state": state_of(one),

@@ -138,12 +138,18 @@ def every(rule: Budget) -> str:
     return {"total": "once", "session": "once a session"}.get(rule.period, f"every {rule.period}")
 
 
+def policy_words(rule: Budget) -> str:
+    """Return how a budget is kept: `soft`, `hard`, or `hard to the byte`."""
+    return "hard to the byte" if rule.policy == "hard" and rule.holds == "every_byte" else rule.policy
+
+
 def rule_words(rule: Budget, keys: dict[str, str], now_us: int) -> str:
     """Return a rule as a person would say it: how much, how often, for whom, and what happens before it is spent."""
     from farthing.ledger.budget_rules import period_of  # noqa: PLC0415  (not for --help)
 
     off = "" if rule.enabled else ", switched off"
-    words = f"${trimmed_usd(rule.limit_nanousd)} {every(rule)} for {worded(rule.scope, keys)}, {rule.policy}{off}."
+    policy = policy_words(rule)
+    words = f"${trimmed_usd(rule.limit_nanousd)} {every(rule)} for {worded(rule.scope, keys)}, {policy}{off}."
     if (end_us := period_of(rule, now_us)[1]) is not None:
         words += f" It begins anew at {local(end_us, rule.time_zone, now_us)} ({rule.time_zone})."
     lines = [f"{one.action} below {one.left_percent} %" for one in rule.thresholds]

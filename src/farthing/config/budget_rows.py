@@ -8,11 +8,15 @@ from farthing.config.problems import Problems, listed, quoted
 from farthing.config.schema import BudgetSettings
 from farthing.config.sections import as_choice, as_table, is_setting_name, read_nanousd, read_section
 from farthing.config.yaml_tree import Node, Scalar, Table
-from farthing.types.budgets import BudgetAction, BudgetPolicy, Period
+from farthing.types.budgets import BudgetAction, BudgetHolds, BudgetPolicy, Period
 
 _PERCENT = re.compile(r"[1-9][0-9]?|100", re.ASCII)
 _MONEY = ("usd", "grace_usd")
-_CHOICES: dict[str, tuple[str, ...]] = {"period": get_args(Period), "policy": get_args(BudgetPolicy)}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "period": get_args(Period),
+    "policy": get_args(BudgetPolicy),
+    "holds": get_args(BudgetHolds),
+}
 _PLAIN = (
     "organisation",
     "team",

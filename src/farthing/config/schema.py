@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from farthing.types.alerts import FACT_KINDS, FactKind
-from farthing.types.budgets import BudgetAction, BudgetPolicy, Period
+from farthing.types.budgets import BudgetAction, BudgetHolds, BudgetPolicy, Period
 from farthing.types.credentials import NO_QUOTAS, Quotas
 from farthing.types.fixed_costs import FixedCost
 from farthing.types.limits import Rate
@@ -184,6 +184,9 @@ class BudgetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What may be spent beyond the limit to finish a turn that was begun."""
     wait_s: Annotated[int, Meta(ge=0, le=600)] = 10
     """How long a call may wait for what calls under way will give back."""
+    holds: BudgetHolds = "estimate"
+    """What is held for what a call reads, near the limit: what requests like it were reported to have, which is far
+    less and may be wrong for a strange text, or every byte."""
     origin: str = ""
 
 

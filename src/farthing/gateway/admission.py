@@ -12,7 +12,7 @@ from collections.abc import Callable
 from farthing.clock import Clock
 from farthing.errors import InvalidRequest, UnpricedModel
 from farthing.gateway.answer_limits import answer_limit
-from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, Bound, Bounds
+from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, NOT_AT_A_GLANCE, Bound, Bounds
 from farthing.gateway.chosen import Chosen
 from farthing.ledger.allotments import Hold, Purse
 from farthing.ledger.budgets import Budgets
@@ -136,6 +136,8 @@ class Admission:
         envelope = chosen.envelope
         if purse.hard:
             _refuse_ambiguous(envelope, purse)
+        if purse.every_byte and (envelope.has_any(NOT_AT_A_GLANCE) or ref.model.endswith(":online")):
+            return sheet
         most, unknown, tokens = self.bounds.at_most(envelope, request.wire, request.operation, ref, sheet)
         if purse.take(most, now_us, times=budgets.plenty):
             return Admitted(purse, most, unknown, now_us, tokens, self, chosen, sheet)
@@ -152,13 +154,14 @@ class Admission:
         purse = self.budgets.purse_of(chosen.attribution, now_us)
         if purse is None:
             return None
-        bound = self._bound(chosen, sheet)
+        bound = self._bound(chosen, sheet, every_byte=purse.every_byte)
         if purse.take(bound.most_nanousd, now_us, times=self.budgets.plenty):
             return self._admitted(purse, bound.most_nanousd, bound, now_us, chosen, sheet)
 
         def amounts() -> tuple[int, int]:
             nonlocal bound
-            bound = self._bound(chosen, sheet)
+            purse = self.budgets.purse_of(chosen.attribution, self._clock.now_us())
+            bound = self._bound(chosen, sheet, every_byte=purse is not None and purse.every_byte)
             return bound.least_nanousd, bound.most_nanousd
 
         hold = await self.budgets.acquire(chosen.attribution, amounts, goes_on=goes_on)
@@ -182,10 +185,17 @@ class Admission:
         return self._clock.now_us()
 
     def estimate(
-        self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
+        self,
+        envelope: Envelope,
+        wire: WireFormat,
+        operation: Operation,
+        ref: ModelRef,
+        sheet: PriceSheet,
+        *,
+        every_byte: bool = False,
     ) -> Bound:
-        """Return what a call may cost."""
-        return self.bounds.bound(envelope, wire, operation, ref, sheet)
+        """Return what a call may cost; see `Bounds.bound`."""
+        return self.bounds.bound(envelope, wire, operation, ref, sheet, every_byte=every_byte)
 
     async def _hear(self) -> None:
         """Learn how long answers were lately, from the ledger: while calls wait, twice a second."""
@@ -207,9 +217,9 @@ class Admission:
         if attempt.usage.output_tokens is not None:
             self.bounds.learn(chosen.ref, self._bound(chosen, sheet), attempt.usage)
 
-    def _bound(self, chosen: Chosen, sheet: PriceSheet) -> Bound:
-        request = chosen.request
-        return self.bounds.bound(chosen.envelope, request.wire, request.operation, chosen.ref, sheet)
+    def _bound(self, chosen: Chosen, sheet: PriceSheet, *, every_byte: bool = False) -> Bound:
+        ask, request = chosen.envelope, chosen.request
+        return self.bounds.bound(ask, request.wire, request.operation, chosen.ref, sheet, every_byte=every_byte)
 
 
 def _refuse_ambiguous(envelope: Envelope, purse: Purse) -> None:

@@ -20,6 +20,7 @@ from itertools import product
 import msgspec
 
 from farthing.catalog.capabilities import most_input_tokens, most_output_tokens
+from farthing.gateway import own_tools
 from farthing.gateway.answer_limits import SEVERAL, choices_of, limit_of
 from farthing.gateway.dearest_rates import DearestRates, Kind, dearest_rates, rates_at
 from farthing.ledger.bounds import MAX_COST_NANOUSD
@@ -88,9 +89,11 @@ _STORED = _SEARCHING | {
     *("previous_response_id", "conversation", "cachedContent", "cached_content", "container", "mcp_servers")
 }
 _MAY_SEARCH = _SEARCHING | {"tools"}
+_GOES_ON = _SEARCHING | {"mcp_servers", "container"}
+"""Members that have the provider use tools of its own."""
 _ONE_TEXT: frozenset[WireFormat] = frozenset({"openai_chat", "openai_responses", "anthropic_messages"})
 """Formats in which one text is answered, unless a member says otherwise."""
-_CLOSER = _MAY_SEARCH | _STORED | SEVERAL
+NOT_AT_A_GLANCE = _MAY_SEARCH | _STORED | SEVERAL
 """Members for which more than the limit to the answer has to be looked at."""
 _MAX_USES = re.compile(rb'"max_uses"\s*:\s*(\d{1,9})')
 _MARKS = (b"cache_control", b"prompt_cache_breakpoint")
@@ -198,7 +201,7 @@ class Bounds:
         size = len(envelope.body)
         told = size + TOOLS_TOKENS
         reading, writing, limit = terms.reading, 0, None
-        if wire in _ONE_TEXT and envelope.has_none(_CLOSER):  # nearly all is known at one glance
+        if wire in _ONE_TEXT and envelope.has_none(NOT_AT_A_GLANCE):  # nearly all is known at one glance
             limit = limit_of(envelope, wire)
             tokens = terms.most_output_tokens
             if limit is not None:
@@ -224,27 +227,42 @@ class Bounds:
         return most, min(most, (unknown + writing) // _NANO + 1), limit
 
     def bound(
-        self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
+        self,
+        envelope: Envelope,
+        wire: WireFormat,
+        operation: Operation,
+        ref: ModelRef,
+        sheet: PriceSheet,
+        *,
+        every_byte: bool = False,
     ) -> Bound:
-        """Return what a call on `ref` may cost at the prices of `sheet`, having looked at all of it."""
+        """Return what a call on `ref` may cost at the prices of `sheet`, having looked at all of it.
+
+        With `every_byte` each may be a token, whatever requests like it were reported to have, and the provider's own
+        tools are used in as many rounds as there can be: then `least` is the most that it costs.
+        """
         seen = self._seen.get(ref)
         size = len(envelope.body)
-        searches, kinds = 0, _NO_KIND
+        searches, kinds, rounds = 0, _NO_KIND, 1
         if _is_plain(envelope, wire, ref):
             reads = size + ENVELOPE_TOKENS
             if operation not in _SEVERAL_TEXTS:
                 reads = min(reads, most_input_tokens(ref.model))
         else:
-            reads, searches = _reads(envelope, operation, ref)
+            clients = own_tools.are_the_clients(envelope.raw("tools")) if every_byte else None
+            reads, searches = _reads(envelope, operation, ref, clients=clients)
             kinds = _kinds(envelope, ref)
-        rates = rates_at(self._rates(sheet, kinds), reads)
+            if every_byte and (not clients or searches or envelope.has_any(_GOES_ON)):
+                rounds, searches = ROUNDS, MOST_SEARCHES if searches else 0
         tokens, agreed, density, made = reads, None, _density(envelope.body), searches
         if seen is not None:
             made = max(searches, seen.searches[searches > 0])
             room = most_input_tokens(ref.model)
             most_read = max(reads, room if reads < room else ROUNDS * room)
             tokens = min(-(-reads * seen.beyond // 100), most_read)
-            agreed = _agreed(seen, size, density)
+            agreed = None if every_byte else _agreed(seen, size, density)
+        rates = rates_at(self._rates(sheet, kinds), tokens)
+        tokens *= rounds
         fee = rates.request + made * rates.search
         most_in = tokens * rates.input + fee
         least_in = most_in if agreed is None else min(agreed, tokens) * rates.input + fee
@@ -260,7 +278,7 @@ class Bounds:
         return Bound(
             least_nanousd=_nanousd(least_in + least_out * each),
             most_nanousd=_nanousd(unconfirmed + limit * each),
-            unknown_nanousd=_nanousd(reads * rates.input + fee + limit * each),
+            unknown_nanousd=_nanousd(reads * rounds * rates.input + fee + limit * each),
             limited=given,
             request_bytes=size,
             input_tokens=reads,
@@ -388,16 +406,21 @@ def _is_plain(envelope: Envelope, wire: WireFormat, ref: ModelRef) -> bool:
     return envelope.has_none(_NOT_PLAIN) and (wire == "openai_completions" or "prompt" not in envelope)
 
 
-def _reads(envelope: Envelope, operation: Operation, ref: ModelRef) -> tuple[int, int]:
-    """Return how many tokens may be read at most, and how many searches made."""
+def _reads(envelope: Envelope, operation: Operation, ref: ModelRef, *, clients: bool | None = None) -> tuple[int, int]:
+    """Return how many tokens may be read at most, and how many searches made.
+
+    `clients` says whether all its tools are the client's own; where it is `None`, that is judged by their words.
+    """
     body = envelope.body
     room = most_input_tokens(ref.model)
     tools = (envelope.raw("tools") or b"").lower()
     if b"\\/" in body:  # PHP writes a slash so
         body = body.replace(b"\\/", b"/")
     hiding = _hides(body)
-    serving = any(word in tools for word in _SERVER_TOOLS) or not envelope.has_none(_STORED)
-    searching = hiding or b"search" in tools or envelope.has_any(_SEARCHING) or ref.model.endswith(":online")
+    serving = any(word in tools for word in _SERVER_TOOLS) if clients is None else not clients
+    serving = serving or not envelope.has_none(_STORED)
+    searching = hiding or (not clients and b"search" in tools)
+    searching = searching or envelope.has_any(_SEARCHING) or ref.model.endswith(":online")
     if serving or searching or any(pointer in body for pointer in _FILES) or _names_more(envelope):
         return max(room, len(body)) if operation in _SEVERAL_TEXTS else room, _searches(tools) if searching else 0
     tokens = len(envelope.body) + (TOOLS_TOKENS if tools else ENVELOPE_TOKENS)

@@ -28,12 +28,13 @@ def with_alternatives(
     """Return the refusal with models that would fit, with what the call may cost on each; free ones first."""
     lacks = [lack for lack in error.lacks if isinstance(lack, Lack)]
     room = min((0 if lack.action is not None else lack.room_nanousd for lack in lacks), default=0)
+    every_byte = any(lack.budget.holds == "every_byte" for lack in lacks)
     found: dict[ModelRef, tuple[bool, int, str]] = {}
     now_us = lineup.attempts.clock.now_us()
     wire, catalog = request.wire, lineup.catalog
     listing = choosable(request.principal.rules, catalog.listing(wire), lambda name: catalog.resolve(name, wire))
     for listed in listing[:MAX_PRICED]:
-        cost = _cost_on(listed.ref, envelope, request, lineup, admission, now_us)
+        cost = _cost_on(listed.ref, envelope, request, lineup, admission, now_us, every_byte=every_byte)
         if cost is not None and (cost == 0 or cost <= room):
             found.setdefault(listed.ref, (catalog.names_itself(listed.ref), cost, listed.id))  # an alias comes first
     free = [name for _, cost, name in found.values() if cost == 0][:2]
@@ -62,7 +63,14 @@ def _way_out(lacks: Sequence[Lack]) -> str:
 
 
 def _cost_on(
-    ref: ModelRef, envelope: Envelope, request: Request, lineup: Lineup, admission: Admission, now_us: int
+    ref: ModelRef,
+    envelope: Envelope,
+    request: Request,
+    lineup: Lineup,
+    admission: Admission,
+    now_us: int,
+    *,
+    every_byte: bool,
 ) -> int | None:
     provider = lineup.providers[ref.provider]
     prices = lineup.attempts.prices
@@ -71,7 +79,7 @@ def _cost_on(
         return None
     if sheet.free:
         return 0
-    bound = admission.estimate(envelope, request.wire, request.operation, ref, sheet)
+    bound = admission.estimate(envelope, request.wire, request.operation, ref, sheet, every_byte=every_byte)
     if bound.output_rate == 0 and bound.most_output_tokens:
         return None  # it makes vectors, speech or nothing, and no answer
     return bound.least_nanousd or None

@@ -139,12 +139,26 @@ class Purse:
     call waits for money. So a call costs the same whether one budget is about it or ten.
     """
 
-    __slots__ = ("_held", "_keeper", "_spent", "from_us", "hard", "pocket", "soft", "touched", "until_us", "used_us")
+    __slots__ = (
+        "_held",
+        "_keeper",
+        "_spent",
+        "every_byte",
+        "from_us",
+        "hard",
+        "pocket",
+        "soft",
+        "touched",
+        "until_us",
+        "used_us",
+    )
 
     def __init__(self, keeper: Keeper, allotments: Sequence[Allotment]) -> None:
         self._keeper = keeper
         self.hard = tuple(one for one in allotments if one.budget.policy == "hard")
         self.soft = tuple(one for one in allotments if one.budget.policy == "soft")
+        self.every_byte = any(one.budget.holds == "every_byte" for one in self.hard)
+        """Whether one of them has its calls hold a token for every byte that they send; they do so in all of them."""
         self.from_us = max((one.key.start_us for one in allotments if one.end_us is not None), default=0)
         self.until_us = min((one.end_us for one in allotments if one.end_us is not None), default=EVERYTHING)
         self.pocket = 0

@@ -83,8 +83,7 @@ class Budgets:
         self._lock = asyncio.Lock()
         self._following = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._heard_at = clock.monotonic()
-        self._beat_at = clock.monotonic()
+        self._heard_at = self._beat_at = clock.monotonic()
         self._wanted_since_us = 0
         self._swept_us = 0
         self.beforehand: Callable[[], Awaitable[None]] | None = None
@@ -468,6 +467,7 @@ class Budgets:
         other = rule.policy != allotment.budget.policy
         lowered = rule.limit_nanousd < allotment.budget.limit_nanousd
         allotment.budget = rule
+        self._purses.clear()  # those that were made meanwhile went by the rule of before
         if other:
             allotment.based = False
             allotment.beyond = 0

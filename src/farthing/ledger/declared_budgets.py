@@ -79,6 +79,7 @@ def _rule_of(one: BudgetSettings, key_ids: dict[str, str], now_us: int) -> Budge
         thresholds=tuple(Threshold(percent, action) for percent, action in sorted(one.at.items(), reverse=True)),
         grace_nanousd=one.grace_usd,
         wait_s=one.wait_s,
+        holds=one.holds,
         from_file=True,
         created_at_us=now_us,
         counts_from_us=now_us,

@@ -18,6 +18,12 @@ Period = Literal["hour", "day", "week", "month", "total", "session"]
 BudgetPolicy = Literal["hard", "soft"]
 """`hard`: nothing is sent that could pass the limit. `soft`: spending beyond it is told of, and goes on."""
 
+BudgetHolds = Literal["estimate", "every_byte"]
+"""What is held for what a call reads, where money is scarce.
+
+`estimate`: as many tokens as requests like it were reported to have, and a margin. `every_byte`: a token for each byte.
+"""
+
 BudgetAction = Literal["warn", "prefer_cheaper", "emergency", "local_only", "pause", "refuse"]
 """What holds from a threshold on, from the mildest to the strongest.
 
@@ -122,6 +128,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     says. `time_zone` is an IANA name; `reset_day` is 1 (Monday) to 7 for weeks and 1 to 31 for months (the last day of
     a shorter one). `grace_nanousd` may be spent beyond the limit to finish a turn that was begun (a call that goes on
     from a tool's result). `wait_s` is how long a call may wait for money that calls under way will give back.
+    What `holds` says is for all that a call holds: one that belongs to a budget of every byte holds them in its other
+    budgets, too.
     """
 
     id: str
@@ -135,6 +143,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
     grace_nanousd: int = 0
     wait_s: int = 10
+    holds: BudgetHolds = "estimate"
     enabled: bool = True
     from_file: bool = False
     version: int = 1

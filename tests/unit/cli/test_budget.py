@@ -50,6 +50,16 @@ def test_what_was_made_is_said_as_a_person_would_say_it(home: Path) -> None:
     assert "Changed the budget 'each': $1.00 once for each user, soft, switched off." in said
 
 
+def test_a_budget_of_every_byte_is_shown_as_one_and_can_be_made_another(home: Path) -> None:
+    said = run(home, "set", "sure", "--usd", "10", "--period", "day", "--holds", "every_byte").stderr
+    assert "$10.00 every day for all calls, hard to the byte." in said
+    assert "limit        10.00 USD, every day, hard to the byte" in run(home, "show").stdout
+    assert [json.loads(run(home, how, "--json").stdout)[0]["holds"] for how in ("show", "list")] == ["every_byte"] * 2
+    assert ", hard. It begins" in run(home, "set", "sure", "--holds", "estimate").stderr
+    refused = run(home, "set", "sure", "--holds", "bytes")
+    assert "'estimate', 'every_byte'" in refused.stderr
+
+
 def test_what_was_spent_before_a_budget_was_made_is_not_shown_as_left(home: Path) -> None:
     run(home, "set", "monthly", "--usd", "10", "--period", "month")
     shown = run(home, "show").stdout

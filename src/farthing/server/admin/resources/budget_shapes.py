@@ -8,7 +8,16 @@ from msgspec import UNSET, Meta, UnsetType
 
 from farthing.server.admin.reading import Usd
 from farthing.server.admin.shown import Name, Text, moment, nanousd_of, time_of
-from farthing.types.budgets import DEFAULT_THRESHOLDS, Budget, BudgetAction, BudgetPolicy, Period, Scope, Threshold
+from farthing.types.budgets import (
+    DEFAULT_THRESHOLDS,
+    Budget,
+    BudgetAction,
+    BudgetHolds,
+    BudgetPolicy,
+    Period,
+    Scope,
+    Threshold,
+)
 from farthing.types.money import usd_text
 
 Day = Annotated[int, Meta(ge=1, le=31)]
@@ -61,6 +70,7 @@ class NewBudget(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: Thresholds = _DEFAULT
     grace_usd: Usd | None = None
     wait_s: Wait = 10
+    holds: BudgetHolds = "estimate"
     enabled: bool = True
 
     def fields(self) -> dict[str, Any]:
@@ -81,6 +91,7 @@ class BudgetChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     thresholds: Thresholds | UnsetType = UNSET
     grace_usd: Usd | UnsetType = UNSET
     wait_s: Wait | UnsetType = UNSET
+    holds: BudgetHolds | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
 
     def fields(self) -> dict[str, Any]:
@@ -103,6 +114,7 @@ class BudgetShown(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: tuple[ThresholdShape, ...]
     grace_usd: str
     wait_s: int
+    holds: BudgetHolds
     enabled: bool
     from_file: bool
     created_at: datetime
@@ -162,6 +174,7 @@ def budget_of(budget: Budget) -> BudgetShown:
         thresholds=tuple(ThresholdShape(one.left_percent, one.action) for one in budget.thresholds),
         grace_usd=usd_text(budget.grace_nanousd),
         wait_s=budget.wait_s,
+        holds=budget.holds,
         enabled=budget.enabled,
         from_file=budget.from_file,
         created_at=moment(budget.created_at_us),
@@ -169,7 +182,7 @@ def budget_of(budget: Budget) -> BudgetShown:
     )
 
 
-_SAME = ("name", "period", "policy", "time_zone", "reset_day", "wait_s", "enabled")
+_SAME = ("name", "period", "policy", "time_zone", "reset_day", "wait_s", "holds", "enabled")
 
 
 def _fields(wanted: NewBudget | BudgetChange) -> dict[str, Any]:

@@ -33,6 +33,7 @@ async def put_key_budget(house: House, key: KeyRecord, wanted: KeyBudget) -> Bud
             limit_nanousd=nanousd_of(wanted.usd),
             period=wanted.period,
             policy=wanted.policy,
+            holds=wanted.holds,
             created_at_us=now_us,
             counts_from_us=now_us,
         )

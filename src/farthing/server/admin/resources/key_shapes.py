@@ -12,7 +12,7 @@ from farthing.server.admin.reading import Usd
 from farthing.server.admin.resources.limit_shapes import RateShape
 from farthing.server.admin.shown import Name, Text, ZonedTime, moment, time_of
 from farthing.storage.protocols import KeyRecord, KeyState
-from farthing.types.budgets import BudgetPolicy, Period
+from farthing.types.budgets import BudgetHolds, BudgetPolicy, Period
 from farthing.types.principal import FaceName
 
 Models = Annotated[
@@ -27,6 +27,7 @@ class KeyBudget(msgspec.Struct, frozen=True):
     usd: Usd
     period: Period = "total"
     policy: BudgetPolicy = "hard"
+    holds: BudgetHolds = "estimate"
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
