@@ -10,7 +10,8 @@
     │   │   ├── KeyDisabled            403  until the operator enables it again
     │   │   ├── KeyExpired             403  its time is over, or it was replaced and the grace is
     │   │   ├── ModelNotAllowed        403  the key may use other models
-    │   │   └── FaceNotAllowed         403  the key may be used in other formats
+    │   │   ├── FaceNotAllowed         403  the key may be used in other formats
+    │   │   └── NameNotAllowed         403  the key is for one project, user or other, and the client names another
     │   ├── ModelNotFound              404  no provider can be chosen for that model
     │   ├── RouteNotFound              404  no such path
     │   ├── NotThere                   404  the admin asks for a thing that there is not
@@ -149,6 +150,12 @@ class FaceNotAllowed(Forbidden):
     """The key may be used by clients of other formats."""
 
     code = "face_not_allowed"
+
+
+class NameNotAllowed(Forbidden):
+    """The client names a project, user or other that the key fixes."""
+
+    code = "name_not_allowed"
 
 
 class ModelNotFound(CallerError):

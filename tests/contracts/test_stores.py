@@ -244,6 +244,7 @@ async def changed(store: Store, key_id: str, **changes: object) -> KeyRecord | N
 def full_key(number: int) -> KeyRecord:
     of_a_session = {"session": "run-1", "task": "t1", "branch": "main", "pull_request": "12", "expires_at_us": 99}
     rules = {"bound_model": "fast", "models": ("openai:*", 'odd"one\\'), "faces": ("ollama",), "tags": ("a", "b")}
+    rules |= {"fixed": ("project", "tags")}
     times = {"disabled_at_us": 7, "rotated_at_us": 8, "old_secrets": (OldSecret(b"\xff" * 32, "ft-zzzzzz", 2**62),)}
     return key(number, organisation="acme", team="blue", project="web", user="ann", **of_a_session, **rules, **times)
 

@@ -104,6 +104,35 @@ def test_a_change_that_is_refused_leaves_everything_as_it_was(gateway: Gateway) 
         assert api(gateway, "GET", f"/admin/budgets?key_id={key['id']}").json()["budgets"] == []
 
 
+def test_nobody_escapes_a_projects_budget_by_naming_another_project(gateway: Gateway) -> None:
+    limits = {"usd": "0.00001", "period": "day", "scope": {"project": "tight"}}
+    assert api(gateway, "POST", "/admin/budgets", {"name": "tight", **limits}).status == 201
+    key = api(gateway, "POST", "/admin/keys", {"project": "tight"}).json()
+    assert key["fixed"] == ["project"]
+    asked = {**ASK, "max_tokens": 5}
+    elsewhere = {"x-farthing-project": "loose"}
+    assert gateway.post("/v1/chat/completions", asked, key["key"]).status == 402
+    assert gateway.post("/v1/chat/completions", asked, key["key"], {"x-farthing-project": "tight"}).status == 402
+    before = len(gateway.attempts())
+    for path, body in (
+        ("/v1/chat/completions", asked),
+        ("/v1/responses", {"model": ASK["model"], "input": "hi"}),
+        ("/v1/messages", asked),
+        (f"/v1beta/models/{ASK['model']}:generateContent", {"contents": [{"parts": [{"text": "hi"}]}]}),
+        ("/api/chat", asked),
+    ):
+        refused = gateway.post(path, body, key["key"], elsewhere)
+        assert refused.status == 403, (path, refused.body)
+        assert "is for the project 'tight' alone" in refused.body.decode()
+    assert len(gateway.attempts()) == before
+    opened = api(gateway, "PATCH", f"/admin/keys/{key['id']}", {"fixed": []}).json()
+    assert opened["fixed"] == []
+    assert gateway.post("/v1/chat/completions", asked, key["key"], elsewhere).status == 200
+    assert api(gateway, "POST", "/admin/keys", {"project": "p", "fixed": []}).json()["fixed"] == []
+    wrong = api(gateway, "POST", "/admin/keys", {"project": "p", "fixed": ["team"]})
+    assert wrong.status == 422
+
+
 def test_a_budget_is_made_told_and_changed_and_the_files_own_are_not(gateway: Gateway) -> None:
     made = api(
         gateway, "POST", "/admin/budgets", {"name": "site", "usd": "0.5", "period": "day", "scope": {"project": "site"}}

@@ -12,7 +12,7 @@ import msgspec
 from farthing.auth.keys import PREFIX, SHOWN_LENGTH, TOKEN_LENGTH
 from farthing.errors import Conflict, InvalidRequest
 from farthing.storage.protocols import KeyRecord
-from farthing.types.principal import FACE_NAMES
+from farthing.types.principal import FACE_NAMES, FIXED_NAMES, FixedName
 
 MAX_NAME_LENGTH = 64
 MAX_TEXT_LENGTH = 200
@@ -37,6 +37,18 @@ class KeyFields(TypedDict, total=False):
     bound_model: str | None
     models: tuple[str, ...]
     faces: tuple[str, ...]
+    fixed: tuple[FixedName, ...]
+
+
+def with_own_names_fixed(fields: KeyFields) -> KeyFields:
+    """Return what a new key is made of: where nothing is said of it, the project and the user that it names are fixed.
+
+    Whoever gives out a key that is for one project means that it is for no other one.
+    """
+    if "fixed" in fields:
+        return fields
+    named: tuple[FixedName, ...] = ("project", "user")
+    return {**fields, "fixed": tuple(name for name in named if fields.get(name))}
 
 
 def checked(fields: KeyFields) -> KeyFields:
@@ -60,6 +72,8 @@ def checked(fields: KeyFields) -> KeyFields:
         found["models"] = _checked_models(found["models"])
     if "faces" in found:
         found["faces"] = _checked_faces(found["faces"])
+    if "fixed" in found:
+        found["fixed"] = _checked_fixed(found["fixed"])
     return found
 
 
@@ -132,3 +146,13 @@ def _checked_faces(faces: tuple[str, ...]) -> tuple[str, ...]:
         if face not in FACE_NAMES:
             raise InvalidRequest(f"Unknown format {face[:MAX_NAME_LENGTH]!r}; known: {', '.join(FACE_NAMES)}.")
     return tuple(dict.fromkeys(faces))
+
+
+def _checked_fixed(fixed: tuple[FixedName, ...]) -> tuple[FixedName, ...]:
+    for name in fixed:
+        if name not in FIXED_NAMES:
+            raise InvalidRequest(
+                f"{name[:MAX_NAME_LENGTH]!r} cannot be fixed.",
+                hint=f"what clients may name in headers can: {', '.join(FIXED_NAMES)}.",
+            )
+    return tuple(dict.fromkeys(fixed))

@@ -235,4 +235,5 @@ def _principal(record: KeyRecord) -> Principal:
         pull_request=record.pull_request,
         tags=",".join(record.tags) or None,
         rules=rules,
+        fixed=record.fixed,
     )

@@ -1,15 +1,16 @@
 """The options by which a key is described, when it is made and when it is changed."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import click
 import msgspec
 
-from farthing.types.principal import FACE_NAMES
+from farthing.types.principal import FACE_NAMES, FIXED_NAMES
 
 if TYPE_CHECKING:
     from farthing.auth.key_forms import KeyFields
+    from farthing.types.principal import FixedName
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -19,6 +20,11 @@ _OPTIONS = (
     click.option("--project", help="The project its calls are for."),
     click.option("--user", help="The user its calls are for."),
     click.option("--tags", metavar="A,B", help="Tags of all its calls, beside those that a client sends."),
+    click.option(
+        "--fixed",
+        metavar="A,B",
+        help=f"Names that no client may override: {', '.join(FIXED_NAMES)}; or none.",
+    ),
     click.option("--bind", metavar="MODEL", help="Use this model or alias, whatever a client asks for."),
     click.option(
         "--model",
@@ -48,6 +54,7 @@ class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):
     project: str | None
     user: str | None
     tags: str | None
+    fixed: str | None
     bind: str | None
     models: tuple[str, ...]
     faces: tuple[str, ...]
@@ -64,7 +71,10 @@ class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):
         if self.user is not None:
             given["user"] = self.user or None
         if self.tags is not None:
-            given["tags"] = tuple(filter(None, (tag.strip() for tag in self.tags.split(","))))
+            given["tags"] = _listed(self.tags)
+        if self.fixed is not None:
+            names = () if self.fixed.strip() == "none" else _listed(self.fixed)
+            given["fixed"] = cast("tuple[FixedName, ...]", names)  # what is none of them is refused where it is kept
         if self.bind is not None:
             given["bound_model"] = self.bind or None
         if self.models:
@@ -72,3 +82,7 @@ class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):
         if self.faces:
             given["faces"] = self.faces
         return given
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))

@@ -29,9 +29,10 @@ def keys() -> None:
 @click.option("--json", "as_json", is_flag=True, help='Print {"id", "name", "key"}.')
 def create(name: str | None, expires: int | None, as_json: bool, **options: Any) -> None:  # noqa: FBT001  (click's flag)
     """Make a key and print it: on stdout, this once."""
+    from farthing.auth.key_forms import with_own_names_fixed  # noqa: PLC0415  (not for --help)
     from farthing.cli.books import make_key  # noqa: PLC0415  (opens the database; not for --help)
 
-    fields = KeyOptions(**options).fields()
+    fields = with_own_names_fixed(KeyOptions(**options).fields())
     record, secret = make_key(current_home(), lambda ring: ring.create(name, expires_at_us=expires, **fields))
     if as_json:
         print_json({"id": record.id, "name": record.name, "key": secret.reveal()})
@@ -95,7 +96,7 @@ def show(key: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     if as_json:
         print_json(key_as_data(record, now_us))
         return
-    lists = {"tags": record.tags, "models": record.models, "formats": record.faces}
+    lists = {"tags": record.tags, "models": record.models, "formats": record.faces, "fixed": record.fixed}
     print_fields(
         [
             ("name", record.name),

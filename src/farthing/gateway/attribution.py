@@ -1,7 +1,8 @@
 """For whom and for what a call is made, read from where each client already says it.
 
-`x-farthing-*` headers win, then what the key was made for; tags of both count. Without either a session is what an
-agent sends in a header of its own, or Claude Code inside `metadata.user_id` (a JSON string there), or an OpenAI
+`x-farthing-*` headers win, then what the key was made for; tags of both count. What the key fixes nobody overrides: a
+header that says another is refused, and what a client says in its own ways is passed over. Without either a session is
+what an agent sends in a header of its own, or Claude Code inside `metadata.user_id` (a JSON string there), or an OpenAI
 `prompt_cache_key`, and a user is `user` or a plain `metadata.user_id`. Where the key names the session ("farthing run"
 makes such keys), what the agent calls its session is the conversation: an agent may have several, and each of Codex's
 threads is one.
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from farthing.errors import NameNotAllowed
 from farthing.types.calls import Attribution
 from farthing.types.principal import Principal
 from farthing.wire.lenient import UNREADABLE
@@ -50,12 +52,21 @@ _plain: dict[Principal, Attribution] = {}
 
 
 def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envelope) -> Attribution:
-    """Return the attribution of one call; `told` are the client's headers (`RequestHeaders.named`)."""
+    """Return the attribution of one call; `told` are the client's headers (`RequestHeaders.named`).
+
+    Raises:
+        NameNotAllowed: a header names another project, user or so than the one that the key fixes.
+    """
     if _SAID_IN_HEADERS.isdisjoint(told) and not envelope.has_any(_SAID_IN_BODY):
         return _plain_attribution(principal)
     ours = {field: _clean(told[name].decode("utf-8", "replace")) for name, field in _FIELDS.items() if name in told}
+    fixed = principal.fixed
+    if fixed:
+        _keep_to(principal, ours)
     user = envelope.text("user")
     in_session, in_user = _from_metadata(envelope.value("metadata"))
+    if "user" in fixed:
+        user = in_user = None
     thread = _clean(in_session) or _clean(envelope.text("prompt_cache_key"))
     agents = _first(told, _AGENTS_SESSION) or thread
     sub_agent = _first(told, (b"x-session-id",) if _OPENCODE_PARENT in told else _AGENTS_SUB_AGENT)
@@ -66,7 +77,7 @@ def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envel
         team=principal.team,
         project=ours.pop("project", None) or principal.project,
         user=ours.pop("user", None) or _clean(user) or _clean(in_user) or principal.user,
-        session=ours.pop("session", None) or principal.session or agents,
+        session=ours.pop("session", None) or principal.session or (None if "session" in fixed else agents),
         conversation=ours.pop("conversation", None) or (thread or agents if principal.session else None),
         task=ours.pop("task", None) or principal.task,
         sub_agent=ours.pop("sub_agent", None) or sub_agent,
@@ -75,6 +86,26 @@ def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envel
         tags=_joined(principal.tags, ours.pop("tags", None)),
         **ours,
     )
+
+
+def _keep_to(principal: Principal, ours: dict[str, str | None]) -> None:
+    """Raise where a client's headers name what the key fixes otherwise."""
+    for name in principal.fixed:
+        own, said = getattr(principal, name), ours.get(name)
+        if said is None or said == own or (name == "tags" and _joined(own, said) == own):
+            continue
+        alone = f"for {_said(name, own)} alone" if own else f"for no {name.removesuffix('s')}"
+        sends = f", or send {own!r}" if own else ""
+        others = ",".join(one for one in principal.fixed if one != name) or "none"
+        raise NameNotAllowed(
+            f"The key {principal.key_name!r} is {alone}, and the header x-farthing-{name} names {said!r}.",
+            hint=f"leave the header out{sends}; the operator lets clients name others with"
+            f' "farthing keys edit {principal.key_name} --fixed {others}".',
+        )
+
+
+def _said(name: str, own: str) -> str:
+    return f"the {name} {own!r}"
 
 
 def _first(told: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> str | None:

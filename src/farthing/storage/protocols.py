@@ -20,6 +20,7 @@ from farthing.types.budgets import Account, Budget, BudgetChanges, LeaseAnswer, 
 from farthing.types.calls import Attempt
 from farthing.types.credentials import NO_QUOTAS, Quotas
 from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, KeySpent
+from farthing.types.principal import FixedName
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 MAX_GROUPS = 100_000
@@ -46,7 +47,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     One that stands for a session of an agent says what the agent works on, and `expires_at_us`: it ends then even where
     nobody is left to revoke it. `bound_model` is used whatever a client asks for; `models` and `faces` are all that may
-    be asked for and by, where they name any. `changed` is the store's: the change counter when it changed last.
+    be asked for and by, where they name any. What is `fixed` no client may name otherwise. `changed` is the
+    store's: the change counter when it changed last.
     """
 
     id: str
@@ -72,6 +74,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deleted_at_us: int | None = None
     rotated_at_us: int | None = None
     old_secrets: tuple[OldSecret, ...] = ()
+    fixed: tuple[FixedName, ...] = ()
     changed: int = 0
 
     def counts(self, now_us: int) -> bool:

@@ -10,6 +10,9 @@ import msgspec
 
 FaceName = Literal["openai", "anthropic", "gemini", "ollama"]
 FACE_NAMES: tuple[FaceName, ...] = get_args(FaceName)
+FixedName = Literal["project", "user", "session", "task", "tags"]
+"""A name that clients say in headers, unless their key fixes it."""
+FIXED_NAMES: tuple[FixedName, ...] = get_args(FixedName)
 
 
 class KeyRules(msgspec.Struct, frozen=True, gc=False):
@@ -45,3 +48,5 @@ class Principal(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     tags: str | None = None
     """Comma separated; what the client says is added to them."""
     rules: KeyRules | None = None
+    fixed: tuple[FixedName, ...] = ()
+    """Of these the key's own count, whatever a client says; also where the key says none."""

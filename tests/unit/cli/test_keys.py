@@ -104,6 +104,27 @@ def test_what_a_key_says_and_may_is_given_shown_and_changed(runner: CliRunner) -
     assert runner.invoke(root, ["keys", "edit", "ci"]).exit_code == 2
 
 
+def test_a_key_fixes_the_project_and_user_that_it_is_made_with_unless_it_is_told_otherwise(runner: CliRunner) -> None:
+    made = {
+        "own": (("--project", "site", "--team", "core"), ["project"]),
+        "both": (("--project", "site", "--user", "ann", "--tags", "a"), ["project", "user"]),
+        "open": (("--project", "site", "--fixed", "none"), []),
+        "more": (("--project", "site", "--fixed", "project, tags"), ["project", "tags"]),
+        "plain": ((), []),
+    }
+    for name, (options, fixed) in made.items():
+        make(runner, name, *options)
+        assert shown(runner, name)["fixed"] == fixed, name
+    assert "fixed         project, tags\n" in runner.invoke(root, ["keys", "show", "more"]).stdout
+    runner.invoke(root, ["keys", "edit", "plain", "--project", "site"])
+    assert shown(runner, "plain")["fixed"] == [], "what is there keeps what it may"
+    runner.invoke(root, ["keys", "edit", "plain", "--fixed", "project,session"])
+    assert shown(runner, "plain")["fixed"] == ["project", "session"]
+    refused = runner.invoke(root, ["keys", "edit", "plain", "--fixed", "team"])
+    assert refused.exit_code != 0
+    assert "'team' cannot be fixed" in refused.stderr
+
+
 def test_a_key_is_rotated_under_the_pepper_it_was_made_with(runner: CliRunner) -> None:
     old = make(runner, "ci")
     told = runner.invoke(root, ["keys", "rotate", "ci"])

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from farthing.errors import NameNotAllowed
 from farthing.gateway.attribution import MAX_CHARS, attribute
 from farthing.types.calls import Attribution
 from farthing.types.principal import Principal
@@ -118,3 +119,49 @@ def test_tags_of_the_key_and_of_the_client_both_count(own: str | None, said: byt
     who = Principal("key_1", "my-app", tags=own)
     told = {} if said is None else {b"x-farthing-tags": said}
     assert attribute(who, told, Envelope(b"{}")).tags == tags
+
+
+FIXED = Principal("key_1", "guest", project="search", tags="a,b", fixed=("project", "user", "session", "task", "tags"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("project", b"other", "is for the project 'search' alone, and the header x-farthing-project names 'other'"),
+        ("project", b" SEARCH", "names 'SEARCH'"),
+        ("user", b"ann", "is for no user, and the header x-farthing-user names 'ann'"),
+        ("session", b"s", "is for no session"),
+        ("task", b"t", "is for no task"),
+        ("tags", b"a, c", "is for the tags 'a,b' alone, and the header x-farthing-tags names 'a, c'"),
+    ],
+)
+def test_a_client_that_names_what_its_key_fixes_otherwise_is_told_what_is_allowed(
+    name: str, value: bytes, told: str
+) -> None:
+    with pytest.raises(NameNotAllowed) as refused:
+        attribute(FIXED, {b"x-farthing-" + name.encode(): value}, Envelope(b"{}"))
+    assert told in refused.value.message
+    others = ",".join(one for one in FIXED.fixed if one != name)
+    assert refused.value.hint is not None
+    assert f'"farthing keys edit guest --fixed {others}"' in refused.value.hint
+    assert refused.value.status == 403
+
+
+def test_who_names_what_the_key_fixes_as_it_is_may() -> None:
+    told = {
+        b"x-farthing-project": b" search",
+        b"x-farthing-tags": b"b , a",
+        b"x-farthing-user": b"",
+        b"session-id": b"s",
+    }
+    said = attribute(FIXED, told, Envelope(b"{}"))
+    assert said == Attribution("key_1", "guest", project="search", tags="a,b")
+
+
+def test_what_clients_say_in_their_own_ways_does_not_count_where_the_key_fixes_it() -> None:
+    body = {"user": "bob", "metadata": {"user_id": "user_x__session_s2"}, "prompt_cache_key": "k"}
+    said = attribute(FIXED, {b"x-claude-code-session-id": b"cc"}, Envelope(json.dumps(body).encode()))
+    assert (said.user, said.session, said.project) == (None, None, "search")
+    own = Principal("key_1", "ann", user="ann", fixed=("user",))
+    said = attribute(own, {b"x-farthing-project": b"p"}, Envelope(json.dumps(body).encode()))
+    assert (said.user, said.session, said.project) == ("ann", "s2", "p")

@@ -150,6 +150,7 @@ _THINGS = {
     "was": "What held before.",
     "enabled": "Whether it counts.",
     "faces": "The formats that it may be used with; empty is all.",
+    "fixed": "What clients may not name otherwise in headers; of a new key, its own project and user unless told.",
     "models": "Names or patterns of models; of a key, all that it may ask for.",
     "bound_model": "The model that is used whatever is asked for.",
     "budget": "A budget of its own.",

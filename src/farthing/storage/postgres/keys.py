@@ -12,6 +12,7 @@ import msgspec
 from farthing.storage.postgres.complaints import is_taken
 from farthing.storage.postgres.connections import Connections, Session
 from farthing.storage.protocols import KeyRecord, OldSecret
+from farthing.types.principal import FixedName
 
 _FIELDS = KeyRecord.__struct_fields__
 _LISTS: dict[str, Any] = {
@@ -19,6 +20,7 @@ _LISTS: dict[str, Any] = {
     "models": tuple[str, ...],
     "faces": tuple[str, ...],
     "old_secrets": tuple[OldSecret, ...],
+    "fixed": tuple[FixedName, ...],
 }
 
 

@@ -14,6 +14,7 @@ import msgspec
 from farthing.storage.protocols import KeyRecord, OldSecret
 from farthing.storage.sqlite.connections import Connections, in_transaction
 from farthing.storage.sqlite.sql import query
+from farthing.types.principal import FixedName
 
 _FIELDS = KeyRecord.__struct_fields__
 _LISTS: dict[str, Any] = {
@@ -21,6 +22,7 @@ _LISTS: dict[str, Any] = {
     "models": tuple[str, ...],
     "faces": tuple[str, ...],
     "old_secrets": tuple[OldSecret, ...],
+    "fixed": tuple[FixedName, ...],
 }
 
 

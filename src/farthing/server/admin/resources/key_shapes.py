@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from farthing.auth.key_forms import MAX_MODEL_LENGTH, MAX_MODELS, KeyFields
+from farthing.auth.key_forms import MAX_MODEL_LENGTH, MAX_MODELS, KeyFields, with_own_names_fixed
 from farthing.server.admin.reading import Usd
 from farthing.server.admin.resources.limit_shapes import RateShape
 from farthing.server.admin.shown import Name, Text, ZonedTime, moment, time_of
 from farthing.storage.protocols import KeyRecord, KeyState
 from farthing.types.budgets import BudgetHolds, BudgetPolicy, Period
-from farthing.types.principal import FaceName
+from farthing.types.principal import FaceName, FixedName
 
 Models = Annotated[
     tuple[Annotated[str, Meta(min_length=1, max_length=MAX_MODEL_LENGTH)], ...], Meta(max_length=MAX_MODELS)
@@ -44,11 +44,12 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     project: Text | None = None
     user: Text | None = None
     tags: Tags = ()
+    fixed: tuple[FixedName, ...] | None = None
     expires_at: ZonedTime | None = None
 
     def fields(self) -> KeyFields:
         """Return what is kept of it with the key."""
-        return KeyFields(
+        fields = KeyFields(
             organisation=self.organisation or "default",
             team=self.team,
             project=self.project,
@@ -58,6 +59,9 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
             bound_model=self.bound_model,
             faces=self.faces,
         )
+        if self.fixed is not None:
+            fields["fixed"] = self.fixed
+        return with_own_names_fixed(fields)
 
 
 class KeyChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -72,6 +76,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     models: Models | UnsetType | None = UNSET
     bound_model: Text | UnsetType | None = UNSET
     faces: tuple[FaceName, ...] | UnsetType | None = UNSET
+    fixed: tuple[FixedName, ...] | UnsetType | None = UNSET
     expires_at: ZonedTime | UnsetType | None = UNSET
     budget: KeyBudget | UnsetType | None = UNSET
     limits: RateShape | UnsetType | None = UNSET
@@ -86,7 +91,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return found
 
 
-_LISTS = ("tags", "models", "faces")
+_LISTS = ("tags", "models", "faces", "fixed")
 
 
 class KeyExpiry(msgspec.Struct, frozen=True):
@@ -119,6 +124,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     bound_model: str | None
     faces: tuple[str, ...]
+    fixed: tuple[str, ...]
     expires_at: datetime | None
     disabled_at: datetime | None
     revoked_at: datetime | None
@@ -171,7 +177,7 @@ def made_key_of(record: KeyRecord, now_us: int, secret: str, rules: Mapping[str,
 
 def _shown(record: KeyRecord, now_us: int) -> dict[str, Any]:
     same = ("id", "name", "shown", "organisation", "team", "project", "user", "session", "task", "tags", "models")
-    return {name: getattr(record, name) for name in (*same, "bound_model", "faces")} | {
+    return {name: getattr(record, name) for name in (*same, "bound_model", "faces", "fixed")} | {
         "state": record.state(now_us),
         "created_at": moment(record.created_at_us),
         "expires_at": time_of(record.expires_at_us),

@@ -5,5 +5,5 @@ UPDATE OR IGNORE keys SET
     branch = :branch, pull_request = :pull_request, expires_at_us = :expires_at_us, tags = :tags,
     bound_model = :bound_model, models = :models, faces = :faces, disabled_at_us = :disabled_at_us,
     deleted_at_us = :deleted_at_us, rotated_at_us = :rotated_at_us, old_secrets = :old_secrets,
-    changed = (SELECT counter + 1 FROM changes)
+    fixed = :fixed, changed = (SELECT counter + 1 FROM changes)
 WHERE id = :id AND changed = :changed AND deleted_at_us IS NULL

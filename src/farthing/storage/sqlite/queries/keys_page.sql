@@ -2,7 +2,7 @@
 SELECT
     id, name, shown, digest, created_at_us, revoked_at_us, organisation, team, project, user, session, task,
     branch, pull_request, expires_at_us, tags, bound_model, models, faces, disabled_at_us, deleted_at_us,
-    rotated_at_us, old_secrets, changed
+    rotated_at_us, old_secrets, fixed, changed
 FROM keys
 WHERE deleted_at_us IS NULL AND id > :after
     AND (:team IS NULL OR team = :team) AND (:project IS NULL OR project = :project)
