@@ -5,15 +5,14 @@ as events. Content types are not believed, and neither is a 200: an error inside
 """
 
 import asyncio
-from collections.abc import Callable
 from functools import lru_cache
 
 import msgspec
 
 from farthing.errors import FarthingError, Overloaded, ProviderCut, ProviderError, ProviderMisbehaved, ProviderTimeout
 from farthing.gateway.accounts import Account, Accounts
-from farthing.gateway.attempts import LiveAttempt
-from farthing.gateway.call import Reply
+from farthing.gateway.attempts import LEFT, LiveAttempt
+from farthing.gateway.call import Client, Reply
 from farthing.gateway.discretion import discreet_headers, discreet_lines, discreet_text
 from farthing.gateway.encodings import DecodedAnswer, Readable
 from farthing.gateway.formats import FORMATS, STREAMS_OF_JSON
@@ -59,8 +58,8 @@ class AskedFor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How the answer becomes one in the client's format, where the provider speaks another."""
     told: tuple[bytes, ...] = ()
     """Further lines of the answer's head."""
-    hold: Callable[[int], None]
-    """Told the size of a large answer that is whole, which is in memory until it is out; see `Request.hold`."""
+    client: Client
+    """Told the size of a large answer that is whole, which is in memory until it is out."""
 
 
 async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
@@ -125,7 +124,7 @@ def settle_unfinished(attempt: LiveAttempt, error: BaseException) -> None:
         case ProviderError():
             attempt.settle_unanswered(outcome_of(error), error.code, error.message)
         case asyncio.CancelledError():
-            attempt.settle_unanswered("cancelled", "client_left", "the client left before the answer was whole")
+            attempt.settle_unanswered("cancelled", LEFT, "the client left before the answer was whole")
         case Overloaded():
             attempt.settle_unanswered("cancelled", error.code, error.message)
         case _:
@@ -231,6 +230,7 @@ def _whole(asked: AskedFor, status: int, body: bytes, headers: Headers, lines: l
             return _handed_out(asked, status, body, attempt.settle_free(), lines)
     else:
         attempt.came_whole = True
+        attempt.left = asked.client.left
         reading, body = _read_whole(asked, body)
         if asked.translation is not None:
             _refuse_cut(asked, body, reading)
@@ -294,7 +294,7 @@ def _typed(lines: list[bytes], content_type: bytes) -> list[bytes]:
 def _counted(asked: AskedFor, reply: Reply) -> Reply:
     """Return a whole answer; a large one is in memory until the client has it, and that has a bound as well."""
     if len(reply.body) > UNCOUNTED_BYTES:
-        asked.hold(len(reply.body))
+        asked.client.hold(len(reply.body))
     return reply
 
 

@@ -36,6 +36,8 @@ What is beyond 599 is no status of HTTP, and nobody knows what it says.
 _LAST_STATUS = 599
 NOTHING = Usage(input_tokens=0, output_tokens=0)
 _NO_READING = Reading()
+LEFT = "client_left"
+_UNHEARD = "the client left before the answer was whole; it was read to its end for what it cost"
 
 
 class Held(Protocol):
@@ -70,6 +72,7 @@ class LiveAttempt:
         "_request_id",
         "_status",
         "came_whole",
+        "left",
         "opening",
         "produced",
         "settled",
@@ -89,6 +92,8 @@ class LiveAttempt:
         self.opening = opening
         self.produced = ProducedText()
         self.settled: Attempt | None = None
+        self.left = False
+        """Whether the client is gone that asked: what came whole did not reach it."""
         self._attempts = attempts
         self._provider = provider
         self._estimate = estimate
@@ -246,6 +251,8 @@ class LiveAttempt:
     def _settle(self, outcome: Outcome, usage: Usage, basis: str, reading: Reading) -> Attempt:
         assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
         reading = kept_reading(self._provider, reading)
+        if self.left and outcome == "ok":
+            outcome, reading = "cancelled", msgspec.structs.replace(reading, error_code=LEFT, error_message=_UNHEARD)
         now_us = self._attempts.clock.now_us()
         if self.came_whole:
             self._first_output_us = max(0, now_us - self.opening.started_at_us)

@@ -1,6 +1,6 @@
 """What a face hands to the gateway, and what it gets back."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -10,6 +10,27 @@ from farthing.providers.error_mapping import UpstreamError
 from farthing.providers.protocol import Operation
 from farthing.types.principal import Principal
 from farthing.types.providers import WireFormat
+
+
+class Client(Protocol):
+    """Whoever waits for the answer."""
+
+    @property
+    def left(self) -> bool:
+        """Whether it is gone."""
+        ...
+
+    def hold(self, size: int) -> None:
+        """Count what is in memory for it until its answer is out; raises `Overloaded` where it is too much."""
+        ...
+
+    def stay(self) -> None:
+        """Have its call go on for a while should it leave: a provider has it, and its answer tells what it cost."""
+        ...
+
+    def end_stay(self) -> None:
+        """Have its call end again when it leaves."""
+        ...
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -28,8 +49,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     headers: RequestHeaders
     body: bytes
     principal: Principal
-    hold: Callable[[int], None]
-    """Told how many bytes a body was unpacked to; raises where that is too much for the server."""
+    client: Client
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

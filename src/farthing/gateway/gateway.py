@@ -5,6 +5,7 @@ client's bytes with at most two splices, and meter what comes back. Where client
 nothing is decoded that need not be; where they do not, request and answer are translated (`translation.py`).
 """
 
+import asyncio
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from farthing.gateway.admission import Admission, Admitted
 from farthing.gateway.answers import AskedFor, reply_to
 from farthing.gateway.attribution import attribute
 from farthing.gateway.beginning import begin
-from farthing.gateway.call import Reply, Request
+from farthing.gateway.call import Client, Reply, Request
 from farthing.gateway.chosen import Chosen, Sent, in_other_format
 from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import discreet_text
@@ -198,13 +199,13 @@ class Gateway:
             streamed=chosen.streamed,
             strip_usage=sent.strip_usage,
             held=self._held,
-            hold=request.hold,
+            client=request.client,
         )
         try:
-            answer = await send(lineup.pools[provider.name], provider, sent.head, sent.pieces, attempt)
+            answer = await send(lineup.pools[provider.name], provider, sent.head, sent.pieces, attempt, request.client)
             if answer.status in _NO_SUCH_PATH and translation is None and request.wire in provider.known.guessed:
                 return await self._otherwise(chosen, answer, asked_for)
-            return await reply_to(answer, asked_for)
+            return _for_who_is_there(await reply_to(answer, asked_for), request.client)
         except FarthingError as error:
             error.call_id = chosen.call_id
             error.message = discreet_text(provider, error.message) or error.message  # it may quote what was sent
@@ -253,7 +254,7 @@ class Gateway:
         Where it speaks of the model, or that format could not carry the request, its own words are handed out: then it
         is the model that is not there, or a response to go on from, and not the path.
         """
-        refused = await reply_to(answer, asked_for)
+        refused = _for_who_is_there(await reply_to(answer, asked_for), chosen.request.client)
         if chosen.ref.model.encode("utf-8", "replace") in refused.body:
             return refused
         try:
@@ -368,7 +369,7 @@ class Gateway:
 
     def _plain_body(self, request: Request) -> bytes:
         body = decode_request(request.body, request.headers.named[b"content-encoding"], self.lineup.max_body_bytes)
-        request.hold(len(body))
+        request.client.hold(len(body))
         return body
 
     def _as_it_is(self, chosen: Chosen) -> Sent:
@@ -399,6 +400,16 @@ class Gateway:
                 wanted = {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
                 changes["stream_options"] = msgspec.json.encode(wanted)
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
+
+
+def _for_who_is_there(reply: Reply, client: Client) -> Reply:
+    """Return a reply, where its client has not left meanwhile: then what it cost is known, and nothing more is done."""
+    client.end_stay()
+    if client.left:
+        if reply.stream is not None:
+            reply.stream.stop()
+        raise asyncio.CancelledError
+    return reply
 
 
 def _account(lineup: Lineup, ref: ModelRef, attribution: Attribution) -> Account:

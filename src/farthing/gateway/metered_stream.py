@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderMisbehaved, ProviderTimeout
-from farthing.gateway.attempts import LiveAttempt
+from farthing.gateway.attempts import LEFT, LiveAttempt
 from farthing.gateway.discretion import discreet_text
 from farthing.gateway.encodings import Readable
 from farthing.providers.protocol import Provider
@@ -151,7 +151,7 @@ class MeteredStream:
         if self._attempt.settled is not None:
             return b""
         told = error or FarthingError("the client left before the end of the stream")
-        code = error.code if error is not None else "client_left"
+        code = error.code if error is not None else LEFT
         self._attempt.settle_broken("cancelled", self._meter.reading(), code, told.message)
         return self._meter.error_event(code, str(told))
 

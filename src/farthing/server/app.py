@@ -139,7 +139,7 @@ class HotApp:
                         headers,
                         exchange.take_body(),
                         principal,
-                        exchange.hold,
+                        exchange,
                     )
                     await self._call(face, request, exchange)
         except FarthingError as error:

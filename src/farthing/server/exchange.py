@@ -43,6 +43,7 @@ class Exchange:
         "_left",
         "_size",
         "_started",
+        "_stays",
         "headers",
         "keep_alive",
         "method",
@@ -74,7 +75,8 @@ class Exchange:
         self._size = len(body)
         self._http_11 = http_11
         self._head = b""
-        self._head_only = self._chunked = self._started = self._begun = self._done = self._left = False
+        self._head_only = self._chunked = self._started = self._begun = self._done = False
+        self._left = self._stays = False
         self._gone: asyncio.Future[None] | None = None
 
     @property
@@ -104,6 +106,8 @@ class Exchange:
                 self._done = True
         finally:
             listener.exchanges.pop(self, None)
+            if self._left:
+                listener.ends(self)
             self.release()
             # An answer that is not whole: closing without its end is the only honest thing left.
             connection.served(keep_alive=self._done and self.keep_alive and not listener.draining)
@@ -167,6 +171,19 @@ class Exchange:
         if (error := listener.overloaded()) is not None:
             raise error
 
+    @property
+    def left(self) -> bool:
+        """Whether the client is gone."""
+        return self._left
+
+    def stay(self) -> None:
+        """Have the handler go on for a while should the client leave; see `Listener.lingers`."""
+        self._stays = True
+
+    def end_stay(self) -> None:
+        """Have the handler end again when the client leaves."""
+        self._stays = False
+
     async def until_left(self) -> None:
         """Wait until the client is gone."""
         if not self._left:
@@ -182,11 +199,12 @@ class Exchange:
         self._connection.listener.buffered_bytes -= size
 
     def client_left(self) -> None:
-        """Cancel the handler; it settles what was produced."""
+        """Cancel the handler, which settles what was produced; or let it go on for what the call cost."""
         self._left = True
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
-        self.cancel()
+        if not (self._stays and self._connection.listener.lingers(self)):
+            self.cancel()
 
     def cancel(self, *why: str) -> None:
         """Cancel the handler at work; one that has not begun would never learn of it, and let nothing go."""

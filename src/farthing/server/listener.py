@@ -39,6 +39,12 @@ that whoever has no key can never use up the room of those who have one."""
 CUT = ("the server stops",)
 """The arguments of the cancellation that `Listener.cut` sends: it tells a handler that no client left."""
 
+MAX_LINGERING = 64
+"""Calls whose client left and whose answer is still read: a quarter of the connections that there are to a provider, so
+that whoever asks and leaves, again and again, leaves enough of them to others."""
+LINGER_S = 600
+"""How long they are: as long as SDKs wait for an answer that is not streamed."""
+
 MAX_TURNED_AWAY = 64
 """Connections over the bound that are told so and given time to read it; what comes beyond is dropped unheard."""
 
@@ -89,6 +95,7 @@ class Listener:
         self.connections: dict[HttpProtocol, None] = {}
         self.turned_away: dict[HttpProtocol, None] = {}
         self.exchanges: dict[Exchange, None] = {}
+        self._lingering: dict[Exchange, asyncio.TimerHandle] = {}
         self.buffered_bytes = 0
         self.strange_bytes = 0
         self.draining = False
@@ -114,6 +121,24 @@ class Listener:
         """Forget a connection."""
         self.connections.pop(connection, None)
         self.turned_away.pop(connection, None)
+
+    @property
+    def lingering(self) -> int:
+        """How many calls go on whose client left."""
+        return len(self._lingering)
+
+    def lingers(self, exchange: "Exchange") -> bool:
+        """Let a call whose client left go on for a while; False where there are too many, or their bodies too large."""
+        if len(self._lingering) >= MAX_LINGERING or self.buffered_bytes > self.bounds.max_buffered_bytes // 2:
+            return False
+        self._lingering[exchange] = asyncio.get_running_loop().call_later(LINGER_S, exchange.cancel)
+        return True
+
+    def ends(self, exchange: "Exchange") -> None:
+        """Forget a call whose client left."""
+        timer = self._lingering.pop(exchange, None)
+        if timer is not None:
+            timer.cancel()
 
     def overloaded(self) -> Overloaded | None:
         """Return the refusal that is due while more bytes are in memory than the bound allows."""

@@ -3,7 +3,7 @@
 uvicorn's own protocol classes bound neither the header block nor the time it takes (a 4 MB header and 100,000 headers
 were answered, and unfinished headers kept open), so this one takes their place. A request is handed to the
 application when its body is complete: every route here needs the whole body, and a slow upload then costs a buffer and
-no task. A client that leaves cancels the task that serves it.
+no task. A client that leaves cancels the task that serves it, unless its answer is read for what it costs.
 
 One request is served at a time and little may be pipelined behind it: the end of a connection is only seen by reading
 on, so a client that sends more than `_PIPELINE_BYTES` while it waits is dropped, not paused.

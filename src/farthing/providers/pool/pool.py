@@ -8,7 +8,7 @@ bytes were handed to the transport the provider may have them, and a cut is repo
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -49,11 +49,18 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def send(self, origin: Origin, head: bytes, body: Sequence[bytes], timeouts: Timeouts) -> Answer:
+    async def send(
+        self,
+        origin: Origin,
+        head: bytes,
+        body: Sequence[bytes],
+        timeouts: Timeouts,
+        sent: Callable[[], None] | None = None,
+    ) -> Answer:
         """Send a request and return its answer when status line and headers have arrived.
 
         `head` is complete: request line, headers with the body's content-length, empty line. The parts of `body` must
-        not change until the answer is complete.
+        not change until the answer is complete. `sent` is told when all of it is with the transport.
 
         Raises:
             ProviderUnreachable: no connection (`nothing_sent` is true of it).
@@ -73,6 +80,8 @@ class Pool:
             connection = await self._connection(lane, timeouts)
             now = self._loop.time()
         answer = connection.begin(head, body, timeouts, started, now)
+        if sent is not None:
+            sent()
         waiter = answer.waiter
         assert waiter is not None
         try:

@@ -45,7 +45,7 @@ _KINDS: dict[str, tuple[str, WireFormat]] = {
     "gem": ("gemini", "gemini"),
     "llama": ("ollama", "ollama"),
 }
-_TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=30.0, idle_s=20.0, total_s=90.0)
+TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=30.0, idle_s=20.0, total_s=90.0)
 _BOUNDS = Bounds(header_timeout_s=6.0, body_timeout_s=10.0, keep_alive_s=8.0, write_timeout_s=15.0)
 _HOLD_S = 3.0
 _CUT_WAIT_S = 2.0
@@ -63,7 +63,7 @@ def settings_of(schedule: Schedule) -> Settings:
             base_url=f"http://{name}.sim" + ("/v1" if wire == "openai_chat" else ""),
             credential=CredentialSource("env", "SIM_KEY"),
             free=name == "home",
-            timeouts=_TIMEOUTS,
+            timeouts=TIMEOUTS,
             max_connections=schedule.max_connections,
             stream_usage="ask" if wire == "openai_chat" else "always",
             hold_s=_HOLD_S,

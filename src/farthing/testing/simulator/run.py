@@ -17,7 +17,7 @@ from farthing.testing.simulator.budgets import with_budgets
 from farthing.testing.simulator.clients import ClientEnd
 from farthing.testing.simulator.disk import Process, ProcessDied
 from farthing.testing.simulator.facts import Facts
-from farthing.testing.simulator.house import TOKEN, House, Keep
+from farthing.testing.simulator.house import TIMEOUTS, TOKEN, House, Keep
 from farthing.testing.simulator.judgement import judge_books, judge_leftovers, judge_quiet
 from farthing.testing.simulator.schedule import Life, draw
 from farthing.testing.simulator.virtual_time import NothingWillHappen, TookTooLong, VirtualLoop
@@ -128,6 +128,8 @@ async def _play(keep: Keep, process: Process, house: House) -> None:
         _, calling = await asyncio.wait([end.over for end in clients], timeout=life.stops_s)
         if not calling:
             await asyncio.sleep(_QUIET_S)
+            if house.listener.lingering:  # they are read to their end, which comes with the provider's time limit
+                await asyncio.sleep(TIMEOUTS.total_s)
             judge_quiet(house, process)
     else:
         await asyncio.sleep(_SETTLES_S)
