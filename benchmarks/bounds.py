@@ -29,7 +29,10 @@ RECORDED_AT_US = 1_795_000_000_000_000
 
 @dataclass(frozen=True)
 class Measured:
-    """One exchange: what it cost and read, its bound, and the bound once equal calls were reported; nanodollars."""
+    """One exchange: what it cost and read, its bound, the bound once equal calls were reported, and that of every byte.
+
+    In nanodollars.
+    """
 
     slug: str
     provider: str
@@ -37,6 +40,13 @@ class Measured:
     read: int
     first: Bound
     agreed: Bound
+    every_byte: Bound
+
+    @property
+    def over_every_byte(self) -> bool:
+        """Whether it cost more than is held for it by a budget of every byte, as the first of its model."""
+        most = self.every_byte.least_nanousd if self.every_byte.limited else self.every_byte.most_nanousd
+        return self.actual > most
 
     @property
     def over(self) -> bool:
@@ -76,9 +86,10 @@ def _measured(exchange: Exchange, entry: Entry, book: PriceBook) -> Measured | N
         return bounds.bound(envelope, asked.wire, asked.operation, ref, sheet)
 
     first = bound(sheet)
+    every_byte = bounds.bound(envelope, asked.wire, asked.operation, ref, sheet, every_byte=True)
     for _ in range(AGREE):
         bounds.learn(ref, bound(sheet), usage)
-    return Measured(exchange.slug, exchange.provider, actual, usage.input_tokens or 0, first, bound(sheet))
+    return Measured(exchange.slug, exchange.provider, actual, usage.input_tokens or 0, first, bound(sheet), every_byte)
 
 
 def _reading(exchange: Exchange, entry: Entry) -> Reading:

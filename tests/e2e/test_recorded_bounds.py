@@ -16,6 +16,7 @@ def test_no_recorded_call_cost_more_than_is_held_for_it() -> None:
     measured = list(measure(load(Path(RECORDINGS))))
     assert len(measured) > 1_000
     assert [one.slug for one in measured if one.over] == []
+    assert [one.slug for one in measured if one.over_every_byte] == []
     told = table(measured)
     assert told == (Path(__file__).parents[2] / "benchmarks/BOUNDS.md").read_text(encoding="utf-8").partition("\n| ")[
         2
