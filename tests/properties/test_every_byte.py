@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from farthing.catalog.capabilities import most_output_tokens
 from farthing.catalog.prices import PriceBook
 from farthing.config.schema import CredentialSource, ProviderSettings
 from farthing.errors import BudgetExceeded
@@ -68,7 +69,7 @@ PROVIDER = create_provider(
 TEXTS = ("words that all tokenizers know ", "qzxvkjwq", "0123456789", "\u1e9e\U0001f680", "a")
 LIMIT = 20
 Step = tuple[str, int, int, float]
-"""`call`, which text, how long; or `settle`, which, and at which share of the most that it may cost."""
+"""`call`, or `open` without a limit, which text, how long; or `settle`, which, and at which share of its most."""
 _NANO = 10**9
 
 
@@ -109,8 +110,8 @@ class House:
         self.admission = Admission(self.budgets, clock, store)
         asked: list[asyncio.Task[None]] = []
         for what, kind, size, share in steps:
-            if what == "call":
-                asked.append(asyncio.create_task(self.call(kind, size)))
+            if what != "settle":
+                asked.append(asyncio.create_task(self.call(kind, size, limited=what == "call")))
             elif self.under_way:
                 self.settle(self.under_way.pop(kind % len(self.under_way)), share)
             await asyncio.sleep(0.3)
@@ -123,10 +124,10 @@ class House:
             task.result()
         await self.budgets.close()
 
-    async def call(self, kind: int, size: int) -> None:
+    async def call(self, kind: int, size: int, *, limited: bool) -> None:
         text = (TEXTS[kind % len(TEXTS)] * size)[:size]
-        body = json.dumps({"model": REF.model, "max_tokens": LIMIT, "messages": [{"role": "user", "content": text}]})
-        envelope = Envelope(body.encode())
+        body = {"model": REF.model, "messages": [{"role": "user", "content": text}]}
+        envelope = Envelope(json.dumps(body | {"max_tokens": LIMIT} if limited else body).encode())
         chosen = chosen_for(envelope)
         admitted = self.admission.at_once(chosen)
         try:
@@ -136,7 +137,8 @@ class House:
             self.refused += 1
             return
         assert admitted is not None
-        self.under_way.append(Call(envelope.body, admitted, LIMIT))
+        given = LIMIT if limited else admitted.output_limit
+        self.under_way.append(Call(envelope.body, admitted, most_output_tokens(REF.model) if given is None else given))
         self.served += 1
         self.look()
 
@@ -195,7 +197,7 @@ def most_of(size: int) -> int:
 
 
 step = st.tuples(
-    st.sampled_from(("call", "call", "settle")),
+    st.sampled_from(("call", "call", "open", "settle")),
     st.integers(0, 20),
     st.sampled_from((40, 60, 400, 4_000)),
     st.sampled_from((0.0, 0.1, 0.25, 1.0)),
@@ -203,9 +205,9 @@ step = st.tuples(
 
 
 @settings(
-    max_examples=max(10, round(60 * SCALE)), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=max(10, round(200 * SCALE)), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
-@given(st.integers(1, 40), st.lists(step, max_size=60))
+@given(st.sampled_from((1, 4, 20, 40, 4_000)), st.lists(step, max_size=60))
 def test_no_schedule_passes_a_budget_of_every_byte(calls: int, steps: list[Step]) -> None:
     house = play(House(calls * most_of(300), "every_byte"), steps)
     assert house.budgets.overruns == 0

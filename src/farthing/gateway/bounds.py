@@ -278,7 +278,7 @@ class Bounds:
         return Bound(
             least_nanousd=_nanousd(least_in + least_out * each),
             most_nanousd=_nanousd(unconfirmed + limit * each),
-            unknown_nanousd=_nanousd(reads * rounds * rates.input + fee + limit * each),
+            unknown_nanousd=_nanousd((tokens if every_byte else reads) * rates.input + fee + limit * each),
             limited=given,
             request_bytes=size,
             input_tokens=reads,
