@@ -12,7 +12,10 @@ from farthing.storage.postgres import PostgresStore
 from farthing.storage.protocols import KeyRecord, Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.types.admin import AdminToken, Change
+from farthing.types.budgets import Budget, Scope
 from farthing.types.ledger import KeySpent
+from farthing.types.limits import Limit, LimitTarget
+from farthing.types.tenant import Tenant
 from tests.contracts.ledger_samples import NOON_US, attempt
 from tests.postgres_server import new_schema
 
@@ -130,3 +133,44 @@ async def test_keys_come_in_pages_in_the_order_of_their_ids(store: Store) -> Non
     assert [one.id for one in await store.keys_page(2, "key_1")] == ["key_3", "key_4"]
     assert [one.id for one in await store.keys_page(9, team="red", project="site")] == ["key_1", "key_3"]
     assert await store.keys_page(9, project="other") == []
+
+
+async def test_teams_of_one_name_are_told_apart_by_their_organisation(store: Store) -> None:
+    acme, globex = Tenant("acme", "red"), Tenant("globex", "red")
+    assert not await store.team_elsewhere(acme)
+    for number, tenant in enumerate((acme, acme, globex)):
+        record = KeyRecord(
+            id=f"key_{number}",
+            name=f"name {number}",
+            shown="ft-",
+            digest=b"%032d" % number,
+            created_at_us=NOON_US,
+            organisation=tenant.organisation,
+            team=tenant.team,
+        )
+        assert await store.add_key(record)
+        assert await store.team_elsewhere(globex), "there is acme's"
+        assert await store.team_elsewhere(acme) == (number == 2)
+    assert [one.id for one in await store.keys_page(9, organisation="acme", team="red")] == ["key_0", "key_1"]
+    assert [one.id for one in await store.keys_page(1, "key_0", organisation="acme", team="red")] == ["key_1"]
+    assert [one.id for one in await store.keys_page(9, organisation="globex", team="red")] == ["key_2"]
+    (theirs,) = await store.keys_page(9, organisation="globex", team="red")
+    assert await store.change_key(msgspec.structs.replace(theirs, deleted_at_us=NOON_US, digest=b""))
+    assert await store.team_elsewhere(acme), "what the deleted key spent is there still"
+
+
+async def test_a_token_and_a_line_say_of_which_organisation_they_are(store: Store) -> None:
+    assert await store.admin.add_token(token(1, organisation="acme"))
+    (kept,) = await store.admin.tokens()
+    assert kept.tenant == Tenant("acme", "red")
+    await store.admin.begin_change(change(1, organisation="acme", team="red"))
+    assert [(one.organisation, one.team) for one in await store.admin.changes(1)] == [("acme", "red")]
+
+
+async def test_a_rule_keeps_who_has_set_it(store: Store) -> None:
+    budget = Budget(id="bud_1", name="b", scope=Scope(), limit_nanousd=1, period="day", set_by=Tenant("acme", "red"))
+    limit = Limit(id="lim_1", name="l", target=LimitTarget(), rates=(), set_by=Tenant("acme", "red"))
+    assert await store.budgets.put(budget)
+    assert await store.limits.put(limit)
+    assert await store.budgets.all() == [budget]
+    assert await store.limits.all() == [limit]

@@ -32,8 +32,13 @@ class House:
             ("blue", "manager", "blue"),
             ("blue-viewer", "viewer", "blue"),
             ("gone", "manager", "red"),
+            ("red-of-acme", "manager", "red"),
+            ("red-viewer-of-acme", "viewer", "red"),
         ):
-            made = self.ask("POST", "/admin/v1/tokens", {"name": name, "role": role, "team": team}).json()
+            wanted = {"name": name, "role": role, "team": team}
+            if name.endswith("of-acme"):
+                wanted["organisation"] = "acme"
+            made = self.ask("POST", "/admin/v1/tokens", wanted).json()
             self.tokens[name] = made["token"]
         gone = next(one for one in self.ask("GET", "/admin/v1/tokens").json()["tokens"] if one["name"] == "gone")
         assert self.ask("DELETE", f"/admin/v1/tokens/{gone['id']}").status == 200
@@ -134,7 +139,7 @@ def test_a_token_opens_what_its_role_may_and_nothing_else(house: House, route: R
 @pytest.mark.parametrize("route", OF_TEAMS, ids=[route.name for route in OF_TEAMS])
 def test_what_is_another_teams_is_neither_shown_nor_changed(house: House, route: Route) -> None:
     body = {"name": "stolen"} if route.method == "PATCH" else None
-    for who in ("blue", "blue-viewer"):
+    for who in ("blue", "blue-viewer", "red-of-acme", "red-viewer-of-acme"):
         assert house.ask(route.method, house.path(route), body, who).status == 403
     if not route.changes:
         assert house.ask(route.method, house.path(route), body, "red").status == 200
@@ -167,7 +172,7 @@ def test_a_manager_sees_and_makes_the_teams_own_alone(house: House) -> None:
         wanted = {"name": f"on {key['name']}", "usd": "1", "period": "day", "scope": scope}
         assert house.ask("POST", "/admin/budgets", wanted, "red").status == 403
     made = house.ask("POST", "/admin/budgets", {"name": "reds", "usd": "1", "period": "day"}, "red").json()
-    assert made["scope"] == {"team": "red"}
+    assert made["scope"] == {"organisation": "default", "team": "red"}
     assert {one["name"] for one in house.ask("GET", "/admin/budgets", None, "red").json()["budgets"]} == {
         "of-red",
         "reached",
@@ -175,6 +180,8 @@ def test_a_manager_sees_and_makes_the_teams_own_alone(house: House) -> None:
     }
     assert house.ask("GET", "/admin/spend?by=team", None, "red").json()["groups"][0]["groups"] == {"team": "red"}
     assert house.ask("GET", "/admin/spend?team=blue", None, "red").status == 403
+    report = house.ask("GET", "/admin/reports/day", None, "red").json()
+    assert {one["name"] for one in report["budgets"]} == {"of-red", "reached"}
     assert house.ask("GET", "/admin/spend", None, "blue").json()["total"]["calls"] == 0
     assert house.ask("GET", "/admin/calls", None, "blue").json()["calls"] == []
     assert [one["about"]["budget"] for one in house.alerts("red")] == ["reached"]

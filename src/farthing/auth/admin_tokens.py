@@ -14,10 +14,11 @@ import msgspec
 from farthing.auth.key_forms import MAX_TEXT_LENGTH
 from farthing.clock import Clock
 from farthing.errors import Conflict, InvalidRequest, NotThere
-from farthing.storage.protocols import AdminStore
+from farthing.storage.protocols import AdminStore, KeyStore
 from farthing.types.admin import AdminToken, Role
 from farthing.types.identity import IdSource, RandomBytes
 from farthing.types.secret import Secret
+from farthing.types.tenant import DEFAULT_ORGANISATION, Tenant
 
 PREFIX = "fta-"
 SHOWN_LENGTH = 10
@@ -49,7 +50,7 @@ class AdminTokens:
         return found if found is not None and found.counts(self._clock.now_us()) else None
 
     async def create(
-        self, name: str, role: Role, *, team: str | None = None, expires_at_us: int | None = None
+        self, name: str, role: Role, *, tenant: Tenant | None = None, expires_at_us: int | None = None
     ) -> tuple[AdminToken, Secret]:
         """Make a token and return it, for the only time.
 
@@ -57,7 +58,12 @@ class AdminTokens:
             InvalidRequest: the name or the team is no good, or is missing.
             Conflict: the name is taken.
         """
-        for what, text, most in (("token", name, MAX_NAME_LENGTH), ("team", team, MAX_TEXT_LENGTH)):
+        organisation, team = (None, None) if tenant is None else (tenant.organisation, tenant.team)
+        for what, text, most in (
+            ("token", name, MAX_NAME_LENGTH),
+            ("team", team, MAX_TEXT_LENGTH),
+            ("organisation", organisation, MAX_TEXT_LENGTH),
+        ):
             if text is not None and (not 1 <= len(text) <= most or not text.isprintable() or text != text.strip()):
                 raise InvalidRequest(
                     f"{text[:MAX_NAME_LENGTH]!r} is no name of a {what}.",
@@ -72,6 +78,7 @@ class AdminTokens:
             id=self._ids.new("tok"),
             name=name,
             role=role,
+            organisation=organisation,
             team=team,
             shown=token[:SHOWN_LENGTH],
             digest=self._digest(token),
@@ -113,3 +120,27 @@ class AdminTokens:
 
     def _digest(self, token: str) -> bytes:
         return hmac.digest(self._pepper, b"admin api token" + token.encode("ascii"), hashlib.sha256)
+
+
+async def tenant_named(keys: KeyStore, organisation: str | None, team: str | None) -> Tenant | None:
+    """Return the team that is meant by these; without an organisation that of its keys, which must then be of one.
+
+    Raises:
+        InvalidRequest: several organisations have a team of this name, or an organisation is named and no team.
+    """
+    if team is None:
+        if organisation is None:
+            return None
+        raise InvalidRequest(
+            f"The token is for the organisation {organisation!r}, and for no team of it.", hint="name the team as well."
+        )
+    if organisation is not None:
+        return Tenant(organisation, team)
+    first = await keys.keys_page(1, team=team)
+    found = Tenant(first[0].organisation if first else DEFAULT_ORGANISATION, team)
+    if first and await keys.team_elsewhere(found):
+        raise InvalidRequest(
+            f"Several organisations have a team {team!r}.",
+            hint=f'name the one that is meant, such as {found.organisation!r}: --organisation, or "organisation".',
+        )
+    return found

@@ -23,13 +23,15 @@ def token() -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), required=True, help="What it may do.")
 @click.option("--team", help="The team that it is for; a manager's must say one.")
-@click.option("--json", "as_json", is_flag=True, help='Print {"id", "name", "role", "team", "token"}.')
-def create(name: str, role: Role, team: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
+@click.option("--organisation", help="Whose team that is; without it that of the team's keys.")
+@click.option("--json", "as_json", is_flag=True, help='Print {"id", "name", "role", "organisation", "team", "token"}.')
+def create(name: str, role: Role, team: str | None, organisation: str | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Make a token and print it: on stdout, this once.
 
     An admin may do everything, a manager sees and changes what is the team's, a viewer sees everything, or what is the
     team's, and changes nothing.
     """
+    from farthing.auth.admin_tokens import tenant_named  # noqa: PLC0415  (not for --help)
     from farthing.cli.books import change_store, home_pepper  # noqa: PLC0415  (opens the database; not for --help)
 
     home = current_home()
@@ -37,12 +39,13 @@ def create(name: str, role: Role, team: str | None, as_json: bool) -> None:  # n
     pepper = home_pepper(home)
 
     async def make(store: "Store") -> "tuple[AdminToken, str]":
-        record, secret = await _tokens(store, pepper).create(name, role, team=team)
+        tenant = await tenant_named(store, organisation, team)
+        record, secret = await _tokens(store, pepper).create(name, role, tenant=tenant)
         return record, secret.reveal()
 
     record, secret = change_store(home, make)
     if as_json:
-        told = {field: getattr(record, field) for field in ("id", "name", "role", "team")}
+        told = {field: getattr(record, field) for field in ("id", "name", "role", "organisation", "team")}
         print_json(told | {"token": secret})
         return
     click.echo(secret)
@@ -70,7 +73,7 @@ def list_tokens(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
             f"{record.shown}...",
             record.id,
             record.role,
-            record.team or "",
+            "" if record.tenant is None else str(record.tenant).removeprefix("team "),
             moment(record.created_at_us)[:10],
             "" if record.revoked_at_us is None else moment(record.revoked_at_us)[:10],
         ]
@@ -104,4 +107,4 @@ def _tokens(store: "Store", pepper: bytes) -> "AdminTokens":
 
 
 def _whose(record: AdminToken) -> str:
-    return f"a {record.role}'s" + (f" of the team {record.team!r}" if record.team else "")
+    return f"a {record.role}'s" + (f" of the {record.tenant}" if record.tenant else "")

@@ -213,7 +213,7 @@ async def _set(store: Store, name: str, given: dict[str, Any], now_us: int) -> t
         await store.budgets.put(made)
         return True, rule_words(made, keys, now_us)
     _refuse_from_file(before)
-    after = changed(before, now_us, **changes)
+    after = changed(before, now_us, set_by=None, **changes)
     await store.budgets.put(after)
     return False, rule_words(after, keys, now_us)
 

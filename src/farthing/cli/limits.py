@@ -111,6 +111,7 @@ async def _set(store: Store, name: str, rates: tuple[Rate, ...], given: dict[str
         target=target,
         rates=tuple(rate for rate in kept.values() if rate.amount >= 0),
         enabled=before.enabled if given["off"] is None else not given["off"],
+        set_by=None,
     )
     await store.limits.put(checked(after))
     key_id = after.target.scope.key_id

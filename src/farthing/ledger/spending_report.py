@@ -124,13 +124,17 @@ async def spending_report(
     prices: Prices,
     *,
     scope: Sequence[SpendingScope] = (),
+    budgets_in: Sequence[SpendingScope] | None = None,
     by: Sequence[SpendingBy] = (),
     fixed_costs: Sequence[FixedCost] = (),
     outcomes: Sequence[Outcomes] = (),
     local_target_percent: int | None = None,
     outcome_threshold_nanousd: int = OUTCOME_THRESHOLD_NANOUSD,
 ) -> SpendingReport:
-    """Return the report; `scope` leaves out all that is not in it, also from advice. `outcomes` are those told us."""
+    """Return the report; `scope` leaves out all that is not in it, also from advice. `outcomes` are those told us.
+
+    Budgets are those in `budgets_in` where it is given: they may name less of what calls are known by.
+    """
     since_us, until_us = period.since_us, period.until_us
     (total,) = await store.spending((), since_us=since_us, until_us=until_us, scope=scope)
     (before,) = await store.spending((), since_us=period.before_since_us, until_us=period.before_until_us, scope=scope)
@@ -144,6 +148,7 @@ async def spending_report(
     groups = [
         Group(one, tuple(await store.spending((one,), since_us=since_us, until_us=until_us, scope=scope))) for one in by
     ]
+    within = scope if budgets_in is None else budgets_in
     outcomes = (*outcomes, *calls_as_outcomes(by_model, answered))
     advice = [
         *cheaper_models(by_model, prices.candidates(by_model)),
@@ -161,7 +166,7 @@ async def spending_report(
         by_project=tuple(by_project),
         groups=tuple(groups),
         fixed=amortised(fixed_costs, since_us, until_us),
-        budgets=tuple(await budget_uses(store, period.name, since_us, until_us, scope, running=period.running)),
+        budgets=tuple(await budget_uses(store, period.name, since_us, until_us, within, running=period.running)),
         recommendations=tuple(advice),
     )
 

@@ -22,6 +22,7 @@ from farthing.types.credentials import NO_QUOTAS, Quotas
 from farthing.types.ledger import EVERYTHING, CostsBy, CostsFilter, CostsRow, DailyTotal, KeySpent
 from farthing.types.principal import FixedName
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
+from farthing.types.tenant import Tenant, tenant_of
 
 MAX_GROUPS = 100_000
 """Groups that one question may have: a year of days by 270 models; as rows about 50 MB."""
@@ -76,6 +77,11 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     old_secrets: tuple[OldSecret, ...] = ()
     fixed: tuple[FixedName, ...] = ()
     changed: int = 0
+
+    @property
+    def tenant(self) -> Tenant | None:
+        """The team whose it is; `None` is the house's."""
+        return tenant_of(self.organisation, self.team)
 
     def counts(self, now_us: int) -> bool:
         """Whether calls are taken with it."""
@@ -233,9 +239,22 @@ class KeyStore(Protocol):
         ...
 
     async def keys_page(
-        self, limit: int, after_id: str = "", *, team: str | None = None, project: str | None = None
+        self,
+        limit: int,
+        after_id: str = "",
+        *,
+        organisation: str | None = None,
+        team: str | None = None,
+        project: str | None = None,
     ) -> list[KeyRecord]:
-        """Return at most `limit` keys whose id is greater, in order of id, which is that of birth; not deleted ones."""
+        """Return at most `limit` keys whose id is greater, in order of id, which is that of birth; not deleted ones.
+
+        Of an `organisation` only together with a `team`.
+        """
+        ...
+
+    async def team_elsewhere(self, tenant: Tenant) -> bool:
+        """Return whether another organisation has, or had, a key of a team of this name."""
         ...
 
     async def key(self, id_or_name: str) -> KeyRecord | None:

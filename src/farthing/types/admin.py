@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from farthing.types.tenant import Tenant, tenant_of
+
 Role = Literal["admin", "manager", "viewer"]
 """`admin`: everything. `manager`: sees and changes what is one team's. `viewer`: sees, and changes nothing."""
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -16,12 +18,13 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class AdminToken(msgspec.Struct, frozen=True, kw_only=True):
     """A token for the admin API. The token itself is nowhere: `digest` is its HMAC, `shown` its first characters.
 
-    Bound to a `team`, it is good for what is that team's; a manager always is.
+    Bound to a `team` of an `organisation`, it is good for what is that team's; a manager always is.
     """
 
     id: str
     name: str
     role: Role
+    organisation: str | None = None
     team: str | None
     shown: str
     digest: bytes
@@ -33,6 +36,11 @@ class AdminToken(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it opens anything."""
         return self.revoked_at_us is None and (self.expires_at_us is None or now_us < self.expires_at_us)
 
+    @property
+    def tenant(self) -> Tenant | None:
+        """The team that it is bound to."""
+        return tenant_of(self.organisation, self.team)
+
 
 class Caller(msgspec.Struct, frozen=True):
     """Who asks: `id` is a token's, or `admin` for whoever has the admin's own, or `cli`."""
@@ -40,11 +48,11 @@ class Caller(msgspec.Struct, frozen=True):
     id: str
     name: str
     role: Role
-    team: str | None = None
+    tenant: Tenant | None = None
 
-    def sees(self, team: str | None) -> bool:
-        """Whether what is this team's, or nobody's, is shown to them."""
-        return self.team is None or self.team == team
+    def sees(self, tenant: Tenant | None) -> bool:
+        """Whether what is this team's, or with `None` the house's, is shown to them."""
+        return self.tenant is None or self.tenant == tenant
 
 
 ChangeOutcome = Literal["begun", "done", "refused", "failed"]
@@ -62,6 +70,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     who_name: str
     role: Role
+    organisation: str | None = None
     team: str | None
     request_id: str
     action: str

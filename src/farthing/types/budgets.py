@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from farthing.types.calls import Attribution
+from farthing.types.tenant import Tenant
 
 Period = Literal["hour", "day", "week", "month", "total", "session"]
 """How often a budget begins anew; `session`: each session of the scope has the whole amount once."""
@@ -153,6 +154,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     and a session count from here."""
     resumed_at_us: int | None = None
     """When somebody last said that a paused budget goes on."""
+    set_by: Tenant | None = None
+    """The team whose manager set it, and may change it; `None`: an admin did, a command or settings.yaml."""
 
 
 class BudgetChanges(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from farthing.types.tenant import Tenant, tenant_of
 from farthing.types.usage import Usage
 
 Outcome = Literal[
@@ -45,6 +46,11 @@ class Attribution(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, cac
     branch: str | None = None
     pull_request: str | None = None
     tags: str | None = None
+
+    @property
+    def tenant(self) -> Tenant | None:
+        """The team whose call it is; `None` is the house's."""
+        return tenant_of(self.organisation, self.team)
 
 
 class Opening(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):

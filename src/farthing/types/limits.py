@@ -11,6 +11,7 @@ import msgspec
 
 from farthing.types.budgets import EACH, Scope
 from farthing.types.calls import Attribution
+from farthing.types.tenant import Tenant
 
 LimitUnit = Literal["requests", "input_tokens", "output_tokens", "tokens", "nanousd", "concurrency"]
 UNITS: tuple[LimitUnit, ...] = ("requests", "input_tokens", "output_tokens", "tokens", "nanousd", "concurrency")
@@ -96,6 +97,8 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     rates: tuple[Rate, ...]
     enabled: bool = True
     from_file: bool = False
+    set_by: Tenant | None = None
+    """The team whose manager set it, and may change it; `None`: an admin did, a command or settings.yaml."""
 
 
 class LimitChanges(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import msgspec
 
 from farthing.types.calls import Attempt, Outcome
+from farthing.types.tenant import Tenant, tenant_of
 
 
 class CallNews(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +15,8 @@ class CallNews(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     key_id: str
     key_name: str
+    organisation: str | None = None
+    """`None` where a process of an older version tells it, which does not say whose it is."""
     team: str | None
     project: str | None
     outcome: Outcome
@@ -21,6 +24,11 @@ class CallNews(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int | None
     output_tokens: int | None
     nanousd: int | None
+
+    @property
+    def tenant(self) -> Tenant | None:
+        """The team whose it is; `None` is the house's, or nobody knows whose."""
+        return None if self.organisation is None else tenant_of(self.organisation, self.team)
 
 
 def news_of(attempt: Attempt) -> CallNews:
@@ -33,6 +41,7 @@ def news_of(attempt: Attempt) -> CallNews:
         model=opening.model,
         key_id=attribution.key_id,
         key_name=attribution.key_name,
+        organisation=attribution.organisation,
         team=attribution.team,
         project=attribution.project,
         outcome=attempt.outcome,

@@ -10,7 +10,7 @@ import pytest
 from farthing.storage.sqlite.database import open_database, shipped_migrations
 from farthing.storage.sqlite.sql import query
 
-AFTER: dict[str, Any] = {"limit": 100, "after": "key_1", "team": "core", "project": None}
+AFTER: dict[str, Any] = {"limit": 100, "after": "key_1", "organisation": None, "team": "core", "project": None}
 FILTERS = dict.fromkeys(("who", "action", "subject"))
 
 

@@ -73,7 +73,7 @@ class Door:
             return ADMIN
         found = await self._tokens.verify(token)
         if found is not None:
-            return Caller(found.id, found.name, found.role, found.team)
+            return Caller(found.id, found.name, found.role, found.tenant)
         if token.startswith(KEY_PREFIX):
             raise InvalidKey("This is a client's key, and opens nothing here.", hint=_HINT)
         raise InvalidKey("This token is unknown, revoked, or its time is over.", hint=_HINT)

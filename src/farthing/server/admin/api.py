@@ -118,8 +118,8 @@ class AdminApi:
         if caller.role not in route.roles:
             allowed = " or ".join(route.roles)
             raise Forbidden(f"This is for the {allowed}; the token is a {caller.role}'s.", hint="ask the admin.")
-        if caller.team is not None and "manager" not in route.roles:
-            raise Forbidden(f"This is not of the team {caller.team!r}, but of the whole house.", hint="ask the admin.")
+        if caller.tenant is not None and "manager" not in route.roles:
+            raise Forbidden(f"This is not of the {caller.tenant}, but of the whole house.", hint="ask the admin.")
         if not all(value.isprintable() for value in found.params.values()):
             raise RouteNotFound("There is nothing of that name.")
         query = read_query(scope["query_string"], route.query)
@@ -151,7 +151,8 @@ class AdminApi:
             who=caller.id,
             who_name=caller.name,
             role=caller.role,
-            team=caller.team,
+            organisation=None if caller.tenant is None else caller.tenant.organisation,
+            team=None if caller.tenant is None else caller.tenant.team,
             request_id=asked.request_id,
             action=route.name,
             subject=next(iter(asked.params.values()), None),

@@ -13,6 +13,9 @@ from farthing.server.admin.elsewhere import Elsewhere
 from farthing.storage.limit_protocols import WindowStore
 from farthing.storage.protocols import Store
 from farthing.types.admin import Caller
+from farthing.types.budgets import Budget
+from farthing.types.limits import Limit
+from farthing.types.tenant import Tenant
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -58,7 +61,7 @@ class House:
 class Ask(Generic[B, Q]):
     """One request whose sender is known and may ask this; `body` and `query` are what the route takes."""
 
-    __slots__ = ("_note", "body", "caller", "house", "params", "query", "request_id")
+    __slots__ = ("_alone", "_note", "body", "caller", "house", "params", "query", "request_id")
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class Ask(Generic[B, Q]):
         self.body = body
         self.query = query
         self._note: Noted = Noted()
+        self._alone: bool | None = None
 
     def note(self, subject: str, *, before: Any = None, after: Any = None) -> None:
         """Say for the audit log what is changed: things as they are shown, which have no secrets."""
@@ -86,25 +90,55 @@ class Ask(Generic[B, Q]):
         """What was said for the audit log."""
         return self._note
 
-    def team_for(self, team: str | None) -> str | None:
-        """Return the team of a thing that is made: the caller's own, where they are bound to one.
+    @property
+    def setter(self) -> Tenant | None:
+        """Who is said to have set a rule that the caller sets: the team that they manage; `None` is an admin."""
+        return self.caller.tenant if self.caller.role == "manager" else None
+
+    def team_for(self, organisation: str | None, team: str | None) -> tuple[str | None, str | None]:
+        """Return the organisation and the team that are meant: the caller's own, where they are bound to one.
 
         Raises:
-            Forbidden: it is another.
+            Forbidden: they are others.
         """
-        mine = self.caller.team
-        if mine is not None and team not in (None, mine):
-            raise Forbidden(f"This token is for the team {mine!r}, and not for {team!r}.", hint="ask the admin.")
-        return mine if mine is not None else team
+        mine = self.caller.tenant
+        if mine is None:
+            return organisation, team
+        for told, own in ((organisation, mine.organisation), (team, mine.team)):
+            if told not in (None, own):
+                raise Forbidden(f"This token is for the {mine}, and not for {told!r}.", hint="ask the admin.")
+        return mine.organisation, mine.team
 
-    def must_see(self, what: str, team: str | None) -> None:
-        """See to it that a thing of this team is the caller's business.
+    async def is_alone(self) -> bool:
+        """Return whether the caller's team is the only one of its name, so that what names the team is about it."""
+        if self._alone is None:
+            mine, store = self.caller.tenant, await self.house.books()
+            self._alone = mine is None or not await store.team_elsewhere(mine)
+        return self._alone
+
+    def must_see(self, what: str, tenant: Tenant | None) -> None:
+        """See to it that a thing of this team, or of the house, is the caller's business.
 
         Raises:
             Forbidden: it is not.
         """
-        if not self.caller.sees(team):
-            raise Forbidden(f"The {what} is not of the team {self.caller.team!r}.", hint="ask the admin.")
+        if not self.caller.sees(tenant):
+            raise Forbidden(f"The {what} is not of the {self.caller.tenant}.", hint="ask the admin.")
+
+    def must_have_set(self, rule: Budget | Limit) -> None:
+        """See to it that the caller may change a rule: a manager only what a manager of the same team has set.
+
+        Raises:
+            Forbidden: an admin has set it, or somebody for another team.
+        """
+        if self.setter in (None, rule.set_by):
+            return
+        what = "budget" if isinstance(rule, Budget) else "limit"
+        who = "the admin" if rule.set_by is None else "another team"
+        raise Forbidden(
+            f"The {what} {rule.name!r} was set by {who}, not by the {self.setter}.",
+            hint=f"ask the admin, or make a tighter {what} beside it.",
+        )
 
 
 class Noted(msgspec.Struct, frozen=True):

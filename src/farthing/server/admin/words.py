@@ -167,6 +167,7 @@ _THINGS = {
     "action": "What is done.",
     "time_zone": "Whose midnight counts, as an IANA name.",
     "reset_day": "The day of the week or the month on which it begins anew.",
+    "set_by": "Who set it last: a manager changes what a manager of the same team has set.",
     "from_file": "Whether `settings.yaml` owns it.",
     "rates": "At most so much in any minute, hour or day.",
     "concurrency": "At most so many at any time.",

@@ -3,6 +3,7 @@
 import msgspec
 
 from farthing.storage.protocols import KeyRecord
+from farthing.types.tenant import Tenant
 
 _FIRST = range(1, 101)
 
@@ -19,15 +20,28 @@ class MemoryKeys:
         return sorted(self._living(), key=lambda record: (record.created_at_us, record.id))
 
     async def keys_page(
-        self, limit: int, after_id: str = "", *, team: str | None = None, project: str | None = None
+        self,
+        limit: int,
+        after_id: str = "",
+        *,
+        organisation: str | None = None,
+        team: str | None = None,
+        project: str | None = None,
     ) -> list[KeyRecord]:
         """See `KeyStore.keys_page`."""
         fitting = [
             one
             for one in self._living()
-            if one.id > after_id and team in (None, one.team) and project in (None, one.project)
+            if one.id > after_id
+            and organisation in (None, one.organisation)
+            and team in (None, one.team)
+            and project in (None, one.project)
         ]
         return sorted(fitting, key=lambda record: record.id)[:limit]
+
+    async def team_elsewhere(self, tenant: Tenant) -> bool:
+        """See `KeyStore.team_elsewhere`."""
+        return any(one.team == tenant.team and one.organisation != tenant.organisation for one in self._keys.values())
 
     async def key(self, id_or_name: str) -> KeyRecord | None:
         """See `KeyStore.key`."""

@@ -13,6 +13,7 @@ from farthing.storage.postgres.complaints import is_taken
 from farthing.storage.postgres.connections import Connections, Session
 from farthing.storage.protocols import KeyRecord, OldSecret
 from farthing.types.principal import FixedName
+from farthing.types.tenant import Tenant
 
 _FIELDS = KeyRecord.__struct_fields__
 _LISTS: dict[str, Any] = {
@@ -35,11 +36,24 @@ class PostgresKeys:
         return [_record_of(row) for row in await self.connections.all("keys")]
 
     async def keys_page(
-        self, limit: int, after_id: str = "", *, team: str | None = None, project: str | None = None
+        self,
+        limit: int,
+        after_id: str = "",
+        *,
+        organisation: str | None = None,
+        team: str | None = None,
+        project: str | None = None,
     ) -> list[KeyRecord]:
         """See `KeyStore.keys_page`."""
-        name = "keys_page" if team is None else "keys_page_of_team"
-        return [_record_of(row) for row in await self.connections.all(name, limit, after_id, team, project)]
+        asked = (limit, after_id, team, project)
+        if team is None:
+            return [_record_of(row) for row in await self.connections.all("keys_page", *asked)]
+        return [_record_of(row) for row in await self.connections.all("keys_page_of_team", *asked, organisation)]
+
+    async def team_elsewhere(self, tenant: Tenant) -> bool:
+        """See `KeyStore.team_elsewhere`."""
+        (row,) = await self.connections.all("team_elsewhere", tenant.team, tenant.organisation)
+        return bool(row[0])
 
     async def key(self, id_or_name: str) -> KeyRecord | None:
         """See `KeyStore.key`."""

@@ -15,6 +15,7 @@ from farthing.storage.protocols import KeyRecord, OldSecret
 from farthing.storage.sqlite.connections import Connections, in_transaction
 from farthing.storage.sqlite.sql import query
 from farthing.types.principal import FixedName
+from farthing.types.tenant import Tenant
 
 _FIELDS = KeyRecord.__struct_fields__
 _LISTS: dict[str, Any] = {
@@ -37,11 +38,22 @@ class SqliteKeys:
         return await self._records("keys", ())
 
     async def keys_page(
-        self, limit: int, after_id: str = "", *, team: str | None = None, project: str | None = None
+        self,
+        limit: int,
+        after_id: str = "",
+        *,
+        organisation: str | None = None,
+        team: str | None = None,
+        project: str | None = None,
     ) -> list[KeyRecord]:
         """See `KeyStore.keys_page`."""
-        bindings = {"limit": limit, "after": after_id, "team": team, "project": project}
+        bindings = {"limit": limit, "after": after_id, "organisation": organisation, "team": team, "project": project}
         return await self._records("keys_page" if team is None else "keys_page_of_team", bindings)
+
+    async def team_elsewhere(self, tenant: Tenant) -> bool:
+        """See `KeyStore.team_elsewhere`."""
+        (row,) = await self.connections.all("team_elsewhere", msgspec.structs.asdict(tenant))
+        return bool(row[0])
 
     async def key(self, id_or_name: str) -> KeyRecord | None:
         """See `KeyStore.key`."""

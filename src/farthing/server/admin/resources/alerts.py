@@ -14,7 +14,7 @@ from farthing.errors import NotThere
 from farthing.monitoring.notify.webhook import with_usd
 from farthing.monitoring.notify.words import message_of
 from farthing.server.admin.ask import Ask, not_there
-from farthing.server.admin.resources.teams import team_of
+from farthing.server.admin.resources.teams import tenant_in
 from farthing.server.admin.routes import ADMIN, MANAGE, OVERSEE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Name, Text, moment, time_of
 from farthing.types.alerts import (
@@ -30,7 +30,9 @@ from farthing.types.alerts import (
     WhyOver,
     kind_of,
 )
+from farthing.types.budgets import Scope
 from farthing.types.report_facts import ReportMade
+from farthing.types.tenant import Tenant
 
 MOST_LOOKED_AT = 10_000
 """Of those that are kept, so many are looked at for who sees a team's alone; a quarter of a year of a busy gateway."""
@@ -216,7 +218,7 @@ async def _alert(ask: Ask[Any, Any]) -> Told:
     found = await store.alerts.told(1, fact_id=wanted)
     if not found:
         raise not_there("alert", wanted)
-    ask.must_see("alert", await _team(ask, found[0].fact.about))
+    ask.must_see("alert", await _tenant(ask, found[0].fact.about))
     return found[0]
 
 
@@ -234,16 +236,16 @@ async def _seen(ask: Ask[Nothing, AlertQuery]) -> AsyncIterator[Told]:
 
 
 async def _sees(ask: Ask[Any, Any], about: About) -> bool:
-    return ask.caller.team is None or ask.caller.sees(await _team(ask, about))
+    return ask.caller.tenant is None or ask.caller.sees(await _tenant(ask, about))
 
 
-async def _team(ask: Ask[Any, Any], about: About) -> str | None:
+async def _tenant(ask: Ask[Any, Any], about: About) -> Tenant | None:
     """Return whose an alert is: the team that it is about, or whose key; `None` is the house's."""
     match about:
         case BudgetReached() | ForecastPassed() | UnusualSpend():
-            return await team_of(ask, about.subject)
+            return await tenant_in(ask, about.subject)
         case ReportMade():
-            return about.team
+            return await tenant_in(ask, Scope(team=about.team))
         case ErrorBurst():
             return None
 

@@ -29,6 +29,7 @@ class ChangeShown(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     who_name: str
     role: Role
+    organisation: str | None
     team: str | None
     request_id: str
     action: str

@@ -22,6 +22,7 @@ from farthing.types.money import usd_text
 
 Day = Annotated[int, Meta(ge=1, le=31)]
 Wait = Annotated[int, Meta(ge=0, le=600)]
+SetBy = Literal["admin", "manager"]
 
 
 class ScopeShape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -117,6 +118,7 @@ class BudgetShown(msgspec.Struct, frozen=True, kw_only=True):
     holds: BudgetHolds
     enabled: bool
     from_file: bool
+    set_by: SetBy
     created_at: datetime
     resumed_at: datetime | None
 
@@ -177,6 +179,7 @@ def budget_of(budget: Budget) -> BudgetShown:
         holds=budget.holds,
         enabled=budget.enabled,
         from_file=budget.from_file,
+        set_by="admin" if budget.set_by is None else "manager",
         created_at=moment(budget.created_at_us),
         resumed_at=time_of(budget.resumed_at_us),
     )

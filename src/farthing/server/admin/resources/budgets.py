@@ -1,7 +1,7 @@
 """Budgets: rules about what may be spent, and how their accounts stand.
 
 What settings.yaml says of a budget is changed there: here it is answered with the line. A manager's budgets are those
-that name the team, or a key of the team.
+that name the team, or a key of the team; of those they change what a manager of the team has set.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ from farthing.server.admin.resources.budget_shapes import (
     ScopeShape,
     budget_of,
 )
-from farthing.server.admin.resources.teams import scope_within, team_of
+from farthing.server.admin.resources.teams import is_listed, scope_within, tenant_in
 from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text, moment, time_of
 from farthing.types.budgets import Account, Budget, Scope
@@ -53,8 +53,10 @@ async def create(ask: Ask[NewBudget, Nothing]) -> Answer:
     house, now_us = ask.house, ask.house.now_us()
     wanted = ask.body.scope
     scope = await scope_within(ask, Scope() if wanted is None else wanted.scope())
-    fields = ask.body.fields() | {"scope": scope}
-    budget = checked(Budget(id=house.farthing.ids.new("bud"), created_at_us=now_us, counts_from_us=now_us, **fields))
+    new = house.farthing.ids.new("bud")
+    budget = checked(
+        Budget(id=new, created_at_us=now_us, counts_from_us=now_us, set_by=ask.setter, scope=scope, **ask.body.fields())
+    )
     await _put(ask, budget)
     ask.note(budget.id, after=budget_of(budget))
     return Answer(budget_of(budget), 201)
@@ -63,12 +65,12 @@ async def create(ask: Ask[NewBudget, Nothing]) -> Answer:
 async def listed(ask: Ask[Nothing, BudgetQuery]) -> Answer:
     """List budgets, by name."""
     query, store = ask.query, await ask.house.books()
-    team = ask.team_for(query.team)
+    ask.team_for(None, query.team)
     found = []
     for budget in await store.budgets.all():
         if budget.name <= (query.after or "") or query.key_id not in (None, budget.scope.key_id):
             continue
-        if team is None or await team_of(ask, budget.scope) == team:
+        if await is_listed(ask, budget.scope, query.team):
             found.append(budget)
         if len(found) > query.limit:
             break
@@ -100,7 +102,7 @@ async def change(ask: Ask[BudgetChange, Nothing]) -> Answer:
     fields = ask.body.fields()
     if ask.body.scope is not UNSET:
         fields["scope"] = await scope_within(ask, ask.body.scope.scope())
-    after = changed(before, ask.house.now_us(), **fields)
+    after = changed(before, ask.house.now_us(), set_by=ask.setter, **fields)
     await _put(ask, after)
     return _changed(ask, before, after)
 
@@ -108,6 +110,7 @@ async def change(ask: Ask[BudgetChange, Nothing]) -> Answer:
 async def resume(ask: Ask[Nothing, Nothing]) -> Answer:
     """Let a budget go on that is paused, until it begins anew; one that is not stays as it is."""
     before, now_us = await _budget(ask), ask.house.now_us()
+    ask.must_have_set(before)
     accounts = await ask.house.store.budgets.accounts(before.id, at_us=now_us, now_us=now_us)
     after = resumed(before, accounts, now_us)
     if after is not None:
@@ -140,17 +143,19 @@ async def _budget(ask: Ask[Any, Any]) -> Budget:
     found = next((one for one in await store.budgets.all() if one.id == wanted), None)
     if found is None:
         raise not_there("budget", wanted)
-    ask.must_see("budget", await team_of(ask, found.scope))
+    ask.must_see("budget", await tenant_in(ask, found.scope))
     return found
 
 
 async def _own(ask: Ask[Any, Any]) -> Budget:
-    """Return the budget, which is the store's to change.
+    """Return the budget, which is the store's and the caller's to change.
 
     Raises:
         Conflict: settings.yaml says it.
+        Forbidden: the caller is a manager, and an admin has set it.
     """
     budget = await _budget(ask)
+    ask.must_have_set(budget)
     if budget.from_file:
         declared = ask.house.farthing.settings.budgets
         where = next((one.origin for one in declared if one.name == budget.name), "settings.yaml")

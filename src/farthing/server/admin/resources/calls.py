@@ -114,15 +114,17 @@ async def listed(ask: Ask[Nothing, CallQuery]) -> Answer:
     """List calls."""
     query, store = ask.query, await ask.house.books()
     await ask.house.under_way.wait_for_store(store)
-    team = ask.team_for(query.team)
+    ask.team_for(None, query.team)
     found: list[CallShown] = []
     before, looked = query.before, 0
     while len(found) < query.limit and looked < _LOOKED_THROUGH:
         page = await store.recent(_AT_A_TIME, before)
         for attempts in page:
             before, looked = attempts[0].opening.call_id, looked + 1
+            if not ask.caller.sees(attempts[0].opening.attribution.tenant):
+                continue
             shown = _call(attempts)
-            if _is_meant(shown, query, team):
+            if _is_meant(shown, query):
                 found.append(shown)
             if len(found) == query.limit:
                 break
@@ -135,7 +137,7 @@ async def show(ask: Ask[Nothing, Nothing]) -> Answer:
     """Show a call with all that was tried for it."""
     store = await ask.house.books()
     attempts = await _attempts(ask, store, ask.params["id"])
-    ask.must_see("call", attempts[0].opening.attribution.team)
+    ask.must_see("call", attempts[0].opening.attribution.tenant)
     tries = tuple(_attempt(one, told=ask.caller.role == "admin") for one in attempts)
     return Answer(CallDetails(_call(attempts), attempts[0].opening.attribution, _reasons(attempts), tries))
 
@@ -150,12 +152,12 @@ async def _attempts(ask: Ask[Nothing, Nothing], store: Store, call_id: str) -> l
     return found
 
 
-def _is_meant(call: CallShown, query: CallQuery, team: str | None) -> bool:
-    wanted = {name: getattr(query, name) for name in ("key_id", "project", "user", "session", "provider", "outcome")}
-    return (
-        team in (None, call.team)
-        and query.model in (None, call.model, call.model_asked, f"{call.provider}:{call.model}")
-        and all(value in (None, getattr(call, name)) for name, value in wanted.items())
+def _is_meant(call: CallShown, query: CallQuery) -> bool:
+    wanted = {
+        name: getattr(query, name) for name in ("key_id", "team", "project", "user", "session", "provider", "outcome")
+    }
+    return query.model in (None, call.model, call.model_asked, f"{call.provider}:{call.model}") and all(
+        value in (None, getattr(call, name)) for name, value in wanted.items()
     )
 
 

@@ -16,10 +16,10 @@ from msgspec import Meta
 from farthing.errors import Overloaded
 from farthing.ledger.budget_rules import action_of
 from farthing.server.admin.ask import Ask, House
+from farthing.server.admin.resources.teams import tenant_named_in
 from farthing.server.admin.routes import READ, Answer, Nothing, Route
 from farthing.server.admin.shown import moment
 from farthing.types.admin import Caller
-from farthing.types.budgets import EACH
 from farthing.types.calls import Attempt
 from farthing.types.live import CallNews, news_of
 from farthing.types.money import usd_text
@@ -98,7 +98,7 @@ class _Reader:
     def take_news(self, calls: Sequence[CallNews]) -> None:
         """Take what ended elsewhere."""
         for call in calls:
-            if self._caller.sees(call.team):
+            if self._caller.sees(call.tenant):
                 self.put("call", _call(call))
 
     def put(self, name: str, event: msgspec.Struct) -> None:
@@ -172,11 +172,11 @@ async def _watch_budgets(house: House, caller: Caller, reader: _Reader) -> None:
 async def _states(house: House, caller: Caller) -> list[BudgetEvent]:
     store, now_us = await house.books(), house.now_us()
     rules = {rule.id: rule for rule in await store.budgets.all()}
+    alone = caller.tenant is None or not await store.team_elsewhere(caller.tenant)
     found = []
     for account in (await store.budgets.accounts(at_us=now_us, now_us=now_us))[:MAX_ACCOUNTS]:
         rule = rules.get(account.key.budget_id)
-        team = account.key.subject.team
-        if rule is None or (caller.team is not None and team in (None, EACH)) or not caller.sees(team):
+        if rule is None or not caller.sees(tenant_named_in(account.key.subject, caller.tenant, alone=alone)):
             continue
         left = account.limit_nanousd - account.spent_nanousd
         state = action_of(rule, left, account.key.start_us) or "open"
@@ -195,8 +195,12 @@ async def _states(house: House, caller: Caller) -> list[BudgetEvent]:
     return found
 
 
+_UNTOLD = ("at_us", "organisation")
+"""What is told otherwise, and what whoever is told knows."""
+
+
 def _call(call: CallNews) -> CallEvent:
-    told = {name: value for name, value in msgspec.structs.asdict(call).items() if name != "at_us"}
+    told = {name: value for name, value in msgspec.structs.asdict(call).items() if name not in _UNTOLD}
     usd = None if call.nanousd is None else usd_text(call.nanousd)
     return CallEvent(at=moment(call.at_us), usd=usd, **told)
 

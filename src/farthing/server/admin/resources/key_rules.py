@@ -13,11 +13,12 @@ from farthing.server.admin.shown import nanousd_of
 from farthing.storage.protocols import KeyRecord
 from farthing.types.budgets import Budget, Scope
 from farthing.types.limits import Limit, LimitTarget
+from farthing.types.tenant import Tenant
 
 _LONGEST_NAME = 60
 
 
-async def put_key_budget(house: House, key: KeyRecord, wanted: KeyBudget) -> Budget:
+async def put_key_budget(house: House, key: KeyRecord, wanted: KeyBudget, set_by: Tenant | None) -> Budget:
     """Keep a budget about one key alone, and have it hold here; return it.
 
     Raises:
@@ -36,6 +37,7 @@ async def put_key_budget(house: House, key: KeyRecord, wanted: KeyBudget) -> Bud
             holds=wanted.holds,
             created_at_us=now_us,
             counts_from_us=now_us,
+            set_by=set_by,
         )
     )
     kept = await _kept(house.store.budgets, budget)
@@ -44,7 +46,7 @@ async def put_key_budget(house: House, key: KeyRecord, wanted: KeyBudget) -> Bud
     return kept
 
 
-async def put_key_limit(house: House, key: KeyRecord, wanted: RateShape) -> Limit:
+async def put_key_limit(house: House, key: KeyRecord, wanted: RateShape, set_by: Tenant | None) -> Limit:
     """Keep a limit about one key alone, and have it hold here; return it. Raises as `put_key_budget`."""
     limit = checked_limit(
         Limit(
@@ -52,6 +54,7 @@ async def put_key_limit(house: House, key: KeyRecord, wanted: RateShape) -> Limi
             name=_name_for(key),
             target=LimitTarget(scope=Scope(key_id=key.id)),
             rates=wanted.rates(),
+            set_by=set_by,
         )
     )
     kept = await _kept(house.store.limits, limit)
@@ -60,19 +63,29 @@ async def put_key_limit(house: House, key: KeyRecord, wanted: RateShape) -> Limi
     return kept
 
 
+async def key_budgets(house: House, key_id: str) -> list[Budget]:
+    """Return the budgets of a key, which are about it alone and not the file's."""
+    rules = await (await house.books()).budgets.all()
+    return [one for one in rules if one.scope == Scope(key_id=key_id) and not one.from_file]
+
+
+async def key_limits(house: House, key_id: str) -> list[Limit]:
+    """Return the limits of a key, which are about it alone and not the file's."""
+    rules = await (await house.books()).limits.all()
+    return [one for one in rules if one.target == LimitTarget(scope=Scope(key_id=key_id)) and not one.from_file]
+
+
 async def remove_key_budgets(house: House, key_id: str) -> None:
     """Forget the budgets of a key, here at once."""
-    for budget in await (await house.books()).budgets.all():
-        if budget.scope == Scope(key_id=key_id) and not budget.from_file:
-            await house.store.budgets.remove(budget.id)
+    for budget in await key_budgets(house, key_id):
+        await house.store.budgets.remove(budget.id)
     await house.farthing.budgets.follow_rules()
 
 
 async def remove_key_limits(house: House, key_id: str) -> None:
     """Forget the limits of a key, here at once."""
-    for limit in await (await house.books()).limits.all():
-        if limit.target == LimitTarget(scope=Scope(key_id=key_id)) and not limit.from_file:
-            await house.store.limits.remove(limit.id)
+    for limit in await key_limits(house, key_id):
+        await house.store.limits.remove(limit.id)
     await house.farthing.limits.follow_rules()
 
 

@@ -14,6 +14,8 @@ from farthing.errors import Conflict, FarthingError
 from farthing.ledger.under_way import held_for_key
 from farthing.server.admin.ask import Ask, not_there
 from farthing.server.admin.resources.key_rules import (
+    key_budgets,
+    key_limits,
     put_key_budget,
     put_key_limit,
     remove_key_budgets,
@@ -31,11 +33,13 @@ from farthing.server.admin.resources.key_shapes import (
     key_of,
     made_key_of,
 )
-from farthing.server.admin.resources.teams import DEFAULT_ORGANISATION, organisation_within
 from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text, us_of
 from farthing.storage.protocols import KeyRecord, KeyState
+from farthing.types.budgets import Budget
+from farthing.types.limits import Limit as LimitRule
 from farthing.types.money import usd_text
+from farthing.types.tenant import DEFAULT_ORGANISATION
 
 
 class KeyQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,17 +57,17 @@ async def create(ask: Ask[NewKey, Nothing]) -> Answer:
     """Make a key, and answer with its secret for the only time."""
     farthing, wanted = ask.house.farthing, ask.body
     fields = wanted.fields()
-    fields["team"] = ask.team_for(wanted.team)
-    fields["organisation"] = await organisation_within(ask, wanted.organisation) or DEFAULT_ORGANISATION
+    organisation, fields["team"] = ask.team_for(wanted.organisation, wanted.team)
+    fields["organisation"] = organisation or DEFAULT_ORGANISATION
     if wanted.name is not None:
         await _must_be_free(ask, wanted.name)
     rules: dict[str, str] = {}
 
     async def keep_rules(record: KeyRecord) -> None:
         if wanted.budget is not None and "budget_id" not in rules:
-            rules["budget_id"] = (await put_key_budget(ask.house, record, wanted.budget)).id
+            rules["budget_id"] = (await put_key_budget(ask.house, record, wanted.budget, ask.setter)).id
         if wanted.limits is not None and wanted.limits.rates() and "limit_id" not in rules:
-            rules["limit_id"] = (await put_key_limit(ask.house, record, wanted.limits)).id
+            rules["limit_id"] = (await put_key_limit(ask.house, record, wanted.limits, ask.setter)).id
 
     try:
         record, secret = await farthing.keys.create(
@@ -82,12 +86,15 @@ async def create(ask: Ask[NewKey, Nothing]) -> Answer:
 async def listed(ask: Ask[Nothing, KeyQuery]) -> Answer:
     """List keys, a page at a time."""
     query, now_us, store = ask.query, ask.house.now_us(), await ask.house.books()
-    team = ask.team_for(query.team)
+    organisation, team = ask.team_for(None, query.team)
     if query.name is not None:
         found = await store.key(query.name)
-        named = [found] if found is not None and found.name == query.name and team in (None, found.team) else []
+        is_meant = found is not None and found.name == query.name and team in (None, found.team)
+        named = [found] if found is not None and is_meant and ask.caller.sees(found.tenant) else []
         return Answer(KeyPage(tuple(key_of(record, now_us) for record in named), None))
-    records = await store.keys_page(query.limit, query.after or "", team=team, project=query.project)
+    records = await store.keys_page(
+        query.limit, query.after or "", organisation=organisation, team=team, project=query.project
+    )
     shown = tuple(key_of(record, now_us) for record in records if query.state in (None, record.state(now_us)))
     return Answer(KeyPage(shown, records[-1].id if len(records) == query.limit else None))
 
@@ -124,9 +131,10 @@ async def change(ask: Ask[KeyChange, Nothing]) -> Answer:
     before = key_of(record, now_us)
     ask.note(record.id, before=before)
     if wanted.team is not UNSET:
-        ask.team_for(wanted.team or "")
-    if wanted.organisation is not UNSET and wanted.organisation != record.organisation:
-        await organisation_within(ask, wanted.organisation)
+        ask.team_for(None, wanted.team or "")
+    if wanted.organisation is not UNSET:
+        ask.team_for(wanted.organisation, None)
+    await _must_have_set_rules(ask, record)
     fields = checked(wanted.fields())  # all that can be refused is looked at before anything is changed
     if wanted.name is not UNSET and wanted.name != record.name:
         checked_name(wanted.name)
@@ -140,11 +148,11 @@ async def change(ask: Ask[KeyChange, Nothing]) -> Answer:
     if wanted.budget is not UNSET:
         await remove_key_budgets(ask.house, record.id)
         if wanted.budget is not None:
-            await put_key_budget(ask.house, record, wanted.budget)
+            await put_key_budget(ask.house, record, wanted.budget, ask.setter)
     if wanted.limits is not UNSET:
         await remove_key_limits(ask.house, record.id)
         if wanted.limits is not None and wanted.limits.rates():
-            await put_key_limit(ask.house, record, wanted.limits)
+            await put_key_limit(ask.house, record, wanted.limits, ask.setter)
     return _changed(ask, record, before)
 
 
@@ -205,8 +213,30 @@ async def _key(ask: Ask[Any, Any]) -> KeyRecord:
     record = await ask.house.store.key(key_id)
     if record is None or record.id != key_id:
         raise not_there("key", key_id)
-    ask.must_see("key", record.team)
+    ask.must_see("key", record.tenant)
     return record
+
+
+async def _must_have_set_rules(ask: Ask[KeyChange, Nothing], record: KeyRecord) -> None:
+    """See to it that a change takes the key out of no rule that an admin has set.
+
+    Raises:
+        Forbidden: it would.
+    """
+    wanted, house = ask.body, ask.house
+    if ask.setter is None:
+        return
+    rules: list[Budget | LimitRule] = []
+    if wanted.budget is not UNSET:
+        rules += await key_budgets(house, record.id)
+    if wanted.limits is not UNSET:
+        rules += await key_limits(house, record.id)
+    if wanted.name is not UNSET and wanted.name != record.name:
+        rules += [one for one in await house.store.limits.all() if one.target.key_name == record.name]
+        declared = {one.name for one in house.farthing.settings.budgets if one.key == record.name}
+        rules += [one for one in await house.store.budgets.all() if one.from_file and one.name in declared]
+    for rule in rules:
+        ask.must_have_set(rule)
 
 
 async def _must_be_free(ask: Ask[Any, Any], name: str) -> None:

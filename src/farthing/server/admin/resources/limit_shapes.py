@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from farthing.ledger.limit_rules import MAX_AMOUNT
 from farthing.ledger.limit_uses import RateUse
 from farthing.server.admin.reading import Usd
-from farthing.server.admin.resources.budget_shapes import ScopeShape
+from farthing.server.admin.resources.budget_shapes import ScopeShape, SetBy
 from farthing.server.admin.shown import Name, Text, nanousd_of, time_of
 from farthing.types.budgets import Scope
 from farthing.types.limits import RATE_WORDS, Limit, LimitTarget, Rate
@@ -137,6 +137,7 @@ class LimitShown(msgspec.Struct, frozen=True, kw_only=True):
     rates: RatesShown
     enabled: bool
     from_file: bool
+    set_by: SetBy
     used: tuple[LimitUse, ...] | None = None
 
 
@@ -166,6 +167,7 @@ def limit_of(limit: Limit, uses: Iterable[RateUse] | None = None) -> LimitShown:
         rates=RatesShown(**rates),
         enabled=limit.enabled,
         from_file=limit.from_file,
+        set_by="admin" if limit.set_by is None else "manager",
         used=None if uses is None else tuple(map(_use_of, uses)),
     )
 

@@ -1,7 +1,7 @@
 """Limits: how much may be asked for in any minute, hour or day, and by whom.
 
 What settings.yaml says of a limit is changed there: here it is answered with the line. A manager's limits are those
-that name the team, or a key of the team.
+that name the team, or a key of the team; of those they change what a manager of the team has set.
 """
 
 import logging
@@ -23,7 +23,7 @@ from farthing.server.admin.resources.limit_shapes import (
     TargetShape,
     limit_of,
 )
-from farthing.server.admin.resources.teams import scope_within, team_of
+from farthing.server.admin.resources.teams import is_listed, scope_within, tenant_in
 from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit as PageLimit
 from farthing.server.admin.shown import Text
@@ -51,6 +51,7 @@ async def create(ask: Ask[NewLimit, Nothing]) -> Answer:
             target=await _target(ask, wanted.target),
             rates=wanted.rates.rates(),
             enabled=wanted.enabled,
+            set_by=ask.setter,
         )
     )
     await _put(ask, made)
@@ -61,13 +62,13 @@ async def create(ask: Ask[NewLimit, Nothing]) -> Answer:
 async def listed(ask: Ask[Nothing, LimitQuery]) -> Answer:
     """List limits, by name."""
     query, store = ask.query, await ask.house.books()
-    team = ask.team_for(query.team)
+    ask.team_for(None, query.team)
     found = []
     for one in await store.limits.all():
         scope = one.target.scope
         if one.name <= (query.after or "") or query.key_id not in (None, scope.key_id):
             continue
-        if team is None or await team_of(ask, scope) == team:
+        if await is_listed(ask, scope, query.team):
             found.append(one)
         if len(found) > query.limit:
             break
@@ -91,7 +92,7 @@ async def change(ask: Ask[LimitChange, Nothing]) -> Answer:
         fields["rates"] = wanted.rates.rates()
     if wanted.target is not UNSET:
         fields["target"] = await _target(ask, wanted.target)
-    after = checked(msgspec.structs.replace(before, **fields))
+    after = checked(msgspec.structs.replace(before, set_by=ask.setter, **fields))
     await _put(ask, after)
     ask.note(after.id, before=limit_of(before), after=limit_of(after))
     return Answer(limit_of(after))
@@ -127,17 +128,19 @@ async def _limit(ask: Ask[Any, Any]) -> Limit:
     found = next((one for one in await store.limits.all() if one.id == wanted), None)
     if found is None:
         raise not_there("limit", wanted)
-    ask.must_see("limit", await team_of(ask, found.target.scope))
+    ask.must_see("limit", await tenant_in(ask, found.target.scope))
     return found
 
 
 async def _own(ask: Ask[Any, Any]) -> Limit:
-    """Return the limit, which is the store's to change.
+    """Return the limit, which is the store's and the caller's to change.
 
     Raises:
         Conflict: settings.yaml says it.
+        Forbidden: the caller is a manager, and an admin has set it.
     """
     limit = await _limit(ask)
+    ask.must_have_set(limit)
     if limit.from_file:
         declared = ask.house.farthing.settings.limits
         where = next((one.origin for one in declared if one.name == limit.name), "settings.yaml")

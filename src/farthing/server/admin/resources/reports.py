@@ -58,16 +58,21 @@ async def show(ask: Ask[Nothing, ReportQuery]) -> Answer:
         raise WrongFields([Problem("time_zone", error.message, query.time_zone, allowed)]) from error
     farthing, store = ask.house.farthing, await ask.house.books()
     await ask.house.under_way.wait_for_store(store)
+    organisation, team = ask.team_for(query.organisation, query.team)
     meant: dict[SpendingBy, str | None] = {name: getattr(query, name) for name in _SCOPES} | {
-        "team": ask.team_for(query.team)
+        "organisation": organisation,
+        "team": team,
     }
+    scope = [SpendingScope(by, value) for by in _SCOPES if (value := meant[by]) is not None]
+    of_all = ask.caller.tenant is not None and await ask.is_alone()
     told = await spending_report(
         store,
         period,
         report_prices(KnownPrices(farthing.settings, farthing.prices), period, now_us),
-        scope=[SpendingScope(by, value) for by in _SCOPES if (value := meant[by]) is not None],
+        scope=scope,
+        budgets_in=[one for one in scope if one.by != "organisation"] if of_all else scope,
         by=groups_of(query.by),
-        fixed_costs=() if ask.caller.team is not None else farthing.settings.fixed_costs,
+        fixed_costs=() if ask.caller.tenant is not None else farthing.settings.fixed_costs,
         local_target_percent=query.local_target_percent,
     )
     return Answer(report_as_data(told))

@@ -14,7 +14,7 @@ from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 _BY: tuple[SpendingBy, ...] = get_args(SpendingBy)
 _FILTERS: tuple[SpendingBy, ...] = (
-    *("provider", "model", "key", "organisation", "project", "user", "session", "task", "tag", "branch"),
+    *("provider", "model", "key", "project", "user", "session", "task", "tag", "branch"),
 )
 MAX_GROUPS_BY = 4
 
@@ -70,10 +70,11 @@ async def spend(ask: Ask[Nothing, SpendQuery]) -> Answer:
     """Tell what was spent."""
     query, store = ask.query, await ask.house.books()
     by = groups_of(query.by)
-    team = ask.team_for(query.team)
+    organisation, team = ask.team_for(query.organisation, query.team)
     await ask.house.under_way.wait_for_store(store)
     since_us, until_us = us_of(query.since), us_of(query.until)
     scope = [SpendingScope(name, value) for name in _FILTERS if (value := getattr(query, name)) is not None]
+    scope += [] if organisation is None else [SpendingScope("organisation", organisation)]
     scope += [] if team is None else [SpendingScope("team", team)]
     (total,) = await store.spending((), since_us=since_us, until_us=until_us, scope=scope)
     found = await store.spending(by, since_us=since_us, until_us=until_us, scope=scope, limit=query.limit) if by else []

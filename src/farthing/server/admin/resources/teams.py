@@ -4,22 +4,41 @@ from typing import Any
 
 import msgspec
 
-from farthing.errors import Forbidden, InvalidRequest
+from farthing.errors import InvalidRequest
 from farthing.server.admin.ask import Ask
 from farthing.types.budgets import EACH, Scope
-
-DEFAULT_ORGANISATION = "default"
-"""Of keys that nobody said more about."""
+from farthing.types.tenant import Tenant, tenant_of
 
 
-async def team_of(ask: Ask[Any, Any], scope: Scope) -> str | None:
-    """Return the team of a scope; `None` is the house's."""
+async def tenant_in(ask: Ask[Any, Any], scope: Scope) -> Tenant | None:
+    """Return the team that a scope is about, as `tenant_named_in`, or that of the key that it is about."""
+    mine = ask.caller.tenant
     if scope.team not in (None, EACH):
-        return scope.team
-    if scope.key_id in (None, EACH) or ask.caller.team is None:
+        return tenant_named_in(scope, mine, alone=await ask.is_alone())
+    if scope.key_id in (None, EACH) or mine is None:
         return None
     record = await ask.house.store.key(scope.key_id or "")
-    return record.team if record is not None and record.id == scope.key_id else None
+    return record.tenant if record is not None and record.id == scope.key_id else None
+
+
+def tenant_named_in(scope: Scope, mine: Tenant | None, *, alone: bool) -> Tenant | None:
+    """Return the team that a scope names; `None` is the house's.
+
+    One that names a team and no organisation is about the teams of that name in all of them. So it is the caller's
+    while theirs is `alone` in its name; else what is spent in it is not theirs alone to see.
+    """
+    if scope.team in (None, EACH) or scope.organisation == EACH:
+        return None
+    if scope.organisation is not None:
+        return tenant_of(scope.organisation, scope.team)
+    return mine if alone and mine is not None and mine.team == scope.team else None
+
+
+async def is_listed(ask: Ask[Any, Any], scope: Scope, team: str | None) -> bool:
+    """Return whether a rule is shown in a list of a team's, or without one in that of all that the caller sees."""
+    if ask.caller.tenant is None:
+        return team in (None, scope.team)
+    return ask.caller.sees(await tenant_in(ask, scope))
 
 
 async def scope_within(ask: Ask[Any, Any], scope: Scope) -> Scope:
@@ -33,25 +52,8 @@ async def scope_within(ask: Ask[Any, Any], scope: Scope) -> Scope:
         record = await ask.house.store.key(scope.key_id or "")
         if record is None or record.id != scope.key_id:
             raise InvalidRequest(f"No key has the id {scope.key_id!r}.", hint="GET /admin/v1/keys lists them.")
-        ask.must_see("key", record.team)
+        ask.must_see("key", record.tenant)
         if scope.team is None:
             return scope
-    return msgspec.structs.replace(scope, team=ask.team_for(scope.team))
-
-
-async def organisation_within(ask: Ask[Any, Any], wanted: str | None) -> str | None:
-    """Return the organisation of a key that is made or changed: for who is bound to a team, that of its first key.
-
-    Whoever manages a team could else have its calls count in no budget of its organisation, or in another one's.
-
-    Raises:
-        Forbidden: it is another.
-    """
-    team = ask.caller.team
-    if team is None:
-        return wanted
-    first = await ask.house.store.keys_page(1, team=team)
-    own = first[0].organisation if first else DEFAULT_ORGANISATION
-    if wanted not in (None, own):
-        raise Forbidden(f"The team {team!r} is of the organisation {own!r}, not of {wanted!r}.", hint="ask the admin.")
-    return own
+    organisation, team = ask.team_for(scope.organisation, scope.team)
+    return msgspec.structs.replace(scope, organisation=organisation, team=team)

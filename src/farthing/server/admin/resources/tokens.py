@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from farthing.auth.admin_tokens import tenant_named
 from farthing.server.admin.ask import Ask
 from farthing.server.admin.routes import ADMIN, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Name, Text, ZonedTime, moment, time_of, us_of
@@ -12,10 +13,14 @@ from farthing.types.admin import AdminToken, Role
 
 
 class NewToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token to be made; a manager's is for a `team`, and a viewer's may be."""
+    """A token to be made; a manager's is for a `team`, and a viewer's may be.
+
+    Without an `organisation` it is that of the team's keys.
+    """
 
     name: Name
     role: Role
+    organisation: Text | None = None
     team: Text | None = None
     expires_at: ZonedTime | None = None
 
@@ -26,6 +31,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     role: Role
+    organisation: str | None
     team: str | None
     shown: str
     created_at: datetime
@@ -51,14 +57,16 @@ class Me(msgspec.Struct, frozen=True):
     id: str
     name: str
     role: Role
+    organisation: str | None
     team: str | None
 
 
 async def create(ask: Ask[NewToken, Nothing]) -> Answer:
     """Make a token, and answer with it for the only time."""
     wanted = ask.body
+    tenant = await tenant_named(await ask.house.books(), wanted.organisation, wanted.team)
     record, secret = await ask.house.farthing.admin_tokens.create(
-        wanted.name, wanted.role, team=wanted.team, expires_at_us=us_of(wanted.expires_at)
+        wanted.name, wanted.role, tenant=tenant, expires_at_us=us_of(wanted.expires_at)
     )
     ask.note(record.id, after=Token(**_shown(record)))
     return Answer(MadeToken(token=secret.reveal(), **_shown(record)), 201)
@@ -82,12 +90,13 @@ async def revoke(ask: Ask[Nothing, Nothing]) -> Answer:
 
 async def me(ask: Ask[Nothing, Nothing]) -> Answer:
     """Tell who asks."""
-    caller = ask.caller
-    return Answer(Me(caller.id, caller.name, caller.role, caller.team))
+    caller, mine = ask.caller, ask.caller.tenant
+    whose = (None, None) if mine is None else (mine.organisation, mine.team)
+    return Answer(Me(caller.id, caller.name, caller.role, *whose))
 
 
 def _shown(record: AdminToken) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in ("id", "name", "role", "team", "shown")} | {
+    return {name: getattr(record, name) for name in ("id", "name", "role", "organisation", "team", "shown")} | {
         "created_at": moment(record.created_at_us),
         "expires_at": time_of(record.expires_at_us),
         "revoked_at": time_of(record.revoked_at_us),

@@ -5,6 +5,7 @@ SELECT
     rotated_at_us, old_secrets, fixed, changed
 FROM keys
 WHERE deleted_at_us IS NULL AND id COLLATE "C" > $2
-    AND team = $3 AND ($4::text IS NULL OR project = $4)
+    AND team = $3 AND ($5::text IS NULL OR organisation = $5)
+    AND ($4::text IS NULL OR project = $4)
 ORDER BY id COLLATE "C"
 LIMIT $1

@@ -5,6 +5,7 @@ SELECT
     rotated_at_us, old_secrets, fixed, changed
 FROM keys
 WHERE deleted_at_us IS NULL AND id > :after
-    AND team = :team AND (:project IS NULL OR project = :project)
+    AND team = :team AND (:organisation IS NULL OR organisation = :organisation)
+    AND (:project IS NULL OR project = :project)
 ORDER BY id
 LIMIT :limit

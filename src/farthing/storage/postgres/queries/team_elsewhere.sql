@@ -1,0 +1,2 @@
+-- Whether a key, of now or before, is of a team of this name in another organisation.
+SELECT EXISTS (SELECT 1 FROM keys WHERE team = $1 AND organisation <> $2)
