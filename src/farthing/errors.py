@@ -41,6 +41,7 @@
         ├── ExportUnreadable           a provider's usage export cannot be read
         ├── PriceListUnusable          a price list is broken, hostile or newer than this program
         ├── StoreError                 the ledger's database cannot be used
+        │   └── LedgerAway             503  a call would need it
         ├── JournalUnwritable      503  nothing is forwarded that could not be billed
         ├── CredentialMissing      503  the provider has no credential
         ├── VaultLocked            503  the master key that credentials are sealed under is missing or another one
@@ -61,6 +62,8 @@ class FarthingError(Exception):
 
     status = 500
     code = "internal_error"
+    public = ""
+    """What whoever does not run the gateway is told in the place of the message (`in_public`); empty: the message."""
 
     def __init__(self, message: str, *, hint: str | None = None, retry_after_s: int | None = None) -> None:
         super().__init__(message)
@@ -337,13 +340,16 @@ class CredentialsRefused(ProviderError):
 
 
 class OperatorError(FarthingError):
-    """Ours or the operator's to mend."""
+    """Ours or the operator's to mend; what it says may name files, servers and accounts, so it is for the operator."""
+
+    public = "The gateway cannot do this now, and its operator must look at it."
 
 
 class ConfigError(OperatorError):
     """The settings are wrong; the message says where, what was found and what is allowed."""
 
     code = "invalid_configuration"
+    public = "The settings of the gateway are wrong."
 
 
 class HomeLocked(OperatorError):
@@ -367,6 +373,13 @@ class StoreError(OperatorError):
 
     status = 503
     code = "store_error"
+    public = "The ledger's database cannot be used now."
+
+
+class LedgerAway(StoreError):
+    """A call needs the store, which is away; names no place, and is told to clients as it is."""
+
+    public = ""
 
 
 class JournalUnwritable(OperatorError):
@@ -374,6 +387,7 @@ class JournalUnwritable(OperatorError):
 
     status = 503
     code = "journal_unwritable"
+    public = "Calls cannot be written down now, and nothing is forwarded that could not be billed."
 
 
 class CredentialMissing(OperatorError):
@@ -381,6 +395,7 @@ class CredentialMissing(OperatorError):
 
     status = 503
     code = "credential_missing"
+    public = "The provider has no credential that can be used."
 
 
 class VaultLocked(OperatorError):
@@ -388,6 +403,7 @@ class VaultLocked(OperatorError):
 
     status = 503
     code = "vault_locked"
+    public = "The vault of the gateway is locked."
 
 
 class RecordTampered(OperatorError):
@@ -395,6 +411,7 @@ class RecordTampered(OperatorError):
 
     status = 503
     code = "record_tampered"
+    public = "A credential in the vault of the gateway cannot be trusted."
 
 
 class Overloaded(OperatorError):
@@ -402,6 +419,7 @@ class Overloaded(OperatorError):
 
     status = 503
     code = "overloaded"
+    public = ""
 
 
 class Draining(OperatorError):
@@ -409,3 +427,17 @@ class Draining(OperatorError):
 
     status = 503
     code = "draining"
+    public = ""
+
+
+def in_public(error: FarthingError) -> FarthingError:
+    """Return an error as it is told to whoever does not run the gateway: without our files, servers and accounts.
+
+    Whoever gave this one error other words for the public has looked at its hint, too.
+    """
+    if not error.public:
+        return error
+    hint = error.hint if "public" in vars(error) else "the gateway's log says why; tell the operator"
+    told = type(error)(error.public, hint=hint, retry_after_s=error.retry_after_s)
+    told.call_id = error.call_id
+    return told

@@ -135,6 +135,7 @@ def test_a_journal_that_cannot_be_written_refuses_calls_and_heals(home: House) -
     answer = refused(home)
     assert answer.status == 503
     assert "check who owns the folder" in answer.body.decode()
+    assert str(home.home) not in answer.body.decode(), "where it is, is the operator's to know"
     home.stage.take_arrived()
     assert answered(home, "meanwhile", (CHAT, STREAM)) == []
     assert home.stage.take_arrived() == [], "nothing is forwarded that could not be billed"

@@ -13,7 +13,7 @@ from farthing.errors import FarthingError, Overloaded, ProviderCut, ProviderErro
 from farthing.gateway.accounts import Account, Accounts
 from farthing.gateway.attempts import LEFT, LiveAttempt
 from farthing.gateway.call import Client, Reply
-from farthing.gateway.discretion import discreet_headers, discreet_lines, discreet_text
+from farthing.gateway.discretion import discreet_headers, discreet_lines, discreet_text, make_discreet
 from farthing.gateway.encodings import DecodedAnswer, Readable
 from farthing.gateway.formats import FORMATS, STREAMS_OF_JSON
 from farthing.gateway.headers import Headers, returned
@@ -107,7 +107,7 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
         answer.cancel()
         settle_unfinished(attempt, error)
         if isinstance(error, FarthingError):
-            error.message = discreet_text(provider, error.message) or ""  # it may quote the provider
+            make_discreet(provider, error)
         raise
 
 

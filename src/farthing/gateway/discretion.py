@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from farthing.errors import FarthingError
 from farthing.providers.protocol import Provider
 from farthing.wire.error_words import MAX_TEXT
 from farthing.wire.meter import Reading
@@ -45,6 +46,12 @@ def discreet_text(provider: Provider, text: str | None) -> str | None:
     said = text.encode("utf-8", "surrogatepass")
     clean = provider.redacted(said)
     return text if clean == said else clean.decode("utf-8", "replace")
+
+
+def make_discreet(provider: Provider, error: FarthingError) -> None:
+    """Take our credential out of what an error says to the operator and to the client: it may quote the provider."""
+    error.message = discreet_text(provider, error.message) or ""
+    error.public = discreet_text(provider, error.public) or ""
 
 
 def kept_reading(provider: Provider, reading: Reading) -> Reading:

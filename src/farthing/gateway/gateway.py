@@ -29,7 +29,7 @@ from farthing.gateway.beginning import begin
 from farthing.gateway.call import Client, Reply, Request
 from farthing.gateway.chosen import Chosen, Sent, in_other_format
 from farthing.gateway.credential_limits import count_with_any
-from farthing.gateway.discretion import discreet_text
+from farthing.gateway.discretion import make_discreet
 from farthing.gateway.encodings import decode_request
 from farthing.gateway.explanations import WHY, reasons
 from farthing.gateway.limiting import Entry, Limiting
@@ -208,7 +208,7 @@ class Gateway:
             return _for_who_is_there(await reply_to(answer, asked_for), request.client)
         except FarthingError as error:
             error.call_id = chosen.call_id
-            error.message = discreet_text(provider, error.message) or error.message  # it may quote what was sent
+            make_discreet(provider, error)
             raise
 
     async def _in_other_format(self, chosen: Chosen, entered: Entry | None) -> Reply:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderMisbehaved, ProviderTimeout
+from farthing.errors import FarthingError, ProviderCut, ProviderError, ProviderMisbehaved, ProviderTimeout, in_public
 from farthing.gateway.attempts import LEFT, LiveAttempt
-from farthing.gateway.discretion import discreet_text
+from farthing.gateway.discretion import discreet_text, make_discreet
 from farthing.gateway.encodings import Readable
 from farthing.providers.protocol import Provider
 from farthing.types.calls import Outcome
@@ -244,8 +244,9 @@ class MeteredStream:
         self._finish()
         if self._attempt.settled is not None:
             return b""
+        make_discreet(self._provider, error)
         self._settle_broken(error)
-        return self._meter.error_event(error.code, str(error))
+        return self._meter.error_event(error.code, str(in_public(error)))
 
     def _settle_broken(self, error: ProviderError) -> None:
         self._answer.cancel()

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from farthing.clock import Clock
-from farthing.errors import StoreError
+from farthing.errors import LedgerAway, StoreError
 from farthing.ledger.allotments import EVERYTHING, Allotment, Hold, Purse
 from farthing.ledger.budget_refusal import Lack, never_fits, refusal
 from farthing.ledger.budget_rules import RuleBook
@@ -177,7 +177,7 @@ class Budgets:
             StoreError: it has to be asked for, and the store is away.
         """
         if len(self._waiting) >= MAX_WAITING:
-            raise StoreError("Too many calls wait for money already.", retry_after_s=1)
+            raise LedgerAway("Too many calls wait for money already.", retry_after_s=1)
         waiter = Waiter(attribution, amounts, self._clock.monotonic(), goes_on=goes_on)
         self._waiting.append(waiter)
         self.has_waiting = True
@@ -214,15 +214,15 @@ class Budgets:
                 await self._look_at_waiting()
             except StoreError as error:
                 log.info("no more could be leased of the budgets: %s", error)
-                self._fail(StoreError(_AWAY))
-            except Exception as error:  # a fault of ours must not leave every call waiting for ever
+                self._fail(LedgerAway(_AWAY))
+            except Exception:  # a fault of ours must not leave every call waiting for ever
                 log.exception("an error nobody expected in the budgets")
-                self._fail(StoreError(f"The budgets cannot be looked at: {error}.", retry_after_s=1))
+                self._fail(LedgerAway("The budgets cannot be looked at."))
 
-    def _fail(self, error: StoreError) -> None:
+    def _fail(self, error: LedgerAway) -> None:
         for waiter in self._waiting:
             if not waiter.future.done():
-                waiter.future.set_exception(StoreError(error.message, hint=error.hint, retry_after_s=1))
+                waiter.future.set_exception(LedgerAway(error.message, retry_after_s=1))
 
     async def _look_at_waiting(self) -> None:
         """Grant what there is, ask the store for the rest, and ask again for what its answer shows to be possible."""
@@ -289,7 +289,7 @@ class Budgets:
     def _refuse(self, waiter: Waiter, lacks: list[Lack]) -> None:
         self.refused += 1
         if not lacks:  # the store is away for too long, and others may take what we hold for free
-            waiter.future.set_exception(StoreError(_FENCED, retry_after_s=5))
+            waiter.future.set_exception(LedgerAway(_FENCED, retry_after_s=5))
             return
         waiter.future.set_exception(refusal(lacks, self._clock.now_us()))
 

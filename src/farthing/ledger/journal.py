@@ -325,17 +325,26 @@ class Journal:
 
 
 def _unwritable(folder: Path, reason: str) -> JournalUnwritable:
-    return JournalUnwritable(
-        f"The journal in {str(folder)!r} cannot be written: {reason}. Nothing is forwarded that could not be billed.",
+    return _refused(
+        folder,
+        f"cannot be written: {reason}. Nothing is forwarded that could not be billed.",
         hint="make room, or check who owns the folder; the journal is tried again every second.",
         retry_after_s=1,
     )
 
 
 def _full(folder: Path, max_bytes: int) -> JournalUnwritable:
-    return JournalUnwritable(
-        f"The journal in {str(folder)!r} has reached its bound of {max_bytes:,} bytes, because the ledger's database"
-        " takes nothing. Nothing is forwarded that could not be billed.",
+    return _refused(
+        folder,
+        f"has reached its bound of {max_bytes:,} bytes, because the ledger's database takes nothing. Nothing is"
+        " forwarded that could not be billed.",
         hint='mend the database ("farthing doctor" tells what is wrong with it); calls are taken again by themselves.',
         retry_after_s=5,
     )
+
+
+def _refused(folder: Path, why: str, *, hint: str, retry_after_s: int) -> JournalUnwritable:
+    """Return the error; clients are told why, and not where the journal is."""
+    error = JournalUnwritable(f"The journal in {str(folder)!r} {why}", hint=hint, retry_after_s=retry_after_s)
+    error.public = f"The journal {why}".replace(str(folder), "its folder")
+    return error

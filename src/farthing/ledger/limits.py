@@ -22,7 +22,7 @@ import logging
 from collections.abc import Sequence
 
 from farthing.clock import Clock
-from farthing.errors import RateLimited, StoreError
+from farthing.errors import LedgerAway, RateLimited, StoreError
 from farthing.ledger.limit_rules import LimitBook
 from farthing.ledger.limit_windows import LimitHold, LiveWindow, Taking, amount_text, spell
 from farthing.storage.limit_protocols import LimitStore, WindowStore
@@ -369,11 +369,11 @@ class Limits:
 
     # ---- words
 
-    def _refused(self, taking: Taking, lacking: Sequence[LiveWindow], units: Units) -> RateLimited | StoreError:
+    def _refused(self, taking: Taking, lacking: Sequence[LiveWindow], units: Units) -> RateLimited | LedgerAway:
         unheard = next((one for one in lacking if one.away and not one.heard), None)
         if unheard is not None:
             told = f"Nothing is known of what limit '{unheard.name}' has left: its store is away."
-            return StoreError(told, retry_after_s=1)
+            return LedgerAway(told, retry_after_s=1)
         now_us = self._now_us(self.now_s())
         # Where the caller has a limit to wait for, a credential's is no news.
         about = [one for one in lacking if not one.of_credential] or lacking

@@ -4,13 +4,15 @@ Whoever displays it decides on widths and colours, and on nothing else.
 """
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 
 import msgspec
 
 from farthing.errors import InvalidRequest
-from farthing.storage.protocols import LedgerStore
+from farthing.storage.protocols import LedgerStore, Store
 from farthing.types.calls import Attempt, CostBasis
-from farthing.types.ledger import EVERYTHING, CallLine, CostsBy, CostsFilter, CostsRow
+from farthing.types.identity import born_by_us
+from farthing.types.ledger import EVERYTHING, US_PER_DAY, CallLine, CostsBy, CostsFilter, CostsRow
 from farthing.types.money import usd_text
 
 MAX_CANDIDATES = 5  # as many ids as a message about an ambiguous prefix can name and still be read
@@ -113,11 +115,11 @@ def attempt_record(attempt: Attempt) -> Record:
 _NESTED = ("opening", "usage")
 
 
-async def find_call(store: LedgerStore, call_or_attempt_id: str) -> list[Attempt]:
+async def find_call(store: Store, call_or_attempt_id: str) -> list[Attempt]:
     """Return the attempts of the call with this id, or with an attempt of this id; the beginning of an id will do.
 
     Raises:
-        InvalidRequest: no call, or several, match.
+        InvalidRequest: no call, or several, match; or it has expired.
     """
     # Ids are ASCII; bytes of a command line that are no text no database takes.
     may_be_one = call_or_attempt_id != "" and call_or_attempt_id.isascii()
@@ -128,6 +130,10 @@ async def find_call(store: LedgerStore, call_or_attempt_id: str) -> list[Attempt
     if len(found) == 1:
         return await store.call(found[0])
     if not found:
+        if (gone := await expired(store, call_or_attempt_id)) is not None:
+            raise InvalidRequest(
+                gone, hint='what they cost is in the sums ("farthing costs"), the calls in backups from before.'
+            )
         raise InvalidRequest(
             f"No call or attempt has an id that begins with {call_or_attempt_id!r}.",
             hint='"farthing calls" lists the latest ones.',
@@ -137,6 +143,23 @@ async def find_call(store: LedgerStore, call_or_attempt_id: str) -> list[Attempt
         f"Several calls' ids begin with {call_or_attempt_id!r}: {', '.join(found[:MAX_CANDIDATES])}{more}.",
         hint="write more of the id.",
     )
+
+
+async def expired(store: Store, call_or_attempt_id: str) -> str | None:
+    """Return what is said of an id whose call would have expired; `None` where it would be there.
+
+    An id tells when it was made, and what began before a time may be gone (`retention.calls`).
+    """
+    kept_from_us = (await store.retention.retained()).kept_from_us
+    born_us = born_by_us(call_or_attempt_id)
+    if kept_from_us is None or born_us is None or born_us >= kept_from_us:
+        return None
+    born, kept = (_FIRST_DAY + timedelta(days=at_us // US_PER_DAY) for at_us in (born_us, kept_from_us))
+    told = f"{call_or_attempt_id!r} is of {born}, and calls from then have expired"
+    return f"{told}: single ones are kept since {kept} (retention.calls)."
+
+
+_FIRST_DAY = date(1970, 1, 1)
 
 
 def _sum_of_known(counts: Sequence[int | None]) -> int | None:

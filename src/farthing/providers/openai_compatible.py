@@ -315,10 +315,12 @@ class OpenAICompatible:
     ) -> bytes:
         """See `Provider.request_head`; a path with a place for the model gets its name there."""
         if self._missing is not None:
-            raise CredentialMissing(
+            error = CredentialMissing(
                 f"provider '{self.name}' has no credential: {self._missing}",
                 hint=self._way_out,
             )
+            error.public = f"provider '{self.name}' has no credential: {_without_files(self._missing)}"
+            raise error
         try:
             start, always = self._starts[operation]
         except KeyError:
@@ -357,3 +359,9 @@ class OpenAICompatible:
 def create(settings: ProviderSettings, known: KnownProvider, credential: Credential) -> OpenAICompatible:
     """Return the provider that `settings` describe."""
     return OpenAICompatible(settings, known, credential, paths=_ODD_PATHS.get(known.kind, PATHS))
+
+
+def _without_files(missing: str) -> str:
+    """Return for clients why a credential is missing: as far as no file is named."""
+    first = missing if "/" not in missing else missing.partition(":")[0]
+    return "what holds it cannot be read" if "/" in first else first

@@ -20,6 +20,7 @@ from farthing.errors import (
     MethodNotAllowed,
     NotServed,
     RouteNotFound,
+    in_public,
 )
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.gateway import Gateway
@@ -346,7 +347,7 @@ async def _send_stream(reply: Reply, exchange: Exchange) -> None:
 
 
 def _rendered(face: Face, error: FarthingError) -> Rendered:
-    status, headers, body = face.render(error)
+    status, headers, body = face.render(in_public(error))
     lines = [b"%b: %b" % header for header in headers]
     if error.call_id is not None:
         call_id = error.call_id.encode()

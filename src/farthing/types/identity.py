@@ -12,7 +12,7 @@ _ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz"
 _DIGITS = bytes(_ALPHABET[byte & 31] for byte in range(256))
 """A digit for each byte: 256 is a multiple of 32, so all digits are as likely."""
 
-_RANDOM_DIGITS = 16
+_TIME_DIGITS, _RANDOM_DIGITS = 10, 16
 _PAIRS = tuple(bytes((one, other)).decode("ascii") for one in _ALPHABET for other in _ALPHABET)
 """Two digits at once: a busy gateway spells the time in every second id."""
 _DRAWN_DIGITS = 64 * _RANDOM_DIGITS
@@ -49,3 +49,18 @@ def _time_digits(now_ms: int) -> str:
     of = _PAIRS
     high = of[now_ms >> 40 & 1023] + of[now_ms >> 30 & 1023] + of[now_ms >> 20 & 1023]
     return high + of[now_ms >> 10 & 1023] + of[now_ms & 1023]
+
+
+def born_by_us(beginning: str) -> int | None:
+    """Return when an id that begins so was made at the latest; `None` where it is the beginning of no id.
+
+    Of the whole id it is the millisecond, of less so much more: each letter that is missing may be the last one.
+    """
+    _, behind, told = beginning.partition("_")
+    digits = told[:_TIME_DIGITS].encode("ascii", "replace")
+    if not behind or not digits or len(told) > _TIME_DIGITS + _RANDOM_DIGITS or digits.strip(_ALPHABET):
+        return None
+    at_ms = 0
+    for digit in digits.ljust(_TIME_DIGITS, _ALPHABET[-1:]):
+        at_ms = at_ms << 5 | _ALPHABET.index(digit)
+    return (at_ms + 1) * 1000 - 1

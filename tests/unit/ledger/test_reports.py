@@ -1,5 +1,6 @@
 import pytest
 
+from farthing.clock import SystemClock
 from farthing.errors import InvalidRequest
 from farthing.ledger.reports import (
     attempt_record,
@@ -8,9 +9,12 @@ from farthing.ledger.reports import (
     call_record,
     costs_record,
     costs_report,
+    expired,
     find_call,
 )
 from farthing.storage.memory import MemoryStore
+from farthing.types.identity import IdSource
+from farthing.types.ledger import US_PER_DAY
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import attempt, full_attempt
 
@@ -79,3 +83,35 @@ async def test_a_call_is_found_by_call_attempt_or_the_beginning_of_either() -> N
     for text in ("nothing", ""):
         with pytest.raises(InvalidRequest, match="No call or attempt"):
             await find_call(store, text)
+
+
+async def test_of_a_call_that_has_expired_it_is_said_by_what_its_id_tells() -> None:
+    store = MemoryStore()
+    clock = SteppedClock(20_000 * US_PER_DAY)  # 2024-10-04
+    ids = IdSource(clock, random_bytes)
+    old, clock.at_us = ids.new("call"), clock.at_us + 10 * US_PER_DAY
+    young = ids.new("call")
+    assert await expired(store, old) is None, "nothing has expired"
+    kept_us = 20_005 * US_PER_DAY
+    await store.append([attempt(1, started_at_us=20_000 * US_PER_DAY, ended_at_us=20_000 * US_PER_DAY)])
+    assert await store.retention.expire(kept_us, 10, clock.at_us) == 1
+    for beginning in (old, old[:15], old[:13], old.replace("call_", "att_")):
+        with pytest.raises(
+            InvalidRequest, match=r"is of 2024-10-\d\d, and calls from then have expired: .* 2024-10-09"
+        ):
+            await find_call(store, beginning)
+    for none in (young, young[:15], old[:8], "call_", "call_" + "u" * 26, old + "0", "nothing"):
+        with pytest.raises(InvalidRequest, match="No call or attempt"):
+            await find_call(store, none)
+
+
+class SteppedClock(SystemClock):
+    def __init__(self, at_us: int) -> None:
+        self.at_us = at_us
+
+    def now_us(self) -> int:
+        return self.at_us
+
+
+def random_bytes(count: int) -> bytes:
+    return bytes(count)

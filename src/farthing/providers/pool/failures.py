@@ -2,6 +2,9 @@
 
 import socket
 import ssl
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from farthing.errors import (
     Draining,
@@ -25,6 +28,26 @@ def nothing_sent(error: BaseException) -> bool:
     return isinstance(error, (ProviderUnreachable, ProviderBusy, ConnectTimeout, Draining))
 
 
+_P = ParamSpec("_P")
+_E = TypeVar("_E", bound=ProviderError)
+_ANYTHING = "check base_url, the network and any firewall between"
+
+
+def _placeless(make: Callable[Concatenate[Origin, _P], _E]) -> Callable[Concatenate[Origin, _P], _E]:
+    """Have an error say to clients that it is the provider, and not where that is: it may be inside of the network."""
+
+    @wraps(make)
+    def made(origin: Origin, /, *args: _P.args, **kwargs: _P.kwargs) -> _E:
+        error = make(origin, *args, **kwargs)
+        if not error.public:
+            told = error.message.replace(str(origin), "the provider")
+            error.public = told[0].upper() + told[1:]
+        return error
+
+    return made
+
+
+@_placeless
 def unreachable(origin: Origin, error: OSError | ValueError) -> ProviderUnreachable:
     """Say which step of connecting failed and what to look at."""
     match error:
@@ -45,10 +68,14 @@ def unreachable(origin: Origin, error: OSError | ValueError) -> ProviderUnreacha
             hint = "check base_url and that the server is running"
         case _:
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            hint = "check base_url, the network and any firewall between"
-    return ProviderUnreachable(f"Cannot connect to {origin}: {what}.", hint=hint)
+            hint = _ANYTHING
+    failed = ProviderUnreachable(f"Cannot connect to {origin}: {what}.", hint=hint)
+    if isinstance(error, TunnelRefused) or hint is _ANYTHING:  # which name other places, or may
+        failed.public = "The provider cannot be reached."
+    return failed
 
 
+@_placeless
 def closed_at_once(origin: Origin) -> ProviderUnreachable:
     """The connection stood and was gone before anything was written."""
     return ProviderUnreachable(
@@ -56,6 +83,7 @@ def closed_at_once(origin: Origin) -> ProviderUnreachable:
     )
 
 
+@_placeless
 def connect_timeout(origin: Origin, seconds: float) -> ProviderTimeout:
     """Name, address or TLS took too long."""
     return ConnectTimeout(
@@ -64,6 +92,7 @@ def connect_timeout(origin: Origin, seconds: float) -> ProviderTimeout:
     )
 
 
+@_placeless
 def first_byte_timeout(origin: Origin, seconds: float) -> ProviderTimeout:
     """The answer's head did not come."""
     return ProviderTimeout(
@@ -72,6 +101,7 @@ def first_byte_timeout(origin: Origin, seconds: float) -> ProviderTimeout:
     )
 
 
+@_placeless
 def idle_timeout(origin: Origin, seconds: float) -> ProviderTimeout:
     """The answer's body stopped."""
     return ProviderTimeout(
@@ -80,6 +110,7 @@ def idle_timeout(origin: Origin, seconds: float) -> ProviderTimeout:
     )
 
 
+@_placeless
 def total_timeout(origin: Origin, seconds: float) -> ProviderTimeout:
     """Everything together took too long."""
     return ProviderTimeout(
@@ -88,6 +119,7 @@ def total_timeout(origin: Origin, seconds: float) -> ProviderTimeout:
     )
 
 
+@_placeless
 def cut(origin: Origin, *, answered: bool, error: Exception | None) -> ProviderCut:
     """The connection ended before the answer did."""
     when = "in the middle of its answer" if answered else "before it answered"
@@ -96,21 +128,25 @@ def cut(origin: Origin, *, answered: bool, error: Exception | None) -> ProviderC
     return ProviderCut(f"{origin} closed the connection {when}{how}.", hint=hint)
 
 
+@_placeless
 def abandoned(origin: Origin) -> ProviderCut:
     """Our own side gave the answer up."""
     return ProviderCut(f"The answer of {origin} was cancelled on this side.")
 
 
+@_placeless
 def stopped(origin: Origin) -> ProviderCut:
     """The pool was closed under an answer."""
     return ProviderCut(f"The answer of {origin} was cut because the gateway is stopping.")
 
 
+@_placeless
 def misbehaved(origin: Origin, what: str) -> ProviderMisbehaved:
     """The answer is not HTTP/1.1 or breaks a bound."""
     return ProviderMisbehaved(f"The answer of {origin} cannot be used: {what}.", hint="check that base_url is its API")
 
 
+@_placeless
 def queue_full(origin: Origin, connections: int, waiting: int) -> ProviderError:
     """There is no room to wait."""
     return ProviderBusy(
@@ -120,6 +156,7 @@ def queue_full(origin: Origin, connections: int, waiting: int) -> ProviderError:
     )
 
 
+@_placeless
 def waited_too_long(origin: Origin, connections: int, seconds: float) -> ProviderError:
     """No connection became free."""
     return ProviderBusy(

@@ -22,6 +22,7 @@ from farthing.errors import (
     StoreError,
     UnsupportedEncoding,
     WrongFields,
+    in_public,
 )
 from farthing.server.admin.access import Door
 from farthing.server.admin.ask import Ask, House
@@ -41,6 +42,7 @@ _SAFE = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 _BUSY = 503
+_OURS = 500
 
 
 class WrongMember(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,6 +83,7 @@ class AdminApi:
         """Serve one request."""
         request_id = self._house.farthing.ids.new("req")
         more: list[tuple[bytes, bytes]] = []
+        caller: Caller | None = None
         try:
             caller = await self._door.caller(scope)
             answer = await self._answer(self._find(scope, more), caller, request_id, scope, receive)
@@ -88,11 +91,15 @@ class AdminApi:
             status = _status_of(error)
             if status == HTTPStatus.UNAUTHORIZED:
                 more.append((b"www-authenticate", b'Bearer realm="farthing admin"'))
-            await _send(send, status, msgspec.json.encode(_told(error)), request_id, more)
+            if status >= _OURS:
+                log.warning("%s is answered with %d %s: %s", request_id, status, error.code, error)
+            operates = caller is not None and caller.role == "admin"
+            told = _told(error if operates else in_public(error))
+            await _send(send, status, msgspec.json.encode(told), request_id, more)
         except Exception:
             log.exception("an error nobody expected in the admin API (%s)", request_id)
-            told = FarthingError("The gateway failed at this.", hint=f"its log says why, under {request_id}.")
-            await _send(send, 500, msgspec.json.encode(_told(told)), request_id)
+            failed = FarthingError("The gateway failed at this.", hint=f"its log says why, under {request_id}.")
+            await _send(send, 500, msgspec.json.encode(_told(failed)), request_id)
         else:
             if answer.stream is not None:
                 await _send_stream(send, answer, request_id)

@@ -8,7 +8,8 @@ from datetime import datetime
 
 import msgspec
 
-from farthing.ledger.reports import call_line
+from farthing.errors import NotThere
+from farthing.ledger.reports import call_line, expired
 from farthing.server.admin.ask import Ask, not_there
 from farthing.server.admin.routes import READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text, moment
@@ -148,6 +149,8 @@ async def _attempts(ask: Ask[Nothing, Nothing], store: Store, call_id: str) -> l
         await ask.house.under_way.wait_for_store(store)
         found = await store.call(call_id)
     if not found:
+        if (gone := await expired(store, call_id)) is not None:
+            raise NotThere(gone, hint="GET /admin/v1/spend has what they cost; a backup from before has the calls.")
         raise not_there("call", call_id)
     return found
 

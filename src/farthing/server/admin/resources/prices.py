@@ -10,6 +10,7 @@ from farthing.catalog.name_patterns import fits
 from farthing.catalog.price_search import FoundSheet, find_sheets
 from farthing.catalog.prices import price_book
 from farthing.config.stored import PLACE
+from farthing.gateway.accounts import Account
 from farthing.gateway.layers import Layers
 from farthing.server.admin.ask import Ask, House
 from farthing.server.admin.routes import READ, Answer, Nothing, Route
@@ -47,13 +48,14 @@ class ProviderShown(msgspec.Struct, frozen=True, kw_only=True):
     """A provider; `credential` is where its key is read from, `credentials` are those that calls are made with.
 
     `origin` is a line of the file, `admin-api`, or `found`: its key is in the environment, or it is on this machine.
+    Addresses, and the names of files and variables, are for the admin: to others they are `null`.
     """
 
     name: str
     kind: str
     wire: str
-    base_url: str
-    credential: str
+    base_url: str | None
+    credential: str | None
     credentials: tuple[CredentialShown, ...]
     free: bool
     price_key: str | None
@@ -138,11 +140,11 @@ class PricePage(msgspec.Struct, frozen=True):
 
 async def providers(ask: Ask[Nothing, Nothing]) -> Answer:
     """List the providers."""
-    return Answer(ProviderList(tuple(await providers_shown(ask.house))))
+    return Answer(ProviderList(tuple(await providers_shown(ask.house, places=ask.caller.role == "admin"))))
 
 
-async def providers_shown(house: House) -> list[ProviderShown]:
-    """Return the providers as they are shown."""
+async def providers_shown(house: House, *, places: bool = True) -> list[ProviderShown]:
+    """Return the providers as they are shown, with the `places` of the operator or without."""
     farthing, store = house.farthing, await house.books()
     rows = await store.spending(("provider",), since_us=house.now_us() - _HOUR_US)
     heard = {row.groups[0]: row for row in rows}
@@ -157,11 +159,9 @@ async def providers_shown(house: House) -> list[ProviderShown]:
                 name=name,
                 kind=settings.kind,
                 wire=settings.wire,
-                base_url=settings.base_url,
-                credential=str(settings.credential),
-                credentials=tuple(
-                    CredentialShown(one.opened.name, one.opened.credential.missing) for one in lineup.accounts[name].all
-                ),
+                base_url=settings.base_url if places else None,
+                credential=str(settings.credential) if places else None,
+                credentials=tuple(_credential(one, places=places) for one in lineup.accounts[name].all),
                 free=settings.free,
                 price_key=settings.price_key,
                 origin=_origin(farthing.layers, f"providers.{name}"),
@@ -170,6 +170,13 @@ async def providers_shown(house: House) -> list[ProviderShown]:
             )
         )
     return shown
+
+
+def _credential(account: Account, *, places: bool) -> CredentialShown:
+    name, missing = account.opened.name, account.opened.credential.missing
+    if places:
+        return CredentialShown(name, missing)
+    return CredentialShown(None, None if missing is None else "It cannot be used.")
 
 
 def _origin(layers: Layers, path: str) -> str:

@@ -4,6 +4,7 @@ What the file names is the file's: a change of it is answered with the line. Oth
 Providers, prices and names of models have places of their own in this API.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -63,12 +64,26 @@ async def listed(ask: Ask[Nothing, SettingsQuery]) -> Answer:
     """List the settings that hold."""
     wanted, farthing = ask.query.path, ask.house.farthing
     rows = await _rows(ask.house)
+    if ask.caller.role != "admin":
+        rows = [row if _is_no_place(row) else Shown(row.path, _HIDDEN, row.origin, _HIDDEN) for row in rows]
     if wanted is not None:
         rows = [row for row in rows if row.path == wanted or row.path.startswith((f"{wanted}.", f"{wanted}["))]
     if not rows and wanted is not None:
         raise _no_setting(wanted)
-    left_out = tuple(LeftOut(path, why) for path, why in farthing.layers.problems.items())
+    told = ask.caller.role == "admin"
+    left_out = tuple(LeftOut(path, why if told else _HIDDEN) for path, why in farthing.layers.problems.items())
     return Answer(SettingList(tuple(_shown(ask.house, row) for row in rows), farthing.settings_taken_up, left_out))
+
+
+_HIDDEN = "(for the admin)"
+_PLACES = ("server.host", "server.tls", "storage.")
+_NAMES_A_PLACE = re.compile(r"://|@|^(?:/|~|\.\.?/|env:|file:|vault)")
+
+
+def _is_no_place(row: Shown) -> bool:
+    """Whether a value names no address, file, variable or account, which are the operator's."""
+    named = isinstance(row.plain, str) and _NAMES_A_PLACE.search(row.plain) is not None
+    return not named and not row.path.startswith(_PLACES)
 
 
 async def change(ask: Ask[NewValue, Nothing]) -> Answer:
