@@ -176,7 +176,8 @@ class Farthing:
         admission = Admission(self.budgets, self.clock, self.store)
         limiting = Limiting(self.limits, admission)
         lineup = self._lineup(settings, self.prices)
-        self.gateway = Gateway(lineup, self.ids, admission, limiting, alone=workers == 1)
+        # Other hosts have the same keys, so a conversation's next call may come to any of them.
+        self.gateway = Gateway(lineup, self.ids, admission, limiting, alone=workers == 1 and url is None)
         self.limits.set_quotas(all_quotas(lineup.accounts))
 
     @property

@@ -1,8 +1,11 @@
 """Lines of the audit log for what commands change, as the admin API writes them for what is changed through it.
 
 A command changes the store through this one, so none can forget its line: it is written before the change is made, and
-completed when it is known what came of it. Who made it is the account of the operating system, which the environment
-cannot pretend to be. No secret and no digest is ever in a line.
+completed when it is known what came of it. Line and change are not one transaction: a change may be several, or of a
+file, and the admin API's are written in the same two steps. What is lost by that is nothing: the line is committed
+first, by the same database, so wherever a command is killed there is a line for every change, and at worst one that
+stays `begun` (`test_audit_crashes.py` kills every kind of command at every step). Who made it is the account of the
+operating system, which the environment cannot pretend to be. No secret and no digest is ever in a line.
 """
 
 import os

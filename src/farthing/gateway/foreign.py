@@ -47,10 +47,10 @@ class Foreign:
     """Translates the calls of one gateway."""
 
     def __init__(self, ids: IdSource, clock: Clock, *, alone: bool) -> None:
-        """`alone` says that every call of a conversation comes here, and not to one of several workers."""
+        """`alone` says that every call of a conversation comes here, and not to one of several workers or hosts."""
         self._ids = ids
         self._clock = clock
-        # With several workers a seal would be found in one turn and not in the next, and each change of what is sent
+        # With several processes a seal would be found in one turn and not in the next, and each change of what is sent
         # costs the provider's prompt cache. Without any the thoughts are left out, always in the same way.
         self._signatures = Signatures(clock) if alone else Signatures(clock, max_bytes=0, max_bytes_per_key=0)
         self._contexts = Contexts(clock)

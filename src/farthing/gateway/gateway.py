@@ -72,7 +72,8 @@ class Gateway:
         """`alone` says that no other process serves the same clients."""
         self._admission = admission
         self._limiting = limiting
-        self._alone = alone
+        self.alone = alone
+        """Whether every call of a conversation comes here; see `Foreign`."""
         self.lineup = lineup
         """Replaced whole by a reload; see `Lineup`."""
         self._ids = ids
@@ -304,7 +305,7 @@ class Gateway:
         if self._translates is None:
             from farthing.gateway.foreign import Foreign  # noqa: PLC0415 - most gateways only pass through
 
-            self._translates = Foreign(self._ids, self.lineup.attempts.clock, alone=self._alone)
+            self._translates = Foreign(self._ids, self.lineup.attempts.clock, alone=self.alone)
         return self._translates
 
     async def _by_rules(self, rules: KeyRules, asked: str | None, wire: WireFormat) -> tuple[str, ModelRef]:
