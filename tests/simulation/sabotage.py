@@ -1,7 +1,7 @@
 """Gateways with one fault each: a simulator that does not find them proves nothing about the one without."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from farthing.gateway.admission import Admitted
 from farthing.gateway.attempts import NOTHING, LiveAttempt
 from farthing.gateway.bounds import Bound, Bounds
 from farthing.gateway.metered_stream import MeteredStream
-from farthing.ledger import Ledger, budgets, recovery
+from farthing.ledger import Ledger, budgets, housekeeping, recovery
 from farthing.ledger.allotments import Purse
 from farthing.ledger.journal_reader import InFlight
 from farthing.providers.pool import Answer
@@ -23,6 +23,7 @@ from farthing.server.faces.openai import OpenAIFace
 from farthing.storage.memory import MemoryStore
 from farthing.storage.memory import budgets as memory_budgets
 from farthing.storage.memory.budgets import MemoryBudgets
+from farthing.storage.memory.retention import MemoryRetention
 from farthing.types.budgets import Account
 from farthing.types.calls import Attempt, Opening
 from farthing.types.prices import PriceSheet
@@ -255,6 +256,43 @@ def refuses_what_is_free(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PriceBook, "find", priced)
 
 
+def loses_the_sums_of_what_expires(patch: pytest.MonkeyPatch) -> None:
+    """One line of those that expire goes without leaving its sums."""
+    expire = MemoryRetention.expire
+
+    async def forgetful(self: MemoryRetention, before_us: int, limit: int, now_us: int) -> int:
+        gone = await expire(self, before_us, limit, now_us)
+        if gone:
+            self.gone.popitem()
+        return gone
+
+    patch.setattr(MemoryRetention, "expire", forgetful)
+
+
+def keeps_again_what_has_expired(patch: pytest.MonkeyPatch) -> None:
+    """The store forgets which lines have expired, and takes them for new when a journal comes back."""
+    append = MemoryStore.append
+
+    async def twice(self: MemoryStore, attempts: Sequence[Attempt], holder: str = "") -> int:
+        gone, self.retention.gone = self.retention.gone, {}
+        try:
+            return await append(self, attempts, holder)
+        finally:
+            self.retention.gone = gone
+
+    async def unknown(self: MemoryStore, attempt_ids: Collection[str]) -> set[str]:
+        return self._attempts.keys() & set(attempt_ids)
+
+    patch.setattr(MemoryStore, "append", twice)
+    patch.setattr(MemoryStore, "known", unknown)
+
+
+def expires_too_early(patch: pytest.MonkeyPatch) -> None:
+    """A day is taken for a week."""
+    early = housekeeping.expires_before
+    patch.setattr(housekeeping, "expires_before", lambda kept_us, now_us: early(kept_us // 7, now_us))
+
+
 DEAR = PriceSheet(id="dear", bands=bands_of(Prices(input=(Step(0, 10**16),), output=(Step(0, 10**16),))))
 
 FAULTS: dict[Sabotage, int] = {
@@ -279,5 +317,8 @@ FAULTS: dict[Sabotage, int] = {
     spends_the_limit_again_and_again: 40,
     refuses_in_one_format_for_all: 40,
     refuses_what_is_free: 40,
+    loses_the_sums_of_what_expires: 40,
+    keeps_again_what_has_expired: 120,
+    expires_too_early: 40,
 }
 """Within how many seeds each must be found."""

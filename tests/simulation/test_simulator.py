@@ -11,6 +11,7 @@ import pytest
 from farthing.testing.simulator import Result, simulate
 from farthing.testing.simulator.__main__ import failure, main
 from farthing.testing.simulator.budgets import with_budgets
+from farthing.testing.simulator.expiry import with_expiry
 from farthing.testing.simulator.schedule import TROUBLES, draw
 from tests.simulation.sabotage import FAULTS, Sabotage
 
@@ -96,6 +97,18 @@ def test_every_third_seed_has_budgets_and_some_of_them_die_while_they_lease() ->
     deaths = {life.death.at for schedule in schedules for life in schedule.lives if life.death is not None}
     assert {"before_exchange", "after_exchange"} <= deaths
     assert {plan.period for schedule in schedules for plan in schedule.budgets} == {"total", "hour", "day"}
+
+
+def test_every_fifth_seed_lets_lines_expire_and_some_of_them_die_over_it() -> None:
+    schedules = [with_expiry(draw(seed)) for seed in range(400)]
+    plans = [schedule.expiry for schedule in schedules if schedule.expiry is not None]
+    assert 50 < len(plans) < 120
+    assert 20 < sum(plan.journals_return for plan in plans) < len(plans) - 20
+    deaths = {life.death.at for schedule in schedules for life in schedule.lives if life.death is not None}
+    assert {"before_expire", "after_expire"} <= deaths
+    ours = [schedule.seed for schedule in schedules if schedule.expiry is not None][:20]
+    traces = ["\n".join(simulate(seed).trace) for seed in ours]
+    assert sum("lets 1 expire" in trace or "lets 3 expire" in trace for trace in traces) > 5
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux lists them")

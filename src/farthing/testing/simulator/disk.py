@@ -15,6 +15,7 @@ import msgspec
 from farthing.errors import StoreError
 from farthing.ledger.journal import SystemFiles
 from farthing.storage.protocols import BudgetStore, CredentialStore, KeyRecord, RowsRefused, Store
+from farthing.storage.retention_protocols import RetentionStore
 from farthing.testing.simulator.facts import Call, Checkpoint, Facts
 from farthing.testing.simulator.links import Link
 from farthing.testing.simulator.schedule import Death, Life
@@ -39,7 +40,7 @@ class Process:
         self.born_s = born_s
         self.alive = True
         self.links: list[Link] = []
-        self._counts = {"write": 0, "append": 0, "exchange": 0}
+        self._counts = {"write": 0, "append": 0, "exchange": 0, "expire": 0}
 
     @property
     def age_s(self) -> float:
@@ -66,7 +67,7 @@ class Process:
             raise ProcessDied
 
     def doomed(self, what: str) -> Death | None:
-        """Count a write, an append or an exchange; return the death that is due at it."""
+        """Count a write, an append, an exchange or an expiry; return the death that is due at it."""
         self._counts[what] += 1
         death = self.life.death
         return death if death and death.at.endswith(what) and death.count == self._counts[what] else None
@@ -176,10 +177,11 @@ def is_troubled(process: Process, kind: str) -> bool:
 class TroubledStore:
     """A store with its troubles, in front of a real one that outlives processes; see `storage/protocols.py`."""
 
-    def __init__(self, store: Store, process: Process, budgets: BudgetStore) -> None:
+    def __init__(self, store: Store, process: Process, budgets: BudgetStore, retention: RetentionStore) -> None:
         self._store = store
         self._process = process
         self.budgets = budgets
+        self.retention = retention
 
     @property
     def credentials(self) -> CredentialStore:
@@ -205,7 +207,10 @@ class TroubledStore:
             process.die()
         if self._troubled("refuses"):
             self._refuse(attempts)
+        process.facts.offered |= {one.opening.attempt_id: one for one in attempts}
         new = await self._store.append(attempts, holder)
+        for one in attempts:
+            process.facts.posted.setdefault(one.opening.attempt_id, one)
         process.note("store", f"takes {len(attempts)}, {new} new")
         if death is not None:
             process.die()

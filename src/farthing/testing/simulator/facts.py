@@ -7,6 +7,7 @@ import msgspec
 
 from farthing.testing.simulator.dialects import Part, answer_of, text_of
 from farthing.testing.simulator.schedule import Ask, Schedule
+from farthing.types.calls import Attempt
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -79,6 +80,10 @@ class Facts:
         self.problems: list[str] = []
         self.trace: list[tuple[float, str, str]] = []
         self.refused_by_store: set[str] = set()
+        self.posted: dict[str, Attempt] = {}
+        """What the store took, as it took it first."""
+        self.offered: dict[str, Attempt] = {}
+        """What it was given last; a process that dies over it does not know whether it was taken."""
         self.deaths = 0
 
     def wrong(self, what: str) -> None:

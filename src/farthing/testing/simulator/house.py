@@ -9,7 +9,7 @@ from typing import cast
 from farthing.app import Farthing
 from farthing.auth.keys import SHOWN_LENGTH, Hasher, new_token
 from farthing.config.paths import Home
-from farthing.config.schema import CredentialSource, ProviderSettings, Settings, Timeouts
+from farthing.config.schema import CredentialSource, ProviderSettings, RetentionSettings, Settings, Timeouts
 from farthing.server.app import HotApp
 from farthing.server.exchange import Exchange
 from farthing.server.listener import Bounds, Listener
@@ -20,6 +20,7 @@ from farthing.storage.sqlite.database import make_database
 from farthing.testing.simulator.budgets import TroubledBudgets, rules_of
 from farthing.testing.simulator.dialects import MODELS
 from farthing.testing.simulator.disk import Files, Process, TroubledStore
+from farthing.testing.simulator.expiry import TroubledRetention
 from farthing.testing.simulator.providers import Providers
 from farthing.testing.simulator.rates import RATES
 from farthing.testing.simulator.schedule import Schedule
@@ -80,7 +81,8 @@ def settings_of(schedule: Schedule) -> Settings:
         for provider, rates in RATES.items()
         for model in ("priced", "free")
     ]
-    return Settings(providers=providers, models={}, prices=tuple(rows))
+    kept = None if schedule.expiry is None else f"{schedule.expiry.kept_days}d"
+    return Settings(providers=providers, models={}, prices=tuple(rows), retention=RetentionSettings(calls=kept))
 
 
 class Keep:
@@ -122,7 +124,15 @@ class House:
             random_bytes=keep.random_bytes,
             connect=self.providers.connect,
             offload=self.offload,
-            store=cast("Store", TroubledStore(self.store, process, TroubledBudgets(self.store.budgets, process))),
+            store=cast(
+                "Store",
+                TroubledStore(
+                    self.store,
+                    process,
+                    TroubledBudgets(self.store.budgets, process),
+                    TroubledRetention(self.store.retention, process),
+                ),
+            ),
             journal_files=self.files,
         )
         app = HotApp(gateway=self.farthing.gateway, keys=self.farthing.keys, pages=_no_page)

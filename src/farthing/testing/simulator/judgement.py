@@ -14,6 +14,7 @@ from farthing.ledger.verify import verify
 from farthing.testing.simulator.budgets import judge_budgets, rules_of
 from farthing.testing.simulator.dialects import MODELS, Reported, provider_of
 from farthing.testing.simulator.disk import Process
+from farthing.testing.simulator.expiry import judge_expired
 from farthing.testing.simulator.facts import Call, Facts
 from farthing.testing.simulator.house import House, Keep
 from farthing.testing.simulator.rates import RATES
@@ -86,6 +87,7 @@ async def _judge_books(keep: Keep, facts: Facts, loop: VirtualLoop) -> int:
     if left := segments(keep.home.journal):
         facts.wrong(f"{len(left)} journal segments are left")
     attempts = await store.attempts_after("", _MOST_ROWS)
+    attempts += await judge_expired(store, facts, attempts, keep.clock.now_us())
     kept = {attempt.opening.attempt_id for attempt in attempts}
     refused = read_refused(keep.home.journal).values()
     aside = [one.attempt for one in refused if one.attempt is not None and one.attempt_id not in kept]

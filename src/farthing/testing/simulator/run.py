@@ -16,11 +16,13 @@ from farthing.errors import StoreError
 from farthing.testing.simulator.budgets import with_budgets
 from farthing.testing.simulator.clients import ClientEnd
 from farthing.testing.simulator.disk import Process, ProcessDied
+from farthing.testing.simulator.expiry import OldJournals, with_expiry
 from farthing.testing.simulator.facts import Facts
 from farthing.testing.simulator.house import TIMEOUTS, TOKEN, House, Keep
 from farthing.testing.simulator.judgement import judge_books, judge_leftovers, judge_quiet
 from farthing.testing.simulator.schedule import Life, draw
 from farthing.testing.simulator.virtual_time import NothingWillHappen, TookTooLong, VirtualLoop
+from farthing.types.ledger import US_PER_DAY
 
 LIMIT_S = 3_600.0
 """Virtual seconds that one process may take. The longest wait is a total timeout of 90 s, one behind the other over a
@@ -51,13 +53,16 @@ def simulate(seed: int, *, folder: Path | None = None) -> Result:
 
 
 def _simulate(seed: int, folder: Path) -> Result:
-    schedule = with_budgets(draw(seed))
+    schedule = with_expiry(with_budgets(draw(seed)))
     facts = Facts(schedule)
     keep = Keep(schedule, folder)
+    journals = OldJournals(keep.home.journal)
     now_s = 1.0
     with _no_collections():
-        for life in schedule.lives:
+        for number, life in enumerate(schedule.lives):
+            _let_days_pass(keep, number)
             now_s = _live(keep, facts, life, now_s)
+            journals.copy()
         quiet = Life(
             clients=(),
             connecting=(),
@@ -68,6 +73,9 @@ def _simulate(seed: int, folder: Path) -> Result:
             drain_s=0.0,
             death=None,
         )
+        _let_days_pass(keep, len(schedule.lives))
+        if schedule.expiry is not None and schedule.expiry.journals_return:
+            journals.put_back()
         now_s = _live(keep, facts, quiet, now_s)
         attempts = judge_books(keep, facts, now_s)
     return Result(
@@ -79,6 +87,13 @@ def _simulate(seed: int, folder: Path) -> Result:
         problems=tuple(facts.problems),
         trace=tuple(facts.lines()),
     )
+
+
+def _let_days_pass(keep: Keep, number: int) -> None:
+    """Set the clock forward by the days before a process: nobody serves meanwhile."""
+    plan = keep.schedule.expiry
+    if plan is not None:
+        keep.clock.step_us += plan.days_before[number] * US_PER_DAY
 
 
 def _live(keep: Keep, facts: Facts, life: Life, now_s: float) -> float:

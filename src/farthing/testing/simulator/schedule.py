@@ -42,6 +42,8 @@ DiesAt = Literal[
     "after_append",
     "before_exchange",
     "after_exchange",
+    "before_expire",
+    "after_expire",
 ]
 Connecting = Literal["refused", "never", "closed_at_once", "slow"]
 
@@ -185,6 +187,15 @@ class BudgetPlan(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: int
 
 
+class ExpiryPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines that are kept for `kept_days`; so many days pass before each process, and before the last look."""
+
+    kept_days: int
+    days_before: tuple[int, ...]
+    journals_return: bool
+    """Before the last look the journals of the dead are there again."""
+
+
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one seed decides."""
 
@@ -196,6 +207,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     offload_s: float
     lives: tuple[Life, ...]
     budgets: tuple[BudgetPlan, ...] = ()
+    expiry: ExpiryPlan | None = None
 
     @property
     def asks(self) -> int:
