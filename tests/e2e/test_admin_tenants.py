@@ -161,6 +161,24 @@ def test_the_audit_log_says_of_which_organisation_a_change_was(house: House) -> 
     assert house.ask("GET", "audit", None, "globex").status == 403
 
 
+def test_outcomes_are_a_teams_own(house: House) -> None:
+    for name, result in (("acme", "success"), ("globex", "failure")):
+        told = house.ask("PUT", "outcomes", {"task": "T-1", "result": result}, name)
+        assert told.status == 200
+        assert (told.json()["organisation"], told.json()["team"]) == (name, "core")
+    for name in ORGANISATIONS:
+        assert [one["organisation"] for one in house.get("outcomes", f"{name} viewer")["outcomes"]] == [name]
+    assert len(house.get("outcomes", "admin")["outcomes"]) == 2
+    assert (
+        house.ask("PUT", "outcomes", {"task": "T", "result": "success", "organisation": "acme"}, "globex").status == 403
+    )
+    assert house.ask("PUT", "outcomes", {"task": "T-1", "result": "success"}, "acme viewer").status == 403
+    for wrong in ({"result": "success"}, {"result": "success", "task": "a", "session": "b"}, {"task": "a"}):
+        assert house.ask("PUT", "outcomes", wrong, "admin").status == 422
+    (line, *_) = house.get("audit?action=outcomes.tell", "admin")["changes"]
+    assert line["outcome"] in ("done", "refused")
+
+
 def test_a_token_for_a_team_of_several_organisations_must_say_which(house: House) -> None:
     refused = house.ask("POST", "tokens", {"name": "whose", "role": "viewer", "team": "core"}, "admin")
     assert refused.status == 400

@@ -32,6 +32,7 @@ _COMMANDS = {
     "budget": ("farthing.cli.budget:budget", "What may be spent: set it, see what is left."),
     "limits": ("farthing.cli.limits:limits", "How much may be asked for in a minute, hour or day."),
     "report": ("farthing.cli.report:report", "A day, a week or a month: tokens, money, what to do about it."),
+    "outcomes": ("farthing.cli.outcomes:outcomes", "What came of tasks and sessions, so that a success has a cost."),
     "chargeback": ("farthing.cli.chargeback:chargeback", "What a month cost each project, team, branch or task."),
     "export": ("farthing.cli.export:export", "Attempts and costs for other programs: CSV, JSON, FOCUS."),
     "reconcile": ("farthing.cli.reconcile:reconcile", "Compare the ledger with a provider's own figures."),

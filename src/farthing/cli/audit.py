@@ -18,11 +18,13 @@ import msgspec
 from farthing.clock import SystemClock
 from farthing.errors import FarthingError, StoreError
 from farthing.storage.limit_protocols import LimitStore
+from farthing.storage.outcome_protocols import OutcomeStore
 from farthing.storage.protocols import AdminStore, BudgetStore, CredentialRecord, CredentialStore, KeyRecord, Store
 from farthing.types.admin import AdminToken, Change, ChangeOutcome
 from farthing.types.budgets import Budget
 from farthing.types.identity import IdSource
 from farthing.types.limits import Limit
+from farthing.types.outcomes import WorkOutcome
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ _SECRETS = ("digest", "old_secrets", "ciphertext", "nonce", "key_id", "changed")
 
 
 def audited(store: Store) -> Store:
-    """Return a store whose changes of keys, budgets, limits, credentials and tokens leave a line each."""
+    """Return a store whose changes of keys, budgets, limits, credentials, tokens and outcomes leave a line each."""
     return cast("Store", _Audited(store))
 
 
@@ -84,6 +86,7 @@ class _Audited:
         self.limits = cast("LimitStore", _AuditedRules(store, store.limits))
         self.credentials = cast("CredentialStore", _AuditedCredentials(store))
         self.admin = cast("AdminStore", _AuditedTokens(store))
+        self.outcomes = cast("OutcomeStore", _AuditedOutcomes(store))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -139,6 +142,23 @@ class _AuditedCredentials:
             return await _made(self._store, subject, gone[0] if gone else None, new[0] if new else None, swap)
         names = [{"credentials": [one.name for one in some]} if some else None for some in (gone, new)]
         return await _made(self._store, None, names[0], names[1], swap)
+
+
+class _AuditedOutcomes:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store.outcomes, name)
+
+    async def tell(self, outcome: WorkOutcome) -> None:
+        """See `OutcomeStore.tell`."""
+
+        async def tell() -> bool:
+            await self._store.outcomes.tell(outcome)
+            return True
+
+        await _made(self._store, outcome.id, None, outcome, tell)
 
 
 class _AuditedTokens:

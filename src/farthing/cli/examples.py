@@ -31,6 +31,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "budget remove": ("farthing budget remove search",),
     "budget resume": ("farthing budget resume daily",),
+    "outcomes": ("farthing outcomes tell success --task T-123", "farthing outcomes list"),
+    "outcomes tell": (
+        "farthing outcomes tell success --task T-123",
+        "farthing outcomes tell failure --session 0198-ab --team core",
+    ),
+    "outcomes list": ("farthing outcomes list", "farthing outcomes list --json"),
     "limits": ("farthing limits list", 'farthing limits set polite requests_per_minute=60 --key "*"'),
     "limits list": ("farthing limits list", "farthing limits list --json"),
     "limits set": (

@@ -14,8 +14,8 @@ from farthing.ledger.fixed_costs import Amortised, amortised
 from farthing.ledger.money_by_kind import PRICED_BY, MoneyByKind, SheetOf, money_by_kind
 from farthing.ledger.periods import period_at
 from farthing.ledger.recommendations import (
+    MIN_OUTCOMES,
     OUTCOME_THRESHOLD_NANOUSD,
-    Outcomes,
     Priced,
     Recommendation,
     Repeated,
@@ -27,6 +27,7 @@ from farthing.ledger.recommendations import (
     may_cost_too_much,
     wants_caching,
 )
+from farthing.ledger.told_outcomes import told_outcomes
 from farthing.storage.protocols import LedgerStore, Store
 from farthing.types.fixed_costs import FixedCost
 from farthing.types.prices import PriceSheet
@@ -127,11 +128,10 @@ async def spending_report(
     budgets_in: Sequence[SpendingScope] | None = None,
     by: Sequence[SpendingBy] = (),
     fixed_costs: Sequence[FixedCost] = (),
-    outcomes: Sequence[Outcomes] = (),
     local_target_percent: int | None = None,
     outcome_threshold_nanousd: int = OUTCOME_THRESHOLD_NANOUSD,
 ) -> SpendingReport:
-    """Return the report; `scope` leaves out all that is not in it, also from advice. `outcomes` are those told us.
+    """Return the report; `scope` leaves out all that is not in it, also from advice.
 
     Budgets are those in `budgets_in` where it is given: they may name less of what calls are known by.
     """
@@ -141,15 +141,17 @@ async def spending_report(
     priced = await store.spending(PRICED_BY, since_us=since_us, until_us=until_us, scope=scope)
     by_model = await store.spending(("provider", "model"), since_us=since_us, until_us=until_us, scope=scope)
     by_project = await store.spending(("project",), since_us=since_us, until_us=until_us, scope=scope)
+    told = await told_outcomes(store, since_us, until_us, costs_since_us=period.before_since_us, scope=scope)
+    are_told = any(one.told >= MIN_OUTCOMES for one in told)  # else an answer that came to its end must do
     answered: list[SpendingRow] = []
-    if any(may_cost_too_much(row, outcome_threshold_nanousd) for row in by_model):
+    if not are_told and any(may_cost_too_much(row, outcome_threshold_nanousd) for row in by_model):
         ended_well = (*scope, SpendingScope("outcome", "ok"))
         answered = await store.spending(("provider", "model"), since_us=since_us, until_us=until_us, scope=ended_well)
     groups = [
         Group(one, tuple(await store.spending((one,), since_us=since_us, until_us=until_us, scope=scope))) for one in by
     ]
     within = scope if budgets_in is None else budgets_in
-    outcomes = (*outcomes, *calls_as_outcomes(by_model, answered))
+    outcomes = told if are_told else calls_as_outcomes(by_model, answered)
     advice = [
         *cheaper_models(by_model, prices.candidates(by_model)),
         *caching(await _repeated(store, period, by_model, scope, prices)),

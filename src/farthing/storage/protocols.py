@@ -13,6 +13,7 @@ from farthing.errors import StoreError
 from farthing.storage.alert_protocols import AlertStore
 from farthing.storage.history_protocols import HistoryStore
 from farthing.storage.limit_protocols import LimitStore, WindowStore
+from farthing.storage.outcome_protocols import OutcomeStore
 from farthing.storage.retention_protocols import RetentionStore
 from farthing.storage.settings_protocols import SettingsStore
 from farthing.types.admin import AdminToken, Change
@@ -469,6 +470,11 @@ class Store(LedgerStore, KeyStore, Protocol):
     @property
     def settings(self) -> SettingsStore:
         """The settings that were made through the admin API."""
+        ...
+
+    @property
+    def outcomes(self) -> OutcomeStore:
+        """What was told of the outcomes of tasks and sessions."""
         ...
 
     @property

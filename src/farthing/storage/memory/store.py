@@ -13,6 +13,7 @@ from farthing.storage.memory.credentials import MemoryCredentials
 from farthing.storage.memory.history import MemoryHistory
 from farthing.storage.memory.keys import MemoryKeys
 from farthing.storage.memory.limits import MemoryLimits, MemoryWindows
+from farthing.storage.memory.outcomes import MemoryOutcomes
 from farthing.storage.memory.retention import MemoryRetention
 from farthing.storage.memory.settings import MemorySettings
 from farthing.storage.memory.spending import spending_of
@@ -40,6 +41,7 @@ class MemoryStore(MemoryKeys):
         self.alerts = self.budgets.alerts
         self.history = MemoryHistory(self._ever)
         self.settings = MemorySettings()
+        self.outcomes = MemoryOutcomes()
 
     async def open(self) -> None:
         """Nothing to do."""

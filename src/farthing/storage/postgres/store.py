@@ -23,6 +23,7 @@ from farthing.storage.postgres.database import Migration
 from farthing.storage.postgres.history import PostgresHistory
 from farthing.storage.postgres.keys import PostgresKeys
 from farthing.storage.postgres.limits import PostgresLimits, PostgresWindows
+from farthing.storage.postgres.outcomes import PostgresOutcomes
 from farthing.storage.postgres.retention import PostgresRetention
 from farthing.storage.postgres.settings import PostgresSettings
 from farthing.storage.postgres.spending import spending_row_of, spending_statement
@@ -65,6 +66,7 @@ class PostgresStore(PostgresKeys):
         self.alerts = PostgresAlerts(self.connections)
         self.history = PostgresHistory(self.connections)
         self.settings = PostgresSettings(self.connections)
+        self.outcomes = PostgresOutcomes(self.connections)
         self.retention = PostgresRetention(self.connections)
 
     async def open(self) -> None:

@@ -25,6 +25,7 @@ from farthing.storage.sqlite.database import Migration
 from farthing.storage.sqlite.history import SqliteHistory
 from farthing.storage.sqlite.keys import SqliteKeys
 from farthing.storage.sqlite.limits import SqliteLimits, SqliteWindows
+from farthing.storage.sqlite.outcomes import SqliteOutcomes
 from farthing.storage.sqlite.retention import SqliteRetention
 from farthing.storage.sqlite.rollups import begin_anew, roll_up, what_is_wrong
 from farthing.storage.sqlite.settings import SqliteSettings
@@ -65,6 +66,7 @@ class SqliteStore(SqliteKeys):
         self.alerts = SqliteAlerts(self.connections)
         self.history = SqliteHistory(self.connections)
         self.settings = SqliteSettings(self.connections)
+        self.outcomes = SqliteOutcomes(self.connections)
         self.retention = SqliteRetention(self.connections)
 
     async def open(self) -> None:

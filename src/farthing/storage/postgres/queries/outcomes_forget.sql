@@ -1,0 +1,2 @@
+-- Outcomes that are too old.
+DELETE FROM outcomes WHERE at_us < $1
