@@ -173,6 +173,8 @@ def test_outcomes_are_a_teams_own(house: House) -> None:
         house.ask("PUT", "outcomes", {"task": "T", "result": "success", "organisation": "acme"}, "globex").status == 403
     )
     assert house.ask("PUT", "outcomes", {"task": "T-1", "result": "success"}, "acme viewer").status == 403
+    ours = {"task": "T", "result": "success", "organisation": "acme"}
+    assert house.ask("PUT", "outcomes", ours, "admin").status == 422, "of which team is to be said"
     for wrong in ({"result": "success"}, {"result": "success", "task": "a", "session": "b"}, {"task": "a"}):
         assert house.ask("PUT", "outcomes", wrong, "admin").status == 422
     (line, *_) = house.get("audit?action=outcomes.tell", "admin")["changes"]

@@ -12,8 +12,9 @@ from farthing.ledger.recommendations import MIN_OUTCOMES, Outcomes, Priced, cost
 from farthing.ledger.report_records import report_as_data
 from farthing.ledger.spending_report import Period, Prices, SpendingReport, period_of, spending_report
 from farthing.storage.memory import MemoryStore
-from farthing.types.calls import Attempt
+from farthing.types.calls import Attempt, Attribution
 from farthing.types.fixed_costs import FixedCost
+from farthing.types.outcomes import WorkOutcome
 from farthing.types.prices import PriceSheet
 from farthing.types.spending import SpendingRow, SpendingScope
 from farthing.types.usage import Usage
@@ -208,6 +209,25 @@ async def test_an_answer_that_costs_more_than_a_dollar_is_told_of_with_what_fail
     assert (one.subject, one.sample) == ("calls of openai:opus", 33)
     assert (await report(*dear, *cut, outcome_threshold_nanousd=11 * 10**8)).recommendations == ()
     assert (await report(*dear[:16], *cut)).recommendations == ()
+
+
+async def test_where_enough_is_told_of_work_it_says_what_a_success_is_and_answers_do_not() -> None:
+    store = MemoryStore()
+    await store.append([attempt(number, model="opus", cost_nanousd=10**9 + 1) for number in range(MIN_OUTCOMES)])
+    for told in range(MIN_OUTCOMES):
+        (of_calls,) = (await spending_report(store, DAY, PRICES)).recommendations
+        assert of_calls.subject == "calls of openai:opus", f"{told} are too few"
+        task = attempt(100 + told, attribution=Attribution(key_id="key_1", task=f"T-{told}"), cost_nanousd=10**9)
+        await store.append([task])
+        await store.outcomes.tell(
+            WorkOutcome(
+                id=f"out_{told:02}", kind="task", name=f"T-{told}", succeeded=told < 5, at_us=DAY.since_us, who="admin"
+            )
+        )
+    (one,) = [one for one in (await spending_report(store, DAY, PRICES)).recommendations if one.of == "outcomes"]
+    assert (one.subject, one.sample) == ("tasks that were told of", MIN_OUTCOMES)
+    assert one.advice == "5 of 20 succeeded; one of those costs more than $1.00"
+    assert one.arithmetic == (("cost of all of them", 20 * 10**9), ("cost of one success", 4 * 10**9))
 
 
 def test_a_success_that_costs_more_than_a_dollar_is_told_and_too_few_outcomes_are_not() -> None:

@@ -60,6 +60,9 @@ async def tell(ask: Ask[NewOutcome, Nothing]) -> Answer:
     name = wanted.session if wanted.task is None else wanted.task
     if name is None or (wanted.task is not None and wanted.session is not None):
         raise WrongFields([Problem("task", "One of task and session is named.", wanted.task, "one of the two")])
+    organisation, team = ask.team_for(wanted.organisation, wanted.team)
+    if organisation is not None and team is None:
+        raise WrongFields([Problem("team", "An organisation is named, and no team of it.", None, "a team's name")])
     made = WorkOutcome(
         id=house.farthing.ids.new("out"),
         kind=kind,
@@ -67,7 +70,7 @@ async def tell(ask: Ask[NewOutcome, Nothing]) -> Answer:
         succeeded=wanted.result == "success",
         at_us=house.now_us(),
         who=ask.caller.id,
-        tenant=tenant_of(*ask.team_for(wanted.organisation, wanted.team)),
+        tenant=tenant_of(organisation, team),
     )
     await house.store.outcomes.tell(made)
     shown = _shown(made)
