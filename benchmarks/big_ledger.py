@@ -14,7 +14,7 @@ import random
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import get_args
 
@@ -44,41 +44,79 @@ class InPlace:
         """Nothing is open."""
 
 
-def line(number: int, at_us: int, rng: random.Random) -> Attempt:
-    key = rng.randrange(40)
-    who = Attribution(
+KEYS, ACTIVE_SESSIONS, LINES_A_SESSION = 200, 60, 30
+MODELS = tuple(
+    (provider, f"{provider}-{size}-{version}")
+    for provider in ("openai", "anthropic", "gemini", "groq", "ollama")
+    for size in ("large", "small")
+    for version in (1, 2)
+)
+TAGS = (None, "ci", "batch,night", None, "search", "ci,nightly,release")
+
+
+def who_of(session: int) -> Attribution:
+    """Return for whom the calls of a session are made: few keys are busy, and work is done on some tickets at a time."""
+    rng = random.Random(session)
+    key = int(KEYS * rng.random() ** 2)
+    ticket = session // 40 * 10 + rng.randrange(10) if rng.random() < 0.5 else None
+    return Attribution(
         key_id=f"key_{key:026d}",
         key_name=f"app-{key}",
-        team=f"team-{key % 5}",
-        project=f"project-{key % 12}",
-        user=f"user-{rng.randrange(3) * 20 + key % 20}",
-        session=f"session-{number // 30}",
-        tags=("ci", None, "batch,night", None)[key % 4],
+        team=f"team-{key % 8}",
+        project=f"project-{key % 25}",
+        user=f"user-{key % 80}" if key % 10 else None,
+        session=f"session-{session}",
+        conversation=f"conversation-{session}",
+        task=None if ticket is None else f"ticket-{ticket}",
+        sub_agent="explore" if session % 7 == 0 else None,
+        branch=None if ticket is None else f"work/ticket-{ticket}",
+        pull_request=None if ticket is None or ticket % 2 else str(ticket),
+        tags=TAGS[key % len(TAGS)],
     )
+
+
+def session_of(number: int, rng: random.Random) -> int:
+    """Return whose line it is, of those sessions that are under way at the same time."""
+    return number // (ACTIVE_SESSIONS * LINES_A_SESSION) * ACTIVE_SESSIONS + rng.randrange(ACTIVE_SESSIONS)
+
+
+def line(number: int, at_us: int, rng: random.Random) -> Attempt:
+    """Return a line. Each fiftieth is a second attempt of the call before it, elsewhere; of each hundredth the cost is
+    unknown."""
+    session = session_of(number - (number % 50 == 49), random.Random(number - (number % 50 == 49)))
+    who = _who_of(session)
+    again = number % 50 == 49
+    provider, model = MODELS[(session % 20 + (again or rng.random() < 0.2) * 7) % len(MODELS)]
     opening = Opening(
-        attempt_id=f"att_{number:026d}-1",
-        call_id=f"call_{number:026d}",
-        ordinal=1,
+        attempt_id=f"att_{number - again:026d}-{1 + again}",
+        call_id=f"call_{number - again:026d}",
+        ordinal=1 + again,
         started_at_us=at_us,
         face="openai",
         operation="chat",
-        provider="openai" if key % 3 else "anthropic",
+        provider=provider,
         model_asked="fast",
-        model=f"model-{rng.randrange(4) * 5 + key % 5}",
+        model=model,
         streamed=True,
         input_tokens_estimate=900,
         attribution=who,
     )
+    failed, known = number % 50 == 48, number % 100 != 7
     return Attempt(
         opening=opening,
         ended_at_us=at_us + 2_000_000,
-        outcome="ok",
-        http_status=200,
-        usage=Usage(input_tokens=1000, output_tokens=200, cache_read_input_tokens=600),
-        cost_nanousd=1_000_000 + number % 997,
-        cost_basis="reported",
-        price_id="openai/gpt-5-mini",
+        outcome="provider_error" if failed else "ok",
+        http_status=503 if failed else 200,
+        usage=Usage(
+            input_tokens=1000 + number % 4093, output_tokens=200 + number % 509, cache_read_input_tokens=600
+        ),
+        cost_nanousd=(1_000_000 + number % 997) if known else None,
+        cost_basis="reported" if known else "unknown",
+        price_id=f"{provider}/{model}" if known else None,
     )
+
+
+_who_of = lru_cache(maxsize=4 * ACTIVE_SESSIONS)(who_of)
 
 
 def size_of(path: Path) -> int:

@@ -22,7 +22,6 @@ from farthing.types.alerts import (
     Told,
     WhyOver,
     budget_condition,
-    budget_level,
     budget_sighting,
     first_line_nanousd,
     moved,
@@ -165,15 +164,6 @@ class SqliteAlerts:
         return await self._connections.transaction(forget)
 
 
-def see_charge(
-    connection: apsw.Connection, account_id: str, spent_before: int, spent: int, rule: str, at_us: int
-) -> None:
-    """Note what a charge did to an account, where it passed a line; most pass none."""
-    budget = _rule_of(rule)
-    if budget_level(budget, spent) != budget_level(budget, spent_before):
-        see_account(connection, budget, account_id, at_us)
-
-
 def see_account(connection: apsw.Connection, budget: Budget, account_id: str, at_us: int) -> None:
     """Note how an account stands, inside of the transaction that changed it."""
     row: Any = connection.execute(query("alert_account"), (account_id,)).fetchone()
@@ -209,7 +199,7 @@ def _review(connection: apsw.Connection, budget_id: str, now_us: int) -> list[Fa
     rule: Any = connection.execute(query("budget"), (budget_id,)).get
     sightings: dict[str, Sighting] = {}
     if rule is not None:
-        budget = _rule_of(rule)
+        budget = rule_of(rule)
         asked = {"budget": budget_id, "now": now_us, "from": first_line_nanousd(budget)}
         rows: list[Any] = connection.execute(query("alert_accounts"), asked).fetchall()
         for row in rows:
@@ -235,7 +225,8 @@ def _sighting(budget: Budget, row: Any, at_us: int) -> Sighting:
 
 
 @lru_cache(maxsize=_MAX_RULES)
-def _rule_of(rule: str) -> Budget:
+def rule_of(rule: str) -> Budget:
+    """Return a rule from its JSON."""
     return msgspec.json.decode(rule, type=Budget)
 
 
