@@ -55,7 +55,7 @@ TAGS = (None, "ci", "batch,night", None, "search", "ci,nightly,release")
 
 
 def who_of(session: int) -> Attribution:
-    """Return for whom the calls of a session are made: few keys are busy, and work is done on some tickets at a time."""
+    """Return for whom the calls of a session are made: few keys are busy, and some tickets are worked on at a time."""
     rng = random.Random(session)
     key = int(KEYS * rng.random() ** 2)
     ticket = session // 40 * 10 + rng.randrange(10) if rng.random() < 0.5 else None
@@ -81,11 +81,10 @@ def session_of(number: int, rng: random.Random) -> int:
 
 
 def line(number: int, at_us: int, rng: random.Random) -> Attempt:
-    """Return a line. Each fiftieth is a second attempt of the call before it, elsewhere; of each hundredth the cost is
-    unknown."""
-    session = session_of(number - (number % 50 == 49), random.Random(number - (number % 50 == 49)))
-    who = _who_of(session)
+    """Return a line: some are a call's second attempt elsewhere, and of some the cost is unknown."""
     again = number % 50 == 49
+    session = session_of(number - again, random.Random(number - again))
+    who = _who_of(session)
     provider, model = MODELS[(session % 20 + (again or rng.random() < 0.2) * 7) % len(MODELS)]
     opening = Opening(
         attempt_id=f"att_{number - again:026d}-{1 + again}",
@@ -107,9 +106,7 @@ def line(number: int, at_us: int, rng: random.Random) -> Attempt:
         ended_at_us=at_us + 2_000_000,
         outcome="provider_error" if failed else "ok",
         http_status=503 if failed else 200,
-        usage=Usage(
-            input_tokens=1000 + number % 4093, output_tokens=200 + number % 509, cache_read_input_tokens=600
-        ),
+        usage=Usage(input_tokens=1000 + number % 4093, output_tokens=200 + number % 509, cache_read_input_tokens=600),
         cost_nanousd=(1_000_000 + number % 997) if known else None,
         cost_basis="reported" if known else "unknown",
         price_id=f"{provider}/{model}" if known else None,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from farthing.ledger.reports import CostsReport
     from farthing.types.retention import Retained
 
+MOST_SHOWN = 1_000
+"""Groups in a table for people: a month may have a hundred thousand sessions, and to print them took ten seconds."""
+
 F = TypeVar("F", bound=Callable[..., object])
 
 _ONLY = {
@@ -75,9 +78,10 @@ def costs(
         raise click.UsageError("--json and --csv exclude each other.")
     group_by = cast("CostsBy", by)
     meant = CostsFilter(**only)
+    limit = None if as_json or as_csv or by == "day" else MOST_SHOWN
 
     async def look(books: "Books") -> tuple["CostsReport", "Retained"]:
-        report = await costs_report(books.store, group_by, since, until, meant)
+        report = await costs_report(books.store, group_by, since, until, meant, limit)
         return report, await books.store.retention.retained()
 
     report, retained = read_books(current_home(), look)
@@ -92,6 +96,10 @@ def costs(
         print_csv([costs_as_data(row, group_by) for row in report.rows], header)
     else:
         print_costs(by, report.rows, report.total)
+    if report.shortened:
+        say(
+            f"Only the {grouped(MOST_SHOWN)} dearest are shown; the total is of all, and --csv and --json have them all."
+        )
     for line in remarks(report.total):
         say(line)
     say_gone(retained, since, "what they cost is in the sums, by quarter of an hour")

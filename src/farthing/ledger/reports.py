@@ -21,7 +21,10 @@ Record = dict[str, str | int | bool | None]
 
 
 class CostsReport(msgspec.Struct, frozen=True):
-    """Costs by group, and over everything (calls are not the groups' sum: one call may try two models)."""
+    """Costs by group, and over everything (calls are not the groups' sum: one call may try two models).
+
+    `shortened` where there are more groups than were asked for.
+    """
 
     by: CostsBy
     since_us: int | None
@@ -29,6 +32,7 @@ class CostsReport(msgspec.Struct, frozen=True):
     only: CostsFilter
     rows: list[CostsRow]
     total: CostsRow
+    shortened: bool = False
 
 
 async def costs_report(
@@ -37,11 +41,13 @@ async def costs_report(
     since_us: int | None = None,
     until_us: int | None = None,
     only: CostsFilter = EVERYTHING,
+    limit: int | None = None,
 ) -> CostsReport:
-    """Return what was spent from then until before then, on what is meant, by group."""
+    """Return what was spent from then until before then, on what is meant, by group, at most so many of them."""
     (total,) = await store.costs(None, since_us, until_us, only)
-    rows = await store.costs(by, since_us, until_us, only)
-    return CostsReport(by, since_us, until_us, only, rows, total)
+    rows = await store.costs(by, since_us, until_us, only, None if limit is None else limit + 1)
+    shortened = limit is not None and len(rows) > limit
+    return CostsReport(by, since_us, until_us, only, rows[:limit], total, shortened)
 
 
 def costs_record(row: CostsRow, by: CostsBy) -> Record:

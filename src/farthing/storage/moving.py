@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from farthing.errors import StoreError
 from farthing.storage.protocols import Store
+from farthing.storage.rows import ROLLED
 from farthing.types.calls import Attempt
 
 PAGE_ROWS = 1_000
@@ -22,7 +23,7 @@ MAX_TRIES = 3
 
 Rows = Sequence[Mapping[str, Any]]
 
-_ADDED_UP = frozenset({"attempts", "daily_totals", "rollups"})
+_ADDED_UP = frozenset({"attempts", "daily_totals", *(sums.table for sums in ROLLED)})
 _EXPIRED = {"expired_attempts": "attempt_id", "expired_sums": "id"}
 """What may be as many rows as there were lines, and in which order they are copied."""
 _OF_A_PROCESS = frozenset({"leases", "alert_leader"})

@@ -147,11 +147,12 @@ class LedgerStore(Protocol):
         since_us: int | None = None,
         until_us: int | None = None,
         only: CostsFilter = EVERYTHING,
+        limit: int | None = None,
     ) -> list[CostsRow]:
         """Return costs of attempts begun in [`since_us`, `until_us`), dearest group first; one row when `by` is None.
 
         Groups are `provider:model`, names of keys as they are now, UTC days (in order of time, not of cost), and what
-        an attempt says itself. By tag, an attempt with two stands in two groups.
+        an attempt says itself. By tag, an attempt with two stands in two groups. `limit` is of groups.
         """
         ...
 

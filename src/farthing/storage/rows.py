@@ -5,7 +5,7 @@ order of the structs' fields, so a test of each backend compares `COLUMNS` with 
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import astuple
 
@@ -71,13 +71,35 @@ def costs_row_of(row: Row) -> CostsRow:
     return CostsRow(**dict(zip(CostsRow.__struct_fields__, row, strict=True)))
 
 
-ROLLED = frozenset(
-    {
-        *("face", "operation", "provider", "model", "model_served", "key", "organisation", "team", "project", "user"),
-        *("task", "branch", "tag", "tags", "day", "price_id", "service_tier"),
-    }
+class Sums(NamedTuple):
+    """A table of sums by hour, the columns that its groups have in common, and what questions those can answer."""
+
+    table: str
+    columns: tuple[str, ...]
+    known: frozenset[str]
+
+
+def _sums(table: str, *columns: str) -> Sums:
+    known = {"key" if one == "key_id" else one for one in columns}
+    return Sums(table, columns, frozenset(known | {"day"} | ({"tag"} if "tags" in known else set())))
+
+
+_ABOUT_MODELS = ("face", "operation", "provider", "model", "model_served", "price_id", "service_tier")
+_ABOUT_KEYS = ("face", "key_id", "key_name", "organisation", "team", "project", "user", "tags")
+ROLLED = (
+    _sums("rollups_of_models", *_ABOUT_MODELS),
+    _sums("rollups_of_keys", *_ABOUT_KEYS),
+    _sums("rollups_of_work", "session", "conversation", "task", "sub_agent", "branch", "pull_request"),
+    _sums("rollups", *_ABOUT_MODELS, *_ABOUT_KEYS[1:], "task", "branch"),
 )
-"""What sums by hour know; sessions and conversations they do not, of which there may be as many as lines."""
+"""The fewest groups first: a question is answered from the first that knows what it is asked by. An hour has some dozen
+groups of models, as many of keys as keys are busy, and the last of them all of their combinations."""
+
+
+def sums_for(known_by: Collection[str]) -> Sums | None:
+    """Return from which sums a question by these is answered; `None` where none knows all of them."""
+    return next((one for one in ROLLED if one.known.issuperset(known_by)), None)
+
 
 _PRICED = frozenset({"provider", "model", "model_served", "price_id", "service_tier"})
 

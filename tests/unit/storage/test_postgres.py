@@ -18,7 +18,7 @@ from farthing.storage.postgres.sql import query
 from farthing.storage.protocols import RowsRefused
 from farthing.storage.rows import COLUMNS
 from farthing.types.budgets import AccountKey, Budget, LeaseAsk, Scope
-from farthing.types.ledger import CostsRow, DailyTotal
+from farthing.types.ledger import CostsFilter, CostsRow, DailyTotal
 from tests.contracts.ledger_samples import DAY_US, NOON_US, attempt
 from tests.postgres_server import control, new_schema, psql, server
 
@@ -81,7 +81,7 @@ async def test_a_total_that_no_longer_fits_stops_at_the_largest_and_refuses_noth
     assert (total.cost_nanousd, total.attempts) == (MOST, 4)
     (again,) = await store.daily_totals_recomputed()
     assert again.cost_nanousd == 2 * MOST + 1003 + 10_000
-    (costs,), (of_lines,) = await store.costs(None), await store.costs("session")
+    (costs,), (of_lines,) = await store.costs(None), await store.costs("session", only=CostsFilter(key="key_1"))
     assert (costs.cost_nanousd, of_lines.cost_nanousd) == (MOST, again.cost_nanousd)
     assert "sums of day" in (await store.damage())[0]
 

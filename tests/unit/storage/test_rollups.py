@@ -9,8 +9,10 @@ import pytest
 
 from farthing.storage.memory import MemoryStore
 from farthing.storage.postgres import PostgresStore
+from farthing.storage.rows import ROLLED
 from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.costs import costs_statement
+from farthing.storage.sqlite.database import shipped_migrations
 from farthing.storage.sqlite.rollups import rolled
 from farthing.types.calls import Attempt
 from farthing.types.ledger import CostsBy, CostsFilter
@@ -22,6 +24,7 @@ from tests.postgres_server import new_schema
 HOUR_US = 3_600_000_000
 HOURS = NOON_US // HOUR_US
 MOST = (1 << 63) - 1
+SMALLER = next(one.number for one in shipped_migrations() if one.name.endswith("smaller_rollups.sql"))
 BY: tuple[CostsBy | None, ...] = (None, *get_args(CostsBy))
 ONLY = [
     CostsFilter(),
@@ -158,13 +161,14 @@ async def test_most_questions_are_answered_from_the_roll_up(store: SqliteStore) 
     while await store.roll_up(50):
         pass
     assert store.connections.writer is not None
-    store.connections.writer.execute("UPDATE rollups SET cost_nanousd = cost_nanousd + 1")
+    store.connections.writer.execute("UPDATE rollups_of_models SET cost_nanousd = cost_nanousd + 1")
     (apart,) = await store.costs(None)
     exact = sum(a.cost_nanousd or 0 for a in await store.attempts_after("", 1_000))
     assert apart.cost_nanousd > exact
-    for by in ("model", "provider", "key", "team", "project", "user", "tag", "face", "organisation", "day"):
+    for by in BY:
         assert "FROM rollups" in costs_statement(by, None, None, CostsFilter())[0]
-    assert "FROM rollups" not in costs_statement("session", None, None, CostsFilter())[0]
+    assert "FROM rollups " in costs_statement("model", None, None, CostsFilter(project="site"))[0]
+    assert "FROM rollups" not in costs_statement("session", None, None, CostsFilter(project="site"))[0]
     assert rolled(("day", "provider", "model"), HOURS * HOUR_US, (HOURS + 1) * HOUR_US) is not None
 
 
@@ -175,6 +179,12 @@ async def test_a_roll_up_that_was_spoiled_is_told_and_made_again(store: SqliteSt
     store.connections.writer.execute("UPDATE rollups SET attempts = 5 WHERE hour = (SELECT min(hour) FROM rollups)")
     assert "roll-up of day" in (await store.damage())[0]
     await store.rebuild_totals()
+    for sums in ROLLED[:-1]:
+        while await store.roll_up(30):
+            pass
+        store.connections.writer.execute(f"UPDATE {sums.table} SET cost_nanousd = 5")
+        assert "roll-up of day" in (await store.damage())[0]
+        await store.rebuild_totals()
     assert await store.damage() == []
     while await store.roll_up(30):
         pass
@@ -186,3 +196,30 @@ async def test_a_sum_that_does_not_fit_stops_at_the_largest_and_stops_nothing_el
     await store.append([attempt(2, cost_nanousd=MOST, started_at_us=HOURS * HOUR_US), attempt(3)])
     assert await store.roll_up(10) == 3
     assert await store.roll_up(10) == 0
+
+
+async def test_sums_of_what_expired_are_kept_when_the_smaller_sums_come(tmp_path: Path) -> None:
+    migrations, path, memory = shipped_migrations(), tmp_path / "farthing.db", MemoryStore()
+    made = calls(3)
+    await memory.append(made)
+    new = SqliteStore(path, InPlace())
+    await new.open()
+    await new.append(made)
+    while await new.roll_up(50):
+        pass
+    assert await new.retention.expire((HOURS + 24) * HOUR_US, 40, 0)
+    assert new.connections.writer is not None
+    for sums in ROLLED[:-1]:
+        new.connections.writer.execute(f"DROP TABLE {sums.table}; DROP TABLE {sums.table}_groups")
+    new.connections.writer.execute("ALTER TABLE rollups_groups RENAME TO rollup_groups")
+    new.connections.writer.pragma("user_version", SMALLER - 1)
+    await new.close()
+    again = SqliteStore(path, InPlace(), migrations=migrations[:SMALLER])
+    await again.open()
+    for _ in range(2):
+        assert await again.damage() == []
+        for by in BY:
+            assert await again.costs(by) == await memory.costs(by), by
+        while await again.roll_up(50):
+            pass
+    await again.close()

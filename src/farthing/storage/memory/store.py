@@ -77,6 +77,7 @@ class MemoryStore(MemoryKeys):
         since_us: int | None = None,
         until_us: int | None = None,
         only: CostsFilter = EVERYTHING,
+        limit: int | None = None,
     ) -> list[CostsRow]:
         """See `LedgerStore.costs`."""
         names = {record.id: record.name for record in self._keys.values()}
@@ -86,7 +87,7 @@ class MemoryStore(MemoryKeys):
             if (since_us is None or attempt.opening.started_at_us >= since_us)
             and (until_us is None or attempt.opening.started_at_us < until_us)
         ]
-        return costs_rows(meant, by, only, names)
+        return costs_rows(meant, by, only, names)[:limit]
 
     async def roll_up(self, _limit: int) -> int:
         """See `LedgerStore.roll_up`. Nothing to do: what is in memory is added up at once."""

@@ -29,7 +29,7 @@ _CONDITIONS = {
 
 
 def costs_statement(
-    by: CostsBy | None, since_us: int | None, until_us: int | None, only: CostsFilter
+    by: CostsBy | None, since_us: int | None, until_us: int | None, only: CostsFilter, limit: int | None = None
 ) -> tuple[str, list[Any]]:
     """Return the statement and its arguments; the columns are those of `CostsRow`."""
     conditions: list[str] = []
@@ -58,6 +58,7 @@ def costs_statement(
         source=_source(lines, by, only),
         conditions=" AND ".join(conditions) or "TRUE",
         first="min(0)" if by == "day" else "-coalesce(sum(cost_nanousd), 0)",
+        limit="" if limit is None else f"LIMIT {limit:d}",
     )
     return statement, arguments
 

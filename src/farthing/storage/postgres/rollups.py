@@ -6,12 +6,15 @@ batch are a few rows. Only the parts of an hour at the ends of the time that is 
 What surprised us is that calls do not add up: one that tried two models is one call of each and one of both. It is
 counted with the first of its attempts that came, once for each question that can be asked; where a time begins in the
 midst of a call, that is looked for, by the order in which they were tried.
+
+There are four tables of sums (`rows.ROLLED`): by everything, which may be 300,000 groups a month, and by less, from
+which most questions are answered.
 """
 
 from collections.abc import Callable, Collection
 
 from farthing.storage.postgres.sql import query
-from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums
+from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, quoted, sums_for
 
 US_PER_HOUR = 3_600_000_000
 LATE_US = 2 * US_PER_HOUR
@@ -42,22 +45,29 @@ def rolled(
     """
     first = None if since_us is None else -(-since_us // US_PER_HOUR)
     last = None if until_us is None else until_us // US_PER_HOUR
-    calls = calls_counted(known_by, since_us, until_us)
-    if calls is None or not ROLLED.issuperset(known_by) or (first is not None and last is not None and first >= last):
+    calls, sums = calls_counted(known_by, since_us, until_us), sums_for(known_by)
+    if calls is None or sums is None or (first is not None and last is not None and first >= last):
         return None
+    columns = ", ".join(map(quoted, sums.columns))
     began = "{}started_at_us >= {} AND {}started_at_us < {}".format
     others = []
     for start, end in _ends(since_us, until_us, first, last):
         which = began("", bind(start), "", bind(end))
-        others += [query("rolled_lines").format(which=which), query("rolled_gone").format(which=which)]
+        others += [query(name).format(which=which, columns=columns) for name in ("rolled_lines", "rolled_gone")]
     asked = (("e.started_at_us >= {}", since_us), ("e.started_at_us < {}", until_us))
     within = " AND ".join(part.format(bind(bound)) for part, bound in asked if bound is not None) or "TRUE"
     for start, end in _edges(since_us, until_us):
         span = began("", bind(start), "", bind(end))
-        others.append(query("rolled_late").format(span=span, within=within, alike=_ALIKE[calls]))
+        others.append(query("rolled_late").format(span=span, within=within, alike=_ALIKE[calls], columns=columns))
     wanted = (("hour >= {}", first), ("hour < {}", last))
     hours = " AND ".join(part.format(bind(bound)) for part, bound in wanted if bound is not None) or "TRUE"
-    return calls_of_sums(calls), query("rolled").format(hours=hours, others="\n".join(others))
+    source = query("rolled").format(table=sums.table, columns=columns, hours=hours, others="\n".join(others))
+    return calls_of_sums(calls), source
+
+
+def of_each(name: str) -> list[str]:
+    """Return a statement for each table of sums."""
+    return [query(name).format(table=sums.table, columns=", ".join(map(quoted, sums.columns))) for sums in ROLLED]
 
 
 def _ends(since_us: int | None, until_us: int | None, first: int | None, last: int | None) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ statement: one round trip, all of it or nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +26,7 @@ from farthing.storage.postgres.keys import PostgresKeys
 from farthing.storage.postgres.limits import PostgresLimits, PostgresWindows
 from farthing.storage.postgres.outcomes import PostgresOutcomes
 from farthing.storage.postgres.retention import PostgresRetention
+from farthing.storage.postgres.rollups import of_each
 from farthing.storage.postgres.settings import PostgresSettings
 from farthing.storage.postgres.spending import spending_row_of, spending_statement
 from farthing.storage.postgres.sql import query
@@ -97,9 +99,10 @@ class PostgresStore(PostgresKeys):
         since_us: int | None = None,
         until_us: int | None = None,
         only: CostsFilter = EVERYTHING,
+        limit: int | None = None,
     ) -> list[CostsRow]:
         """See `LedgerStore.costs`."""
-        statement, arguments = costs_statement(by, since_us, until_us, only)
+        statement, arguments = costs_statement(by, since_us, until_us, only, limit)
         rows = await self.connections.ask(statement, *arguments)
         if not rows and by is None:
             rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]
@@ -218,9 +221,12 @@ class PostgresStore(PostgresKeys):
 
     async def damage(self) -> list[str]:
         """See `LedgerStore.damage`: PostgreSQL has no check of its own for a client to ask; what it reads is whole."""
+        wrong = await self.connections.all("rollups_wrong")
+        for statement in of_each("rollups_differ")[:-1]:
+            wrong += await self.connections.ask(statement)
         return [
             f"sums of day {day} since 1970: {kept} attempts of {cost} nanodollars, the ledger has {again} of {theirs}"
-            for day, kept, again, cost, theirs in await self.connections.all("rollups_wrong")
+            for day, kept, again, cost, theirs in wrong
         ]
 
     async def glance(self, today_us: int, session: str | None, session_since_us: int, now_us: int) -> Glance:
@@ -256,7 +262,7 @@ class PostgresStore(PostgresKeys):
         """
         version = len(self.connections.migrations)
         try:
-            row = await session.connection.fetchrow(query("attempts_append"), _encoded(attempts), version, holder, old)
+            row = await session.connection.fetchrow(_append_statement(), _encoded(attempts), version, holder, old)
         except Exception as error:
             refused = rows_refused(self.connections.address, error)
             if refused is None:
@@ -271,6 +277,11 @@ class PostgresStore(PostgresKeys):
             )
         told: Sequence[Any] = row
         return told
+
+
+@cache
+def _append_statement() -> str:
+    return query("attempts_append").format(sums="".join(of_each("attempts_append_sums")).rstrip())
 
 
 _Line = msgspec.defstruct("_Line", [(name, Any, None) for name in COLUMNS], omit_defaults=True, gc=False)
@@ -312,8 +323,8 @@ async def _rebuild_totals(session: Session) -> tuple[list[Row], list[Row]]:
     before = await session.all("daily_totals")
     await session.run("daily_totals_clear")
     await session.run("daily_totals_remade")
-    await session.run("rollups_clear")
-    await session.run("rollups_remade")
+    for statement in (*of_each("rollups_clear"), *of_each("rollups_remade")):
+        await session.connection.execute(statement)
     return before, await session.all("daily_totals")
 
 

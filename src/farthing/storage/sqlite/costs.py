@@ -33,7 +33,7 @@ _CONDITIONS = {
 
 
 def costs_statement(
-    by: CostsBy | None, since_us: int | None, until_us: int | None, only: CostsFilter
+    by: CostsBy | None, since_us: int | None, until_us: int | None, only: CostsFilter, limit: int | None = None
 ) -> tuple[str, dict[str, Any]]:
     """Return the statement and its bindings; the columns are those of `CostsRow`."""
     told = {name: value for name in only.__struct_fields__ if (value := getattr(only, name)) is not None}
@@ -53,6 +53,7 @@ def costs_statement(
         source=_source(lines, by, only),
         conditions=" AND ".join(conditions) or "TRUE",
         first="NULL" if by == "day" else "-coalesce(sum(cost_nanousd), 0)",
+        limit="" if limit is None else f"LIMIT {limit:d}",
     )
     return statement, {**told, "since": since_us, "until": until_us, **bound}
 

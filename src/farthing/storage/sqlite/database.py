@@ -74,6 +74,7 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> apsw.Connectio
             _check_owner(connection, path)
             connection.pragma("journal_mode", "WAL")
             connection.pragma("synchronous", SYNCHRONOUS)
+            connection.pragma("temp_store", "MEMORY")  # a batch of the roll-up; what is more than a few MB is not there
             _migrate(connection, path, migrations)
         except BaseException:
             connection.close()

@@ -24,7 +24,7 @@ class SqliteHistory:
         """See `HistoryStore.hours`."""
         asked: dict[str, Any] = {name: getattr(scope, name) for name in DIMENSIONS}
         if set(scope.named) <= set(GROUPED_BY):
-            rows = await self._summed("hours", since_us, until_us, asked)
+            rows = await self._summed("hours", since_us, until_us, asked, GROUPED_BY)
         else:
             asked |= {"first": since_us // HOUR_US, "last": -(-until_us // HOUR_US)}
             rows = await self._connections.all("hours_of_attempts", asked)
@@ -32,13 +32,13 @@ class SqliteHistory:
 
     async def dearest(self, by: GroupedBy, since_us: int, limit: int) -> list[str]:
         """See `HistoryStore.dearest`."""
-        return [row[0] for row in await self._summed("hours_dearest", since_us, None, {"limit": limit}, by)]
+        return [row[0] for row in await self._summed("hours_dearest", since_us, None, {"limit": limit}, (by,))]
 
     async def hours_by(self, by: GroupedBy, values: Sequence[str], since_us: int) -> dict[str, list[HourTotal]]:
         """See `HistoryStore.hours_by`."""
         asked = {"values": msgspec.json.encode(list(values)).decode()}
         found: dict[str, list[HourTotal]] = {value: [] for value in values}
-        for value, *row in await self._summed("hours_by", since_us, None, asked, by):
+        for value, *row in await self._summed("hours_by", since_us, None, asked, (by,)):
             found[value].append(_hour(row))
         return found
 
@@ -49,17 +49,18 @@ class SqliteHistory:
 
     async def usual_outcomes(self, since_us: int, until_us: int) -> list[ProviderOutcomes]:
         """See `HistoryStore.usual_outcomes`."""
-        rows = await self._summed("outcomes_usual", since_us, until_us, {})
+        rows = await self._summed("outcomes_usual", since_us, until_us, {}, ("provider",))
         return [ProviderOutcomes(provider=row[0], attempts=row[1], failed=row[2]) for row in rows]
 
     async def _summed(
-        self, name: str, since_us: int, until_us: int | None, asked: dict[str, Any], by: GroupedBy = "user"
+        self, name: str, since_us: int, until_us: int | None, asked: dict[str, Any], by: Sequence[str]
     ) -> list[Any]:
         """Return the rows of a question about whole hours, mostly from what is rolled up."""
         since_us = since_us // HOUR_US * HOUR_US
         until_us = None if until_us is None else -(-until_us // HOUR_US) * HOUR_US
-        _, source, bound = rolled((), since_us, until_us) or ("", "all_sums AS attempts", {})
-        statement = query(name).format(source=source, by=f"attempts.{by}")
+        found = rolled([one.removesuffix("_id") for one in by], since_us, until_us)
+        _, source, bound = found or ("", "all_sums AS attempts", {})
+        statement = query(name).format(source=source, by=f"attempts.{by[0]}")
         bindings = {"since": since_us, "until": until_us, **bound, **asked}
         return await self._connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
 

@@ -6,8 +6,11 @@ answer is the same however far the roll-up has come.
 
 What surprised us is that calls do not add up: one that tried two models is one call of each and one of both. It is
 counted with the first of its attempts that came, once for each question that can be asked; where a time begins in the
-midst of a call, that is looked for. What cannot be answered so (sessions, conversations) is not rolled up: there may be
-as many of them as attempts.
+midst of a call, that is looked for.
+
+A month by everything may be some 300,000 groups, and most questions are about a few dozen: so there are sums by models,
+by keys and by what is worked on, too, each with as many groups as those make, and a question is answered from the
+smallest that knows what it is asked by (`rows.ROLLED`).
 """
 
 from collections.abc import Collection
@@ -15,7 +18,7 @@ from typing import Any
 
 import apsw
 
-from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums
+from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, sums_for
 from farthing.storage.sqlite.sql import query
 
 US_PER_HOUR = 3_600_000_000
@@ -45,23 +48,27 @@ def rolled(
     """
     first = None if since_us is None else -(-since_us // US_PER_HOUR)
     last = None if until_us is None else until_us // US_PER_HOUR
-    calls = calls_counted(known_by, since_us, until_us)
-    if calls is None or not ROLLED.issuperset(known_by) or (first is not None and last is not None and first >= last):
+    calls, sums = calls_counted(known_by, since_us, until_us), sums_for(known_by)
+    if calls is None or sums is None or (first is not None and last is not None and first >= last):
         return None
+    columns = ", ".join(sums.columns)
     ends = _ends(since_us, until_us, first, last)
     lines = [_lately(since_us, until_us), *(_UP_TO.format(end) for end in ends)]
-    others = [query("rolled_lines").format(lines=query("rollup_lines").format(which=which)) for which in lines]
-    others += [query("rolled_lines").format(lines=query("rollup_gone").format(which=end)) for end in ends]
+    read = [query("rollup_lines").format(which=which) for which in lines]
+    read += [query("rollup_gone").format(which=end) for end in ends]
+    others = [query("rolled_lines").format(lines=one, columns=columns) for one in read]
     asked = (("e.started_at_us >= :since", since_us), ("e.started_at_us < :until", until_us))
     within = " AND ".join(part for part, bound in asked if bound is not None) or "TRUE"
     bindings: dict[str, Any] = {"first": first, "last": last}
     bindings |= {"first_us": (first or 0) * US_PER_HOUR, "last_us": (last or 0) * US_PER_HOUR}
     for place, (start, end) in enumerate(_edges(since_us, until_us)):
         span = f"started_at_us >= :from{place} AND started_at_us < :to{place}"
-        others.append(query("rolled_late").format(span=span, within=within, alike=_ALIKE[calls]))
+        others.append(query("rolled_late").format(span=span, within=within, alike=_ALIKE[calls], columns=columns))
         bindings[f"from{place}"], bindings[f"to{place}"] = start, end
     hours = [part for part, bound in ((":first <= hour", first), ("hour < :last", last)) if bound is not None]
-    source = query("rolled").format(hours=" AND ".join(hours) or "TRUE", others="\n".join(others))
+    source = query("rolled").format(
+        table=sums.table, columns=columns, hours=" AND ".join(hours) or "TRUE", others="\n".join(others)
+    )
     return calls_of_sums(calls), source, bindings
 
 
@@ -104,17 +111,23 @@ def roll_up(connection: apsw.Connection, limit: int) -> int:
     return int(last - first)
 
 
-_LINES = ("attempt_sums", "place", "rollup_lines")
-_GONE = ("expired_sums", "id", "rollup_gone")
+_LINES = ("place", "rollup_lines")
+_GONE = ("id", "rollup_gone")
 
 
-def _add(connection: apsw.Connection, rows: tuple[str, str, str], first: int, last: int) -> None:
-    table, place, batch = rows
-    bindings = {"first": first, "last": last}
-    connection.execute(query("rollup_groups_add").format(lines=table, place=place), bindings)
+def _add(connection: apsw.Connection, rows: tuple[str, str], first: int, last: int) -> None:
+    place, batch = rows
+    which = f"{place} > :first AND {place} <= :last"
+    fill = query("rollup_batch_fill").format(batch=query(batch).format(which=which))
+    connection.execute(query("rollup_batch"))
     try:
-        which = f"{place} > :first AND {place} <= :last"
-        connection.execute(query("rollup_add").format(batch=query(batch).format(which=which)), bindings)
+        with connection:  # a point to go back to
+            connection.execute(fill, {"first": first, "last": last})
+            for sums in ROLLED:
+                names = {"table": sums.table, "columns": ", ".join(sums.columns)}
+                connection.execute(query("rollup_groups_add").format(**names))
+                connection.execute(query("rollup_add").format(**names))
+            connection.execute(query("rollup_batch_clear"))
     except apsw.SQLError:
         if last - first == 1:
             raise
@@ -127,14 +140,18 @@ def begin_anew(connection: apsw.Connection, last_gone: int) -> None:
 
     But for the sums of lines that are gone, up to the row `last_gone` of those: they are added at once.
     """
-    connection.execute(query("rollups_clear"))
+    for sums in ROLLED:
+        connection.execute(query("rollups_clear").format(table=sums.table))
     connection.execute(query("rollup_done"), (0,))
     _add(connection, _GONE, 0, last_gone)
 
 
 def what_is_wrong(connection: apsw.Connection) -> list[str]:
     """Return on which days the roll-up is not what the attempts add up to."""
+    wrong: list[Any] = connection.execute(query("rollups_wrong")).fetchall()
+    for sums in ROLLED[:-1]:
+        wrong += connection.execute(query("rollups_differ").format(table=sums.table)).fetchall()
     return [
         f"roll-up of day {day} since 1970: {kept} attempts of {cost} nanodollars, the ledger has {again} of {theirs}"
-        for day, kept, again, cost, theirs in connection.execute(query("rollups_wrong"))
+        for day, kept, again, cost, theirs in wrong
     ]

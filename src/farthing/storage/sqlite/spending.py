@@ -38,6 +38,8 @@ _EXPRESSIONS: Mapping[SpendingBy, str] = {
     "service_tier": "attempts.service_tier",
 }
 
+KEYS_JOIN = "LEFT JOIN keys ON keys.id = attempts.key_id"
+
 
 def spending_statement(
     by: Sequence[SpendingBy], scope: Sequence[SpendingScope], since_us: int | None, until_us: int | None, limit: int
@@ -63,6 +65,7 @@ def _statement(by: tuple[SpendingBy, ...], scope: tuple[SpendingBy, ...]) -> str
     order = f"GROUP BY {', '.join(names)}\nORDER BY cost DESC, " if by else ""
     text = query("spending").replace("    --groups--\n    ", f"    {columns}").replace("--scope--", only)
     text = text.replace("--tags--", f"CROSS JOIN {TAGS} AS tag" if "tag" in by else "")
+    text = text.replace("--keys--", KEYS_JOIN if "key" in {*by, *scope} else "")
     return text.replace("--grouping--", order + ", ".join(f"{name} NULLS LAST" for name in names))
 
 

@@ -95,9 +95,10 @@ class SqliteStore(SqliteKeys):
         since_us: int | None = None,
         until_us: int | None = None,
         only: CostsFilter = EVERYTHING,
+        limit: int | None = None,
     ) -> list[CostsRow]:
         """See `LedgerStore.costs`."""
-        statement, bindings = costs_statement(by, since_us, until_us, only)
+        statement, bindings = costs_statement(by, since_us, until_us, only, limit)
         rows = await self.connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
         if not rows and by is None:
             rows = [(None, *[0] * (len(CostsRow.__struct_fields__) - 1))]

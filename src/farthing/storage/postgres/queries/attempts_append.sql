@@ -60,7 +60,7 @@ WITH kept_from AS (
     SELECT
         started_at_us,
         face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user",
-        task, branch, tags, price_id, service_tier,
+        session, conversation, task, sub_agent, branch, pull_request, tags, price_id, service_tier,
         1::bigint AS attempts,
         (outcome IN ('provider_error', 'unreachable'))::integer AS failed_attempts,
         (farthing_failed(outcome, http_status))::integer AS provider_failures,
@@ -106,80 +106,34 @@ WITH kept_from AS (
             AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.started_at_us / 86400000000 = n.started_at_us / 86400000000))
         )::integer AS day_calls
     FROM (SELECT *, EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = new.call_id) AS again FROM new) AS n
-), hourly AS (
-    INSERT INTO rollups (
-        hour, identity,
-        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
-        branch, tags, price_id, service_tier,
-        attempts, failed_attempts, provider_failures, free_attempts, free_tokens, input_tokens, largest_input_tokens,
-        output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens, cache_creation_1h_input_tokens,
-        reasoning_output_tokens, media_tokens, web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts,
-        estimated_attempts, unknown_usage_attempts, reported_cost_nanousd, comparable_cost_nanousd,
-        reported_only_nanousd, comparable_attempts, largest_difference_ppm, calls, provider_calls, model_calls,
-        priced_calls, day_calls
-    )
+), grouped AS MATERIALIZED (
     SELECT
-        started_at_us / 3600000000,
-        farthing_digest(json_build_array(
-            face, operation, provider, model, model_served, key_id, key_name, organisation, team, project,
-            "user", task, branch, tags, price_id, service_tier
-        )::text) AS identity,
-        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
-        branch, tags, price_id, service_tier,
-        least(sum(attempts), 9223372036854775807), least(sum(failed_attempts), 9223372036854775807),
-        least(sum(provider_failures), 9223372036854775807), least(sum(free_attempts), 9223372036854775807),
-        least(sum(free_tokens), 9223372036854775807), least(sum(input_tokens), 9223372036854775807),
-        max(largest_input_tokens), least(sum(output_tokens), 9223372036854775807),
-        least(sum(cache_read_input_tokens), 9223372036854775807),
-        least(sum(cache_creation_5m_input_tokens), 9223372036854775807),
-        least(sum(cache_creation_1h_input_tokens), 9223372036854775807),
-        least(sum(reasoning_output_tokens), 9223372036854775807), least(sum(media_tokens), 9223372036854775807),
-        least(sum(web_search_requests), 9223372036854775807), least(sum(cost_nanousd), 9223372036854775807),
-        least(sum(held_nanousd), 9223372036854775807), least(sum(unknown_cost_attempts), 9223372036854775807),
-        least(sum(estimated_attempts), 9223372036854775807), least(sum(unknown_usage_attempts), 9223372036854775807),
-        least(sum(reported_cost_nanousd), 9223372036854775807),
-        least(sum(comparable_cost_nanousd), 9223372036854775807),
-        least(sum(reported_only_nanousd), 9223372036854775807), least(sum(comparable_attempts), 9223372036854775807),
-        least(trunc(max(largest_difference_ppm)::numeric), 9223372036854775807),
-        least(sum(calls), 9223372036854775807), least(sum(provider_calls), 9223372036854775807),
-        least(sum(model_calls), 9223372036854775807), least(sum(priced_calls), 9223372036854775807),
-        least(sum(day_calls), 9223372036854775807)
+        started_at_us / 3600000000 AS hour,
+        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user",
+        session, conversation, task, sub_agent, branch, pull_request, tags, price_id, service_tier,
+        sum(attempts) AS attempts, sum(failed_attempts) AS failed_attempts,
+        sum(provider_failures) AS provider_failures, sum(free_attempts) AS free_attempts,
+        sum(free_tokens) AS free_tokens, sum(input_tokens) AS input_tokens,
+        max(largest_input_tokens) AS largest_input_tokens, sum(output_tokens) AS output_tokens,
+        sum(cache_read_input_tokens) AS cache_read_input_tokens,
+        sum(cache_creation_5m_input_tokens) AS cache_creation_5m_input_tokens,
+        sum(cache_creation_1h_input_tokens) AS cache_creation_1h_input_tokens,
+        sum(reasoning_output_tokens) AS reasoning_output_tokens, sum(media_tokens) AS media_tokens,
+        sum(web_search_requests) AS web_search_requests, sum(cost_nanousd) AS cost_nanousd,
+        sum(held_nanousd) AS held_nanousd, sum(unknown_cost_attempts) AS unknown_cost_attempts,
+        sum(estimated_attempts) AS estimated_attempts, sum(unknown_usage_attempts) AS unknown_usage_attempts,
+        sum(reported_cost_nanousd) AS reported_cost_nanousd,
+        sum(comparable_cost_nanousd) AS comparable_cost_nanousd,
+        sum(reported_only_nanousd) AS reported_only_nanousd, sum(comparable_attempts) AS comparable_attempts,
+        max(largest_difference_ppm) AS largest_difference_ppm, sum(calls) AS calls,
+        sum(provider_calls) AS provider_calls, sum(model_calls) AS model_calls, sum(priced_calls) AS priced_calls,
+        sum(day_calls) AS day_calls
     FROM lines
     GROUP BY
         started_at_us / 3600000000,
-        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
-        branch, tags, price_id, service_tier
-    ORDER BY 1, 2
-    ON CONFLICT (hour, identity) DO UPDATE SET
-        attempts = least(rollups.attempts::numeric + excluded.attempts, 9223372036854775807),
-        failed_attempts = least(rollups.failed_attempts::numeric + excluded.failed_attempts, 9223372036854775807),
-        provider_failures = least(rollups.provider_failures::numeric + excluded.provider_failures, 9223372036854775807),
-        free_attempts = least(rollups.free_attempts::numeric + excluded.free_attempts, 9223372036854775807),
-        free_tokens = least(rollups.free_tokens::numeric + excluded.free_tokens, 9223372036854775807),
-        input_tokens = least(rollups.input_tokens::numeric + excluded.input_tokens, 9223372036854775807),
-        largest_input_tokens = greatest(rollups.largest_input_tokens, excluded.largest_input_tokens),
-        output_tokens = least(rollups.output_tokens::numeric + excluded.output_tokens, 9223372036854775807),
-        cache_read_input_tokens = least(rollups.cache_read_input_tokens::numeric + excluded.cache_read_input_tokens, 9223372036854775807),
-        cache_creation_5m_input_tokens = least(rollups.cache_creation_5m_input_tokens::numeric + excluded.cache_creation_5m_input_tokens, 9223372036854775807),
-        cache_creation_1h_input_tokens = least(rollups.cache_creation_1h_input_tokens::numeric + excluded.cache_creation_1h_input_tokens, 9223372036854775807),
-        reasoning_output_tokens = least(rollups.reasoning_output_tokens::numeric + excluded.reasoning_output_tokens, 9223372036854775807),
-        media_tokens = least(rollups.media_tokens::numeric + excluded.media_tokens, 9223372036854775807),
-        web_search_requests = least(rollups.web_search_requests::numeric + excluded.web_search_requests, 9223372036854775807),
-        cost_nanousd = least(rollups.cost_nanousd::numeric + excluded.cost_nanousd, 9223372036854775807),
-        held_nanousd = least(rollups.held_nanousd::numeric + excluded.held_nanousd, 9223372036854775807),
-        unknown_cost_attempts = least(rollups.unknown_cost_attempts::numeric + excluded.unknown_cost_attempts, 9223372036854775807),
-        estimated_attempts = least(rollups.estimated_attempts::numeric + excluded.estimated_attempts, 9223372036854775807),
-        unknown_usage_attempts = least(rollups.unknown_usage_attempts::numeric + excluded.unknown_usage_attempts, 9223372036854775807),
-        reported_cost_nanousd = least(rollups.reported_cost_nanousd::numeric + excluded.reported_cost_nanousd, 9223372036854775807),
-        comparable_cost_nanousd = least(rollups.comparable_cost_nanousd::numeric + excluded.comparable_cost_nanousd, 9223372036854775807),
-        reported_only_nanousd = least(rollups.reported_only_nanousd::numeric + excluded.reported_only_nanousd, 9223372036854775807),
-        comparable_attempts = least(rollups.comparable_attempts::numeric + excluded.comparable_attempts, 9223372036854775807),
-        largest_difference_ppm = greatest(rollups.largest_difference_ppm, excluded.largest_difference_ppm),
-        calls = least(rollups.calls::numeric + excluded.calls, 9223372036854775807),
-        provider_calls = least(rollups.provider_calls::numeric + excluded.provider_calls, 9223372036854775807),
-        model_calls = least(rollups.model_calls::numeric + excluded.model_calls, 9223372036854775807),
-        priced_calls = least(rollups.priced_calls::numeric + excluded.priced_calls, 9223372036854775807),
-        day_calls = least(rollups.day_calls::numeric + excluded.day_calls, 9223372036854775807)
+        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user",
+        session, conversation, task, sub_agent, branch, pull_request, tags, price_id, service_tier
+{sums}
 ), batch AS (
     SELECT
         organisation, team, project, key_id, "user", session, task,

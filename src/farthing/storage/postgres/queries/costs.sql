@@ -23,3 +23,4 @@ FROM {source}
 WHERE {conditions}
 GROUP BY 1
 ORDER BY {first}, 1 NULLS LAST
+{limit}

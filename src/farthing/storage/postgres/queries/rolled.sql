@@ -1,17 +1,16 @@
 -- Sums over a time, mostly by hours, in the form of all_sums: where costs and spending are read from. `rollups.py` puts in
--- which hours; what is not whole hours is added line by line.
+-- which of those sums, and which hours; what is not whole hours is added line by line.
 (
 SELECT
     hour * 3600000000 AS started_at_us, NULL::text AS call_id,
-    face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
-    branch, tags, price_id, service_tier,
+    {columns},
     attempts, failed_attempts, provider_failures, free_attempts, free_tokens, input_tokens, largest_input_tokens,
     output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens, cache_creation_1h_input_tokens,
     reasoning_output_tokens, media_tokens, web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts,
     estimated_attempts, unknown_usage_attempts, reported_cost_nanousd, comparable_cost_nanousd,
     reported_only_nanousd, comparable_attempts, largest_difference_ppm, calls, provider_calls, model_calls,
     priced_calls, day_calls
-FROM rollups
+FROM {table}
 WHERE {hours}
 {others}
 ) AS attempts

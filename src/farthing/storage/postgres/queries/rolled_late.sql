@@ -3,8 +3,7 @@
 UNION ALL
 SELECT
     started_at_us, NULL,
-    face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
-    branch, tags, price_id, service_tier,
+    {columns},
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1
 FROM attempts
 WHERE {span}

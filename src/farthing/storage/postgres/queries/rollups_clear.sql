@@ -1,2 +1,2 @@
 -- Before they are made anew, in the same transaction.
-DELETE FROM rollups
+DELETE FROM {table}

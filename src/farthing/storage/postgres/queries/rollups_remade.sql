@@ -1,8 +1,7 @@
--- Make the sums by hour from the lines, with those that are gone; nobody else writes them meanwhile.
-INSERT INTO rollups (
+-- Make sums by hour from the lines, with those that are gone; nobody else writes them meanwhile.
+INSERT INTO {table} (
     hour, identity,
-    face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
-    branch, tags, price_id, service_tier,
+    {columns},
     attempts, failed_attempts, provider_failures, free_attempts, free_tokens, input_tokens, largest_input_tokens,
     output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens, cache_creation_1h_input_tokens,
     reasoning_output_tokens, media_tokens, web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts,
@@ -13,11 +12,9 @@ INSERT INTO rollups (
 SELECT
     started_at_us / 3600000000,
     farthing_digest(json_build_array(
-        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project,
-        "user", task, branch, tags, price_id, service_tier
+        {columns}
     )::text) AS identity,
-    face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
-    branch, tags, price_id, service_tier,
+    {columns},
     least(sum(attempts), 9223372036854775807), least(sum(failed_attempts), 9223372036854775807),
     least(sum(provider_failures), 9223372036854775807), least(sum(free_attempts), 9223372036854775807),
     least(sum(free_tokens), 9223372036854775807), least(sum(input_tokens), 9223372036854775807),
@@ -40,7 +37,7 @@ FROM (
     SELECT
         started_at_us,
         face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user",
-        task, branch, tags, price_id, service_tier,
+        session, conversation, task, sub_agent, branch, pull_request, tags, price_id, service_tier,
         attempts, failed_attempts, provider_failures, free_attempts, free_tokens, input_tokens,
         largest_input_tokens, output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens,
         cache_creation_1h_input_tokens, reasoning_output_tokens, media_tokens, web_search_requests, cost_nanousd,
@@ -56,7 +53,7 @@ FROM (
     SELECT
         started_at_us,
         face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user",
-        task, branch, tags, price_id, service_tier,
+        session, conversation, task, sub_agent, branch, pull_request, tags, price_id, service_tier,
         attempts, failed_attempts, provider_failures, free_attempts, free_tokens, input_tokens,
         largest_input_tokens, output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens,
         cache_creation_1h_input_tokens, reasoning_output_tokens, media_tokens, web_search_requests, cost_nanousd,
@@ -67,5 +64,4 @@ FROM (
 ) AS lines
 GROUP BY
     started_at_us / 3600000000,
-    face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, "user", task,
-    branch, tags, price_id, service_tier
+    {columns}

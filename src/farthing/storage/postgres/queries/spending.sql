@@ -21,7 +21,7 @@ SELECT
     coalesce(sum(estimated_attempts), 0),
     coalesce(sum(unknown_usage_attempts), 0)
 FROM all_sums AS attempts --tags--
-LEFT JOIN keys ON keys.id = attempts.key_id
+--keys--
 WHERE ($1::bigint IS NULL OR started_at_us >= $1) AND ($2::bigint IS NULL OR started_at_us < $2)--scope--
 --grouping--
 LIMIT $3

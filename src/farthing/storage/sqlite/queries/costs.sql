@@ -23,3 +23,4 @@ FROM {source}
 WHERE {conditions}
 GROUP BY label
 ORDER BY {first}, label NULLS LAST
+{limit}

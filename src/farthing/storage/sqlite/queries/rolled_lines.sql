@@ -2,8 +2,7 @@
 UNION ALL
 SELECT
     started_at_us, NULL,
-    face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, user, task,
-    branch, tags, price_id, service_tier,
+    {columns},
     attempts, failed_attempts, provider_failures, free_attempts, free_tokens, input_tokens, largest_input_tokens,
     output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens, cache_creation_1h_input_tokens,
     reasoning_output_tokens, media_tokens, web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts,

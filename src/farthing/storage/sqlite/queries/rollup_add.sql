@@ -1,15 +1,5 @@
--- Add a batch to its hours and groups; `rollups.py` puts in whether its rows are lines or sums of lines that are gone. A
--- sum stops at the largest integer, as the daily totals do.
-WITH batch AS MATERIALIZED (
-    SELECT *, json_array(
-        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project,
-        user, task, branch, tags, price_id, service_tier
-    ) AS identity
-    FROM (
-        {batch}
-    )
-)
-INSERT INTO rollups (
+-- Add a batch to the hours and groups of {table}. A sum stops at the largest integer, as the daily totals do.
+INSERT INTO {table} (
     hour, group_id,
     attempts, calls, provider_calls, model_calls, priced_calls, day_calls, failed_attempts, provider_failures,
     free_attempts, free_tokens, input_tokens, largest_input_tokens, output_tokens, cache_read_input_tokens,
@@ -19,17 +9,36 @@ INSERT INTO rollups (
     comparable_attempts, largest_difference_ppm
 )
 SELECT
-    started_at_us / 3600000000, g.id,
-    sum(attempts), sum(calls), sum(provider_calls), sum(model_calls), sum(priced_calls), sum(day_calls),
-    sum(failed_attempts), sum(provider_failures), sum(free_attempts), sum(free_tokens), sum(input_tokens),
-    max(largest_input_tokens), sum(output_tokens), sum(cache_read_input_tokens),
-    sum(cache_creation_5m_input_tokens), sum(cache_creation_1h_input_tokens), sum(reasoning_output_tokens),
-    sum(media_tokens), sum(web_search_requests), sum(cost_nanousd), sum(held_nanousd), sum(unknown_cost_attempts),
-    sum(estimated_attempts), sum(unknown_usage_attempts), sum(reported_cost_nanousd),
-    sum(comparable_cost_nanousd), sum(reported_only_nanousd), sum(comparable_attempts),
-    max(largest_difference_ppm)
-FROM batch AS b JOIN rollup_groups AS g ON g.identity = b.identity
-GROUP BY 1, 2
+    b.hour, g.id,
+    attempts, calls, provider_calls, model_calls, priced_calls, day_calls, failed_attempts, provider_failures,
+    free_attempts, free_tokens, input_tokens, largest_input_tokens, output_tokens, cache_read_input_tokens,
+    cache_creation_5m_input_tokens, cache_creation_1h_input_tokens, reasoning_output_tokens, media_tokens,
+    web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts, estimated_attempts,
+    unknown_usage_attempts, reported_cost_nanousd, comparable_cost_nanousd, reported_only_nanousd,
+    comparable_attempts, largest_difference_ppm
+FROM (
+    SELECT
+        hour, json_array({columns}) AS identity,
+        sum(attempts) AS attempts, sum(calls) AS calls, sum(provider_calls) AS provider_calls,
+        sum(model_calls) AS model_calls, sum(priced_calls) AS priced_calls, sum(day_calls) AS day_calls,
+        sum(failed_attempts) AS failed_attempts, sum(provider_failures) AS provider_failures,
+        sum(free_attempts) AS free_attempts, sum(free_tokens) AS free_tokens, sum(input_tokens) AS input_tokens,
+        max(largest_input_tokens) AS largest_input_tokens, sum(output_tokens) AS output_tokens,
+        sum(cache_read_input_tokens) AS cache_read_input_tokens,
+        sum(cache_creation_5m_input_tokens) AS cache_creation_5m_input_tokens,
+        sum(cache_creation_1h_input_tokens) AS cache_creation_1h_input_tokens,
+        sum(reasoning_output_tokens) AS reasoning_output_tokens, sum(media_tokens) AS media_tokens,
+        sum(web_search_requests) AS web_search_requests, sum(cost_nanousd) AS cost_nanousd,
+        sum(held_nanousd) AS held_nanousd, sum(unknown_cost_attempts) AS unknown_cost_attempts,
+        sum(estimated_attempts) AS estimated_attempts, sum(unknown_usage_attempts) AS unknown_usage_attempts,
+        sum(reported_cost_nanousd) AS reported_cost_nanousd,
+        sum(comparable_cost_nanousd) AS comparable_cost_nanousd,
+        sum(reported_only_nanousd) AS reported_only_nanousd, sum(comparable_attempts) AS comparable_attempts,
+        max(largest_difference_ppm) AS largest_difference_ppm
+    FROM temp.rollup_batch
+    GROUP BY hour, {columns}
+) AS b JOIN {table}_groups AS g ON g.identity = b.identity
+WHERE TRUE
 ON CONFLICT (hour, group_id) DO UPDATE SET
     attempts = min(attempts + excluded.attempts, 9223372036854775807),
     calls = min(calls + excluded.calls, 9223372036854775807),

@@ -1,15 +1,6 @@
--- Make the groups of rows of {lines}, those after :first up to :last, that are not there yet.
-INSERT INTO rollup_groups (
-    identity, face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, user, task,
-    branch, tags, price_id, service_tier
-)
-SELECT DISTINCT
-    json_array(
-        face, operation, provider, model, model_served, key_id, key_name, organisation, team, project,
-        user, task, branch, tags, price_id, service_tier
-    ),
-    face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, user, task,
-    branch, tags, price_id, service_tier
-FROM {lines}
-WHERE {place} > :first AND {place} <= :last
+-- Make the groups of {table} that a batch has and that are not there yet.
+INSERT INTO {table}_groups (identity, {columns})
+SELECT json_array({columns}), {columns}
+FROM (SELECT DISTINCT {columns} FROM temp.rollup_batch)
+WHERE TRUE
 ON CONFLICT (identity) DO NOTHING

@@ -1,8 +1,8 @@
 -- Lines of {which} as sums of one, in the form of the roll-up. A call is counted with the first of its attempts that came.
 SELECT
     started_at_us,
-    face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, user, task,
-    branch, tags, price_id, service_tier,
+    face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, user, session,
+    conversation, task, sub_agent, branch, pull_request, tags, price_id, service_tier,
     attempts, failed_attempts, provider_failures, free_attempts, free_tokens, input_tokens, largest_input_tokens,
     output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens, cache_creation_1h_input_tokens,
     reasoning_output_tokens, media_tokens, web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts,

@@ -1,2 +1,2 @@
 -- Before they are made anew, from behind.
-DELETE FROM rollups
+DELETE FROM {table}

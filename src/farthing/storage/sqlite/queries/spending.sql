@@ -21,7 +21,7 @@ SELECT
     coalesce(sum(estimated_attempts), 0),
     coalesce(sum(unknown_usage_attempts), 0)
 FROM all_sums AS attempts --tags--
-LEFT JOIN keys ON keys.id = attempts.key_id
+--keys--
 WHERE (:since IS NULL OR started_at_us >= :since) AND (:until IS NULL OR started_at_us < :until)--scope--
 --grouping--
 LIMIT :limit

@@ -1,0 +1,12 @@
+-- Where a batch is added up before it is added to the tables of sums, each of which would read its lines again. It belongs
+-- to the connection and is in memory.
+CREATE TEMP TABLE IF NOT EXISTS rollup_batch (
+    hour, face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, user, session,
+    conversation, task, sub_agent, branch, pull_request, tags, price_id, service_tier,
+    attempts, calls, provider_calls, model_calls, priced_calls, day_calls, failed_attempts, provider_failures,
+    free_attempts, free_tokens, input_tokens, largest_input_tokens, output_tokens, cache_read_input_tokens,
+    cache_creation_5m_input_tokens, cache_creation_1h_input_tokens, reasoning_output_tokens, media_tokens,
+    web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts, estimated_attempts,
+    unknown_usage_attempts, reported_cost_nanousd, comparable_cost_nanousd, reported_only_nanousd,
+    comparable_attempts, largest_difference_ppm
+)

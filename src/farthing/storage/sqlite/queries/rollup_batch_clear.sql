@@ -1,0 +1,2 @@
+-- The batch is added.
+DELETE FROM temp.rollup_batch
