@@ -24,7 +24,7 @@ from farthing.types.budgets import EACH, AccountKey, Budget, LeaseAsk, Scope
 from farthing.types.calls import Attempt
 
 HOLDER = "bench"
-BEFORE = 100_000
+BEFORE = 20_000
 """Lines that are there before it is measured, so that the indexes are some levels deep."""
 BATCHES, COUNTS = (1, 10, 350, 1_000), 350
 TARGET_US = 6.0

@@ -98,7 +98,7 @@ def costs(
         print_costs(by, report.rows, report.total)
     if report.shortened:
         say(
-            f"Only the {grouped(MOST_SHOWN)} dearest are shown; the total is of all, and --csv and --json have them all."
+            f"Only the {grouped(MOST_SHOWN)} dearest are shown; the total is of all, and --csv and --json show them."
         )
     for line in remarks(report.total):
         say(line)

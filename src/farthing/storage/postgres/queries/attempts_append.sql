@@ -3,7 +3,8 @@
 -- ids, totals and accounts in an order of their own, so that two hosts never wait for each other. Where the tables are not of
 -- the version that the program knows ($2), nothing is kept, and the version says so. A total stops at the largest
 -- integer, and verify shows that it did. Where some began so long ago that they may have been here and expired, nothing is
--- kept and that is told; with $4 the ids of what has expired are looked at.
+-- kept and that is told; with $4 the ids of what has expired are looked at. The statement is planned when the tables are
+-- small and kept when they are large: with OFFSET 0 a call's other attempts are never looked for by reading all lines.
 WITH kept_from AS (
     SELECT kept_from_us FROM retention
 ), told AS MATERIALIZED (
@@ -90,22 +91,22 @@ WITH kept_from AS (
         (row_number() OVER (PARTITION BY call_id ORDER BY ordinal, attempt_id) = 1 AND NOT again)::integer AS calls,
         (
             row_number() OVER (PARTITION BY call_id, provider ORDER BY ordinal, attempt_id) = 1
-            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.provider = n.provider))
+            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.provider = n.provider OFFSET 0))
         )::integer AS provider_calls,
         (
             row_number() OVER (PARTITION BY call_id, provider, model ORDER BY ordinal, attempt_id) = 1
-            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.provider = n.provider AND e.model = n.model))
+            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.provider = n.provider AND e.model = n.model OFFSET 0))
         )::integer AS model_calls,
         (
             row_number() OVER (PARTITION BY call_id, provider, model, model_served, price_id, service_tier ORDER BY ordinal, attempt_id) = 1
             AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.provider = n.provider AND e.model = n.model AND e.model_served IS NOT DISTINCT FROM n.model_served
-            AND e.price_id IS NOT DISTINCT FROM n.price_id AND e.service_tier IS NOT DISTINCT FROM n.service_tier))
+            AND e.price_id IS NOT DISTINCT FROM n.price_id AND e.service_tier IS NOT DISTINCT FROM n.service_tier OFFSET 0))
         )::integer AS priced_calls,
         (
             row_number() OVER (PARTITION BY call_id, started_at_us / 86400000000 ORDER BY ordinal, attempt_id) = 1
-            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.started_at_us / 86400000000 = n.started_at_us / 86400000000))
+            AND (NOT again OR NOT EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = n.call_id AND e.started_at_us / 86400000000 = n.started_at_us / 86400000000 OFFSET 0))
         )::integer AS day_calls
-    FROM (SELECT *, EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = new.call_id) AS again FROM new) AS n
+    FROM (SELECT *, EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = new.call_id OFFSET 0) AS again FROM new) AS n
 ), grouped AS MATERIALIZED (
     SELECT
         started_at_us / 3600000000 AS hour,
