@@ -9,8 +9,9 @@ import click
 
 from farthing.cli.budget_forecast import forecast
 from farthing.cli.budget_show import show
-from farthing.cli.budget_standing import found_budget, rule_words, uncounted
+from farthing.cli.budget_standing import MAX_RULES, found_budget, rule_words, uncounted
 from farthing.cli.context import current_home, say
+from farthing.cli.key_names import names_of_keys
 from farthing.cli.number import Number
 from farthing.cli.tables import Column, moment, print_json, print_table, usd
 from farthing.errors import InvalidRequest
@@ -96,16 +97,21 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
 
     now_us = SystemClock().now_us()
 
-    async def ask(store: Store) -> tuple[list[Budget], list[Account], dict[str, int], dict[str, str]]:
-        keys = {record.id: record.name for record in await store.keys()}
-        rules, accounts = await store.budgets.all(), await store.budgets.accounts(at_us=now_us, now_us=now_us)
-        led = {one.key.budget_id for one in accounts}
-        before = {rule.id: await uncounted(store, rule, now_us) or 0 for rule in rules if rule.id not in led}
-        return rules, accounts, before, keys
+    async def ask(store: Store) -> tuple[list[Budget], dict[str, list[Account]], dict[str, int], dict[str, str]]:
+        if as_json:
+            every = await store.budgets.accounts(at_us=now_us, now_us=now_us)
+            return await store.budgets.all(), _by_budget(every), {}, {}
+        rules = await store.budgets.page("", MAX_RULES + 1)
+        accounts = {
+            rule.id: await store.budgets.accounts(rule.id, at_us=now_us, now_us=now_us) for rule in rules[:MAX_RULES]
+        }
+        before = {one.id: await uncounted(store, one, now_us) or 0 for one in rules[:MAX_RULES] if not accounts[one.id]}
+        subjects = [one.key.subject for those in accounts.values() for one in those] + [one.scope for one in rules]
+        return rules, accounts, before, await names_of_keys(store, [one.key_id for one in subjects])
 
     rules, accounts, before, keys = read_books(current_home(), lambda books: ask(books.store))
     if as_json:
-        print_json([_as_data(rule, [one for one in accounts if one.key.budget_id == rule.id]) for rule in rules])
+        print_json([_as_data(rule, accounts.get(rule.id, [])) for rule in rules])
         return
     if not rules:
         say('No budgets yet; "farthing budget set daily --usd 20 --period day" makes one.')
@@ -113,8 +119,8 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     columns = [Column("BUDGET", "left"), Column("WHOSE CALLS", "left"), Column("LEFT"), Column("OF"), Column("SPENT")]
     columns += [Column("PERIOD", "left"), Column("", "left")]
     rows: list[list[str]] = []
-    for rule in rules:
-        ours: list[Account | None] = [one for one in accounts if one.key.budget_id == rule.id]
+    for rule in rules[:MAX_RULES]:
+        ours: list[Account | None] = [*accounts[rule.id]]
         soft, off, file = rule.policy == "soft", not rule.enabled, rule.from_file
         state = ", ".join(word for word, holds in (("soft", soft), ("off", off), ("settings.yaml", file)) if holds)
         for account in ours or [None]:
@@ -132,6 +138,15 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
                 ]
             )
     print_table(columns, rows)
+    if len(rules) > MAX_RULES:
+        say(f"Only the first {MAX_RULES:,} budgets are shown; --json has them all.")
+
+
+def _by_budget(accounts: list[Account]) -> dict[str, list[Account]]:
+    found: dict[str, list[Account]] = {}
+    for one in accounts:
+        found.setdefault(one.key.budget_id, []).append(one)
+    return found
 
 
 @budget.command(name="set")
@@ -198,7 +213,8 @@ async def _set(store: Store, name: str, given: dict[str, Any], now_us: int) -> t
     from farthing.types.identity import IdSource  # noqa: PLC0415
 
     keys = {record.id: record.name for record in await store.keys()}
-    before = next((one for one in await store.budgets.all() if one.name == name), None)
+    before = await store.budgets.found(name)
+    before = before if before is not None and before.name == name else None
     changes = await _changes(store, given)
     if before is None:
         if given["limit"] is None or given["period"] is None:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from farthing.cli.context import current_home, say
+from farthing.cli.key_names import names_of_keys
 from farthing.cli.tables import print_fields, print_json
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from farthing.ledger.forecast import Forecast
     from farthing.ledger.outlook import Outlook
 
+MAX_RULES = 500
+"""Budgets that are shown where none is named; each takes a millisecond, and who has more asks for one."""
 MAX_SHOWN = 20
 """Accounts of one budget that are shown, those with least left first; each is forecast, and more fit on no screen."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,10 +42,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is shown, and how many accounts beyond that there are."""
+    """What is shown, how many accounts beyond that there are, and whether there are further budgets."""
 
     shown: tuple[Standing, ...]
     more: int
+    rules_more: bool = False
 
 
 def show_standings(
@@ -59,6 +63,8 @@ def show_standings(
 
     now_us = SystemClock().now_us()
     found = read_books(current_home(), lambda books: standings(books.store, name, now_us, judged=judged))
+    if found.rules_more:
+        say(f"Only the first {MAX_RULES:,} budgets are shown; name the one that you mean.")
     if as_json:
         print_json([as_data(one) for one in found.shown])
         return
@@ -82,12 +88,13 @@ async def standings(store: Store, name: str | None, now_us: int, *, judged: bool
     from farthing.ledger.budget_rules import period_of  # noqa: PLC0415
     from farthing.ledger.outlook import Outlook, forecast_of, outlook, recent_hours  # noqa: PLC0415  (not for --help)
 
-    rules = await store.budgets.all() if name is None else [await found_budget(store, name)]
-    keys = {record.id: record.name for record in await store.keys()}
+    rules = await store.budgets.page("", MAX_RULES) if name is None else [await found_budget(store, name)]
+    rules_more = name is None and bool(rules) and bool(await store.budgets.page(rules[-1].name, 1))
     shown: list[Standing] = []
     more = 0
     for rule in rules:
         accounts = await store.budgets.accounts(rule.id, at_us=now_us, now_us=now_us)
+        keys = await names_of_keys(store, [rule.scope.key_id, *(one.key.subject.key_id for one in accounts)])
         accounts.sort(key=lambda one: one.left_nanousd)
         more += max(len(accounts) - MAX_SHOWN, 0)
         if not accounts:
@@ -103,7 +110,7 @@ async def standings(store: Store, name: str | None, now_us: int, *, judged: bool
             subject = worded(account.key.subject, keys)
             end_us = account.end_us
             shown.append(Standing(rule=rule, subject=subject, account=account, outlook=look, end_us=end_us))
-    return Standings(shown=tuple(shown), more=more)
+    return Standings(shown=tuple(shown), more=more, rules_more=rules_more)
 
 
 async def uncounted(store: Store, rule: Budget, now_us: int) -> int | None:
@@ -125,11 +132,10 @@ async def found_budget(store: Store, name: str) -> Budget:
     Raises:
         InvalidRequest: there is none.
     """
-    rules = await store.budgets.all()
-    for rule in rules:
-        if name in (rule.name, rule.id):
-            return rule
-    known = ", ".join(rule.name for rule in rules[:10]) or "none"
+    rule = await store.budgets.found(name)
+    if rule is not None:
+        return rule
+    known = ", ".join(rule.name for rule in await store.budgets.page("", 10)) or "none"
     raise InvalidRequest(f"Unknown budget {name!r}; there are: {known}.", hint='run "farthing budget list".')
 
 

@@ -97,9 +97,7 @@ def costs(
     else:
         print_costs(by, report.rows, report.total)
     if report.shortened:
-        say(
-            f"Only the {grouped(MOST_SHOWN)} dearest are shown; the total is of all, and --csv and --json show them."
-        )
+        say(f"Only the {grouped(MOST_SHOWN)} dearest are shown; the total is of all, and --csv and --json show them.")
     for line in remarks(report.total):
         say(line)
     say_gone(retained, since, "what they cost is in the sums, by quarter of an hour")

@@ -31,6 +31,7 @@ class Listed(NamedTuple):
     keys: Mapping[str, str]
     """Names by id."""
     uses: "Mapping[str, Sequence[RateUse]] | None"
+    more: bool
 
 
 @click.command(name="list")
@@ -45,7 +46,7 @@ def list_limits(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     from farthing.ledger.limit_uses import MAX_LIMITS  # noqa: PLC0415
 
     now_us = SystemClock().now_us()
-    found = read_books(current_home(), lambda books: _listed(books.store, now_us))
+    found = read_books(current_home(), lambda books: _listed(books.store, now_us, every=as_json))
     if as_json:
         print_json([_as_data(rule, found) for rule in found.rules])
         return
@@ -55,8 +56,8 @@ def list_limits(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     columns = [Column("LIMIT", "left"), Column("WHOSE CALLS", "left"), Column("AT MOST", "left"), Column("USED")]
     columns += [Column("LEFT"), Column("ALL BACK IN", "left"), Column("", "left")]
     print_table(columns, [_row(rule, rate, found, now_us) for rule in found.rules for rate in rule.rates])
-    if len(found.rules) > MAX_LIMITS:
-        say(f"What is used is told of the first {MAX_LIMITS:,} limits.")
+    if found.more:
+        say(f"Only the first {MAX_LIMITS:,} limits are shown; --json has them all.")
 
 
 def rate_words(rate: "Rate") -> str:
@@ -70,18 +71,24 @@ def _amount(rate: "Rate", amount: int) -> str:
     return f"${trimmed_usd(amount)}" if rate.unit == "nanousd" else f"{amount:,}"
 
 
-async def _listed(store: "Store", now_us: int) -> Listed:
-    from farthing.ledger.limit_uses import uses_of  # noqa: PLC0415  (--help must not pay for it)
+async def _listed(store: "Store", now_us: int, *, every: bool) -> Listed:
+    from farthing.cli.key_names import names_of_keys  # noqa: PLC0415  (--help must not pay for these)
+    from farthing.ledger.limit_uses import MAX_LIMITS, uses_of  # noqa: PLC0415  (--help must not pay for it)
 
-    rules, keys = await store.limits.all(), {record.id: record.name for record in await store.keys()}
+    rules = await store.limits.all() if every else await store.limits.page("", MAX_LIMITS)
+    more = not every and bool(rules) and bool(await store.limits.page(rules[-1].name, 1))
+    uses = None
     try:
         settings = current_settings(current_home())
         rules += await _quotas(store, settings)
         async with _windows(store, settings) as windows:
-            return Listed(rules, keys, await uses_of(windows, rules, now_us=now_us))
+            uses = await uses_of(windows, rules, now_us=now_us)
     except (ConfigError, StoreError) as error:
         say(f"warning: what is used of limits is not known. {error}")
-    return Listed(rules, keys, None)
+    words = [str(rule.target) for rule in rules]
+    words += [use.subject for those in (uses or {}).values() for use in those]
+    keys = await names_of_keys(store, {key_id for one in words for key_id in _KEY.findall(one)})
+    return Listed(rules, keys, uses, more)
 
 
 async def _quotas(store: "Store", settings: "Settings") -> "list[Limit]":

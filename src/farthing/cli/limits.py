@@ -90,7 +90,8 @@ async def _set(store: Store, name: str, rates: tuple[Rate, ...], given: dict[str
     from farthing.ledger.limit_rules import checked  # noqa: PLC0415
     from farthing.types.identity import IdSource  # noqa: PLC0415
 
-    before = next((one for one in await store.limits.all() if one.name == name), None)
+    before = await store.limits.found(name)
+    before = before if before is not None and before.name == name else None
     told = {field: given[field] for field in LIMIT_TARGET if given[field] is not None}
     if before is None:
         limit_id = IdSource(SystemClock(), os.urandom).new("lim")
@@ -120,12 +121,11 @@ async def _set(store: Store, name: str, rates: tuple[Rate, ...], given: dict[str
 
 
 async def _own(store: Store, name: str) -> Limit:
-    rules = await store.limits.all()
-    for rule in rules:
-        if name in (rule.name, rule.id):
-            _refuse_from_file(rule)
-            return rule
-    known = ", ".join(rule.name for rule in rules[:10]) or "none"
+    rule = await store.limits.found(name)
+    if rule is not None:
+        _refuse_from_file(rule)
+        return rule
+    known = ", ".join(rule.name for rule in await store.limits.page("", 10)) or "none"
     raise InvalidRequest(f"Unknown limit {name!r}; there are: {known}.", hint='run "farthing limits list".')
 
 

@@ -17,6 +17,14 @@ class LimitStore(Protocol):
         """Return every limit, in order of name."""
         ...
 
+    async def page(self, after: str, limit: int) -> list[Limit]:
+        """Return the next limits in order of name, those after the name `after`; `""` is before all."""
+        ...
+
+    async def found(self, name_or_id: str) -> Limit | None:
+        """Return one limit."""
+        ...
+
     async def put(self, limit: Limit) -> bool:
         """Keep a limit, new or in place of the one with its id; False, and nothing changed, when its name is taken."""
         ...

@@ -309,6 +309,14 @@ class BudgetStore(Protocol):
         """Return every budget, disabled ones too, in order of name."""
         ...
 
+    async def page(self, after: str, limit: int) -> list[Budget]:
+        """Return the next budgets in order of name, those after the name `after`; `""` is before all."""
+        ...
+
+    async def found(self, name_or_id: str) -> Budget | None:
+        """Return one budget."""
+        ...
+
     async def put(self, budget: Budget) -> bool:
         """Keep a budget, new or in place of the one with its id; False, and nothing changed, when its name is taken."""
         ...

@@ -59,6 +59,15 @@ class MemoryBudgets:
         """See `BudgetStore.all`."""
         return sorted(self._rules.values(), key=lambda budget: budget.name)
 
+    async def page(self, after: str, limit: int) -> list[Budget]:
+        """See `BudgetStore.page`."""
+        return [one for one in await self.all() if one.name > after][:limit]
+
+    async def found(self, name_or_id: str) -> Budget | None:
+        """See `BudgetStore.found`."""
+        found = [one for one in await self.all() if name_or_id in (one.name, one.id)]
+        return min(found, key=lambda one: one.id != name_or_id, default=None)
+
     async def put(self, budget: Budget) -> bool:
         """See `BudgetStore.put`."""
         if any(one.name == budget.name and one.id != budget.id for one in self._rules.values()):

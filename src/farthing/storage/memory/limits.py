@@ -32,6 +32,15 @@ class MemoryLimits:
         """See `LimitStore.all`."""
         return sorted(self._rules.values(), key=lambda rule: rule.name)
 
+    async def page(self, after: str, limit: int) -> list[Limit]:
+        """See `LimitStore.page`."""
+        return [one for one in await self.all() if one.name > after][:limit]
+
+    async def found(self, name_or_id: str) -> Limit | None:
+        """See `LimitStore.found`."""
+        found = [one for one in await self.all() if name_or_id in (one.name, one.id)]
+        return min(found, key=lambda one: one.id != name_or_id, default=None)
+
     async def put(self, limit: Limit) -> bool:
         """See `LimitStore.put`."""
         if any(rule.name == limit.name and rule.id != limit.id for rule in self._rules.values()):

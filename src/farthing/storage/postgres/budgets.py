@@ -48,6 +48,15 @@ class PostgresBudgets:
         """See `BudgetStore.all`."""
         return [_rule.decode(row[0]) for row in await self._connections.all("budgets")]
 
+    async def page(self, after: str, limit: int) -> list[Budget]:
+        """See `BudgetStore.page`."""
+        return [_rule.decode(row[0]) for row in await self._connections.all("budgets_page", after, limit)]
+
+    async def found(self, name_or_id: str) -> Budget | None:
+        """See `BudgetStore.found`."""
+        rows = await self._connections.all("budget_found", name_or_id)
+        return _rule.decode(rows[0][0]) if rows else None
+
     async def put(self, budget: Budget) -> bool:
         """See `BudgetStore.put`."""
 

@@ -36,6 +36,15 @@ class PostgresLimits:
         """See `LimitStore.all`."""
         return [_rule.decode(row[0]) for row in await self._connections.all("limits")]
 
+    async def page(self, after: str, limit: int) -> list[Limit]:
+        """See `LimitStore.page`."""
+        return [_rule.decode(row[0]) for row in await self._connections.all("limits_page", after, limit)]
+
+    async def found(self, name_or_id: str) -> Limit | None:
+        """See `LimitStore.found`."""
+        rows = await self._connections.all("limit_found", name_or_id)
+        return _rule.decode(rows[0][0]) if rows else None
+
     async def put(self, limit: Limit) -> bool:
         """See `LimitStore.put`."""
 

@@ -45,6 +45,15 @@ class SqliteBudgets:
         """See `BudgetStore.all`."""
         return [_rule.decode(row[0]) for row in await self._connections.all("budgets", ())]
 
+    async def page(self, after: str, limit: int) -> list[Budget]:
+        """See `BudgetStore.page`."""
+        return [_rule.decode(row[0]) for row in await self._connections.all("budgets_page", (after, limit))]
+
+    async def found(self, name_or_id: str) -> Budget | None:
+        """See `BudgetStore.found`."""
+        rows = await self._connections.all("budget_found", {"wanted": name_or_id})
+        return _rule.decode(rows[0][0]) if rows else None
+
     async def put(self, budget: Budget) -> bool:
         """See `BudgetStore.put`."""
         bindings = {"id": budget.id, "name": budget.name, "rule": msgspec.json.encode(budget).decode()}
@@ -114,7 +123,9 @@ class SqliteBudgets:
     async def accounts(self, budget_id: str | None = None, *, at_us: int | None = None, now_us: int) -> list[Account]:
         """See `BudgetStore.accounts`."""
         bindings = {"budget": budget_id, "at": at_us, "now": now_us}
-        return [_account_of(row) for row in await self._connections.all("accounts", bindings)]
+        statement = query("accounts").format(which="TRUE" if budget_id is None else "a.budget_id = :budget")
+        rows = await self._connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
+        return [_account_of(row) for row in rows]
 
     async def accounts_recomputed(self) -> dict[str, tuple[int, int]]:
         """See `BudgetStore.accounts_recomputed`."""

@@ -73,6 +73,14 @@ class TroubledBudgets:
         """See `BudgetStore.all`."""
         return await self._budgets.all()
 
+    async def page(self, after: str, limit: int) -> list[Budget]:
+        """See `BudgetStore.page`."""
+        return await self._budgets.page(after, limit)
+
+    async def found(self, name_or_id: str) -> Budget | None:
+        """See `BudgetStore.found`."""
+        return await self._budgets.found(name_or_id)
+
     async def changes(self, since: int) -> BudgetChanges:
         """See `BudgetStore.changes`."""
         self._check()

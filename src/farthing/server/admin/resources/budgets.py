@@ -13,6 +13,7 @@ from farthing.errors import Conflict
 from farthing.ledger.budget_rules import action_of, changed, checked, resumed
 from farthing.ledger.under_way import held_in
 from farthing.server.admin.ask import Ask, not_there
+from farthing.server.admin.pages import by_name
 from farthing.server.admin.resources.budget_shapes import (
     AccountPage,
     AccountShown,
@@ -67,8 +68,8 @@ async def listed(ask: Ask[Nothing, BudgetQuery]) -> Answer:
     query, store = ask.query, await ask.house.books()
     ask.team_for(None, query.team)
     found = []
-    for budget in await store.budgets.all():
-        if budget.name <= (query.after or "") or query.key_id not in (None, budget.scope.key_id):
+    async for budget in by_name(store.budgets.page, query.after):
+        if query.key_id not in (None, budget.scope.key_id):
             continue
         if await is_listed(ask, budget.scope, query.team):
             found.append(budget)
@@ -140,8 +141,8 @@ async def _put(ask: Ask[Any, Any], budget: Budget) -> None:
 
 async def _budget(ask: Ask[Any, Any]) -> Budget:
     wanted, store = ask.params["id"], await ask.house.books()
-    found = next((one for one in await store.budgets.all() if one.id == wanted), None)
-    if found is None:
+    found = await store.budgets.found(wanted)
+    if found is None or found.id != wanted:
         raise not_there("budget", wanted)
     ask.must_see("budget", await tenant_in(ask, found.scope))
     return found

@@ -15,6 +15,7 @@ from farthing.errors import Conflict, StoreError
 from farthing.ledger.limit_rules import checked
 from farthing.ledger.limit_uses import uses_of
 from farthing.server.admin.ask import Ask, not_there
+from farthing.server.admin.pages import by_name
 from farthing.server.admin.resources.limit_shapes import (
     LimitChange,
     LimitPage,
@@ -64,9 +65,9 @@ async def listed(ask: Ask[Nothing, LimitQuery]) -> Answer:
     query, store = ask.query, await ask.house.books()
     ask.team_for(None, query.team)
     found = []
-    for one in await store.limits.all():
+    async for one in by_name(store.limits.page, query.after):
         scope = one.target.scope
-        if one.name <= (query.after or "") or query.key_id not in (None, scope.key_id):
+        if query.key_id not in (None, scope.key_id):
             continue
         if await is_listed(ask, scope, query.team):
             found.append(one)
@@ -125,8 +126,8 @@ async def _put(ask: Ask[Any, Any], limit: Limit) -> None:
 
 async def _limit(ask: Ask[Any, Any]) -> Limit:
     wanted, store = ask.params["id"], await ask.house.books()
-    found = next((one for one in await store.limits.all() if one.id == wanted), None)
-    if found is None:
+    found = await store.limits.found(wanted)
+    if found is None or found.id != wanted:
         raise not_there("limit", wanted)
     ask.must_see("limit", await tenant_in(ask, found.target.scope))
     return found
