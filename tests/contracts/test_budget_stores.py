@@ -324,3 +324,35 @@ async def test_the_same_history_leaves_the_same_accounts_everywhere(seed: int, m
         assert accounts[0] == accounts[1] == accounts[2]
     recomputed = [await store.budgets.accounts_recomputed() for store in stores]
     assert recomputed[0] == recomputed[1] == recomputed[2]
+
+
+async def test_budgets_are_read_in_pages_and_one_is_found_by_its_id_or_name(store: Store) -> None:
+    for name in ("c", "a", "d", "b"):
+        assert await store.budgets.put(budget(id=f"bud_{name}", name=name))
+    await store.budgets.remove("bud_b")
+    assert [one.name for one in await store.budgets.page("", 2)] == ["a", "c"]
+    assert [one.name for one in await store.budgets.page("c", 2)] == ["d"]
+    for asked in ("c", "bud_c"):
+        found = await store.budgets.found(asked)
+        assert found is not None
+        assert found.id == "bud_c"
+    assert await store.budgets.found("b") is None
+
+
+async def test_the_accounts_of_one_budget_are_told_apart_from_those_of_others(store: Store) -> None:
+    for name in ("bud_1", "bud_2"):
+        await store.budgets.put(budget(id=name, name=name))
+        await exchange(store, "h", msgspec.structs.replace(ask(5), key=key(budget_id=name)))
+    assert [one.key.budget_id for one in await store.budgets.accounts("bud_2", now_us=NOON_US)] == ["bud_2"]
+    assert len(await store.budgets.accounts(now_us=NOON_US)) == 2
+
+
+@pytest.mark.parametrize("dimension", ["session", "task", "user", "key_id", "project", "team", "organisation", "tag"])
+async def test_a_batch_is_charged_to_accounts_of_any_one_dimension(store: Store, dimension: str) -> None:
+    """What lines are known by there depends on which accounts there are."""
+    subject = Scope(**{dimension: "x"})
+    await store.budgets.put(budget(scope=Scope(**{dimension: "*"})))
+    await exchange(store, "h", ask(500, subject=subject))
+    named = "tags" if dimension == "tag" else dimension
+    await store.append([attempt(1, cost_nanousd=7, **{named: "x"}), attempt(2, cost_nanousd=5, **{named: "y"})], "h")
+    assert [one.posted_nanousd for one in await store.budgets.accounts("bud_1", now_us=NOON_US)] == [7]

@@ -264,3 +264,15 @@ async def test_what_is_used_of_a_rules_windows_is_told_with_the_fullest_first(wi
     assert await uses("r/x", "r/c") == [two, ("r/x|one", 7, 0, end)], "leases have ended, and what was under way"
     windows.now_us = end
     assert await uses("r/x", "r/xx") == []
+
+
+async def test_limits_are_read_in_pages_and_one_is_found_by_its_id_or_name(rules: LimitStore) -> None:
+    for name in ("c", "a", "b"):
+        assert await rules.put(msgspec.structs.replace(LIMIT, id=f"lim_{name}", name=name))
+    assert [one.name for one in await rules.page("", 2)] == ["a", "b"]
+    assert [one.name for one in await rules.page("b", 2)] == ["c"]
+    for asked in ("c", "lim_c"):
+        found = await rules.found(asked)
+        assert found is not None
+        assert found.name == "c"
+    assert await rules.found("d") is None

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from farthing.ledger.reports import costs_report
 from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.postgres import PostgresStore
@@ -433,3 +434,11 @@ async def test_the_credentials_counter_grows_with_each_change_and_with_nothing_e
     assert await store.credentials.swap([], [])
     await store.append([attempt(1)])
     assert await store.credentials.counter() == counters[-1]
+
+
+async def test_of_many_groups_the_dearest_are_told_where_so_many_are_asked_for(store: Store) -> None:
+    await store.append([attempt(n, session=f"s{n}", cost_nanousd=n) for n in range(1, 6)])
+    assert [row.group for row in await store.costs("session", limit=2)] == ["s5", "s4"]
+    report = await costs_report(store, "session", limit=2)
+    assert ([row.group for row in report.rows], report.total.calls, report.shortened) == (["s5", "s4"], 5, True)
+    assert not (await costs_report(store, "session", limit=5)).shortened

@@ -3,6 +3,7 @@
 Whoever displays it decides on widths and colours, and on nothing else.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -44,8 +45,10 @@ async def costs_report(
     limit: int | None = None,
 ) -> CostsReport:
     """Return what was spent from then until before then, on what is meant, by group, at most so many of them."""
-    (total,) = await store.costs(None, since_us, until_us, only)
-    rows = await store.costs(by, since_us, until_us, only, None if limit is None else limit + 1)
+    most = None if limit is None else limit + 1
+    (total,), rows = await asyncio.gather(
+        store.costs(None, since_us, until_us, only), store.costs(by, since_us, until_us, only, most)
+    )
     shortened = limit is not None and len(rows) > limit
     return CostsReport(by, since_us, until_us, only, rows[:limit], total, shortened)
 

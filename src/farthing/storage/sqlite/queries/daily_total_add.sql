@@ -21,7 +21,7 @@ SELECT
     sum(cost_nanousd)
 FROM {lines}
 WHERE {place} > :first AND {place} <= :last
-GROUP BY started_at_us / 86400000000, key_id, provider, model
+GROUP BY key_id, model, provider, started_at_us / 86400000000
 ON CONFLICT (day, key_id, provider, model) DO UPDATE SET
     attempts = min(attempts + excluded.attempts, 9223372036854775807),
     unknown_cost_attempts = min(unknown_cost_attempts + excluded.unknown_cost_attempts, 9223372036854775807),
