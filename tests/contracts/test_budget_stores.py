@@ -354,5 +354,6 @@ async def test_a_batch_is_charged_to_accounts_of_any_one_dimension(store: Store,
     await store.budgets.put(budget(scope=Scope(**{dimension: "*"})))
     await exchange(store, "h", ask(500, subject=subject))
     named = "tags" if dimension == "tag" else dimension
-    await store.append([attempt(1, cost_nanousd=7, **{named: "x"}), attempt(2, cost_nanousd=5, **{named: "y"})], "h")
+    rows = [attempt(n, cost_nanousd=n, **{named: who}) for n, who in ((7, "x"), (5, "y"))]  # type: ignore[arg-type]
+    await store.append(rows, "h")
     assert [one.posted_nanousd for one in await store.budgets.accounts("bud_1", now_us=NOON_US)] == [7]
