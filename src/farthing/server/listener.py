@@ -17,6 +17,7 @@ from farthing.errors import FarthingError, Overloaded
 if TYPE_CHECKING:
     from farthing.server.exchange import Exchange
     from farthing.server.protocol import HttpProtocol
+    from farthing.server.writing import WritingSide
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -95,6 +96,8 @@ class Listener:
         self.connections: dict[HttpProtocol, None] = {}
         self.turned_away: dict[HttpProtocol, None] = {}
         self.exchanges: dict[Exchange, None] = {}
+        self._writing: list[WritingSide] = []
+        """Connections that write at the end of this turn; as many at most as there are."""
         self._lingering: dict[Exchange, asyncio.TimerHandle] = {}
         self.buffered_bytes = 0
         self.strange_bytes = 0
@@ -121,6 +124,17 @@ class Listener:
         """Forget a connection."""
         self.connections.pop(connection, None)
         self.turned_away.pop(connection, None)
+
+    def later(self, connection: "WritingSide", loop: asyncio.AbstractEventLoop) -> None:
+        """Have a connection write at the end of this turn of the loop."""
+        if not self._writing:
+            loop.call_soon(self._write_all)
+        self._writing.append(connection)
+
+    def _write_all(self) -> None:
+        writing, self._writing = self._writing, []
+        for connection in writing:
+            connection.send_later()
 
     @property
     def lingering(self) -> int:

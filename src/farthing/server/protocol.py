@@ -23,6 +23,7 @@ from farthing.server.exchange import STATUS_LINES, Exchange
 from farthing.server.heads import Head, into
 from farthing.server.listener import Listener
 from farthing.server.strangers import StrangeBytes
+from farthing.server.writing import WritingSide
 
 _PIPELINE_BYTES = 65_536
 """Bytes of further requests kept while one is served: one header block; clients that pipeline prompts are unknown."""
@@ -41,7 +42,7 @@ _LAST_REQUEST_S = 1.0
 """How long a client that has connected just before we stop may take to begin its request: several round trips."""
 
 
-class HttpProtocol(asyncio.Protocol):
+class HttpProtocol(WritingSide):
     """One client connection."""
 
     __slots__ = (
@@ -58,34 +59,25 @@ class HttpProtocol(asyncio.Protocol):
         "_in_body",
         "_in_headers",
         "_length",
-        "_loop",
         "_named",
         "_parser",
         "_pending",
         "_pending_bytes",
         "_queue",
         "_strange",
-        "_transport",
         "_unbodied_bytes",
-        "_unsent_bytes",
         "_url",
         "_wanted",
         "_worker",
         "client",
-        "deadline",
-        "drain_waiter",
         "head",
-        "listener",
         "on_header",
-        "paused",
         "scheme",
         "server",
     )
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
-        self.listener = listener
-        self._loop = loop
-        self._transport: asyncio.Transport | None = None
+        super().__init__(listener, loop)
         self._collected: list[tuple[bytes, bytes]] = []
         self.on_header = into(self._collected)
         self._parser = httptools.HttpRequestParser(self)
@@ -108,16 +100,12 @@ class HttpProtocol(asyncio.Protocol):
         self._unbodied_bytes = 0
         self._body_left = 0
         self._length = 0
-        self._unsent_bytes = 0
         self._url = b""
         self.scheme = "http"
         self.server: tuple[str, int] | None = None
         self.client: tuple[str, int] | None = None
-        self.deadline = _FOREVER
         self.head: Head | None = None
         """Of the last request whose key counted, for the application."""
-        self.paused = False
-        self.drain_waiter: asyncio.Future[None] | None = None
 
     # ---- what the transport tells us
 
@@ -167,11 +155,6 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._parse(data)
 
-    def pause_writing(self) -> None:
-        """The client reads more slowly than we write: `send` waits."""
-        self.paused = True
-        self._note_unsent()
-
     def resume_writing(self) -> None:
         """The client caught up."""
         self.paused = False
@@ -220,6 +203,7 @@ class HttpProtocol(asyncio.Protocol):
             self._error = refusals.odd_transfer_encoding()
         if b"expect" in named and named[b"expect"].lower() == b"100-continue" and self._error is None:
             assert self._transport is not None
+            self.send_later()
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
@@ -285,8 +269,8 @@ class HttpProtocol(asyncio.Protocol):
         elif self._exchange is None and (self._in_headers or self._in_body or self._header_bytes):
             what = "The headers" if self._in_headers else "The body"
             self._refuse(RequestTimeout(f"{what} did not arrive in time", hint="send the request faster"))
-        elif self._exchange is None and self._transport is not None:
-            self._transport.close()
+        elif self._exchange is None:
+            self.close()
 
     @property
     def asking(self) -> bool:
@@ -302,13 +286,8 @@ class HttpProtocol(asyncio.Protocol):
         if self.asking:
             if not self._header_bytes:
                 self.deadline = min(self.deadline, self._loop.time() + _LAST_REQUEST_S)
-        elif self._exchange is None and self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        """Drop the connection."""
-        if self._transport is not None:
-            self._transport.abort()
+        elif self._exchange is None:
+            self.close()
 
     # ---- our own steps
 
@@ -442,7 +421,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._error is not None:
             self._refuse(self._error)
         elif not keep_alive or self.listener.draining:
-            transport.close()
+            self.close()
         elif self._queue:
             self._serve(self._queue.popleft())
         else:
@@ -462,6 +441,7 @@ class HttpProtocol(asyncio.Protocol):
         status, lines, body = self.listener.render(self._url, named, error)
         lines = [*lines, b"content-length: %d" % len(body), b"connection: close"]
         head = STATUS_LINES[status] + self.listener.date_line
+        self.send_later()
         self._transport.write(b"%b%b\r\n\r\n%b" % (head, b"\r\n".join(lines), body))
         if self._transport.can_write_eof():
             # Closing with unread bytes in the socket resets it, and the client would never read why.
@@ -475,20 +455,3 @@ class HttpProtocol(asyncio.Protocol):
         self._body, self._body_bytes = [], 0
         self._strange.release()
         self._collected.clear()
-
-    def _note_unsent(self) -> None:
-        assert self._transport is not None
-        self._unsent_bytes = self._transport.get_write_buffer_size()
-        self.deadline = self._loop.time() + self.listener.bounds.write_timeout_s
-
-    def write(self, data: bytes) -> None:
-        """Hand bytes to the transport; nothing happens when the client is gone."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    async def drained(self) -> None:
-        """Wait until the client has read most of what was written."""
-        if self.paused and self._transport is not None:
-            if self.drain_waiter is None:
-                self.drain_waiter = self._loop.create_future()
-            await self.drain_waiter

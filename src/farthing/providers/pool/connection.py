@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
         "_interim",
         "_keep",
         "_lane",
+        "_later",
         "_limits",
         "_loop",
         "_overhead_bytes",
@@ -83,6 +84,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
         self._unsent: Iterator[bytes | memoryview] | None = None
+        self._later = b""
+        """A request that is written at the end of this turn."""
         self._writing_paused = False
         self._reading_paused = False
         self._bad: str | None = None
@@ -130,13 +133,25 @@ class Connection(asyncio.Protocol):
         self._overhead_bytes = self._unread_bytes = 0
         size = len(head) + (len(body[0]) if len(body) == 1 else sum(map(len, body)))
         if size <= _JOIN_BYTES:
-            transport.write(head + body[0] if len(body) == 1 else b"".join((head, *body)))
+            whole = head + body[0] if len(body) == 1 else b"".join((head, *body))
+            lane = self._lane
+            if lane.slots_taken - len(lane.idle) > 1:
+                self._later = whole
+                lane.later(self)
+            else:  # whoever is alone does not wait
+                transport.write(whole)
         elif size <= _PIECE_BYTES:
             transport.writelines((head, *body))
         else:
             self._unsent = _pieces(head, body)
             self._write_on()
         return answer
+
+    def send_later(self) -> None:
+        """Write the request that was kept for the end of this turn, if it is still wanted."""
+        whole, self._later = self._later, b""
+        if whole and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(whole)
 
     def was_read(self) -> None:
         """The reader took everything: go on reading if we had stopped."""
@@ -194,6 +209,9 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         if answer is None:  # nobody asked: a 408 to an idle connection, or garbage
             self.drop()
+            return
+        if self._later:  # it says something before it was asked: a 408 to an idle connection, or garbage
+            self.fail(failures.closed_at_once(answer.origin))
             return
         if not answer.received_at:
             answer.received_at = self._loop.time()
@@ -356,7 +374,9 @@ class Connection(asyncio.Protocol):
 
     def _cut(self, error: Exception | None) -> None:
         answer = self._answer
-        if answer is not None:
+        if answer is not None and self._later:
+            self.fail(failures.closed_at_once(answer.origin))
+        elif answer is not None:
             self.fail(failures.cut(answer.origin, answered=answer.status != 0, error=error))
         else:
             self._leave()
@@ -364,7 +384,7 @@ class Connection(asyncio.Protocol):
     def _leave(self) -> None:
         if not self.closed:
             self.closed = True
-            self._unsent = None
+            self._unsent, self._later = None, b""
             self._lane.lost(self)
 
     def _read_on(self) -> None:

@@ -16,7 +16,18 @@ from farthing.providers.pool.origin import Origin, PoolLimits
 class Lane:
     """Bookkeeping only: it opens nothing, and every method but `wait` returns at once."""
 
-    __slots__ = ("_limits", "_loop", "closed", "connections", "emptied", "idle", "origin", "slots_taken", "waiters")
+    __slots__ = (
+        "_limits",
+        "_loop",
+        "_writing",
+        "closed",
+        "connections",
+        "emptied",
+        "idle",
+        "origin",
+        "slots_taken",
+        "waiters",
+    )
 
     def __init__(self, origin: Origin, limits: PoolLimits, loop: asyncio.AbstractEventLoop) -> None:
         self.origin = origin
@@ -24,6 +35,7 @@ class Lane:
         self.idle: list[Connection] = []
         self.waiters: deque[asyncio.Future[Connection | None]] = deque()
         self.slots_taken = 0
+        self._writing: list[Connection] = []
         self.closed = False
         self.emptied: asyncio.Future[None] | None = None
         self._limits = limits
@@ -68,6 +80,20 @@ class Lane:
             return None
         connection.handed = False
         return None if connection.closed else connection
+
+    def later(self, connection: Connection) -> None:
+        """Have a connection write at the end of this turn of the loop, with all others.
+
+        Most of what a write costs is to wake who reads it, and who was woken by the first is awake for the others.
+        """
+        if not self._writing:
+            self._loop.call_soon(self._write_all)
+        self._writing.append(connection)
+
+    def _write_all(self) -> None:
+        writing, self._writing = self._writing, []
+        for connection in writing:
+            connection.send_later()
 
     def release(self, connection: Connection) -> None:
         """Hand a connection that can serve again to the first who waits, or keep it idle."""
