@@ -12,7 +12,7 @@ from collections.abc import Callable
 from farthing.clock import Clock
 from farthing.errors import InvalidRequest, UnpricedModel
 from farthing.gateway.answer_limits import answer_limit
-from farthing.gateway.bounds import COSTS_NOTHING, LOOKED_AT_BYTES, NOT_AT_A_GLANCE, Bound, Bounds
+from farthing.gateway.bounds import COSTS_NOTHING, NOT_AT_A_GLANCE, Bound, Bounds
 from farthing.gateway.chosen import Chosen
 from farthing.ledger.allotments import Hold, Purse
 from farthing.ledger.budgets import Budgets
@@ -24,10 +24,6 @@ from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet
 from farthing.types.providers import WireFormat
 from farthing.wire.peek import Envelope
-
-LEARN_ALWAYS, LEARN_SELDOM, LEARN_RARELY = 64, 8, 64
-"""Each of the first calls teaches, then every eighth, which costs 8 us; of long ones, which cost 200, every 64th."""
-
 
 _FURTHER_MODELS = frozenset({"models", "fallbacks", "preset"})
 """Members by which OpenRouter chooses another model than the one that is asked for."""
@@ -87,7 +83,10 @@ class Admitted(Hold):
         if counted is not None:
             usage = attempt.usage
             counted.settle(usage.input_tokens, usage.output_tokens, cost)
-        if attempt.cost_basis == "reported":
+        if attempt.cost_basis == "reported" and (
+            self._admission.bounds.may_learn(self._chosen.ref, len(self._chosen.envelope.body))
+            or (cost is not None and cost > self.amount_nanousd)
+        ):
             self._admission.note_reported(self._chosen, self._sheet, attempt)
 
     def void(self) -> None:
@@ -107,7 +106,6 @@ class Admission:
         budgets.beforehand = self._hear
         self.bounds = Bounds()
         self._clock = clock
-        self._reported = 0
 
     def at_once(self, chosen: Chosen) -> Admitted | PriceSheet | None:
         """Hold what a call may cost, at a glance.
@@ -207,13 +205,7 @@ class Admission:
         )
 
     def note_reported(self, chosen: Chosen, sheet: PriceSheet, attempt: Attempt) -> None:
-        """Learn from what a call was reported to have read and written: each of the first, then a part of them."""
-        self._reported = count = self._reported + 1
-        if count > LEARN_ALWAYS:
-            if count % LEARN_SELDOM:
-                return
-            if count % LEARN_RARELY and len(chosen.envelope.body) > LOOKED_AT_BYTES:
-                return
+        """Learn from what a call was reported to have read and written, where it may teach something."""
         if attempt.usage.output_tokens is not None:
             self.bounds.learn(chosen.ref, self._bound(chosen, sheet), attempt.usage)
 

@@ -58,6 +58,8 @@ AGREE = 4
 and with sixteen a sixteenth."""
 UNCONFIRMED = 8
 """How many times the input's bound is held while no call of the model was reported; see above."""
+LEARN_ALWAYS, LEARN_SELDOM, LEARN_RARELY = 64, 32, 128
+"""Each of a model's first calls teaches, then every 32nd, 16 us each; of long ones, 200 us each, every 128th."""
 LEAST_OUTPUT_TOKENS = 1_024
 """A limit that we set is not lower while nothing is known of the model's answers: less is cut too often."""
 MAX_MODELS = 1_024
@@ -166,12 +168,13 @@ class _Terms(msgspec.Struct, frozen=True, gc=False):
 class _Seen:
     """What calls of one model were reported: the tokens of a byte by size, and the longest answer."""
 
-    __slots__ = ("answers", "beyond", "longest", "searches", "sizes")
+    __slots__ = ("answers", "beyond", "calls", "longest", "searches", "sizes")
 
     def __init__(self) -> None:
         self.sizes: dict[int, list[int]] = {}
         """By size: how many calls, the fewest and the most tokens of a million bytes, and the least density."""
-        self.answers = 0
+        self.calls = self.answers = 0
+        """How many could have taught, and how many did."""
         self.longest = 0
         self.searches = {False: 0, True: 0}
         """The most that calls made, by whether they asked for any."""
@@ -306,6 +309,15 @@ class Bounds:
         if not answers:
             return LEAST_OUTPUT_TOKENS
         return min(LEAST_OUTPUT_TOKENS, max(16, 2 * longest * (answers + 8) // answers))
+
+    def may_learn(self, ref: ModelRef, request_bytes: int) -> bool:
+        """Return whether a call that was as dear as it was held to be is to teach; one that was dearer always does."""
+        seen = self._seen.get(ref)
+        if seen is None:
+            return True
+        seen.calls = count = seen.calls + 1
+        often = LEARN_RARELY if request_bytes > LOOKED_AT_BYTES else LEARN_SELDOM
+        return count <= LEARN_ALWAYS or count % often == 0
 
     def learn(self, ref: ModelRef, bound: Bound, usage: Usage) -> None:
         """Learn from what a call was reported to have read and written."""
