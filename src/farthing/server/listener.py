@@ -45,6 +45,8 @@ MAX_LINGERING = 64
 that whoever asks and leaves, again and again, leaves enough of them to others."""
 LINGER_S = 600
 """How long they are: as long as SDKs wait for an answer that is not streamed."""
+LINGER_AT_STOP_S = 2.0
+"""The same once the server stops, which somebody waits for."""
 
 MAX_TURNED_AWAY = 64
 """Connections over the bound that are told so and given time to read it; what comes beyond is dropped unheard."""
@@ -145,7 +147,8 @@ class Listener:
         """Let a call whose client left go on for a while; False where there are too many, or their bodies too large."""
         if len(self._lingering) >= MAX_LINGERING or self.buffered_bytes > self.bounds.max_buffered_bytes // 2:
             return False
-        self._lingering[exchange] = asyncio.get_running_loop().call_later(LINGER_S, exchange.cancel)
+        wait_s = LINGER_AT_STOP_S if self.draining else LINGER_S
+        self._lingering[exchange] = asyncio.get_running_loop().call_later(wait_s, exchange.cancel)
         return True
 
     def ends(self, exchange: "Exchange") -> None:
@@ -186,6 +189,9 @@ class Listener:
         self.draining = True
         for connection in list(self.connections):
             connection.drain()
+        for exchange, timer in self._lingering.items():
+            timer.cancel()
+            self._lingering[exchange] = asyncio.get_running_loop().call_later(LINGER_AT_STOP_S, exchange.cancel)
 
     def cut(self) -> None:
         """Cancel every request in flight; each handler ends its answer with an error and settles."""

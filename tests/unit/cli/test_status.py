@@ -132,7 +132,7 @@ def test_it_is_fast_enough_for_a_prompt(home: Path, make_attempt: MakeAttempt) -
     ours = min(processor_s(lambda: said(home)) for _ in range(7))
     alone = min(processor_s(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)) for _ in range(3))
     # The processor's time, because other tests share the machine; where Python itself takes over 12 ms, so do we.
-    assert ours < 0.1 * max(1.0, alone / 0.012)
+    assert ours < 0.12 * max(1.0, alone / 0.012)
 
 
 def processor_s(work: Callable[[], object]) -> float:
