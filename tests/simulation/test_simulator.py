@@ -16,8 +16,8 @@ from farthing.testing.simulator.schedule import TROUBLES, draw
 from tests.simulation.sabotage import FAULTS, Sabotage
 
 SCALE = float(os.environ.get("FARTHING_CI_SCALE", "1"))
-SEEDS = round(2_000 * SCALE)
-"""Of 5 to 20 calls each; 2,000 take about half a minute."""
+SEEDS = round(1_200 * SCALE)
+"""Of 5 to 20 calls each; they take about half a minute."""
 REPLAYED = max(5, round(60 * SCALE))
 
 
