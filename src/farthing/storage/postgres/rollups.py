@@ -67,7 +67,10 @@ def rolled(
 
 def of_each(name: str) -> list[str]:
     """Return a statement for each table of sums."""
-    return [query(name).format(table=sums.table, columns=", ".join(map(quoted, sums.columns))) for sums in ROLLED]
+    parts = {"named": query("rollups_named"), "summed": query("rollups_summed")}
+    return [
+        query(name).format(table=sums.table, columns=", ".join(map(quoted, sums.columns)), **parts) for sums in ROLLED
+    ]
 
 
 def _ends(since_us: int | None, until_us: int | None, first: int | None, last: int | None) -> list[tuple[int, int]]:

@@ -2,12 +2,7 @@
 INSERT INTO {table} (
     hour, identity,
     {columns},
-    attempts, failed_attempts, provider_failures, free_attempts, free_tokens, input_tokens, largest_input_tokens,
-    output_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens, cache_creation_1h_input_tokens,
-    reasoning_output_tokens, media_tokens, web_search_requests, cost_nanousd, held_nanousd, unknown_cost_attempts,
-    estimated_attempts, unknown_usage_attempts, reported_cost_nanousd, comparable_cost_nanousd,
-    reported_only_nanousd, comparable_attempts, largest_difference_ppm, calls, provider_calls, model_calls,
-    priced_calls, day_calls
+    {named}
 )
 SELECT
     started_at_us / 3600000000,
@@ -15,24 +10,7 @@ SELECT
         {columns}
     )::text) AS identity,
     {columns},
-    least(sum(attempts), 9223372036854775807), least(sum(failed_attempts), 9223372036854775807),
-    least(sum(provider_failures), 9223372036854775807), least(sum(free_attempts), 9223372036854775807),
-    least(sum(free_tokens), 9223372036854775807), least(sum(input_tokens), 9223372036854775807),
-    max(largest_input_tokens), least(sum(output_tokens), 9223372036854775807),
-    least(sum(cache_read_input_tokens), 9223372036854775807),
-    least(sum(cache_creation_5m_input_tokens), 9223372036854775807),
-    least(sum(cache_creation_1h_input_tokens), 9223372036854775807),
-    least(sum(reasoning_output_tokens), 9223372036854775807), least(sum(media_tokens), 9223372036854775807),
-    least(sum(web_search_requests), 9223372036854775807), least(sum(cost_nanousd), 9223372036854775807),
-    least(sum(held_nanousd), 9223372036854775807), least(sum(unknown_cost_attempts), 9223372036854775807),
-    least(sum(estimated_attempts), 9223372036854775807), least(sum(unknown_usage_attempts), 9223372036854775807),
-    least(sum(reported_cost_nanousd), 9223372036854775807),
-    least(sum(comparable_cost_nanousd), 9223372036854775807),
-    least(sum(reported_only_nanousd), 9223372036854775807), least(sum(comparable_attempts), 9223372036854775807),
-    least(trunc(max(largest_difference_ppm)::numeric), 9223372036854775807),
-    least(sum(calls), 9223372036854775807), least(sum(provider_calls), 9223372036854775807),
-    least(sum(model_calls), 9223372036854775807), least(sum(priced_calls), 9223372036854775807),
-    least(sum(day_calls), 9223372036854775807)
+    {summed}
 FROM (
     SELECT
         started_at_us,
