@@ -123,7 +123,7 @@ def write_readme(figures: Figures, where: dict[str, str]) -> None:
                 "connections. Rows of before 2026-11-22 are without budgets and limits.",
                 "Absolute figures belong to a machine and a Python; compare CPU microseconds, and ratios in one run.",
                 "On a shared machine the same work takes twice as long while a neighbour uses the other thread of a",
-                "core. So a fixed loop runs between slices of 5 ms, and the slices count before and after which the",
+                "core. So a fixed loop runs ten times in each slice of 100 ms, and the slices count in which the",
                 "machine was at its full speed, as that loop tells it (`slices.py`); in brackets their best and worst",
                 "tenth. What all slices together give stands beside it. What was tried to get here, and what the rest",
                 "is: [HOT_ROUTES.md](HOT_ROUTES.md). What a translated call costs: [TRANSLATED.md](TRANSLATED.md).",

@@ -31,7 +31,7 @@ from farthing.server.faces.gemini import GeminiFace
 from farthing.server.faces.ollama import OllamaFace
 from farthing.server.faces.openai import OpenAIFace, ResponsesFace
 from farthing.server.faces.protocol import Face, Route
-from farthing.server.heads import MAX_LINES_BYTES, Head
+from farthing.server.heads import MAX_LINES_BYTES
 from farthing.server.listener import CUT, Application, Rendered
 from farthing.types.principal import KeyRules, Principal
 from farthing.types.providers import WireFormat
@@ -159,7 +159,7 @@ class HotApp:
         if exchange.query:
             exchange.query = _without_key(exchange.query, key)
         elif token is None and len(headers.lines) <= MAX_LINES_BYTES:
-            exchange.peer.head = Head(exchange.headers, self._keys.hasher.digest(key), headers.lines)
+            exchange.peer.remember(exchange, self._keys.hasher.digest(key), headers.lines)
         return headers, principal
 
     def _send_error(self, face: Face, error: FarthingError, exchange: Exchange, *more: bytes) -> None:

@@ -13,6 +13,7 @@ The parser reports trailers as it reports headers, and stops where an upgrade is
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import cast
 
 import httptools
@@ -20,7 +21,7 @@ import httptools
 from farthing.errors import FarthingError, InvalidRequest, RequestTimeout
 from farthing.server import refusals
 from farthing.server.exchange import STATUS_LINES, Exchange
-from farthing.server.heads import Head, into
+from farthing.server.heads import Head, head_of, into
 from farthing.server.listener import Listener
 from farthing.server.strangers import StrangeBytes
 from farthing.server.writing import WritingSide
@@ -47,6 +48,7 @@ class HttpProtocol(WritingSide):
 
     __slots__ = (
         "_awaited",
+        "_began_with",
         "_body",
         "_body_bytes",
         "_body_left",
@@ -64,6 +66,8 @@ class HttpProtocol(WritingSide):
         "_pending",
         "_pending_bytes",
         "_queue",
+        "_raw_head",
+        "_read_under",
         "_strange",
         "_unbodied_bytes",
         "_url",
@@ -89,7 +93,9 @@ class HttpProtocol(WritingSide):
         self._pending_bytes = 0
         self._error: FarthingError | None = None
         self._headers: list[tuple[bytes, bytes]] = []
-        self._named: dict[bytes, bytes] = {}
+        self._began_with = self._raw_head = b""
+        self._read_under = listener.bounds
+        self._named: Mapping[bytes, bytes] = {}
         self._strange = StrangeBytes(listener)
         self._header_bytes = 0
         self._in_headers = self._in_body = False
@@ -152,7 +158,7 @@ class HttpProtocol(WritingSide):
             self._pending_bytes += len(data)
             if self._pending_bytes > _PIPELINE_BYTES:
                 self.abort()  # paused instead, the connection would hide that its client has left
-        else:
+        elif not self._repeats(data):
             self._parse(data)
 
     def resume_writing(self) -> None:
@@ -184,7 +190,7 @@ class HttpProtocol(WritingSide):
         if self._strange.count:
             self._strange.release()
         self._header_bytes = self._framing_bytes = self._unbodied_bytes = 0
-        bounds = self.listener.bounds
+        self._read_under = bounds = self.listener.bounds
         self._headers = self._collected.copy()
         self._collected.clear()
         if len(self._headers) > bounds.max_headers:
@@ -235,6 +241,8 @@ class HttpProtocol(WritingSide):
         if not self._length and parser.should_upgrade() and b"transfer-encoding" in self._named:
             self._error = refusals.chunked_upgrade()
             return
+        keep_alive = parser.should_keep_alive()
+        self._raw_head = head_of(self._began_with, self._body_bytes) if keep_alive else b""
         exchange = Exchange(
             self,
             parser.get_method(),
@@ -242,7 +250,7 @@ class HttpProtocol(WritingSide):
             self._headers,
             self._named,
             b"".join(self._body),
-            parser.should_keep_alive(),
+            keep_alive,
             parser.get_http_version() == "1.1",
         )
         self._body, self._body_bytes, self._length, self._in_body = [], 0, 0, False
@@ -272,6 +280,13 @@ class HttpProtocol(WritingSide):
         elif self._exchange is None:
             self.close()
 
+    def remember(self, exchange: Exchange, digest: bytes, lines: bytes) -> None:
+        """Keep the head of the request being served: its key, of which this is the digest, counts; `lines` go on."""
+        raw, self._raw_head = self._raw_head, b""
+        self.head = Head(
+            exchange.method, exchange.target, exchange.headers, exchange.named, digest=digest, lines=lines, raw=raw
+        )
+
     @property
     def asking(self) -> bool:
         """Whether a request is on its way: part of it is here, or nothing yet on a connection that is new."""
@@ -291,9 +306,35 @@ class HttpProtocol(WritingSide):
 
     # ---- our own steps
 
+    def _repeats(self, data: bytes) -> bool:
+        """Serve a whole request with the head of the one before without parsing it: a tenth of what a small call costs.
+
+        False, and nothing done, where it is not such a request, or where it has to be refused.
+        """
+        head = self.head
+        if head is None or self._header_bytes or self._in_headers or self._in_body:
+            return False
+        body = head.body_in(data)
+        if body is None:
+            return False
+        listener, size = self.listener, len(body)
+        bounds = listener.bounds
+        if bounds is not self._read_under or size > bounds.max_body_bytes:
+            return False
+        if listener.buffered_bytes + size > bounds.max_buffered_bytes:
+            return False
+        listener.buffered_bytes += size
+        self._headers, self._named = head.headers, head.named
+        self._serve(
+            Exchange(self, head.method, head.target, head.headers, head.named, body, keep_alive=True, http_11=True)
+        )
+        return True
+
     def _parse(self, data: bytes) -> None:
         begun, before = self._headers if self._in_body else None, self._body_bytes
         if begun is None:
+            if not self._header_bytes:
+                self._began_with = data
             self._header_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -310,6 +351,7 @@ class HttpProtocol(WritingSide):
             self._error = self._strange.hold_unless_known(self._url, self._named, more)
         if begun is self._headers and self._in_body and not self._length:
             self._bound_framing(len(data), self._body_bytes - before)
+        self._began_with = b""
         if self._error is not None:
             if self._exchange is None:
                 self._refuse(self._error)
