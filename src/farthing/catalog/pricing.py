@@ -11,9 +11,11 @@ flagged:
 - audio or images that leave too little room for what was cached: all of it counts as read afresh.
 """
 
+from msgspec.structs import astuple
+
 from farthing.types.money import UnitPrice, round_half_even, total_nanousd
 from farthing.types.prices import RATE_PER, Band, Cost, CostFlag, CostLine, PriceSheet
-from farthing.types.usage import Usage
+from farthing.types.usage import NO_PARTS, Usage
 
 _NANOUSD = RATE_PER * 1_000  # picodollars per million units, to nanodollars
 
@@ -29,9 +31,12 @@ def price_nanousd(usage: Usage, sheet: PriceSheet, *, service_tier: str | None =
     bands = sheet.bands
     if service_tier is not None and service_tier in sheet.service_tiers:
         bands = sheet.service_tiers[service_tier]
-    if read is None or written is None or usage.input_audio_tokens or usage.output_audio_tokens:
-        return price(usage, sheet, service_tier=service_tier).nanousd
+    if read is None or written is None:
+        return None
     rates = bands[0].rates if len(bands) == 1 else _band_at(bands, read).rates
+    fresh, answered = rates.input, rates.output
+    if astuple(usage)[2:-1] == NO_PARTS and fresh is not None and answered is not None and read >= 0 <= written:
+        return round_half_even(read * fresh + written * answered + rates.request, _NANOUSD)
     cached, write_5m, write_1h = (
         usage.cache_read_input_tokens,
         usage.cache_creation_5m_input_tokens,
@@ -44,15 +49,17 @@ def price_nanousd(usage: Usage, sheet: PriceSheet, *, service_tier: str | None =
         afresh | cached | write_5m | write_1h | reasoning < 0
         or reasoning > written
         or searches
+        or usage.input_audio_tokens
+        or usage.output_audio_tokens
         or usage.cache_read_audio_tokens
         or usage.input_image_tokens
         or usage.output_image_tokens
-        or rates.input is None
-        or rates.output is None
-        or rates.reasoning != rates.output
+        or fresh is None
+        or answered is None
+        or rates.reasoning != answered
     ):
         return price(usage, sheet, service_tier=service_tier).nanousd
-    exact = afresh * rates.input + written * rates.output + rates.request
+    exact = afresh * fresh + written * answered + rates.request
     if cached:
         exact += cached * rates.cache_read  # type: ignore[operator]  # known wherever input is known
     if write_5m:

@@ -26,6 +26,7 @@ from farthing.gateway.admission import Admission, Admitted
 from farthing.gateway.answers import AskedFor, reply_to
 from farthing.gateway.attribution import attribute
 from farthing.gateway.beginning import begin
+from farthing.gateway.bounds import COSTS_NOTHING
 from farthing.gateway.call import Client, Reply, Request
 from farthing.gateway.chosen import Chosen, Sent, in_other_format
 from farthing.gateway.credential_limits import count_with_any
@@ -36,8 +37,8 @@ from farthing.gateway.limiting import Entry, Limiting
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
 from farthing.gateway.permission import Allowed, choosable, not_allowed, refuse_further_models
-from farthing.gateway.sending import send
 from farthing.gateway.translated import Translated
+from farthing.gateway.unanswered import settle_without_answer
 from farthing.gateway.unpriced import refuse_unpriced
 from farthing.providers.pool import Answer, HeldBodies
 from farthing.types.calls import Attribution
@@ -203,7 +204,16 @@ class Gateway:
             client=request.client,
         )
         try:
-            answer = await send(lineup.pools[provider.name], provider, sent.head, sent.pieces, attempt, request.client)
+            # Once the request is with a provider that costs money, its answer is waited for even though the client
+            # leaves: nobody else tells what it cost. One that is free is left at once, and stops working.
+            stay = None if provider.free or request.operation in COSTS_NOTHING else request.client.stay
+            try:
+                answer = await lineup.pools[provider.name].send(
+                    provider.origin, sent.head, sent.pieces, provider.timeouts, stay
+                )
+            except BaseException as error:
+                settle_without_answer(attempt, error)
+                raise
             if answer.status in _NO_SUCH_PATH and translation is None and request.wire in provider.known.guessed:
                 return await self._otherwise(chosen, answer, asked_for)
             return _for_who_is_there(await reply_to(answer, asked_for), request.client)
@@ -388,7 +398,7 @@ class Gateway:
         """Return the body to send, in pieces, and whether a usage chunk will come that the client did not ask for."""
         request, ref, provider, streamed = chosen.request, chosen.ref, chosen.provider, chosen.streamed
         changes: dict[str, bytes] = {}
-        named = envelope.text("model")
+        named = envelope.named or envelope.text("model")
         if request.model is None and ref.model != named and (named or chosen.asked is not UNNAMED):
             changes["model"] = msgspec.json.encode(ref.model)
         if request.wire == "gemini" and request.model is not None and request.model != ref.model:

@@ -6,9 +6,10 @@ total, and a store that refuses one sum refuses every batch after it.
 """
 
 import msgspec
+from msgspec.structs import astuple
 
 from farthing.types.calls import Attempt, Progress
-from farthing.types.usage import Usage
+from farthing.types.usage import NO_PARTS, Usage
 
 MAX_COUNT = (1 << 32) - 1
 """Four thousand million tokens in one attempt, a thousand times the largest context. Two thousand million such attempts
@@ -66,6 +67,8 @@ def all_counts(usage: Usage) -> int:
 
     Spelled out, because every attempt passes here: `min` and `max` over them take five times as long.
     """
+    if astuple(usage)[2:-1] == NO_PARTS:
+        return (usage.input_tokens or 0) | (usage.output_tokens or 0)
     return (
         (usage.input_tokens or 0)
         | (usage.output_tokens or 0)

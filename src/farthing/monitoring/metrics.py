@@ -10,9 +10,11 @@ look-up, and what a scrape writes was put together when the cell was made.
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import astuple
+
 from farthing.monitoring.exposition import Family, Histogram, labels_text
 from farthing.types.calls import Attempt, CostBasis, Outcome
-from farthing.types.usage import Usage
+from farthing.types.usage import NO_PARTS, Usage
 
 MAX_CELLS = 300
 """Combinations of provider, model, outcome and cost's basis with counters of their own. A house has a few dozen; a
@@ -68,20 +70,8 @@ class CallMetrics:
                 read, written = read or 0, written or 0
             cell.input_tokens += read
             cell.output_tokens += written
-            cached, reasoned = usage.cache_read_input_tokens, usage.reasoning_output_tokens
-            if cached:
-                cell.cache_read += cached
-            if reasoned:
-                cell.reasoning += reasoned
-            if (
-                usage.cache_creation_5m_input_tokens
-                | usage.cache_creation_1h_input_tokens
-                | usage.input_audio_tokens
-                | usage.output_audio_tokens
-                | usage.input_image_tokens
-                | usage.output_image_tokens
-            ):
-                cell.add_rarer_parts(usage)
+            if astuple(usage)[2:-1] != NO_PARTS:
+                cell.add_parts(usage)
             cell.took(attempt.ended_at_us - opening.started_at_us)
             if attempt.first_output_us is not None:
                 cell.waited(attempt.first_output_us)
@@ -212,8 +202,10 @@ class _Cell:
         self._part_labels: dict[str, str] = {}
         self._rarer: dict[str, int] = {}
 
-    def add_rarer_parts(self, usage: Usage) -> None:
-        """Count the parts of the totals that few attempts have."""
+    def add_parts(self, usage: Usage) -> None:
+        """Count the parts of the totals."""
+        self.cache_read += usage.cache_read_input_tokens
+        self.reasoning += usage.reasoning_output_tokens
         for field, kind in _RARER_PARTS:
             count = getattr(usage, field)
             if count:

@@ -142,7 +142,18 @@ class HotApp:
                         principal,
                         exchange,
                     )
-                    await self._call(face, request, exchange)
+                    try:
+                        reply = await self._gateway.call(request)
+                    except asyncio.CancelledError as cancelled:
+                        if cancelled.args != CUT:
+                            raise
+                        raise _stopping() from None
+                    if reply.stream is not None:
+                        await _send_stream(reply, exchange)
+                    elif reply.refusal is not None:
+                        _send_refusal(face, reply, exchange)
+                    else:
+                        exchange.respond(reply.status, reply.lines, reply.body)
         except FarthingError as error:
             self._send_error(_face_of(exchange.named, exchange.query, face), error, exchange)
 
@@ -179,20 +190,6 @@ class HotApp:
                 self._found.clear()  # known paths are found again the longer way
             self._found[exchange.method, exchange.target] = found
         return found
-
-    async def _call(self, face: Face, request: Request, exchange: Exchange) -> None:
-        try:
-            reply = await self._gateway.call(request)
-        except asyncio.CancelledError as cancelled:
-            if cancelled.args != CUT:
-                raise
-            raise _stopping() from None
-        if reply.stream is not None:
-            await _send_stream(reply, exchange)
-        elif reply.refusal is not None:
-            _send_refusal(face, reply, exchange)
-        else:
-            exchange.respond(reply.status, reply.lines, reply.body)
 
     async def _show_models(self, face: Face, route: Route, exchange: Exchange, principal: Principal) -> None:
         # The shared path is routed as OpenAI's; the face that was meant knows its own format.

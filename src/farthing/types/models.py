@@ -3,7 +3,7 @@
 import msgspec
 
 
-class ModelRef(msgspec.Struct, frozen=True):
+class ModelRef(msgspec.Struct, frozen=True, cache_hash=True):
     """A resolved model: `provider` is a configured provider's name, `model` the name sent to it, verbatim."""
 
     provider: str

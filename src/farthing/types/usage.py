@@ -60,3 +60,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     def cache_creation_input_tokens(self) -> int:
         """Tokens written to the provider's prompt cache, whatever their lifetime."""
         return self.cache_creation_5m_input_tokens + self.cache_creation_1h_input_tokens
+
+
+NO_PARTS = msgspec.structs.astuple(Usage())[2:-1]
+"""`astuple(usage)[2:-1]` where all is in the two totals: asked like this, where every call passes, it takes a third of
+the time that it takes to look at the fields."""

@@ -9,6 +9,7 @@ and four spell what the answer cost in four ways, one of them in ticks of a ten-
 from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from farthing.types.money import round_half_even
 from farthing.types.usage import Usage, UsageHabits
@@ -133,14 +134,16 @@ def usage_of(plain: PlainUsage, habits: UsageHabits = USUAL) -> Usage | None:
     prompt = plain.prompt_tokens_details or _NOTHING_READ
     completion = plain.completion_tokens_details or _NOTHING_WRITTEN
     input_tokens, output_tokens = plain.prompt_tokens, plain.completion_tokens
+    fits = input_tokens + output_tokens == plain.total_tokens and astuple(plain)[_USUAL_MEMBERS:] == _NOTHING_ODD
+    if fits and not any(astuple(prompt)) and not any(astuple(completion)):  # as most that are short
+        return Usage(input_tokens=input_tokens, output_tokens=output_tokens)
     reasoning = completion.reasoning_tokens or 0
     cached, written = prompt.cached_tokens or 0, prompt.cache_write_tokens or 0
     if (
-        input_tokens + output_tokens != plain.total_tokens
+        not fits
         or cached + written > input_tokens
         or reasoning > output_tokens
         or (reasoning and habits.reasoning_outside)
-        or msgspec.structs.astuple(plain)[_USUAL_MEMBERS:] != _NOTHING_ODD
     ):
         return None
     return Usage(

@@ -105,13 +105,15 @@ def is_model_name(name: str) -> bool:
 class Envelope:
     """The top-level members of a JSON object, each still as the client wrote it."""
 
-    __slots__ = ("_members", "body", "tokens")
+    __slots__ = ("_members", "body", "named", "tokens")
 
     def __init__(self, body: bytes) -> None:
         """Read the top level of `body`; raises `InvalidRequest` where it is not a JSON object, or has absurdly many."""
         self.body = body
         self.tokens = 0
         """How many it was estimated to have for the model that it is for; 0 where nobody has looked."""
+        self.named = ""
+        """The model that it names, once `model` was asked and where it does."""
         if len(body) > MAX_SPARE_BYTES:
             _refuse_crowd(body)
         self._members = _read(_members, body)
@@ -186,16 +188,17 @@ class Envelope:
 
     def model(self) -> str | None:
         """Return the model that the client asks for; `None` where the member is absent, null or empty."""
-        if bytes(self._members.get("model", b"null")) in (b"null", b'""'):
-            return None
         name = self.text("model")
         if not name:
+            if self.raw("model") in (None, b"null", b'""'):
+                return None
             raise InvalidRequest('"model" is missing or no text', hint='send "model": "provider:model" or an alias')
         if not is_model_name(name):
             raise InvalidRequest(
                 f'"model" is no name of a model: {name[:60]!r}',
                 hint=f"a name has at most {MAX_MODEL_CHARS} characters, all of them printable",
             )
+        self.named = name
         return name
 
     def refuse_twice(self) -> None:
