@@ -58,52 +58,25 @@ class Attempts:
         self.ratios = LearnedRatios()
 
 
-class LiveAttempt:
+class LiveAttempt(msgspec.Struct, eq=False):
     """An attempt in flight."""
 
-    __slots__ = (
-        "_attempts",
-        "_entered",
-        "_estimate",
-        "_family",
-        "_first_output_us",
-        "_losses",
-        "_provider",
-        "_request_id",
-        "_status",
-        "came_whole",
-        "left",
-        "opening",
-        "produced",
-        "settled",
-    )
-
-    def __init__(
-        self,
-        attempts: Attempts,
-        opening: Opening,
-        provider: Provider,
-        family: TokenFamily,
-        estimate: int,
-        losses: str | None,
-        entered: Held | None,
-    ) -> None:
-        self._entered = entered
-        self.opening = opening
-        self.produced = ProducedText()
-        self.settled: Attempt | None = None
-        self.left = False
-        """Whether the client is gone that asked: what came whole did not reach it."""
-        self._attempts = attempts
-        self._provider = provider
-        self._estimate = estimate
-        self._first_output_us: int | None = None
-        self._request_id: str | None = None
-        self._status: int | None = None
-        self._family = family
-        self._losses = losses
-        self.came_whole = False
-        """Whether its answer was not streamed: then its first output is its last."""
+    _attempts: Attempts
+    opening: Opening
+    _provider: Provider
+    _family: TokenFamily
+    _estimate: int
+    _losses: str | None
+    _entered: Held | None
+    produced: ProducedText = msgspec.field(default_factory=ProducedText)
+    settled: Attempt | None = None
+    left: bool = False
+    """Whether the client is gone that asked: what came whole did not reach it."""
+    came_whole: bool = False
+    """Whether its answer was not streamed: then its first output is its last."""
+    _first_output_us: int | None = None
+    _request_id: str | None = None
+    _status: int | None = None
 
     def note_first_output(self) -> None:
         """Remember when the first real output arrived."""

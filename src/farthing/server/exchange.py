@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from farthing.server.protocol import HttpProtocol
 
@@ -23,61 +25,36 @@ _EMPTY = frozenset({204, 304})
 STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """What was asked, and the way to answer: `respond`, or `begin` and then `send` until `more` is false.
 
     `target` is the path as the client wrote it, `query` what follows its question mark; `headers` are in order, with
     names in lower case, and `named` has the last of each name. Lines of an answer's head are `name: value`.
     """
 
-    __slots__ = (
-        "_begun",
-        "_body",
-        "_chunked",
-        "_connection",
-        "_done",
-        "_gone",
-        "_head",
-        "_head_only",
-        "_http_11",
-        "_left",
-        "_size",
-        "_started",
-        "_stays",
-        "headers",
-        "keep_alive",
-        "method",
-        "named",
-        "query",
-        "target",
-        "task",
-    )
+    _connection: "HttpProtocol"
+    method: bytes
+    target: bytes
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    named: Mapping[bytes, bytes]
+    _body: bytes | None
+    _size: int
+    """Bytes that count as this request's among those that the server holds: first those of the body."""
+    keep_alive: bool
+    _http_11: bool
+    task: "asyncio.Task[None] | None" = None
+    _head: bytes = b""
+    _head_only: bool = False
+    _chunked: bool = False
+    _started: bool = False
+    _begun: bool = False
+    _done: bool = False
+    _left: bool = False
+    _stays: bool = False
+    _gone: "asyncio.Future[None] | None" = None
 
-    def __init__(
-        self,
-        connection: "HttpProtocol",
-        method: bytes,
-        url: bytes,
-        headers: list[tuple[bytes, bytes]],
-        named: Mapping[bytes, bytes],
-        body: bytes,
-        keep_alive: bool,  # noqa: FBT001 - the parser's answer
-        http_11: bool,  # noqa: FBT001 - the parser's answer
-    ) -> None:
-        self.method = method
-        self.target, _, self.query = url.partition(b"?")
-        self.headers = headers
-        self.named = named
-        self.keep_alive = keep_alive
-        self.task: asyncio.Task[None] | None = None
-        self._connection = connection
-        self._body: bytes | None = body
-        self._size = len(body)
-        self._http_11 = http_11
-        self._head = b""
-        self._head_only = self._chunked = self._started = self._begun = self._done = False
-        self._left = self._stays = False
-        self._gone: asyncio.Future[None] | None = None
+    __repr__ = object.__repr__  # or a log of it would tell its key
 
     @property
     def peer(self) -> "HttpProtocol":

@@ -27,8 +27,9 @@ class Head:
         "_after",
         "_at",
         "_before",
-        "_digits",
         "_known",
+        "_length",
+        "_whole",
         "digest",
         "headers",
         "lines",
@@ -57,7 +58,10 @@ class Head:
         self.lines = lines
         self._known = list(headers)
         self._at = next((at for at, (name, _) in enumerate(headers) if name == _LENGTH), -1)
-        self._before, self._digits, self._after = _around_length(raw, named) if self._at >= 0 else _NOT_KNOWN
+        self._before, digits, self._after = _around_length(raw, named) if self._at >= 0 else _NOT_KNOWN
+        self._whole = raw if digits else b""
+        """All of it, with the length that the last body had."""
+        self._length = int(digits or 0)
 
     def is_repeated(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         """Return whether the headers say the same; of the body's length, only whether it stands in the same place."""
@@ -75,29 +79,30 @@ class Head:
 
         Then `headers` and `named` have the length of this body.
         """
-        before = self._before
+        whole = self._whole
+        if whole and data.startswith(whole):
+            body = data[len(whole) :]
+            return body if len(body) == self._length else None
+        before, after = self._before, self._after
         if not before or not data.startswith(before):
             return None
-        digits, after = self._digits, self._after
-        at = len(before) + len(digits)
-        if not data.startswith(digits + after, len(before)):
-            at = data.find(b"\r", len(before), len(before) + _MOST_DIGITS + 1)
-            digits = data[len(before) : at]
-            # `isdigit` of bytes knows the ten digits of ASCII, and no sign, space or point.
-            if at < 0 or not digits.isdigit() or not data.startswith(after, at):
-                return None
+        at = data.find(b"\r", len(before), len(before) + _MOST_DIGITS + 1)
+        digits = data[len(before) : at]
+        # `isdigit` of bytes knows the ten digits of ASCII, and no sign, space or point.
+        if at < 0 or not digits.isdigit() or not data.startswith(after, at):
+            return None
         body = data[at + len(after) :]
         if int(digits) != len(body):
             return None
-        if digits != self._digits:
-            self._say_length(digits)
+        self._say_length(digits)
         return body
 
     def _say_length(self, digits: bytes) -> None:
         """The exchange before may still be looked at, so it keeps what it has."""
         headers = self.headers.copy()
         headers[self._at] = (_LENGTH, digits)
-        self.headers, self.named, self._digits = headers, {**self.named, _LENGTH: digits}, digits
+        self.headers, self.named = headers, {**self.named, _LENGTH: digits}
+        self._whole, self._length = self._before + digits + self._after, int(digits)
 
 
 _NOT_KNOWN = (b"", b"", b"")

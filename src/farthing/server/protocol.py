@@ -243,13 +243,16 @@ class HttpProtocol(WritingSide):
             return
         keep_alive = parser.should_keep_alive()
         self._raw_head = head_of(self._began_with, self._body_bytes) if keep_alive else b""
+        target, _, query = self._url.partition(b"?")
         exchange = Exchange(
             self,
             parser.get_method(),
-            self._url,
+            target,
+            query,
             self._headers,
             self._named,
             b"".join(self._body),
+            self._body_bytes,
             keep_alive,
             parser.get_http_version() == "1.1",
         )
@@ -307,10 +310,7 @@ class HttpProtocol(WritingSide):
     # ---- our own steps
 
     def _repeats(self, data: bytes) -> bool:
-        """Serve a whole request with the head of the one before without parsing it: a tenth of what a small call costs.
-
-        False, and nothing done, where it is not such a request, or where it has to be refused.
-        """
+        """Serve a whole request that has the last one's head without parsing it; False where it is no such request."""
         head = self.head
         if head is None or self._header_bytes or self._in_headers or self._in_body:
             return False
@@ -319,15 +319,15 @@ class HttpProtocol(WritingSide):
             return False
         listener, size = self.listener, len(body)
         bounds = listener.bounds
-        if bounds is not self._read_under or size > bounds.max_body_bytes:
+        buffered = listener.buffered_bytes + size
+        if bounds is not self._read_under or size > bounds.max_body_bytes or buffered > bounds.max_buffered_bytes:
             return False
-        if listener.buffered_bytes + size > bounds.max_buffered_bytes:
-            return False
-        listener.buffered_bytes += size
-        self._headers, self._named = head.headers, head.named
-        self._serve(
-            Exchange(self, head.method, head.target, head.headers, head.named, body, keep_alive=True, http_11=True)
+        listener.buffered_bytes = buffered
+        self._named = named = head.named
+        exchange = Exchange(
+            self, head.method, head.target, b"", head.headers, named, body, size, keep_alive=True, _http_11=True
         )
+        self._serve(exchange)
         return True
 
     def _parse(self, data: bytes) -> None:

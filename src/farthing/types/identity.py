@@ -28,8 +28,7 @@ class IdSource:
     def __init__(self, clock: Clock, random_bytes: RandomBytes) -> None:
         self._clock = clock
         self._random_bytes = random_bytes
-        self._drawn = ""
-        self._used = 0
+        self._drawn: list[str] = []
         self._time_ms = -1
         self._time = ""
 
@@ -38,11 +37,13 @@ class IdSource:
         now_ms = self._clock.now_us() // 1000
         if now_ms != self._time_ms:
             self._time_ms, self._time = now_ms, _time_digits(now_ms)
-        start = self._used
-        if start >= len(self._drawn):
-            self._drawn, start = self._random_bytes(_DRAWN_DIGITS).translate(_DIGITS).decode("ascii"), 0
-        self._used = end = start + _RANDOM_DIGITS
-        return f"{prefix}_{self._time}{self._drawn[start:end]}"
+        drawn = self._drawn or self._draw()
+        return f"{prefix}_{self._time}{drawn.pop()}"
+
+    def _draw(self) -> list[str]:
+        digits = self._random_bytes(_DRAWN_DIGITS).translate(_DIGITS).decode("ascii")
+        self._drawn = [digits[at : at + _RANDOM_DIGITS] for at in range(0, _DRAWN_DIGITS, _RANDOM_DIGITS)]
+        return self._drawn
 
 
 def _time_digits(now_ms: int) -> str:

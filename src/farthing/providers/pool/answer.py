@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from farthing.errors import FarthingError, ProviderError
 from farthing.providers.pool import failures
 from farthing.providers.pool.held import HeldBodies, read_to_end
@@ -21,7 +23,7 @@ Sink = Callable[[bytes], bool]
 """Takes what arrives at once and returns True; or returns False, and it waits for `next_chunk`."""
 
 
-class Answer:
+class Answer(msgspec.Struct, eq=False):
     """One answer; read it to its end or call `cancel`, or its connection stays taken until a timeout.
 
     `headers` are in order, names in lower case, duplicates kept; `reason` is the bytes after the status. `received_at`
@@ -30,33 +32,19 @@ class Answer:
     `next_chunk`.
     """
 
-    __slots__ = (
-        "arrived",
-        "connection",
-        "ended",
-        "error",
-        "headers",
-        "origin",
-        "reason",
-        "received_at",
-        "sink",
-        "status",
-        "waiter",
-    )
-
-    def __init__(self, origin: Origin, connection: "Connection", waiter: "asyncio.Future[None]") -> None:
-        self.status = 0
-        self.reason = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.received_at = 0.0
-        self.origin = origin
-        self.sink: Sink | None = None
-        # From here on the connection's side of it: read these only in this folder.
-        self.arrived: list[bytes] = []
-        self.connection: Connection | None = connection
-        self.ended = False
-        self.error: ProviderError | None = None
-        self.waiter: asyncio.Future[None] | None = waiter
+    origin: Origin
+    # The connection's side of it: read these only in this folder.
+    connection: "Connection | None"
+    waiter: "asyncio.Future[None] | None"
+    status: int = 0
+    reason: bytes = b""
+    headers: list[tuple[bytes, bytes]] = []
+    received_at: float = 0.0
+    sink: Sink | None = None
+    # As are these.
+    arrived: list[bytes] = []
+    ended: bool = False
+    error: ProviderError | None = None
 
     @property
     def complete(self) -> bool:
