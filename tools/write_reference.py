@@ -20,6 +20,7 @@ from farthing.config.limit_rows import MAX_AMOUNT
 from farthing.config.save import KEEP_BACKUPS
 from farthing.config.schema import (
     LIMIT_TARGET,
+    MAX_ROUTER_MODELS,
     AlertChannelSettings,
     AlertSettings,
     BudgetSettings,
@@ -29,6 +30,7 @@ from farthing.config.schema import (
     ProviderSettings,
     ReportSettings,
     RetentionSettings,
+    RouterSettings,
     ServerSettings,
     Settings,
     StorageSettings,
@@ -88,6 +90,7 @@ def settings_page() -> str:
                 "translation": "see below",
                 "providers": "see below",
                 "models": "alias: `provider:model`",
+                "routers": "see below",
                 "prices": "see below",
                 "limits": "see below",
                 "alerts": "see below",
@@ -140,6 +143,13 @@ def settings_page() -> str:
         _table(Timeouts, {}),
         "\n### attribution\n",
         _table(OpenRouterAttribution, {"title": "a text", "url": "an http or https address"}),
+        "\n## routers\n",
+        "Each has a name of your choice, which is no other name of a model, and needs `models`. See",
+        "[routers](routers.md).\n",
+        _table(
+            RouterSettings,
+            {"models": f"1 to {MAX_ROUTER_MODELS} models, each as `provider:model` or a name from `models`, once"},
+        ),
         "\n## limits\n",
         "Each has a name of your choice, and needs at least one of the amounts. An amount of a minute, an hour or a",
         "day holds for any time of that length, not only for those that begin on the clock.\n",

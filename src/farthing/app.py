@@ -421,6 +421,7 @@ class Farthing:
             refuse_unpriced=settings.unpriced == "refuse",
             translation=settings.translation,
             max_body_bytes=settings.server.max_body_mb << 20,
+            routers=settings.routers,
         )
 
     def _accounts(self, provider: ProviderSettings, old: Lineup | None) -> Accounts:

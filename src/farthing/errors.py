@@ -273,7 +273,8 @@ class RateLimited(FarthingError):
 
     `limit` is the limit's name, `word` what it limits (`tokens_per_minute`), `left` how much of that is left, and
     `headers` tell the same to clients. `of_credential`: it is about the credential that the call was to be made with,
-    and another one may have room. `held_elsewhere`: other processes hold some of it, and may give it back in a moment.
+    and another one may have room; `of_provider`: likewise about the provider. `held_elsewhere`: other processes hold
+    some of it, and may give it back in a moment.
     """
 
     status = 429
@@ -283,6 +284,7 @@ class RateLimited(FarthingError):
     left = 0
     headers: tuple[tuple[bytes, bytes], ...] = ()
     of_credential = False
+    of_provider = False
     held_elsewhere = False
 
 

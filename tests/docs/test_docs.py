@@ -40,7 +40,7 @@ def test_every_settings_file_that_is_shown_loads(page: Path, tmp_path: Path) -> 
         shared = any(provider.credentials for provider in settings.providers.values())
         plain = (settings.prices, settings.translation.features, settings.fixed_costs, settings.budgets)
         used = (*plain, settings.alerts.channels, shared)
-        assert any(used) or settings.limits or settings.storage.redis
+        assert any(used) or settings.limits or settings.storage.redis or settings.routers
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

@@ -1,15 +1,16 @@
 """Which provider is meant by the name that a client sent.
 
-The order is: an alias; a model of the face's own provider; a bare name that exactly one configured provider has; else
-`provider:model` or `provider/model`, whose model is sent as it is, known or not. What surprised us: resellers list
-names such as `openai/gpt-oss-20b`, so a name with a slash is looked for as a whole before its beginning is taken for a
-provider, and `qwen3:8b` is a name of its own at Ollama.
+The order is: an alias, or a router, which is no single model and for the gateway to serve; a model of the face's own
+provider; a bare name that exactly one configured provider has; else `provider:model` or `provider/model`, whose model
+is sent as it is, known or not. What surprised us: resellers list names such as `openai/gpt-oss-20b`, so a name with a
+slash is looked for as a whole before its beginning is taken for a provider, and `qwen3:8b` is a name of its own at
+Ollama.
 """
 
 import difflib
 import heapq
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -73,8 +74,13 @@ class Catalog:
         names: Callable[[str | None], Iterable[str]],
         not_configured: Sequence[KnownProvider] = (),
         named: bool = False,
+        routers: Collection[str] = (),
     ) -> None:
-        """`named` says that the settings name the providers, so that a key in the environment alone adds none."""
+        """`named` says that the settings name the providers, so that a key in the environment alone adds none.
+
+        `routers` are names that stand for several models: none of them is one model's, also where one is called so.
+        """
+        self._routers = routers
         self._providers = {provider.name: provider for provider in providers}
         self._knows = knows
         self._not_configured = not_configured
@@ -91,7 +97,7 @@ class Catalog:
 
         Raises:
             ModelNotFound: no provider can be chosen.
-            InvalidRequest: several could be.
+            InvalidRequest: several could be, or are: it is a router.
         """
         key = (asked, face_wire)
         known = self._resolved.get(key)
@@ -138,6 +144,8 @@ class Catalog:
     def _look_up(self, asked: str, face_wire: WireFormat) -> ModelRef:
         if (alias := self._aliases.get(asked)) is not None:
             return alias
+        if asked in self._routers:
+            raise InvalidRequest(f"'{asked}' is a router and no single model", hint="name one of its models")
         having = [provider for provider in self._providers.values() if self._has(provider, asked)]
         own = [provider for provider in having if provider.kind == OWN_KIND[face_wire]]
         if len(own) == 1:

@@ -30,6 +30,7 @@ _COMMANDS = {
     "status": ("farthing.cli.status:status", "One line for a status line: spent today, left, in this session."),
     "costs": ("farthing.cli.costs:costs", "What was spent, on what, by whom."),
     "budget": ("farthing.cli.budget:budget", "What may be spent: set it, see what is left."),
+    "routers": ("farthing.cli.routers:routers", "Names that stand for several models, of which one answers."),
     "limits": ("farthing.cli.limits:limits", "How much may be asked for in a minute, hour or day."),
     "report": ("farthing.cli.report:report", "A day, a week or a month: tokens, money, what to do about it."),
     "outcomes": ("farthing.cli.outcomes:outcomes", "What came of tasks and sessions, so that a success has a cost."),

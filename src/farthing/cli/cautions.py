@@ -38,9 +38,11 @@ def unused_addresses(settings: Settings, environment: Mapping[str, str], own_por
 
 
 def unknown_models(settings: Settings, prices: PriceBook) -> Iterator[str]:
-    """Yield each alias for a model that its provider's price list does not know; most likely its name is misspelled."""
+    """Yield each name for a model that its provider's price list does not know; most likely that is misspelled."""
     now_us = SystemClock().now_us()
-    for alias, ref in settings.models.items():
+    aliases = [(f"models.{alias}", ref) for alias, ref in settings.models.items()]
+    routed = [(f"routers.{name}.models", ref) for name, one in settings.routers.items() for ref in one.models]
+    for path, ref in aliases + routed:
         provider = settings.providers[ref.provider]
         names = prices.names(provider.price_key)
         if not names or prices.knows(provider.price_key, ref.model):
@@ -48,6 +50,6 @@ def unknown_models(settings: Settings, prices: PriceBook) -> Iterator[str]:
         if prices.find(provider.name, provider.price_key, ref.model, now_us, free=provider.free) is not None:
             continue
         yield (
-            f"models.{alias}: {provider.name} is not known to have a model {quoted(ref.model)}"
+            f"{path}: {provider.name} is not known to have a model {quoted(ref.model)}"
             f"{nearest(ref.model, names)}; it is asked for all the same, and what it costs is not known."
         )

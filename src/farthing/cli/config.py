@@ -75,7 +75,10 @@ def check() -> None:
     )
     for alias, model in settings.models.items():
         click.echo(f"{alias} = {model}")
+    for name, router in settings.routers.items():
+        click.echo(f"{name} = {router.strategy} of {', '.join(map(str, router.models))}")
     rules = [
+        *([counted(len(settings.routers), "router")] if settings.routers else []),
         *([counted(len(settings.budgets), "budget")] if settings.budgets else []),
         *([counted(len(settings.limits), "limit")] if settings.limits else []),
         *([counted(len(settings.alerts.channels), "channel") + " of alerts"] if settings.alerts.channels else []),

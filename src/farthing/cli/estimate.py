@@ -7,6 +7,7 @@ most, the command tells what answers of that model were long in this ledger.
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.argument("request", type=click.Path(dir_okay=False), default="-")
-@click.option("--model", "models", multiple=True, help="Instead of the request's own; again for each to compare.")
+@click.option("--model", "models", multiple=True, help="In place of the request's own; again for each to compare.")
 @click.option("--output-tokens", type=Number(1, 10_000_000), help="How long the answer is taken to be.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def estimate(request: str, models: tuple[str, ...], output_tokens: int | None, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
@@ -64,7 +65,7 @@ def estimate(request: str, models: tuple[str, ...], output_tokens: int | None, a
     named = models or ((own,) if own else ())
     if not named:
         raise InvalidRequest('The request names no "model".', hint="name one with --model.")
-    refs = [_resolved(pricing, name) for name in named]
+    refs = [*dict.fromkeys(ref for name in named for ref in _meant(pricing, name))]
     lengths = _answers(refs) if output_tokens is None else {}
     rows = [_estimated(envelope, pricing, ref, output_tokens, lengths.get(ref, [])) for ref in refs]
     if as_json:
@@ -111,6 +112,12 @@ def _read(request: str) -> "Envelope":
     if len(body) > MAX_BYTES:
         raise InvalidRequest(f"The request is larger than {MAX_BYTES >> 20} MB.")
     return Envelope(body)
+
+
+def _meant(pricing: Any, name: str) -> Sequence[ModelRef]:
+    """Return the models that a name stands for: a router's are several."""
+    router = pricing.settings.routers.get(name)
+    return (_resolved(pricing, name),) if router is None else router.models
 
 
 def _resolved(pricing: Any, name: str) -> ModelRef:

@@ -37,6 +37,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "farthing outcomes tell failure --session 0198-ab --team core",
     ),
     "outcomes list": ("farthing outcomes list", "farthing outcomes list --json"),
+    "routers": ("farthing routers list",),
+    "routers list": ("farthing routers list", "farthing routers list --json"),
     "limits": ("farthing limits list", 'farthing limits set polite requests_per_minute=60 --key "*"'),
     "limits list": ("farthing limits list", "farthing limits list --json"),
     "limits set": (

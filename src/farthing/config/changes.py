@@ -63,6 +63,7 @@ def _changes(before: Settings, after: Settings) -> Iterator[str]:
         yield from _of_section(section, getattr(before, section), getattr(after, section))
     yield from _of_names("provider", before.providers, after.providers)
     yield from _of_names("alias", before.models, after.models)
+    yield from _of_names("router", before.routers, after.routers)
     if before.prices != after.prices:
         yield f"{len(after.prices)} price{'' if len(after.prices) == 1 else 's'} of your own"
     if before.alerts.quiet_s != after.alerts.quiet_s:

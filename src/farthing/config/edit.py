@@ -25,6 +25,7 @@ from farthing.config.schema import (
     ProviderSettings,
     ReportSettings,
     RetentionSettings,
+    RouterSettings,
     ServerSettings,
     Settings,
     StorageSettings,
@@ -43,7 +44,7 @@ _PLAIN_SECTIONS: dict[str, type[msgspec.Struct]] = {
     "retention": RetentionSettings,
     "alerts": AlertSettings,
 }
-_OF_NAMED_MAPPINGS = ("limits", "budgets", "alerts")
+_OF_NAMED_MAPPINGS = ("limits", "budgets", "alerts", "routers")
 _IN_A_PROVIDER = {"timeouts": Timeouts, "attribution": OpenRouterAttribution}
 
 
@@ -227,8 +228,9 @@ def _is_setting(names: Sequence[str]) -> bool:
             return name in row.__struct_fields__ and name != "name"
         case ["budgets", _, name]:
             return name in BudgetSettings.__struct_fields__ and name not in ("name", "origin")
-        case ["providers", _, name]:
-            return name in ProviderSettings.__struct_fields__
+        case ["routers" | "providers" as section, _, name]:
+            of_router = section == "routers"
+            return name in (RouterSettings if of_router else ProviderSettings).__struct_fields__
         case ["providers", _, group, name] if group in _IN_A_PROVIDER:
             return name in _IN_A_PROVIDER[group].__struct_fields__
         case _:
@@ -253,6 +255,9 @@ def keys_of(path: str) -> tuple[Key, ...]:
     first, _, rest = path.partition(".")
     if first == "models" and rest:
         return (first, rest)
+    if first == "routers" and rest:
+        name, dot, field = rest.rpartition(".")
+        return (first, name, field) if dot and field in RouterSettings.__struct_fields__ else (first, rest)
     if first == "providers" and rest:
         return (first, *_provider_keys(rest))
     keys: list[Key] = []

@@ -132,6 +132,12 @@ find_local: true
 models:
   # fast: openai:gpt-5-mini
 
+# Names that stand for several models, each as provider:model or by a name from models. Clients ask for the router as
+# for a model; where one fails before it has said anything, the next is tried. strategy is order (as they stand) or
+# cheapest (by what the request would cost).
+routers:
+  # careful: {models: [openai:gpt-5-mini, anthropic:claude-example], strategy: order}
+
 # Prices of your own, in USD per million tokens; they win over the price list that comes with Farthing.
 # request and web_search are USD for each one. "*" stands for any text. What a row does not name costs what input
 # or output costs.

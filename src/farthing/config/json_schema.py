@@ -18,12 +18,14 @@ from farthing.config.credential_rows import COUNT_QUOTAS, USD_QUOTAS
 from farthing.config.fixed_cost_rows import PER
 from farthing.config.price_rows import PER_MILLION, PER_ONE
 from farthing.config.schema import (
+    MAX_ROUTER_MODELS,
     AlertChannelSettings,
     BudgetSettings,
     LimitSettings,
     LossAction,
     ProviderSettings,
     ReportSettings,
+    RouterSettings,
     Settings,
 )
 from farthing.types.alerts import FACT_KINDS
@@ -92,6 +94,12 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
             "additionalProperties": {"type": "string", "pattern": "[:/]"},
             "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"},
         },
+        "routers": {
+            "type": ["object", "null"],
+            "description": "Names that stand for several models, of which one answers.",
+            "additionalProperties": _router_row(),
+            "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
+        },
         "limits": {
             "type": ["object", "null"],
             "description": "How much may be asked for in any minute, hour or day, each under a name of your choice.",
@@ -133,6 +141,19 @@ def settings_schema(known: Mapping[str, KnownProvider]) -> dict[str, Any]:
         },
     }
     return {"$schema": _DRAFT, "title": "Farthing's settings.yaml", "definitions": {"provider": provider}, **root}
+
+
+def _router_row() -> dict[str, Any]:
+    row = _mapping(RouterSettings)
+    row["properties"]["models"] = {
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "maxItems": MAX_ROUTER_MODELS,
+        "uniqueItems": True,
+        "description": field_notes(RouterSettings)["models"],
+    }
+    return {**row, "type": "object", "required": ["models"]}
 
 
 def _limit_row() -> dict[str, Any]:

@@ -16,8 +16,10 @@ MAX_AMOUNT = 10**15
 """More tokens than all providers write in a day; sums of a window stay far below 64 bits."""
 
 
-def read_limits(node: Node, providers: Collection[str], problems: Problems) -> tuple[LimitSettings, ...]:
-    """Return the limits in the order of the file; `providers` are the configured ones."""
+def read_limits(
+    node: Node, providers: Collection[str], problems: Problems, *, routers: Collection[str] = ()
+) -> tuple[LimitSettings, ...]:
+    """Return the limits in the order of the file; `providers` are the configured ones, `routers` those of the file."""
     found = []
     for name, (line, entry) in as_table(node, "limits", problems).items():
         path = f"limits.{name}"
@@ -28,6 +30,12 @@ def read_limits(node: Node, providers: Collection[str], problems: Problems) -> t
             problems.error(entry.line, path, 'must be a mapping, such as {key: "*", requests_per_minute: 60}.')
             continue
         limit = _read_limit(name, entry, path, providers, problems)
+        router = None if limit is None else limit.router
+        if router not in (None, EACH, *routers):
+            told = (
+                f"no router of this file is called {quoted(str(router))}, so this limit is about no call until one is."
+            )
+            problems.warning(entry.entries["router"][0], f"{path}.router", told)
         if limit is not None:
             found.append(limit)
     return tuple(found)
@@ -53,9 +61,6 @@ def _read_limit(
             given["credential"] = one_credential(credential)
         except ValueError as error:
             problems.error(entry.entries["credential"][0], f"{path}.credential", str(error))
-    if "router" in given:
-        told = "there are no routers yet, so this limit is about no call."
-        problems.warning(entry.entries["router"][0], f"{path}.router", told)
     if not any(word in entry.entries for word in RATE_WORDS):
         problems.error(entry.line, path, f"limits nothing; give it one of: {listed(RATE_WORDS)}.")
     if not rates:

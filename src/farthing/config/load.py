@@ -5,7 +5,7 @@ an alias stands for a model of a configured provider, once, never for another al
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,13 +22,16 @@ from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems, quoted
 from farthing.config.provider_entries import local_providers, read_providers
 from farthing.config.redis_place import check_redis_place
+from farthing.config.router_rows import read_routers
 from farthing.config.schema import (
     LEAST_KEPT_DAYS,
     MOST_KEPT_DAYS,
     AlertSettings,
+    LimitSettings,
     LogSettings,
     LossAction,
     RetentionSettings,
+    RouterSettings,
     ServerSettings,
     Settings,
     StorageSettings,
@@ -48,7 +51,7 @@ _DAYS = re.compile(r"[1-9][0-9]{0,5}d", re.ASCII)
 
 PARTS = (
     *("server", "log", "storage", "retention", "translation"),
-    *("providers", "models", "prices", "limits", "budgets", "alerts", "fixed_costs"),
+    *("providers", "models", "routers", "prices", "limits", "budgets", "alerts", "fixed_costs"),
 )
 """What of the file is a part of its own."""
 
@@ -91,10 +94,16 @@ def load_settings(
     # What may be found can be gone at the next start, so nothing in the file may refer to it: `named` leaves it out.
     local = {} if names_some or given.get("find_local") is False else local_providers(known, environment)
     models = read_models(root.entries["models"][1], named, known, problems) if "models" in root.entries else {}
+    routers: dict[str, RouterSettings] = {}
+    if "routers" in root.entries:
+        aliases = _names_in(root, "models")
+        routers = read_routers(root.entries["routers"][1], named, models, known, problems, aliases=aliases)
     prices: tuple[PriceOverride, ...] = ()
     if "prices" in root.entries:
         prices = read_prices(root.entries["prices"][1], named, known, problems)
-    limits = read_limits(root.entries["limits"][1], named, problems) if "limits" in root.entries else ()
+    limits: tuple[LimitSettings, ...] = ()
+    if "limits" in root.entries:
+        limits = read_limits(root.entries["limits"][1], named, problems, routers=_names_in(root, "routers"))
     alerts = read_alerts(root.entries["alerts"][1], environment, problems) if "alerts" in root.entries else None
     budgets = read_budgets(root.entries["budgets"][1], problems) if "budgets" in root.entries else ()
     fixed_costs: tuple[FixedCost, ...] = ()
@@ -112,6 +121,7 @@ def load_settings(
         providers_named=names_some,
         local=local,
         models=models,
+        routers=routers,
         prices=prices,
         limits=limits,
         budgets=budgets,
@@ -121,6 +131,12 @@ def load_settings(
         said=_said(root),
         **given,
     )
+
+
+def _names_in(root: Table, section: str) -> Collection[str]:
+    """Return the names in a section, also of what is wrong there."""
+    node = root.entries[section][1] if section in root.entries else None
+    return node.entries.keys() if isinstance(node, Table) else ()
 
 
 def _said(root: Table) -> Said:

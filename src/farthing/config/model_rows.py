@@ -23,26 +23,26 @@ def read_models(
         if not _ALIAS.fullmatch(alias):
             problems.error(line, path, f"{quoted(alias)} is not a name; letters, digits and . _ : / @ + -, no spaces.")
             continue
-        hidden, model = _split(alias)
+        hidden, model = split_name(alias)
         if model and hidden in providers:
             problems.error(line, path, f"would hide a model of the provider {quoted(hidden)}; choose another name.")
             continue
         target = as_text(node, path, problems)
         if target is None:
             continue
-        wrong = _target_problem(target, table, providers, known)
+        wrong = target_problem(target, table, providers, known)
         if wrong:
             problems.error(node.line, path, f"{quoted(target)} {wrong}")
         else:
-            models[alias] = ModelRef(*_split(target))
+            models[alias] = ModelRef(*split_name(target))
     return models
 
 
-def _target_problem(
+def target_problem(
     target: str, aliases: Collection[str], providers: Collection[str], known: Mapping[str, KnownProvider]
 ) -> str | None:
     """Return what is wrong with what an alias stands for, as the rest of a sentence."""
-    name, model = _split(target)
+    name, model = split_name(target)
     if name in providers and model:
         return (
             None if model == model.strip() and model.isprintable() else "has spaces around or inside the model's name."
@@ -59,7 +59,7 @@ def _target_problem(
     return f"names no provider{near}; configured: {listed(sorted(providers))}."
 
 
-def _split(name: str) -> tuple[str, str]:
+def split_name(name: str) -> tuple[str, str]:
     """Split at the first `:` or `/`, as model names are resolved; the second part is empty where there is neither."""
     separator = re.search("[:/]", name)
     return (name[: separator.start()], name[separator.end() :]) if separator else (name, "")

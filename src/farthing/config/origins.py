@@ -68,6 +68,9 @@ class Origins:
             yield from self._of_provider(f"providers.{name}", provider)
         for alias, ref in settings.models.items():
             yield self._shown(f"models.{alias}", f"{ref.provider}:{ref.model}")
+        for name, router in settings.routers.items():
+            yield self._shown(f"routers.{name}.models", ", ".join(map(str, router.models)))
+            yield self._shown(f"routers.{name}.strategy", router.strategy)
         for limit in settings.limits:
             yield from self._of_limit(limit)
         yield self._shown("alerts.quiet_s", settings.alerts.quiet_s)

@@ -341,6 +341,21 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
 
 
+Strategy = Literal["order", "cheapest"]
+MAX_ROUTER_MODELS = 32
+"""More than anybody would wait for, as each may take all of its provider's timeouts; and few enough to be priced for
+every call: 3 us each, and where a hard budget counts 0.1 ms for a request of 12 KB."""
+
+
+class RouterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A router under its name: clients ask for it as for a model, and one of several models answers."""
+
+    models: tuple[ModelRef, ...]
+    """Which: each as provider:model, or by another name from `models`."""
+    strategy: Strategy = "order"
+    """Which is tried first: in the order in which they stand, or by what the request would cost."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the operator decided; `warnings` are sentences to print once at start."""
 
@@ -358,6 +373,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whom Farthing calls, each under a name of your choice."""
     models: Mapping[str, ModelRef]
     """Other names for models; clients may ask for either."""
+    routers: Mapping[str, RouterSettings] = msgspec.field(default_factory=dict)
+    """Names that stand for several models, of which one answers."""
     prices: tuple[PriceOverride, ...] = ()
     """Prices of your own in USD; they win over the price list."""
     fixed_costs: tuple[FixedCost, ...] = ()

@@ -46,7 +46,7 @@ def remove_provider(
     """Take one provider out of the file; return the settings as they are then.
 
     Raises:
-        ConfigError: it is not in the file, or an alias or a price refers to it. Nothing was changed.
+        ConfigError: it is not in the file, or an alias, a router or a price refers to it. Nothing was changed.
     """
     there: list[str] = []
 
@@ -58,6 +58,12 @@ def remove_provider(
                 hint="one that is found by its key in the environment is gone when the key is not set.",
             )
         users = [f"the alias {quoted(alias)} ({ref})" for alias, ref in before.models.items() if ref.provider == name]
+        users += [
+            f"the router {quoted(router)} ({ref})"
+            for router, row in before.routers.items()
+            for ref in row.models
+            if ref.provider == name
+        ]
         users += [f"the price of {quoted(row.pattern)}" for row in before.prices if row.pattern.split(":")[0] == name]
         if users:
             raise ConfigError(

@@ -14,6 +14,7 @@ from farthing.config.model_rows import read_models
 from farthing.config.price_rows import read_prices
 from farthing.config.problems import Problems
 from farthing.config.provider_entries import read_providers
+from farthing.config.router_rows import read_routers
 from farthing.config.schema import AlertSettings, LossAction, ServerSettings, Settings
 from farthing.config.sections import as_choice, read_section
 from farthing.config.yaml_tree import Listing, Node, Scalar, Table
@@ -73,9 +74,9 @@ def with_stored(
 
 
 def _order(one: StoredSetting) -> tuple[int, bool, int, str]:
-    """Providers first; of prices, of which the first that fits is taken, a model's own before a pattern's."""
+    """Providers first, and routers after other names; of prices the first that fits is taken, so patterns come last."""
     section, _, name = one.path.partition(".")
-    return int(section != "providers"), "*" in name, -len(name), one.path
+    return {"providers": 0, "routers": 2}.get(section, 1), "*" in name, -len(name), one.path
 
 
 def _with_one(
@@ -92,6 +93,12 @@ def _with_one(
         case "providers":
             providers = {**settings.providers, **read_providers((1, alone), known, environment, problems)}
             return msgspec.structs.replace(settings, providers=providers)
+        case "models" if name in settings.routers:
+            problems.error(1, one.path, "is the name of a router; choose another name.")
+            return settings
+        case "routers":
+            routers = read_routers(alone, settings.providers, settings.models, known, problems)
+            return msgspec.structs.replace(settings, routers={**settings.routers, **routers})
         case "models":
             models = {**settings.models, **read_models(alone, settings.providers, known, problems)}
             return msgspec.structs.replace(settings, models=models)

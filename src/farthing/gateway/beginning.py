@@ -30,7 +30,7 @@ def begin(chosen: Chosen, losses: str | None, entered: Entry | None) -> LiveAtte
         face=request.face,
         operation=request.operation,
         provider=ref.provider,
-        model_asked=chosen.asked,
+        model_asked=chosen.asked if chosen.router is None else chosen.router,
         model=ref.model,
         streamed=streamed,
         input_tokens_estimate=told,

@@ -29,7 +29,7 @@ def catalog_of(settings: Settings, prices: PriceBook) -> RememberingCatalog:
         provider, _, model = override.pattern.partition(":")
         if provider in named and "*" not in model:
             named[provider].append(model)
-    for ref in settings.models.values():
+    for ref in (*settings.models.values(), *(ref for one in settings.routers.values() for ref in one.models)):
         named[ref.provider].append(ref.model)
     kinds = known_providers()
     providers = [
@@ -45,6 +45,7 @@ def catalog_of(settings: Settings, prices: PriceBook) -> RememberingCatalog:
     configured = {provider.kind for provider in settings.providers.values()}
     return RememberingCatalog(
         aliases=settings.models,
+        routers=settings.routers.keys(),
         providers=providers,
         knows=prices.knows,
         names=prices.names,

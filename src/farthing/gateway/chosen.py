@@ -52,6 +52,12 @@ class Chosen(msgspec.Struct, frozen=True, gc=False):
     """Of the model's tokenizer."""
     ordinals: Iterator[int]
     """Numbers the tries."""
+    router: str | None = None
+    """The router that the model was chosen by."""
+    follows: bool = False
+    """Whether another model was tried for the call before: then it was counted as a request already."""
+    why: tuple[str, ...] = ()
+    """Why the router chose it."""
 
     def estimated_tokens(self) -> int:
         """Return about how many tokens the request has, having looked at it: 5 us, and only once."""

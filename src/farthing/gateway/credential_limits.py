@@ -42,7 +42,7 @@ async def count_with_any(
         UnpricedModel: a limit of the caller's own, or of every credential, counts money, and nobody knows the price.
         StoreError: see `Limiting.count`.
     """
-    again, alone = bool(tried), len(accounts.all) == 1
+    again, alone = bool(tried) or chosen.follows, len(accounts.all) == 1
     full: dict[Account, RateLimited | UnpricedModel] = {}
     found: Account | None = chosen.account
     while found is not None:  # each credential once

@@ -1,5 +1,7 @@
 """Why a call went where it went, told to the client that asks for it with `x-farthing-explain`."""
 
+from collections.abc import Sequence
+
 from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
 
@@ -7,9 +9,9 @@ WHY = b"x-farthing-explain"
 """The header, of any value, by which a client asks."""
 
 
-def reasons(asked: str, ref: ModelRef, face: WireFormat, wire: WireFormat) -> bytes:
-    """Return the header line that tells it."""
-    told = [f"'{asked}' means '{ref}'"]
+def reasons(asked: str, ref: ModelRef, face: WireFormat, wire: WireFormat, routed: Sequence[str] = ()) -> bytes:
+    """Return the header line that tells it; `routed` is what a router says of its choice."""
+    told = [*routed] or [f"'{asked}' means '{ref}'"]
     told.append(
         f"passed through as {face}"
         if face == wire

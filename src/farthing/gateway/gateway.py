@@ -36,7 +36,7 @@ from farthing.gateway.explanations import WHY, reasons
 from farthing.gateway.limiting import Entry, Limiting
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
-from farthing.gateway.permission import Allowed, choosable, not_allowed, refuse_further_models
+from farthing.gateway.permission import Allowed, choosable, not_allowed, of_router, refuse_further_models
 from farthing.gateway.translated import Translated
 from farthing.gateway.unanswered import settle_without_answer
 from farthing.gateway.unpriced import refuse_unpriced
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 UNNAMED = "default"
 """What the ledger calls the model of a request that names none; what served it is in the answer."""
+OURS = "farthing"
+"""Whose a router is in a list of models."""
 _NO_SUCH_PATH = frozenset({404, 405, 501})
 MAX_LACKING = 1_024
 """Models of which it is remembered that they cannot be had in a format; servers that take any name could be sent more.
@@ -93,11 +95,18 @@ class Gateway:
         rules = request.principal.rules
         if rules is not None and rules.about_models:
             refuse_further_models(envelope, rules)
+            named = rules.bound_model or asked
+            if named is not None and named in self.lineup.routers:
+                return await self._by_router(request, envelope, named, asked or named)
             asked, ref = await self._by_rules(rules, asked, request.wire)
         elif asked is None:
             asked, ref = UNNAMED, self._only_provider(request.wire)
+        elif (found := self._found(asked, request.wire)) is not None:
+            ref = found
+        elif asked in self.lineup.routers:
+            return await self._by_router(request, envelope, asked, asked)
         else:
-            ref = self._found(asked, request.wire) or await self._resolve(asked, request.wire)
+            ref = await self._resolve(asked, request.wire)
         # Nothing is awaited from here until the pool counts the request, so a pool that a reload takes away is seen to
         # be in use by every call that was going to use it.
         lineup = self.lineup
@@ -122,6 +131,30 @@ class Gateway:
             return await self._ask_others(chosen, tried, reply)
         return reply
 
+    async def _by_router(self, request: Request, envelope: Envelope, name: str, asked: str) -> Reply:
+        """Serve a call that names a router: one of its models answers; see `RoutedCall`."""
+        from farthing.gateway.routed import RoutedCall  # noqa: PLC0415 - most gateways have no router
+
+        lineup = self.lineup
+        streamed = request.streamed
+        if streamed is None:
+            streamed = envelope.flag("stream", absent=request.streams_by_default)
+        call = RoutedCall(request, lineup, envelope, name, asked, streamed=streamed, call_id=self._ids.new("call"))
+        reply = await call.reply(self._admission, self._ask_any)
+        return await self.call(request) if reply is None else reply
+
+    async def _ask_any(self, chosen: Chosen) -> Reply | None:
+        """Ask a model, with as many of its provider's credentials as it takes; `None` as in `_ask`."""
+        tried: list[Account] = []
+        reply = await self._ask(chosen, tried)
+        if (
+            reply is None
+            or reply.status not in MOVES_ON
+            or chosen.lineup.accounts[chosen.ref.provider].only is not None
+        ):
+            return reply
+        return await self._ask_others(chosen, tried, reply)
+
     async def _ask(self, chosen: Chosen, tried: list[Account]) -> Reply | None:
         """Make a try where there is money for it and its limits let it in; `None` where a reload fell into a wait.
 
@@ -134,7 +167,7 @@ class Gateway:
         try:
             limiting = self._limiting
             if not limiting.idle and (taking := limiting.taking_for(chosen)) is not None:
-                entered = limiting.at_once(taking, chosen, admitted, again=bool(tried))
+                entered = limiting.at_once(taking, chosen, admitted, again=bool(tried) or chosen.follows)
                 if entered is None:
                     entered = admitted
                     chosen, entered = await self._counted(chosen, admitted, tried)
@@ -185,7 +218,7 @@ class Gateway:
         request, lineup, provider, ref = chosen.request, chosen.lineup, chosen.provider, chosen.ref
         told = sent.told
         if WHY in request.headers.named:
-            told += (reasons(chosen.asked, ref, request.wire, sent.wire),)
+            told += (reasons(chosen.asked, ref, request.wire, sent.wire, chosen.why),)
         if entered is not None and entered.counted is not None:
             told += entered.counted.headers()
         attempt = begin(chosen, sent.losses, entered)
@@ -293,8 +326,9 @@ class Gateway:
         await self.lineup.live_models.refresh()
         rules, catalog = principal.rules, self.lineup.catalog
         if rules is not None and rules.bound_model is not None:
-            return [ListedModel(*await self._by_rules(rules, None, wire))]
-        return choosable(rules, catalog.listing(wire), lambda name: catalog.resolve(name, wire))
+            return [await self.model(rules.bound_model, wire, principal)]
+        routers = [self._listed(name) for name in self.lineup.routers if self._of_router(rules, name, wire)]
+        return routers + choosable(rules, catalog.listing(wire), lambda name: catalog.resolve(name, wire))
 
     async def model(self, asked: str, wire: WireFormat, principal: Principal) -> ListedModel:
         """Return the model that a client of this format means by a name.
@@ -304,9 +338,21 @@ class Gateway:
             ModelNotAllowed: its key may use others.
         """
         rules = principal.rules
+        named = asked if rules is None else rules.bound_model or asked
+        if named in self.lineup.routers:
+            if rules is not None and not self._of_router(rules, named, wire):
+                raise not_allowed(asked, rules)
+            return self._listed(named)
         if rules is not None and rules.about_models:
             return ListedModel(*await self._by_rules(rules, asked, wire))
         return ListedModel(asked, await self._resolve(asked, wire))
+
+    def _of_router(self, rules: KeyRules | None, name: str, wire: WireFormat) -> list[ModelRef]:
+        catalog = self.lineup.catalog
+        return of_router(rules, name, self.lineup.routers[name].models, lambda named: catalog.resolve(named, wire))
+
+    def _listed(self, router: str) -> ListedModel:
+        return ListedModel(router, ModelRef(OURS, router))
 
     # ---- before the provider
 

@@ -96,7 +96,8 @@ class Limiting:
 
     def taking_for(self, chosen: Chosen) -> Taking | None:
         """Return what a call is counted in; `None` where no limit is about it."""
-        return self._limits.taking_for(chosen.attribution, chosen.ref.provider, chosen.account.opened.name)
+        credential = chosen.account.opened.name
+        return self._limits.taking_for(chosen.attribution, chosen.ref.provider, credential, chosen.router)
 
     def at_once(self, taking: Taking, chosen: Chosen, admitted: Admitted | None, *, again: bool) -> Entry | None:
         """Count a call where there is room for it in what is leased; otherwise `None`, and `count` tells."""

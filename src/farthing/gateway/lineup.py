@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from farthing.catalog.catalog import Catalog
-from farthing.config.schema import TranslationSettings
+from farthing.config.schema import RouterSettings, TranslationSettings
 from farthing.gateway.accounts import Accounts
 from farthing.gateway.attempts import Attempts
 from farthing.gateway.live_models import LiveModels
@@ -33,6 +33,7 @@ class Lineup(msgspec.Struct, frozen=True, kw_only=True):
     refuse_unpriced: bool
     translation: TranslationSettings
     max_body_bytes: int
+    routers: Mapping[str, RouterSettings] = msgspec.field(default_factory=dict)
     lacking: set[tuple[ModelRef, WireFormat]] = msgspec.field(default_factory=set)
     """Models that turned out not to be had in a format which was guessed of their provider. Not the whole provider: a
     server in front of others may have that format for some models only, and a 404 may mean anything."""

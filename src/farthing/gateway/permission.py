@@ -1,11 +1,12 @@
 """Which models a key may use, and how a body may try to name another.
 
 An entry of a key's list means what it would mean if this client asked for it, so a model is allowed under each of its
-names, and an alias goes on meaning what the operator lets it mean. What surprised us: OpenRouter takes further models
+names, and an alias goes on meaning what the operator lets it mean. A router in it allows the router, with whatever
+models the operator gives it, and none of these by itself. What surprised us: OpenRouter takes further models
 in a body and falls back to them, and Ollama's server reads `Model` for `model`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from farthing.catalog.name_patterns import fits
 from farthing.errors import InvalidRequest, ModelNotAllowed, ModelNotFound
@@ -37,6 +38,12 @@ class Allowed:
         full = str(ref)
         return any(fits(pattern, full) or fits(pattern, asked) for pattern in self._patterns)
 
+    def through(self, router: str) -> Callable[[ModelRef], bool]:
+        """Return which models of a router may answer: all where the list has the router itself, else those in it."""
+        if router in self._names or any(fits(pattern, router) for pattern in self._patterns):
+            return lambda _: True
+        return lambda ref: self.allows(str(ref), ref)
+
     def among(self, listing: list[ListedModel]) -> list[ListedModel]:
         """Return those of a list of models that may be used."""
         return [row for row in listing if self.allows(row.id, row.ref)]
@@ -47,6 +54,13 @@ def choosable(rules: KeyRules | None, listing: list[ListedModel], resolve: Resol
     if rules is None or not rules.about_models:
         return listing
     return [] if rules.bound_model is not None else Allowed(rules, resolve).among(listing)
+
+
+def of_router(rules: KeyRules | None, router: str, refs: Sequence[ModelRef], resolve: Resolve) -> list[ModelRef]:
+    """Return those of a router's models that such a key's client may have answer."""
+    if rules is None or not rules.about_models or rules.bound_model is not None or router in rules.models:
+        return [*refs]  # one that is bound is asked for by the operator
+    return [*filter(Allowed(rules, resolve).through(router), refs)]
 
 
 def not_allowed(asked: str, rules: KeyRules) -> ModelNotAllowed:

@@ -330,7 +330,8 @@ class Budgets:
         """Give back what is free; and where calls cost more than was held, lease what they cost."""
         await self._exchange(allotments, lambda one: one.giving(one.free))
 
-    async def _look_at(self, allotments: Sequence[Allotment]) -> None:
+    async def look_at(self, allotments: Sequence[Allotment]) -> None:
+        """Learn how they stand, and give back what is too much; raises `StoreError` where the store is away."""
         await self._exchange(allotments, lambda one: one.giving(one.surplus))
 
     async def _exchange(
@@ -394,8 +395,7 @@ class Budgets:
         await self._look_at_used()
         if self._share > 1:
             await self._heed_wants()
-        now_us = self._clock.now_us()
-        if abs(now_us - self._swept_us) > IDLE_US:
+        if abs((now_us := self._clock.now_us()) - self._swept_us) > IDLE_US:
             self._swept_us = now_us
             await self._sweep(now_us)
 
@@ -418,7 +418,7 @@ class Budgets:
                 allotment.used_us = max(allotment.used_us, purse.used_us)
                 used[allotment.id] = allotment
         if used:
-            await self._look_at(list(used.values()))
+            await self.look_at(list(used.values()))
 
     async def _heed_wants(self) -> None:
         """Give back what others asked for and we have to spare."""
@@ -477,7 +477,7 @@ class Budgets:
         if lowered or other or not rule.enabled:
             await self._give_back([allotment])
         else:
-            await self._look_at([allotment])
+            await self.look_at([allotment])
         allotment.judge()
 
     def _new_purse(self, attribution: Attribution, now_us: int) -> Purse | None:

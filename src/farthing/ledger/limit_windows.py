@@ -64,6 +64,7 @@ class LiveWindow:
         "limit",
         "name",
         "of_credential",
+        "of_provider",
         "others",
         "pace",
         "rate",
@@ -83,11 +84,20 @@ class LiveWindow:
     )
 
     def __init__(
-        self, window_id: str, rule: str, name: str, rate: Rate, subject: str, *, of_credential: bool = False
+        self,
+        window_id: str,
+        rule: str,
+        name: str,
+        rate: Rate,
+        subject: str,
+        *,
+        of_credential: bool = False,
+        of_provider: bool = False,
     ) -> None:
         """`of_credential`: it is about what calls are made with, and clients are not told what is left of it.
 
-        Its requests are tries upstream, of which a call may have several.
+        Its requests are tries upstream, of which a call may have several; so are those of a limit `of_provider`, which
+        is about whom calls go to.
         """
         self.id = window_id
         self.rule = rule
@@ -95,7 +105,9 @@ class LiveWindow:
         self.name = name
         self.subject = subject
         self.of_credential = of_credential
-        self.unit = TRIES if of_credential and rate.unit == "requests" else UNITS.index(rate.unit)
+        self.of_provider = of_provider
+        counts_tries = (of_credential or of_provider) and rate.unit == "requests"
+        self.unit = TRIES if counts_tries else UNITS.index(rate.unit)
         self.ring = Ring(max(1, rate.window_s * _US))
         self.lease = 0
         self.until_s = float("-inf")
@@ -340,7 +352,7 @@ class Taking:
         """The caller's own first: what they refuse, no other credential would let in."""
         self._tokens = [one for one in windows if REQUESTS < one.unit <= TOKENS]
         told = [one for one in windows if not one.of_credential]
-        self._told = ([one for one in told if one.unit == REQUESTS], [one for one in told if one in self._tokens])
+        self._told = ([one for one in told if one.unit in _ONE_EACH], [one for one in told if one in self._tokens])
         self._plain = [kind[0] for kind in self._told if kind] if all(len(kind) < 2 for kind in self._told) else []
         self._held = [one for one in windows if INPUT_TOKENS <= one.unit <= NANOUSD]
         self.returning = tuple(one for one in windows if one.unit not in _ONE_EACH)

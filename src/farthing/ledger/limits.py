@@ -349,8 +349,11 @@ class Limits:
         if window is None and len(self._windows) >= MAX_WINDOWS and subject != OTHERS:
             return self._window(limit, rate, OTHERS)
         if window is None:
+            target = limit.target
             window = self._windows[window_id] = LiveWindow(
-                window_id, rule, limit.name, rate, subject, of_credential=limit.target.credential is not None
+                *(window_id, rule, limit.name, rate, subject),
+                of_credential=target.credential is not None,
+                of_provider=target.provider is not None,
             )
         window.used_s = self.now_s()
         return window
@@ -402,7 +405,7 @@ class Limits:
             when = "as soon as one has ended" if window.unit == CONCURRENCY else f"in {spell(wait_s)}"
             error = RateLimited(f"Refused by {told}, the call fits {when}.", retry_after_s=wait_s)
         error.limit, error.word, error.left = window.name, window.rate.word, left
-        error.of_credential = window.of_credential
+        error.of_credential, error.of_provider = window.of_credential, window.of_provider
         lines = (line.partition(b": ") for line in taking.headers(now_us))
         error.headers = tuple((name, value) for name, _, value in lines)
         return error

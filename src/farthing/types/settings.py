@@ -11,7 +11,8 @@ import msgspec
 class StoredSetting(msgspec.Struct, frozen=True, kw_only=True):
     """One of them. `value` is what settings.yaml would say there, as JSON has it; amounts are decimal text.
 
-    `path` is `providers.NAME`, `models.NAME`, `prices.PATTERN`, or a single value's, such as `server.drain_s`.
+    `path` is `providers.NAME`, `models.NAME`, `routers.NAME`, `prices.PATTERN`, or a single value's, such as
+    `server.drain_s`.
     """
 
     path: str

@@ -90,6 +90,13 @@ def mistakes(data: Any, schema: dict[str, Any], path: str = "") -> list[str]:  #
             case "items":
                 for index, item in enumerate(data if isinstance(data, list) else ()):
                     found += mistakes(item, wanted, f"{path}[{index}]")
+            case "minItems":
+                found += [f"{path}: too few"] if isinstance(data, list) and len(data) < wanted else []
+            case "maxItems":
+                found += [f"{path}: too many"] if isinstance(data, list) and len(data) > wanted else []
+            case "uniqueItems":
+                twice = isinstance(data, list) and any(one in data[:index] for index, one in enumerate(data))
+                found += [f"{path}: twice"] if wanted and twice else []
             case "propertyNames":
                 for name in data if isinstance(data, dict) else ():
                     found += mistakes(name, wanted, f"{path}.{name}")
@@ -134,6 +141,7 @@ GOOD = [
     "server: {port: 0, host: '::1'}\nlog: {format: json}\nmodels:\n",
     "providers: {azure: {base_url: 'https://x.example/openai', api_version: 2024-10-21}}\n",
     "providers: {openrouter: {attribution: {title: 2024}}}\n",
+    "models: {fast: 'openai:a'}\nrouters: {x.1: {models: ['openai:b', fast], strategy: cheapest}}\n",
     "providers: {openai: }\nprices: [{model: 'openai:*', input: '0.1', output: 2, request: 0.5}]\nprices_source: /x\n",
 ]
 
@@ -150,7 +158,9 @@ BAD = [
     "log: {level: loud}\n", "providers: {Lab: {kind: vllm}}\n", "providers: {openai: {credential: sk-live}}\n",
     "providers: {openai: {timeouts: {idle: 3}}}\n", "providers: {openai: {kind: opnai}}\n", "providers: []\n",
     "providers: {openai: {stream_usage: never}}\n", "providers: {openai: {hold_s: 601}}\n", "models: {fast: gpt-5}\n",
-    "models: {'a b': 'openai:x'}\n", "prices: {x: 1}\n",
+    "models: {'a b': 'openai:x'}\n", "prices: {x: 1}\n", "routers: {x: {models: []}}\n", "routers: {x: {}}\n",
+    "routers: {x: {models: ['openai:a', 'openai:a']}}\n", "routers: {'a:b': {models: ['openai:a']}}\n",
+    "routers: {x: {models: ['openai:a'], strategy: best}}\n", "routers: {x: ['openai:a']}\n",
     "prices: [{model: 'openai:*', input: 1}]\n", "prices: [{model: 'openai:*', input: -1, output: 1}]\n",
     "prices: [{model: 'openai:*', input: 1, output: 1, cahe_read: 1}]\n", "prices: [{model: x, input: 1, output: 1}]\n",
 ]  # fmt: skip

@@ -46,12 +46,17 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, entry: str, told: s
     assert told in raised.value.message
 
 
-def test_a_limit_of_a_router_is_taken_with_a_warning_until_there_are_routers(tmp_path: Path) -> None:
+def test_a_limit_of_a_router_that_the_file_has_not_is_taken_with_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
-    path.write_text(HEAD + "limits:\n  x: {router: cheap, concurrency: 1}\n")
-    settings = load_settings(path, known=known_providers(), environment={})
-    assert [one.router for one in settings.limits] == ["cheap"]
-    assert any("5: limits.x.router: there are no routers yet" in told for told in settings.warnings)
+    rows = [f"  {name}: {{router: {router}, concurrency: 1}}\n" for name, router in {"x": "cheap", "y": "'*'"}.items()]
+    for routers, warned in (("", True), ("routers: {cheap: {models: [ollama:m]}}\n", False)):
+        path.write_text(HEAD + routers + "limits:\n" + "".join(rows))
+        settings = load_settings(path, known=known_providers(), environment={})
+        assert [one.router for one in settings.limits] == ["cheap", "*"]
+        told = [line for line in settings.warnings if "limits" in line]
+        assert ["5: limits.x.router: no router of this file is called 'cheap'" in line for line in told] == [
+            True
+        ] * warned
 
 
 @pytest.mark.parametrize("place", ["redis://cache:6379/0", "unix:///run/redis.sock", "env:REDIS_URL"])

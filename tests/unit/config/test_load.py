@@ -283,7 +283,8 @@ nonsense: 1
         "17: unpriced: 'reject' is not allowed; one of: allow, refuse.",
         (
             "18: nonsense: is not a setting; allowed: alerts, budgets, find_local, fixed_costs, limits, log,"
-            " models, prices, prices_source, providers, retention, server, storage, translation, unpriced, version."
+            " models, prices, prices_source, providers, retention, routers, server, storage, translation, unpriced,"
+            " version."
         ),
     ]
 

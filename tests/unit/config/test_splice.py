@@ -105,6 +105,9 @@ def test_what_is_used_is_not_removed(path: Path) -> None:
     path.write_text(STYLES["flow"])
     with pytest.raises(ConfigError, match=r"'openai' is used by the alias 'fast' \(openai:gpt-5\)"):
         remove(path, "openai")
+    path.write_text("version: 1\nproviders:\n  openai:\nrouters:\n  both: {models: [openai:a, openai:b]}\n")
+    with pytest.raises(ConfigError, match=r"used by the router 'both' \(openai:a\), the router 'both' \(openai:b\)"):
+        remove(path, "openai")
     path.write_text(STYLES["list in the middle"])
     with pytest.raises(ConfigError, match=r"used by the price of 'openai:\*'"):
         remove(path, "openai")

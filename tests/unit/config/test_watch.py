@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from farthing.config.changes import changes, losses, needs_restart
-from farthing.config.schema import CredentialSource, ProviderSettings, ServerSettings, Settings
+from farthing.config.schema import CredentialSource, ProviderSettings, RouterSettings, ServerSettings, Settings
 from farthing.config.watch import CUT_LOOKS, SettingsWatch, Taken, stamp_of
 from farthing.errors import ConfigError, PriceListUnusable
 from farthing.server.bounds import bounds_of
@@ -289,13 +289,16 @@ async def test_who_asks_is_not_made_to_wait_for_a_change(house: House) -> None:
 def test_what_changed_is_told_without_what_stands_in_it() -> None:
     before = msgspec.structs.replace(PLAIN, models={"a": "x", "b": "y"})
     server = ServerSettings(port=3001, behind_proxy=True)
-    after = msgspec.structs.replace(PLAIN, models={"b": "z", "c": "x"}, server=server, unpriced="refuse")
+    routers = {"r": RouterSettings(models=())}
+    other = {"b": "z", "c": "x"}
+    after = msgspec.structs.replace(PLAIN, models=other, routers=routers, server=server, unpriced="refuse")
     assert changes(before, after) == (
         "server.port: 3000 -> 3001",
         "server.behind_proxy: false -> true",
         "alias a removed",
         "alias b changed",
         "alias c added",
+        "router r added",
         "unpriced: allow -> refuse",
     )
     assert changes(before, before) == ()

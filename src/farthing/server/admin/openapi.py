@@ -23,7 +23,7 @@ _ALWAYS = {
     422: "members are wrong; each is named",
     503: "the store cannot be used now",
 }
-_ELSE = {404: "there is no such thing", 409: "a name is taken, or settings.yaml owns it", 501: "not there yet"}
+_ELSE = {404: "there is no such thing", 409: "a name is taken, or settings.yaml owns it"}
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:

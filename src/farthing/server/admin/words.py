@@ -26,6 +26,7 @@ _OF_WHOM = {
     "key_name": "The key's name.",
     "provider": "The provider's name in the settings.",
     "router": "The router that was asked for.",
+    "routers": "What was found.",
 }
 _TIMES = {
     "at": "When it was.",
@@ -154,7 +155,8 @@ _THINGS = {
     "faces": "The formats that it may be used with; empty is all.",
     "fixed": "What clients may not name otherwise in headers; of a new key, its own project and user unless told.",
     "models": "Names or patterns of models; of a key, all that it may ask for.",
-    "bound_model": "The model that is used whatever is asked for.",
+    "bound_model": "The model or router that is used whatever is asked for.",
+    "strategy": "Which of its models is tried first: as they stand, or the one at which the call costs least.",
     "budget": "A budget of its own.",
     "budget_id": "The budget's id.",
     "account_id": "The account's id.",
@@ -257,6 +259,11 @@ _OWN = {
     "MadeKey.key": "The key itself, this once.",
     "NewProvider.key": "Its key, which is sealed in the vault and never shown.",
     "NewModel.id": "The name that clients ask for.",
+    "NewRouter.id": "The name that clients ask for.",
+    **dict.fromkeys(
+        (f"{name}.models" for name in ("RouterShown", "RouterRules", "NewRouter")),
+        "The models, each as `provider:model`; where they are set, also by another name of theirs.",
+    ),
 }
 WORDS = _RATES | _OF_WHOM | _TIMES | _MONEY | _USAGE | _CALLS | _THINGS | _ALERTS | _LISTS | _ERRORS
 
@@ -278,6 +285,8 @@ EXAMPLES: dict[str, Any] = {
     "alerts.test": {"channel": "ops"},
     "outcomes.tell": {"task": "T-123", "result": "success"},
     "prices.put": {"model": "openai:house-*", "input": "0.25", "output": "2.00"},
+    "routers.create": {"id": "careful", "models": ["openai:gpt-5-mini", "lab:small"], "strategy": "cheapest"},
+    "routers.put": {"models": ["lab:small", "openai:gpt-5-mini"]},
     "models.put": {"id": "quick", "model": "lab:small"},
     "providers.put": {"kind": "openai-compatible", "base_url": "http://127.0.0.1:8000/v1", "key": "sk-of-the-lab"},
     "settings.change": {"value": "refuse"},

@@ -1,16 +1,14 @@
-"""The house as a whole: where things are, its figures, and what it does not have yet."""
+"""The house as a whole: where things are, and its figures."""
 
 from typing import Any
 
 import msgspec
 
 from farthing import __version__
-from farthing.errors import NotServed
 from farthing.monitoring.exposition import Family
 from farthing.server.admin.ask import Ask
 from farthing.server.admin.openapi import document
-from farthing.server.admin.routes import MANAGE, OVERSEE, READ, Answer, Method, Nothing, Route
-from farthing.types.admin import Role
+from farthing.server.admin.routes import OVERSEE, READ, Answer, Nothing, Route
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -71,17 +69,6 @@ def _metric(family: Family) -> Metric:
     return Metric(family.name, family.kind, family.help, samples)
 
 
-def _not_yet(what: str, instead: str) -> Any:
-    async def refuse(_ask: Ask[Nothing, Nothing]) -> Answer:
-        raise NotServed(f"This version has no {what} yet.", hint=instead)
-
-    return refuse
-
-
-_NOT_YET = (("routers", "a name for one model is set at /admin/v1/models, and a key's only model is its bound_model."),)
-
-_BOTH: tuple[tuple[Method, str, tuple[Role, ...]], ...] = (("GET", "list", READ), ("POST", "create", MANAGE))
-
 ROUTES = (
     Route(
         method="GET",
@@ -109,19 +96,5 @@ ROUTES = (
         roles=OVERSEE,
         handler=metrics,
         gives=MetricList,
-    ),
-    *(
-        Route(
-            method=method,
-            path=f"/{what}",
-            name=f"{what}.{verb}",
-            about=f"Not there yet: {what}.",
-            roles=roles,
-            handler=_not_yet(what, instead),
-            gives=None,
-            refusals=(501,),
-        )
-        for what, instead in _NOT_YET
-        for method, verb, roles in _BOTH
     ),
 )

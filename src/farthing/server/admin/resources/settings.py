@@ -116,7 +116,7 @@ async def _must_be_plain(ask: Ask[Any, Any], path: str) -> None:
         raise _no_setting(path)
     refuse_said(ask, path)
     section = path.partition(".")[0]
-    own = section if section in ("providers", "models", "prices", "budgets", "limits") else None
+    own = section if section in ("providers", "models", "routers", "prices", "budgets", "limits") else None
     raise Conflict(
         f"The setting {path!r} is not changed here ({row.origin}).",
         hint=f"PUT /admin/v1/{own} is the place."

@@ -1,0 +1,26 @@
+"""The words between the ledger, which knows how budgets stand, and routing, which chooses by it."""
+
+import msgspec
+
+from farthing.types.budgets import BudgetAction
+
+
+class BudgetStanding(msgspec.Struct, frozen=True):
+    """One budget that a call belongs to: what of it the call could hold now, and what its thresholds demand.
+
+    `room_nanousd` is `None` for a soft budget, which refuses nothing for its amount.
+    """
+
+    name: str
+    action: BudgetAction | None
+    room_nanousd: int | None = None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Every budget that a call belongs to; `every_byte` says that one of them has a token held for every byte."""
+
+    budgets: tuple[BudgetStanding, ...] = ()
+    every_byte: bool = False
+
+
+NO_BUDGETS = Standing()
