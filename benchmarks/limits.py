@@ -63,7 +63,7 @@ async def turn(limits: Limits, accounts: Accounts) -> float:
         assert taking is not None
         at_us = taking.take(CALL)
         hold = await limits.acquire(taking, CALL) if at_us is None else LimitHold(taking, CALL, at_us)
-        hold.headers()
+        hold.taking.headers(hold.counted_us)
         hold.settle(50, 50, 1_000)
     took_s = time.perf_counter() - began
     await asyncio.sleep(0.6)  # the store is told between the turns

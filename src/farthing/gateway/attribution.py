@@ -58,7 +58,7 @@ def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envel
         NameNotAllowed: a header names another project, user or so than the one that the key fixes.
     """
     if _SAID_IN_HEADERS.isdisjoint(told) and not envelope.has_any(_SAID_IN_BODY):
-        return _plain_attribution(principal)
+        return _plain.get(principal) or _plain_attribution(principal)
     ours = {field: _clean(told[name].decode("utf-8", "replace")) for name, field in _FIELDS.items() if name in told}
     fixed = principal.fixed
     if fixed:

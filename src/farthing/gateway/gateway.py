@@ -7,7 +7,7 @@ nothing is decoded that need not be; where they do not, request and answer are t
 
 import asyncio
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -27,7 +27,7 @@ from farthing.gateway.answers import AskedFor, reply_to
 from farthing.gateway.attribution import attribute
 from farthing.gateway.beginning import begin
 from farthing.gateway.bounds import COSTS_NOTHING
-from farthing.gateway.call import Client, Reply, Request
+from farthing.gateway.call import Reply, Request
 from farthing.gateway.chosen import Chosen, Sent, in_other_format
 from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import make_discreet
@@ -166,7 +166,7 @@ class Gateway:
         entered: Entry | None = admitted
         try:
             limiting = self._limiting
-            if not limiting.idle and (taking := limiting.taking_for(chosen)) is not None:
+            if (taking := limiting.taking_for(chosen)) is not None:
                 entered = limiting.at_once(taking, chosen, admitted, again=bool(tried) or chosen.follows)
                 if entered is None:
                     entered = admitted
@@ -220,7 +220,8 @@ class Gateway:
         if WHY in request.headers.named:
             told += (reasons(chosen.asked, ref, request.wire, sent.wire, chosen.why),)
         if entered is not None and entered.counted is not None:
-            told += entered.counted.headers()
+            counted = entered.counted
+            told = (*told, *counted.taking.headers(counted.counted_us))
         attempt = begin(chosen, sent.losses, entered)
         asked_for = AskedFor(
             wire=sent.wire,
@@ -249,11 +250,15 @@ class Gateway:
                 raise
             if answer.status in _NO_SUCH_PATH and translation is None and request.wire in provider.known.guessed:
                 return await self._otherwise(chosen, answer, asked_for)
-            return _for_who_is_there(await reply_to(answer, asked_for), request.client)
+            reply = await reply_to(answer, asked_for)
         except FarthingError as error:
             error.call_id = chosen.call_id
             make_discreet(provider, error)
             raise
+        request.client.end_stay()
+        if request.client.left:
+            _drop(reply)
+        return reply
 
     async def _in_other_format(self, chosen: Chosen, entered: Entry | None) -> Reply:
         """Ask a provider in a format of its own, or answer here where that will do."""
@@ -298,7 +303,10 @@ class Gateway:
         Where it speaks of the model, or that format could not carry the request, its own words are handed out: then it
         is the model that is not there, or a response to go on from, and not the path.
         """
-        refused = _for_who_is_there(await reply_to(answer, asked_for), chosen.request.client)
+        client, refused = chosen.request.client, await reply_to(answer, asked_for)
+        client.end_stay()
+        if client.left:
+            _drop(refused)
         if chosen.ref.model.encode("utf-8", "replace") in refused.body:
             return refused
         try:
@@ -459,14 +467,11 @@ class Gateway:
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
 
 
-def _for_who_is_there(reply: Reply, client: Client) -> Reply:
-    """Return a reply, where its client has not left meanwhile: then what it cost is known, and nothing more is done."""
-    client.end_stay()
-    if client.left:
-        if reply.stream is not None:
-            reply.stream.stop()
-        raise asyncio.CancelledError
-    return reply
+def _drop(reply: Reply) -> NoReturn:
+    """End a call whose client has left meanwhile: what it cost is known, and nothing more is done."""
+    if reply.stream is not None:
+        reply.stream.stop()
+    raise asyncio.CancelledError
 
 
 def _account(lineup: Lineup, ref: ModelRef, attribution: Attribution) -> Account:

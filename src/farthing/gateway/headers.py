@@ -145,8 +145,8 @@ def returned(headers: Headers, named: Mapping[bytes, bytes]) -> tuple[list[bytes
     except KeyError:
         lines = [start + value for name, value in headers if (start := _decide_response(name))]
     request_id = named.get(b"request-id") or named.get(b"x-request-id")
-    if request_id is None:
-        request_id = next((named[name] for name in _OTHER_IDS if name in named), None)
+    if request_id is None and not named.keys().isdisjoint(_OTHER_IDS):
+        request_id = next(named[name] for name in _OTHER_IDS if name in named)
     return lines, None if request_id is None else request_id[:200].decode("latin-1")
 
 

@@ -436,10 +436,6 @@ class LimitHold:
         self.counted_us = counted_us
         self.open = True
 
-    def headers(self) -> tuple[bytes, ...]:
-        """See `Taking.headers`."""
-        return tuple(self.taking.headers(self.counted_us))
-
     def settle(self, input_tokens: int | None, output_tokens: int | None, nanousd: int | None) -> None:
         """Count what the call used in the place of what it might; where that is unknown it stays. Once is enough."""
         tokens = None if input_tokens is None or output_tokens is None else input_tokens + output_tokens

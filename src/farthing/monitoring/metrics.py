@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from farthing.monitoring.exposition import Family, Histogram, labels_text
 from farthing.types.calls import Attempt, CostBasis, Outcome
-from farthing.types.usage import NO_PARTS, Usage
+from farthing.types.usage import Usage
 
 MAX_CELLS = 300
 """Combinations of provider, model, outcome and cost's basis with counters of their own. A house has a few dozen; a
@@ -64,13 +64,13 @@ class CallMetrics:
             cell.attempts += 1
             if cost:
                 cell.nanousd += cost
-            read, written = usage.input_tokens, usage.output_tokens
+            read, written, *parts, _ = astuple(usage)
             if read is None or written is None:
                 cell.unknown_usage += 1
                 read, written = read or 0, written or 0
             cell.input_tokens += read
             cell.output_tokens += written
-            if astuple(usage)[2:-1] != NO_PARTS:
+            if any(parts):
                 cell.add_parts(usage)
             cell.took(attempt.ended_at_us - opening.started_at_us)
             if attempt.first_output_us is not None:

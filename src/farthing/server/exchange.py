@@ -32,7 +32,8 @@ class Exchange(msgspec.Struct, eq=False):
     names in lower case, and `named` has the last of each name. Lines of an answer's head are `name: value`.
     """
 
-    _connection: "HttpProtocol"
+    peer: "HttpProtocol"
+    """The connection that it came by."""
     method: bytes
     target: bytes
     query: bytes
@@ -50,30 +51,26 @@ class Exchange(msgspec.Struct, eq=False):
     _started: bool = False
     _begun: bool = False
     _done: bool = False
-    _left: bool = False
+    left: bool = False
+    """Whether the client is gone."""
     _stays: bool = False
     _gone: "asyncio.Future[None] | None" = None
 
     __repr__ = object.__repr__  # or a log of it would tell its key
 
-    @property
-    def peer(self) -> "HttpProtocol":
-        """The connection that this came by."""
-        return self._connection
-
     async def run(self) -> None:
         """Let the application answer; whatever it does, the connection goes on or is closed in order."""
-        connection = self._connection
+        connection = self.peer
         listener = connection.listener
         self._begun = True
         try:
-            if not self._left:
+            if not self.left:
                 await listener.app(self)
             if connection.paused:
                 await connection.drained()
         except asyncio.CancelledError:
             self.keep_alive = False
-            if not self._left and not listener.draining:
+            if not self.left and not listener.draining:
                 raise
         except Exception:
             log.exception("an error nobody expected while answering %s", self.method.decode("latin-1"))
@@ -83,7 +80,7 @@ class Exchange(msgspec.Struct, eq=False):
                 self._done = True
         finally:
             listener.exchanges.pop(self, None)
-            if self._left:
+            if self.left:
                 listener.ends(self)
             self.release()
             # An answer that is not whole: closing without its end is the only honest thing left.
@@ -98,7 +95,7 @@ class Exchange(msgspec.Struct, eq=False):
 
     def respond(self, status: int, lines: Sequence[bytes], body: bytes) -> None:
         """Answer whole, at once."""
-        self._connection.write(self._head_of(status, lines, len(body)) + (b"" if self._head_only else body))
+        self.peer.write(self._head_of(status, lines, len(body)) + (b"" if self._head_only else body))
         self._done = True
 
     def begin(self, status: int, lines: Sequence[bytes], length: int | None = None) -> None:
@@ -108,7 +105,7 @@ class Exchange(msgspec.Struct, eq=False):
     async def send(self, data: bytes, *, more: bool) -> None:
         """Send a piece of an answer that was begun; wait while the client reads more slowly than we write."""
         head, self._head = self._head, b""
-        connection = self._connection
+        connection = self.peer
         if self._head_only:
             out = head
         elif not self._chunked:
@@ -129,8 +126,8 @@ class Exchange(msgspec.Struct, eq=False):
 
         The shortcut for streams beside `send`; empty data only asks.
         """
-        connection = self._connection
-        if connection.paused or self._head or self._left or self._done or not self._chunked:
+        connection = self.peer
+        if connection.paused or self._head or self.left or self._done or not self._chunked:
             return False
         if data:
             connection.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -142,16 +139,11 @@ class Exchange(msgspec.Struct, eq=False):
         Raises:
             Overloaded: they are over the server's bound.
         """
-        listener = self._connection.listener
+        listener = self.peer.listener
         self._size += size
         listener.buffered_bytes += size
         if (error := listener.overloaded()) is not None:
             raise error
-
-    @property
-    def left(self) -> bool:
-        """Whether the client is gone."""
-        return self._left
 
     def stay(self) -> None:
         """Have the handler go on for a while should the client leave; see `Listener.lingers`."""
@@ -163,7 +155,7 @@ class Exchange(msgspec.Struct, eq=False):
 
     async def until_left(self) -> None:
         """Wait until the client is gone."""
-        if not self._left:
+        if not self.left:
             self._gone = asyncio.get_running_loop().create_future()
             await self._gone
 
@@ -173,14 +165,14 @@ class Exchange(msgspec.Struct, eq=False):
         """Give the body's bytes back to the server's bound."""
         self._body = None
         size, self._size = self._size, 0
-        self._connection.listener.buffered_bytes -= size
+        self.peer.listener.buffered_bytes -= size
 
     def client_left(self) -> None:
         """Cancel the handler, which settles what was produced; or let it go on for what the call cost."""
-        self._left = True
+        self.left = True
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
-        if not (self._stays and self._connection.listener.lingers(self)):
+        if not (self._stays and self.peer.listener.lingers(self)):
             self.cancel()
 
     def cancel(self, *why: str) -> None:
@@ -191,7 +183,7 @@ class Exchange(msgspec.Struct, eq=False):
     def _head_of(self, status: int, lines: Sequence[bytes], length: int | None) -> bytes:
         assert not self._started, "an answer has one head"
         self._started = True
-        listener = self._connection.listener
+        listener = self.peer.listener
         framing, empty = b"", self.method == b"HEAD"
         if status in _EMPTY:
             self._head_only = True

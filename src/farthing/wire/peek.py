@@ -188,7 +188,10 @@ class Envelope:
 
     def model(self) -> str | None:
         """Return the model that the client asks for; `None` where the member is absent, null or empty."""
-        name = self.text("model")
+        try:
+            name = _text.decode(self._members.get("model", b"null"))
+        except UNREADABLE:
+            name = ""
         if not name:
             if self.raw("model") in (None, b"null", b'""'):
                 return None
