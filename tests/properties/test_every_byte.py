@@ -7,6 +7,7 @@ it, and an answer as long as its limit.
 import asyncio
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from itertools import count
 from types import SimpleNamespace
@@ -26,7 +27,7 @@ from farthing.gateway.bounds import AGREE, ENVELOPE_TOKENS, ROUNDS, Bounds
 from farthing.gateway.call import Request
 from farthing.gateway.chosen import Chosen
 from farthing.gateway.lineup import Lineup
-from farthing.gateway.own_tools import are_the_clients
+from farthing.gateway.own_tools import MAX_READ_BYTES, are_the_clients
 from farthing.ledger.budgets import Budgets
 from farthing.providers.protocol import Credential
 from farthing.providers.registry import create_provider
@@ -255,6 +256,8 @@ def test_tools_of_the_client_are_told_from_those_of_the_provider() -> None:
         {"type": "function"},
         [[]],
         [{}],
+        [{"type": ["function"]}],
+        [{"type": {}}],
     ]
     for tools in own:
         assert are_the_clients(json.dumps(tools).encode()), tools
@@ -264,6 +267,15 @@ def test_tools_of_the_client_are_told_from_those_of_the_provider() -> None:
         assert not are_the_clients(text)
     assert are_the_clients(None)
     assert are_the_clients(json.dumps([function] * 5_000).encode())
+
+
+def test_tools_that_are_too_large_to_be_read_are_taken_for_the_providers_in_no_time() -> None:
+    function = json.dumps({"type": "function", "function": {"name": "f", "parameters": {}}}).encode()
+    tools = b"[" + b",".join([function] * (MAX_READ_BYTES // len(function) + 1)) + b"]"
+    began = time.process_time()
+    assert not are_the_clients(tools)
+    assert not are_the_clients(b"[" + b"[]," * (10 << 20) + b"[]]")
+    assert time.process_time() - began < 0.5, "as much took over four seconds, in which nobody else was served"
 
 
 def test_of_every_byte_a_search_is_held_for_in_all_its_rounds_and_a_function_called_so_is_not() -> None:
