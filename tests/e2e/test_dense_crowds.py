@@ -4,12 +4,15 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.budget_load import calls_at_once
-from tests.e2e.serving import serving
+from tests.e2e.serving import DONE, chunk, serving
 from tests.e2e.support import Gateway
 from tests.e2e.upstream import Upstream
 
@@ -72,3 +75,60 @@ def test_no_crowd_of_dense_texts_passes_a_budget_of_every_byte(tmp_path: Path) -
         assert 0.9 * limit <= biller.nanousd <= limit, "what is left is less than one dense call may cost"
         gateway.verify()
     biller.upstream.close()
+
+
+class Streamer(Biller):
+    """The same in streams, which tell at their end what they billed; some end without a word of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = True
+
+    def answer(self, connection: socket.socket, request: bytes) -> None:
+        read = len(request.partition(b"\r\n\r\n")[2])
+        with self._lock:
+            self.nanousd += read * 1_000 + TOKENS * 4_000
+        usage = {"prompt_tokens": read, "completion_tokens": TOKENS, "total_tokens": read + TOKENS}
+        end = b"data: " + json.dumps({"model": "m", "choices": [], "usage": usage}).encode() + b"\n\n" + DONE
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+        connection.sendall(head + chunk("a"))
+        time.sleep(0.05)  # in which the client leaves
+        connection.sendall(chunk("b", finish_reason="stop") + end if self.told else chunk("b"))
+        connection.close()
+
+
+def leaves(port: int, key: str, number: int) -> int:
+    """Ask for a stream, and be gone with its first words; return its status."""
+    data = json.dumps({**ask(LETTERS, number), "stream": True}).encode()
+    lines = [
+        "POST /v1/chat/completions HTTP/1.1",
+        "host: x",
+        f"authorization: Bearer {key}",
+        "x-farthing-project: crowd",
+        f"content-length: {len(data)}",
+    ]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
+        got = b""
+        while b"data:" not in got and b"402 Payment" not in got:
+            got += client.recv(65_536)
+        return int(got.split(maxsplit=2)[1])
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["ends", "cut"])
+def test_who_leaves_streams_of_dense_texts_passes_no_budget_of_every_byte(tmp_path: Path, *, told: bool) -> None:
+    streamer, calls = Streamer(), 12
+    streamer.told = told
+    limit = calls * (2_200 * 1_000 + TOKENS * 4_000)
+    with serving(tmp_path, SETTINGS.format(usd=f"0.{limit:09d}", url=streamer.upstream.url)) as gateway:
+        key = gateway.new_key()
+        seen = Counter(leaves(gateway.port, key, number) for number in range(2 * calls))
+        assert 0.6 * limit <= streamer.nanousd <= limit
+        lines = gateway.attempts()
+        assert len(lines) == seen[200]
+        assert {line.outcome for line in lines} == {"cancelled" if told else "provider_cut"}
+        assert {line.cost_basis for line in lines} == {"reported" if told else "unknown"}
+        if told:
+            assert sum(line.cost_nanousd or 0 for line in lines) == streamer.nanousd
+        gateway.verify()
+    streamer.upstream.close()

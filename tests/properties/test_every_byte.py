@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from farthing.catalog.capabilities import most_output_tokens
+from farthing.catalog.capabilities import most_input_tokens, most_output_tokens
 from farthing.catalog.prices import PriceBook
 from farthing.config.schema import CredentialSource, ProviderSettings
 from farthing.errors import BudgetExceeded
 from farthing.gateway.admission import Admission, Admitted
-from farthing.gateway.bounds import AGREE, ENVELOPE_TOKENS, ROUNDS, Bounds
+from farthing.gateway.bounds import AGREE, ENVELOPE_TOKENS, ROUNDS, SMALL_IMAGE_TOKENS, Bounds
 from farthing.gateway.call import Request
 from farthing.gateway.chosen import Chosen
 from farthing.gateway.lineup import Lineup
@@ -98,7 +98,7 @@ class House:
     served: int = 0
     refused: int = 0
 
-    async def play(self, steps: list[Step]) -> None:
+    async def open(self) -> None:
         store, clock = MemoryStore(), VirtualClock()
         clock.loop = asyncio.get_running_loop()  # type: ignore[assignment]
         clock.step_us = NOON_US - clock.now_us()
@@ -109,6 +109,9 @@ class House:
         self.budgets = Budgets(store.budgets, "here:1:1", clock)
         await self.budgets.start()
         self.admission = Admission(self.budgets, clock, store)
+
+    async def play(self, steps: list[Step]) -> None:
+        await self.open()
         asked: list[asyncio.Task[None]] = []
         for what, kind, size, share in steps:
             if what != "settle":
@@ -238,6 +241,37 @@ def test_one_budget_of_every_byte_has_a_call_hold_them_in_its_other_budgets_and_
     for others, sure in (((), False), ((team,), True), ((msgspec.structs.replace(team, policy="soft"),), False)):
         house = play(House(5 * most_of(4_000), "estimate", others), CHEAP_THEN_DENSE)
         assert (house.posted <= house.limit) is sure
+
+
+@pytest.mark.parametrize("many", [1, 500], ids=["short", "long"])
+def test_a_lost_call_of_every_byte_counts_each_of_its_pictures_however_long_it_is(many: int) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://a.example/1.png"}}
+    content = [{"type": "text", "text": "what is this?"}, *[picture] * many]
+    body = {"model": REF.model, "max_tokens": LIMIT, "messages": [{"role": "user", "content": content}]}
+    chosen = chosen_for(Envelope(json.dumps(body).encode()))
+    house = House(10**15, "every_byte")
+
+    async def held() -> int:
+        await house.open()
+        house.budgets.purse_of(WHO, NOON_US)
+        sheet = house.admission.at_once(chosen)
+        assert isinstance(sheet, PriceSheet), "the accounts are asked for with the first call"
+        first = await house.admission.admit(chosen, sheet, lambda: False)
+        at_once = house.admission.at_once(chosen)
+        assert first is not None
+        assert isinstance(at_once, Admitted)
+        assert first.held_nanousd == at_once.held_nanousd
+        for one in (first, at_once):
+            one.void()
+        await house.budgets.close()
+        return at_once.held_nanousd
+
+    loop = VirtualLoop(start_s=0, limit_s=10_000)
+    try:
+        read = min(many * SMALL_IMAGE_TOKENS, most_input_tokens(REF.model))
+        assert loop.run_until_complete(held()) >= (read * INPUT + LIMIT * OUTPUT) // _NANO
+    finally:
+        loop.close()
 
 
 def test_tools_of_the_client_are_told_from_those_of_the_provider() -> None:

@@ -40,6 +40,7 @@ class Admitted(Hold):
         "_sheet",
         "begun",
         "counted",
+        "every_byte",
         "held_nanousd",
         "most_output_tokens",
         "output_limit",
@@ -59,6 +60,8 @@ class Admitted(Hold):
         self.purse = purse
         self.amount_nanousd = amount_nanousd
         self.at_us = at_us
+        self.every_byte = purse.every_byte
+        """Whether nothing of it may be guessed: where nobody tells what was used, it counts as what was held."""
         self.held_nanousd = unknown_nanousd
         """What the attempt counts as where nobody tells what it cost; of what is held, that is all or a part."""
         self.most_output_tokens = most_output_tokens
@@ -137,6 +140,8 @@ class Admission:
         if purse.every_byte and (envelope.has_any(NOT_AT_A_GLANCE) or ref.model.endswith(":online")):
             return sheet
         most, unknown, tokens = self.bounds.at_most(envelope, request.wire, request.operation, ref, sheet)
+        if purse.every_byte:  # what a glance says of a lost call knows neither the pictures of a long one nor its marks
+            unknown = min(most, self._bound(chosen, sheet, every_byte=True).unknown_nanousd)
         if purse.take(most, now_us, times=budgets.plenty):
             return Admitted(purse, most, unknown, now_us, tokens, self, chosen, sheet)
         return sheet

@@ -95,7 +95,7 @@ async def reply_to(answer: Answer, asked: AskedFor) -> Reply:
             if asked.translation is not None:
                 meter = asked.translation.meter(meter, attempt)
                 lines = _typed(lines, asked.translation.content_type(streamed=True))
-            stream = MeteredStream(readable, meter, attempt, provider)
+            stream = MeteredStream(readable, meter, attempt, provider, asked.client)
             failed = await stream.open(first, provider.hold_s, ended=ended)
             if failed is not None:
                 return _failed_inside(asked, failed, headers, lines)

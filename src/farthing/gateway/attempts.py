@@ -43,6 +43,11 @@ _UNHEARD = "the client left before the answer was whole; it was read to its end 
 class Held(Protocol):
     """What is held for an attempt in budgets and limits."""
 
+    @property
+    def every_byte(self) -> bool:
+        """Whether an attempt that nobody told the end of counts as what was held, and not as what is guessed of it."""
+        ...
+
     def end(self, attempt: Attempt) -> None:
         """Give back what the attempt did not use."""
         ...
@@ -157,7 +162,11 @@ class LiveAttempt(msgspec.Struct, eq=False):
         reported = reading.usage
         if reported is not None and reported.known and reading.finished and reading.usage_final:
             return self._settle(outcome, reported, "reported", told)  # it failed, and said what it had used
-        return self._settle(outcome, self.so_far(reading), "estimated", told)
+        usage = self.so_far(reading)
+        if self._entered is not None and self._entered.every_byte:
+            # A text that no tokenizer knows is ten times what is guessed, and a thought that is not shown is nothing.
+            return self._settle(outcome, msgspec.structs.replace(usage, output_tokens=None), "unknown", told)
+        return self._settle(outcome, usage, "estimated", told)
 
     def so_far(self, reading: Reading) -> Usage:
         """What has been used until now: the provider's counts, completed by our estimates."""

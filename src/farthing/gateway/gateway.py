@@ -255,6 +255,8 @@ class Gateway:
             error.call_id = chosen.call_id
             make_discreet(provider, error)
             raise
+        if reply.stream is not None and entered is not None and entered.every_byte:
+            return reply  # who leaves it does so unheard: its end alone tells what it cost
         request.client.end_stay()
         if request.client.left:
             _drop(reply)

@@ -35,6 +35,7 @@ class Counted(LimitHold):
 
     __slots__ = ("begun",)
 
+    every_byte: Final = False
     held_nanousd: Final = None
     at_us: Final = None
     output_limit: Final = None

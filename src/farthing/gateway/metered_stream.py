@@ -8,6 +8,7 @@ so that a client that has seen it is never missing from the ledger.
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +20,9 @@ from farthing.providers.protocol import Provider
 from farthing.types.calls import Outcome
 from farthing.wire.error_words import error_inside
 from farthing.wire.meter import Reading, StreamMeter
+
+if TYPE_CHECKING:
+    from farthing.gateway.call import Client
 
 CHECKPOINT_S = 1.0
 """After a crash at most this much of a stream's production is guessed."""
@@ -41,6 +45,7 @@ class MeteredStream:
         "_answer",
         "_attempt",
         "_checkpoint_at",
+        "_client",
         "_failure",
         "_held",
         "_loop",
@@ -56,9 +61,11 @@ class MeteredStream:
         meter: StreamMeter,
         attempt: LiveAttempt,
         provider: Provider,
+        client: "Client",
     ) -> None:
         self._answer = answer
         self._attempt = attempt
+        self._client = client
         self._failure: ProviderError | None = None
         self._held = b""
         self._push: Push | None = None
@@ -230,6 +237,7 @@ class MeteredStream:
 
     def _settle_whole(self) -> None:
         reading = self._meter.reading()
+        self._attempt.left = self._client.left
         if self._failed_unheard():
             # It costs nothing, unless the error came with usage; some finish with "error" and say no word about it.
             message = reading.error_message or _TOLD
