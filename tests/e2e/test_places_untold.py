@@ -36,6 +36,8 @@ class House:
         self.key = gateway.new_key()
         limits = {"budget": {"usd": "5"}, "limits": {"requests_per_minute": 50}}
         self.bound = self.admin("POST", "keys", limits).json()["key"]
+        told = {"kind": "openai-compatible", "base_url": "http://canary-address.example/v1", "key": "sk-of-the-vault-1"}
+        assert self.admin("PUT", "providers/told", told).status == 200
         self.tokens = {}
         for name, role, team in (("viewer", "viewer", None), ("manager", "manager", "core")):
             made = self.admin("POST", "tokens", {"name": name, "role": role, "team": team}).json()
@@ -93,7 +95,13 @@ def test_nothing_says_where_anything_is(house: House) -> None:
     for who in house.tokens.values():
         for path in ("providers", "settings", "calls", "audit", "metrics", "models", "alerts", "reports/day"):
             assert not house.told(house.admin("GET", path, token=who)), path
-    assert "canary-secret.key" in house.admin("GET", "providers").body.decode(), "the admin is told"
+    for path in ("providers", "audit"):
+        assert "canary-address" in house.admin("GET", path).body.decode(), "the admin is told"
+    assert "canary-secret.key" in house.admin("GET", "providers").body.decode()
+    lines = house.admin("GET", "audit", token=house.tokens["viewer"]).json()["changes"]
+    assert {"value": "(for the admin)"} in [one["after"] for one in lines if one["action"] == "providers.put"]
+    assert "viewer" not in [(one["after"] or {}).get("name") for one in lines], "tokens are the admin's, too"
+    assert any((one["after"] or {}).get("shown") for one in lines if one["action"] == "keys.create")
 
     house.break_store()
     until(lambda: request(house.gateway.port, "GET", "/ready").status == 503, "the gateway has noticed")

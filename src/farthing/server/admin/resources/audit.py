@@ -1,4 +1,7 @@
-"""The audit log: who changed what through this API, when, and what it was before and after."""
+"""The audit log: who changed what through this API, when, and what it was before and after.
+
+Where providers are, what the file says and which tokens there are is the admin's to know: others see that it changed.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -6,9 +9,10 @@ from typing import Any
 import msgspec
 
 from farthing.server.admin.ask import Ask
+from farthing.server.admin.resources.settings import HIDDEN
 from farthing.server.admin.routes import OVERSEE, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text, moment
-from farthing.types.admin import ChangeOutcome, Role
+from farthing.types.admin import Change, ChangeOutcome, Role
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,9 +57,23 @@ async def listed(ask: Ask[Nothing, AuditQuery]) -> Answer:
     found = await store.admin.changes(
         query.limit, query.before, who=query.who, action=query.action, subject=query.subject
     )
+    if ask.caller.role != "admin":
+        found = [_without_places(one) for one in found]
     same = [name for name in ChangeShown.__struct_fields__ if name != "at"]
     shown = tuple(ChangeShown(at=moment(one.at_us), **{name: getattr(one, name) for name in same}) for one in found)
     return Answer(AuditPage(shown, shown[-1].id if len(shown) == query.limit else None))
+
+
+_OF_NO_PLACE = frozenset({"keys", "budget", "budgets", "limit", "limits", "outcomes", "prices", "models", "alerts"})
+"""How the names of changes begin that are of what everybody who oversees the house sees, through the API and by
+commands; all others may name addresses, paths, variables or tokens."""
+
+
+def _without_places(change: Change) -> Change:
+    if change.action.partition(".")[0] in _OF_NO_PLACE:
+        return change
+    before, after = (None if told is None else {"value": HIDDEN} for told in (change.before, change.after))
+    return msgspec.structs.replace(change, before=before, after=after)
 
 
 ROUTES = (

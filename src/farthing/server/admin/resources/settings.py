@@ -65,17 +65,18 @@ async def listed(ask: Ask[Nothing, SettingsQuery]) -> Answer:
     wanted, farthing = ask.query.path, ask.house.farthing
     rows = await _rows(ask.house)
     if ask.caller.role != "admin":
-        rows = [row if _is_no_place(row) else Shown(row.path, _HIDDEN, row.origin, _HIDDEN) for row in rows]
+        rows = [row if _is_no_place(row) else Shown(row.path, HIDDEN, row.origin, HIDDEN) for row in rows]
     if wanted is not None:
         rows = [row for row in rows if row.path == wanted or row.path.startswith((f"{wanted}.", f"{wanted}["))]
     if not rows and wanted is not None:
         raise _no_setting(wanted)
     told = ask.caller.role == "admin"
-    left_out = tuple(LeftOut(path, why if told else _HIDDEN) for path, why in farthing.layers.problems.items())
+    left_out = tuple(LeftOut(path, why if told else HIDDEN) for path, why in farthing.layers.problems.items())
     return Answer(SettingList(tuple(_shown(ask.house, row) for row in rows), farthing.settings_taken_up, left_out))
 
 
-_HIDDEN = "(for the admin)"
+HIDDEN = "(for the admin)"
+"""What is told in the place of what is the operator's alone."""
 _PLACES = ("server.host", "server.tls", "storage.")
 _NAMES_A_PLACE = re.compile(r"://|@|^(?:/|~|\.\.?/|env:|file:|vault)")
 
