@@ -1,15 +1,20 @@
 """Clients that try to spend what is not theirs, at a real gateway: by what a request says twice, or of itself."""
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from farthing.ledger.bounds import MAX_COST_NANOUSD
 from farthing.testing.fake_provider import FakeProvider, in_thread
 from farthing.testing.fakes.script import Reply, Script
-from tests.e2e.serving import serving
+from tests.e2e.serving import ANSWER, serving, until
 from tests.e2e.support import Gateway
+from tests.e2e.upstream import upstream, whole
 
 CHAT = "/v1/chat/completions"
 SETTINGS = """version: 1
@@ -69,3 +74,52 @@ def test_a_call_of_unknown_cost_and_absurd_length_leaves_the_ledger_writing(
     held = [one.opening.held_nanousd for one in gateway.attempts() if one.cost_basis == "unknown"]
     assert held == [MAX_COST_NANOUSD] * 2
     gateway.verify()
+
+
+GUESSED = """version: 1
+providers:
+  lab: {{kind: openai-compatible, base_url: {url}/v1, credential: env:KEY}}
+prices:
+  - {{model: "lab:zebra-7", input: 1, output: 2}}
+budgets:
+  strict: {{usd: {usd}, period: day, wait_s: 1}}
+"""
+ANY_ANSWER = 131_072 * 2_000
+"""Nanodollars of the longest answer of a model that nobody knows."""
+
+
+def test_who_is_asked_again_in_another_format_is_told_the_limit_that_money_sets_then(tmp_path: Path) -> None:
+    """What is left while the first try is under way is taken by somebody else."""
+    go_on = threading.Event()
+
+    def script(connection: socket.socket, request: bytes) -> None:
+        if b"/responses " in request.split(b"\r\n", 1)[0]:
+            go_on.wait(20)
+            whole(b'{"error":{"message":"no such path"}}', "404 Not Found")(connection, request)
+        elif b"hog" in request:
+            asked.wait(20)
+            whole(ANSWER)(connection, request)
+        else:
+            asked.set()
+            whole(ANSWER)(connection, request)
+
+    asked = threading.Event()
+    usd = 5 * ANY_ANSWER
+    hog = {"model": "lab:zebra-7", "max_tokens": 4 * 131_072 - 4_000, "messages": [{"role": "user", "content": "hog"}]}
+    with (
+        upstream(script) as server,
+        serving(tmp_path, GUESSED.format(url=server.url, usd=f"{usd // 10**9}.{usd % 10**9:09d}")) as gateway,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        key = gateway.new_key()
+        first = pool.submit(gateway.post, "/v1/responses", {"model": "lab:zebra-7", "input": "hi"}, key)
+        until(lambda: len(server.requests) == 1, "it is tried")
+        second = pool.submit(gateway.post, CHAT, hog, key)
+        until(lambda: len(server.requests) == 2, "somebody else takes what is left")
+        go_on.set()
+        assert first.result().status == 200
+        assert second.result().status == 200
+        sent = json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])
+        assert 0 < sent["max_tokens"] < 131_072
+        held = [one.opening.held_nanousd for one in gateway.attempts() if one.opening.operation == "chat.completions"]
+        assert sum(filter(None, held)) <= usd

@@ -322,6 +322,9 @@ class Gateway:
         try:
             if not self._limiting.idle:
                 chosen, entered = await self._counted(chosen, admitted, [chosen.account])
+            if entered is not None and entered.output_limit is not None:
+                chosen = chosen.limited(entered.output_limit)
+                found = self._translation(chosen)
             reply = await self._asked_so(chosen, found, entered)
         finally:
             if entered is not None and not entered.begun:
