@@ -48,6 +48,7 @@ class HttpProtocol(WritingSide):
 
     __slots__ = (
         "_awaited",
+        "_behind",
         "_began_with",
         "_body",
         "_body_bytes",
@@ -98,7 +99,7 @@ class HttpProtocol(WritingSide):
         self._named: Mapping[bytes, bytes] = {}
         self._strange = StrangeBytes(listener)
         self._header_bytes = 0
-        self._in_headers = self._in_body = False
+        self._in_headers = self._in_body = self._behind = False
         self._awaited = ""
         self._body: list[bytes | bytearray] = []
         self._body_bytes = 0
@@ -177,6 +178,7 @@ class HttpProtocol(WritingSide):
         self._url = b""
         self._collected.clear()  # a chunked body's trailers came after the headers
         self._in_headers = True
+        self._behind = self._exchange is not None  # in one read with the request before: its bytes were not counted
         self._length = 0
 
     def on_url(self, url: bytes) -> None:
@@ -195,7 +197,7 @@ class HttpProtocol(WritingSide):
         self._collected.clear()
         if len(self._headers) > bounds.max_headers:
             self._error = refusals.too_many_headers(bounds)
-        if came > bounds.max_header_bytes:
+        if came > bounds.max_header_bytes or self._behind:
             self._bound_headers()
         self._named = named = dict(self._headers)
         length = named.get(b"content-length")

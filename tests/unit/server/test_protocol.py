@@ -106,6 +106,15 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     assert answer.endswith(b"GET /last ")
 
 
+async def test_a_head_that_came_in_one_read_behind_another_request_is_bounded_as_well() -> None:
+    large = b"GET /large HTTP/1.1\r\nx: " + b"y" * 5000 + b"\r\n\r\n"
+    async with serving(max_header_bytes=4096) as (_, port):
+        answer = await talk(port, b"GET /first HTTP/1.1\r\n\r\n" + large)
+    assert b"GET /first" in answer
+    assert b"GET /large" not in answer
+    assert b"more than 4096 bytes of headers" in answer
+
+
 async def test_more_pipelined_requests_than_are_kept_are_refused_after_the_first_answer() -> None:
     async with serving() as (listener, port):
         answer = await talk(port, GET * 60)
