@@ -120,6 +120,7 @@ class HotApp:
                 headers, principal = RequestHeaders.known(head.lines, exchange.named), owner
             else:
                 headers, principal = await self._understood(exchange, token)
+            exchange.whose = principal.key_id
             if principal.rules is not None and principal.rules.faces:
                 _refuse_face(_face_of(exchange.named, exchange.query, face), principal.rules)
             match route.action:

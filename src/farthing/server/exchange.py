@@ -45,6 +45,8 @@ class Exchange(msgspec.Struct, eq=False):
     keep_alive: bool
     _http_11: bool
     task: "asyncio.Task[None] | None" = None
+    whose: str = ""
+    """The id of the key that it came with, once that is known."""
     _head: bytes = b""
     _head_only: bool = False
     _chunked: bool = False

@@ -43,6 +43,9 @@ CUT = ("the server stops",)
 MAX_LINGERING = 64
 """Calls whose client left and whose answer is still read: a quarter of the connections that there are to a provider, so
 that whoever asks and leaves, again and again, leaves enough of them to others."""
+MAX_LINGERING_EACH = MAX_LINGERING // 2
+"""Of those, how many may be of one key: an agent that is interrupted leaves a call for each of its sub-agents, and who
+leaves on purpose takes no more than half, so that what others have left is not of unknown cost because of it."""
 LINGER_S = 600
 """How long they are: as long as SDKs wait for an answer that is not streamed."""
 LINGER_AT_STOP_S = 2.0
@@ -146,6 +149,8 @@ class Listener:
     def lingers(self, exchange: "Exchange") -> bool:
         """Let a call whose client left go on for a while; False where there are too many, or their bodies too large."""
         if len(self._lingering) >= MAX_LINGERING or self.buffered_bytes > self.bounds.max_buffered_bytes // 2:
+            return False
+        if sum(one.whose == exchange.whose for one in self._lingering) >= MAX_LINGERING_EACH:
             return False
         wait_s = LINGER_AT_STOP_S if self.draining else LINGER_S
         self._lingering[exchange] = asyncio.get_running_loop().call_later(wait_s, exchange.cancel)

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from farthing.server.exchange import Exchange
-from farthing.server.listener import LINGER_S, MAX_LINGERING, Bounds, Listener
+from farthing.server.listener import LINGER_S, MAX_LINGERING, MAX_LINGERING_EACH, Bounds, Listener
 from farthing.testing.simulator.virtual_time import VirtualLoop
 from tests.contracts.ledger_samples import SetClock
 
@@ -15,8 +15,9 @@ from tests.contracts.ledger_samples import SetClock
 class Left:
     """As much of an exchange as is looked at; it ends when it is cancelled."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, whose: str) -> None:
         self.listener = listener
+        self.whose = whose
         self.cancelled_s: list[float] = []
 
     def cancel(self) -> None:
@@ -33,8 +34,9 @@ def listener() -> Listener:
     return Listener(nothing, Bounds(max_buffered_bytes=1_000), SetClock())
 
 
-def left(listener: Listener, count: int) -> list[tuple[Left, bool]]:
-    exchanges = [Left(listener) for _ in range(count)]
+def left(listener: Listener, count: int, whose: str | None = None) -> list[tuple[Left, bool]]:
+    """Have so many leave; each with a key of its own, or all with that of `whose`."""
+    exchanges = [Left(listener, whose or f"key_{number}") for number in range(count)]
     return [(one, listener.lingers(cast("Exchange", one))) for one in exchanges]
 
 
@@ -46,6 +48,17 @@ def test_only_so_many_go_on_and_the_end_of_one_makes_room(listener: Listener) ->
         listener.ends(cast("Exchange", found[0][0]))
         assert left(listener, 2)[0][1]
         assert listener.lingering == MAX_LINGERING
+
+    play(run())
+
+
+def test_one_key_leaves_half_of_them_to_the_others(listener: Listener) -> None:
+    async def run() -> None:
+        found = left(listener, MAX_LINGERING, "key_of_one")
+        assert sum(goes_on for _, goes_on in found) == MAX_LINGERING_EACH
+        assert all(goes_on for _, goes_on in left(listener, MAX_LINGERING - MAX_LINGERING_EACH))
+        listener.ends(cast("Exchange", found[0][0]))
+        assert left(listener, 1, "key_of_one")[0][1]
 
     play(run())
 
