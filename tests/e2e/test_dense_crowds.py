@@ -80,20 +80,21 @@ def test_no_crowd_of_dense_texts_passes_a_budget_of_every_byte(tmp_path: Path) -
 class Streamer(Biller):
     """The same in streams, which tell at their end what they billed; some end without a word of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, how: str) -> None:
         super().__init__()
-        self.told = True
+        self.how = how
 
     def answer(self, connection: socket.socket, request: bytes) -> None:
         read = len(request.partition(b"\r\n\r\n")[2])
         with self._lock:
             self.nanousd += read * 1_000 + TOKENS * 4_000
         usage = {"prompt_tokens": read, "completion_tokens": TOKENS, "total_tokens": read + TOKENS}
-        end = b"data: " + json.dumps({"model": "m", "choices": [], "usage": usage}).encode() + b"\n\n" + DONE
+        told = b"data: " + json.dumps({"model": "m", "choices": [], "usage": usage}).encode() + b"\n\n"
+        last = chunk("b", finish_reason="stop")
         head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
         connection.sendall(head + chunk("a"))
         time.sleep(0.05)  # in which the client leaves
-        connection.sendall(chunk("b", finish_reason="stop") + end if self.told else chunk("b"))
+        connection.sendall({"ends": last + told + DONE, "ends untold": last + DONE, "cut": chunk("b")}[self.how])
         connection.close()
 
 
@@ -115,10 +116,14 @@ def leaves(port: int, key: str, number: int) -> int:
         return int(got.split(maxsplit=2)[1])
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["ends", "cut"])
-def test_who_leaves_streams_of_dense_texts_passes_no_budget_of_every_byte(tmp_path: Path, *, told: bool) -> None:
-    streamer, calls = Streamer(), 12
-    streamer.told = told
+@pytest.mark.parametrize(
+    ("how", "outcome", "basis"),
+    [("ends", "cancelled", "reported"), ("ends untold", "cancelled", "unknown"), ("cut", "provider_cut", "unknown")],
+)
+def test_who_leaves_streams_of_dense_texts_passes_no_budget_of_every_byte(
+    tmp_path: Path, how: str, outcome: str, basis: str
+) -> None:
+    streamer, calls = Streamer(how), 12
     limit = calls * (2_200 * 1_000 + TOKENS * 4_000)
     with serving(tmp_path, SETTINGS.format(usd=f"0.{limit:09d}", url=streamer.upstream.url)) as gateway:
         key = gateway.new_key()
@@ -126,9 +131,8 @@ def test_who_leaves_streams_of_dense_texts_passes_no_budget_of_every_byte(tmp_pa
         assert 0.6 * limit <= streamer.nanousd <= limit
         lines = gateway.attempts()
         assert len(lines) == seen[200]
-        assert {line.outcome for line in lines} == {"cancelled" if told else "provider_cut"}
-        assert {line.cost_basis for line in lines} == {"reported" if told else "unknown"}
-        if told:
+        assert {(line.outcome, line.cost_basis) for line in lines} == {(outcome, basis)}
+        if basis == "reported":
             assert sum(line.cost_nanousd or 0 for line in lines) == streamer.nanousd
         gateway.verify()
     streamer.upstream.close()

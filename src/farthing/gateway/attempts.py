@@ -115,17 +115,17 @@ class LiveAttempt(msgspec.Struct, eq=False):
         """Settle an answer that came to its end, with or without usage in it."""
         reading = self._believed(reading)
         outcome: Outcome = "provider_error" if reading.error_message is not None else "ok"
-        usage, basis = reading.usage, "reported"
+        usage = reading.usage
         if reading.pending:
             # What it will cost is told to whoever asks for it later, which is not us.
             return self._settle("ok", Usage(input_tokens=self.opening.input_tokens_estimate), "unknown", reading)
         if usage is None or not usage.known or not reading.usage_final:
-            usage, basis = self.so_far(reading), "estimated"
-            if outcome == "provider_error" and reading.usage is None and not self._produced_anything(reading):
-                usage, basis = NOTHING, "reported"
+            if outcome != "provider_error" or reading.usage is not None or self._produced_anything(reading):
+                return self._settle_guessed(outcome, reading, reading)
+            usage = NOTHING
         elif usage.input_tokens and self.opening.streamed:
             self._attempts.ratios.observe(self.opening.provider, self.opening.model, self._estimate, usage.input_tokens)
-        return self._settle(outcome, usage, basis, reading)
+        return self._settle(outcome, usage, "reported", reading)
 
     def settle_refused(self, code: str, message: str) -> Attempt:
         """Settle an answer whose status is an error: providers do not bill those, where it is they who say it."""
@@ -162,11 +162,7 @@ class LiveAttempt(msgspec.Struct, eq=False):
         reported = reading.usage
         if reported is not None and reported.known and reading.finished and reading.usage_final:
             return self._settle(outcome, reported, "reported", told)  # it failed, and said what it had used
-        usage = self.so_far(reading)
-        if self._entered is not None and self._entered.every_byte:
-            # A text that no tokenizer knows is ten times what is guessed, and a thought that is not shown is nothing.
-            return self._settle(outcome, msgspec.structs.replace(usage, output_tokens=None), "unknown", told)
-        return self._settle(outcome, usage, "estimated", told)
+        return self._settle_guessed(outcome, reading, told)
 
     def so_far(self, reading: Reading) -> Usage:
         """What has been used until now: the provider's counts, completed by our estimates."""
@@ -229,6 +225,14 @@ class LiveAttempt(msgspec.Struct, eq=False):
         if sheet is None:
             return None, None
         return price_nanousd(usage, sheet, service_tier=reading.service_tier), sheet.id
+
+    def _settle_guessed(self, outcome: Outcome, reading: Reading, told: Reading) -> Attempt:
+        """Settle what the provider did not count: by an estimate, or where none will do as of unknown cost."""
+        usage = self.so_far(reading)
+        if self._entered is not None and self._entered.every_byte:
+            # A text that no tokenizer knows is ten times what is guessed, and a thought that is not shown is nothing.
+            return self._settle(outcome, msgspec.structs.replace(usage, output_tokens=None), "unknown", told)
+        return self._settle(outcome, usage, "estimated", told)
 
     def _settle(self, outcome: Outcome, usage: Usage, basis: str, reading: Reading) -> Attempt:
         assert self.settled is None, f"attempt {self.opening.attempt_id} is settled twice"
