@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,3 +124,55 @@ def test_who_is_asked_again_in_another_format_is_told_the_limit_that_money_sets_
         assert 0 < sent["max_tokens"] < 131_072
         held = [one.opening.held_nanousd for one in gateway.attempts() if one.opening.operation == "chat.completions"]
         assert sum(filter(None, held)) <= usd
+
+
+THINKING = """version: 1
+providers:
+  anthropic: {{base_url: {url}, credential: env:KEY}}
+prices:
+  - {{model: "anthropic:claude-sonnet-4-5", input: 1000, output: 1}}
+budgets:
+  strict: {{usd: 20, period: total, holds: every_byte, wait_s: 0}}
+"""
+"""At $1,000 a million, a byte that is a token costs a tenth of a cent."""
+
+
+def thinks_first(connection: socket.socket, request: bytes) -> None:
+    """Think 60 KB and call a tool; later bill each byte of what is sent."""
+    body = request.partition(b"\r\n\r\n")[2]
+    if not body:
+        return whole(b"{}", "404 Not Found")(connection, request)  # which models there are
+    first = len(json.loads(body)["messages"]) == 1
+    thoughts = [
+        {"type": "thinking", "thinking": "qxwvt " * 10_000, "signature": "c2ln" * 20},
+        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+    ]
+    answer = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": thoughts if first else [{"type": "text", "text": "done"}],
+        "stop_reason": "tool_use" if first else "end_turn",
+        "usage": {"input_tokens": 50 if first else len(body), "output_tokens": 20},
+    }
+    return whole(json.dumps(answer).encode())(connection, request)
+
+
+def test_thoughts_that_are_put_back_in_translation_are_held_for_as_every_byte_is(tmp_path: Path) -> None:
+    function = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    ask: dict[str, Any] = {
+        "model": "anthropic:claude-sonnet-4-5",
+        "max_tokens": 10,
+        "reasoning_effort": "high",
+        "tools": [function],
+        "messages": [{"role": "user", "content": "go"}],
+    }
+    with upstream(thinks_first) as server, serving(tmp_path, THINKING.format(url=server.url)) as gateway:
+        key = gateway.new_key()
+        calls = gateway.post(CHAT, ask, key).json()["choices"][0]["message"]["tool_calls"]
+        result = {"role": "tool", "tool_call_id": calls[0]["id"], "content": "ok"}
+        said = [*ask["messages"], {"role": "assistant", "content": None, "tool_calls": calls}, result]
+        refused = gateway.post(CHAT, {**ask, "messages": said}, key)
+        assert refused.status == 402, "what the client sends is half a KB, and what is sent to the provider is 60"
+        assert len([one for one in server.requests if one.startswith(b"POST")]) == 1

@@ -146,6 +146,11 @@ class Admission:
             return Admitted(purse, most, unknown, now_us, tokens, self, chosen, sheet)
         return sheet
 
+    def holds_every_byte(self, chosen: Chosen) -> bool:
+        """Whether a call must hold a token for every byte that is sent."""
+        purse = self.budgets.purse_of(chosen.attribution, self._clock.now_us())
+        return purse is not None and purse.every_byte
+
     async def admit(self, chosen: Chosen, sheet: PriceSheet, goes_on: Callable[[], bool]) -> Admitted | None:
         """Hold what a call may cost, having looked at it closely; wait for money; `None` where none is needed any more.
 

@@ -248,7 +248,7 @@ class Bounds:
         size = len(envelope.body)
         searches, kinds, rounds = 0, _NO_KIND, 1
         if _is_plain(envelope, wire, ref):
-            reads = size + ENVELOPE_TOKENS
+            reads = size + envelope.added_bytes + ENVELOPE_TOKENS
             if operation not in _SEVERAL_TEXTS:
                 reads = min(reads, most_input_tokens(ref.model))
         else:
@@ -435,7 +435,7 @@ def _reads(envelope: Envelope, operation: Operation, ref: ModelRef, *, clients: 
     searching = searching or envelope.has_any(_SEARCHING) or ref.model.endswith(":online")
     if serving or searching or any(pointer in body for pointer in _FILES) or _names_more(envelope):
         return max(room, len(body)) if operation in _SEVERAL_TEXTS else room, _searches(tools) if searching else 0
-    tokens = len(envelope.body) + (TOOLS_TOKENS if tools else ENVELOPE_TOKENS)
+    tokens = len(envelope.body) + envelope.added_bytes + (TOOLS_TOKENS if tools else ENVELOPE_TOKENS)
     if (pictures := body.count(b'"image_url"')) > 0:
         tokens += pictures * (SMALL_IMAGE_TOKENS if "4o-mini" in ref.model else IMAGE_TOKENS)
     if b"mage" in body or b"nline" in body:

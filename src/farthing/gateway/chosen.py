@@ -7,7 +7,7 @@ import msgspec
 from farthing.catalog.token_estimate import TokenFamily, estimate_request_tokens
 from farthing.gateway.accounts import Account
 from farthing.gateway.answer_limits import with_limit
-from farthing.gateway.call import Request
+from farthing.gateway.call import Reply, Request
 from farthing.gateway.headers import for_other_format
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.translated import Translated
@@ -58,6 +58,18 @@ class Chosen(msgspec.Struct, frozen=True, gc=False):
     """Whether another model was tried for the call before: then it was counted as a request already."""
     why: tuple[str, ...] = ()
     """Why the router chose it."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its provider has to be asked in another format than the client's."""
+        wire = self.request.wire
+        return not self.provider.known.speaks(wire) or (self.ref, wire) in self.lineup.lacking
+
+    def note_sent(self, translation: Translated | Reply) -> None:
+        """Note by how much a request is longer than the client's as it is translated: thoughts that were kept are."""
+        if not isinstance(translation, Reply):
+            envelope = self.envelope
+            envelope.added_bytes = max(0, len(translation.body) - len(envelope.body))
 
     def estimated_tokens(self) -> int:
         """Return about how many tokens the request has, having looked at it: 5 us, and only once."""

@@ -160,6 +160,9 @@ class Gateway:
 
         Then the pools of the lineup may be closed. The credential that it was made with joins those that were `tried`.
         """
+        foreign = chosen.is_foreign
+        if foreign and self._admission.holds_every_byte(chosen):
+            chosen.note_sent(self._translation(chosen))
         admitted = self._admission.at_once(chosen)
         if isinstance(admitted, PriceSheet):
             admitted = await self._admitted(chosen, admitted)
@@ -176,8 +179,7 @@ class Gateway:
             tried.append(chosen.account)
             if entered is not None and entered.output_limit is not None:
                 chosen = chosen.limited(entered.output_limit)
-            wire = chosen.request.wire
-            if not chosen.provider.known.speaks(wire) or (chosen.ref, wire) in chosen.lineup.lacking:
+            if foreign:
                 return await self._in_other_format(chosen, entered)
             return await self._serve(chosen, self._as_it_is(chosen), None, entered)
         finally:
@@ -315,6 +317,7 @@ class Gateway:
             found = self._translation(chosen)
         except CallerError:
             return refused
+        chosen.note_sent(found)
         admitted = self._admission.at_once(chosen)  # what the first try held was given back with it
         if isinstance(admitted, PriceSheet):
             admitted = await self._admitted(chosen, admitted)

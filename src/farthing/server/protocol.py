@@ -48,8 +48,8 @@ class HttpProtocol(WritingSide):
 
     __slots__ = (
         "_awaited",
-        "_behind",
         "_began_with",
+        "_behind",
         "_body",
         "_body_bytes",
         "_body_left",

@@ -105,7 +105,7 @@ def is_model_name(name: str) -> bool:
 class Envelope:
     """The top-level members of a JSON object, each still as the client wrote it."""
 
-    __slots__ = ("_members", "body", "named", "tokens")
+    __slots__ = ("_members", "added_bytes", "body", "named", "tokens")
 
     def __init__(self, body: bytes) -> None:
         """Read the top level of `body`; raises `InvalidRequest` where it is not a JSON object, or has absurdly many."""
@@ -114,6 +114,8 @@ class Envelope:
         """How many it was estimated to have for the model that it is for; 0 where nobody has looked."""
         self.named = ""
         """The model that it names, once `model` was asked and where it does."""
+        self.added_bytes = 0
+        """By how much longer it is sent, where a translation puts back what the client has no place for."""
         if len(body) > MAX_SPARE_BYTES:
             _refuse_crowd(body)
         self._members = _read(_members, body)
