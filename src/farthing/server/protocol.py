@@ -177,8 +177,7 @@ class HttpProtocol(WritingSide):
         """A request line begins."""
         self._url = b""
         self._collected.clear()  # a chunked body's trailers came after the headers
-        self._in_headers = True
-        self._behind = self._exchange is not None  # in one read with the request before: its bytes were not counted
+        self._in_headers, self._behind = True, self._exchange is not None  # in one read with it nothing is counted
         self._length = 0
 
     def on_url(self, url: bytes) -> None:
@@ -325,9 +324,9 @@ class HttpProtocol(WritingSide):
         if bounds is not self._read_under or size > bounds.max_body_bytes or buffered > bounds.max_buffered_bytes:
             return False
         listener.buffered_bytes = buffered
-        self._named = named = head.named
+        self._raw_head, self._named = b"", head.named  # what was parsed last may be another request
         exchange = Exchange(
-            self, head.method, head.target, b"", head.headers, named, body, size, keep_alive=True, _http_11=True
+            self, head.method, head.target, b"", head.headers, head.named, body, size, keep_alive=True, _http_11=True
         )
         self._serve(exchange)
         return True

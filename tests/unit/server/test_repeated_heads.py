@@ -36,6 +36,24 @@ def telling(told: list[bytes], *, remembers: bool) -> Callable[[Exchange], objec
     return tell
 
 
+async def test_a_head_that_is_remembered_late_is_not_taken_for_another_one_that_never_was() -> None:
+    """A key that counts again is remembered with a request that was not parsed; the one parsed last is another's."""
+    ours = HEAD % (b"", 2, b"ours") + b"{}"
+    theirs = ours.replace(b"Bearer ft-1", b"Bearer ft-2")
+    house = House(remembers=False)
+    served = house.listener.app
+
+    async def remembering(exchange: Exchange) -> None:
+        if b"ft-1" in exchange.named[b"authorization"]:
+            exchange.peer.remember(exchange, b"digest", b"")
+        await served(exchange)
+
+    house.listener.app = remembering
+    await house.answers([(ours, 1), (theirs, 1), (ours, 1), (theirs, 1)])
+    assert house.parsed < len(house.told) == 4
+    assert [b"ft-2" in told for told in house.told] == [False, True, False, True]
+
+
 class House:
     """A server on a real socket, and how many reads it had parsed."""
 
