@@ -69,7 +69,8 @@ def test_two_hundred_calls_at_once_get_all_of_each_kind_of_limit_and_no_more(tmp
                 in_vain = 0 if more else in_vain + 1
             assert kind.most * 0.93 <= kind.used(let_in) <= kind.most, kind
         fake.most.clear()
-        assert {one.status for one in crowd(gateway, keys["concurrency"], 200)} == {200, 429}
+        # A call waits for 1.3 s, in which others end: so many that some wait in vain.
+        assert {one.status for one in crowd(gateway, keys["concurrency"], 400)} == {200, 429}
         assert 47 <= fake.most["sk-real"] <= 50
 
 

@@ -37,6 +37,11 @@ log = logging.getLogger(__name__)
 _GC_THRESHOLDS = (20_000, 10, 10)
 """A call makes about 100 tracked objects and no cycles; collecting every seventh call (700) took 4 % of the time."""
 
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_MALLOC_OPTIONS = ((_M_MMAP_THRESHOLD, 4 << 20), (_M_TRIM_THRESHOLD, 32 << 20), (_M_TOP_PAD, 1 << 20))
+"""Bytes: blocks below 4 MB come from the heap, of which up to 32 MB stay ours when they are free. A call with a prompt
+of 112 KB takes 30 us less (2026-11)."""
+
 _CHECK_S = 30.0
 """How long the successor may take to say whether it can start; it needs half a second."""
 
@@ -150,9 +155,27 @@ def say_ready(start: Start, words: list[str]) -> None:
 
 def settle_memory() -> None:
     """Leave out of every later collection what exists now: it lives as long as the process."""
+    keep_freed_memory()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep some of what prompts leave, where it is glibc.
+
+    By itself it gives large blocks back to the system at once, and each prompt of an agent finds its pages anew.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # noqa: PLC0415 - 3 ms that commands do not need
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # another C library
+        return
+    for option, value in _MALLOC_OPTIONS:
+        mallopt(option, value)
 
 
 def told_fields(start: Start) -> list[str]:

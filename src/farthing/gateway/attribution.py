@@ -43,12 +43,18 @@ _FIELDS = {
 _OPENCODE_PARENT = b"x-parent-session-id"
 _AGENTS_SESSION = (b"x-claude-code-session-id", b"session-id", _OPENCODE_PARENT, b"x-session-id")
 _AGENTS_SUB_AGENT = (b"x-claude-code-agent-id", b"x-openai-subagent")
-_SAID_IN_HEADERS = frozenset({*_FIELDS, *_AGENTS_SESSION, *_AGENTS_SUB_AGENT})
-_SAID_IN_BODY = frozenset({"user", "metadata", "prompt_cache_key"})
+_IN_HEADERS = (*_FIELDS, *_AGENTS_SESSION, *_AGENTS_SUB_AGENT)
+_IN_BODY = ("user", "metadata", "prompt_cache_key")
+_SAID_IN_HEADERS, _SAID_IN_BODY = frozenset(_IN_HEADERS), frozenset(_IN_BODY)
 _MAX_PLAIN = 1024
-"""Keys whose plain attribution is remembered; building one takes a microsecond."""
+"""Keys whose plain attribution is remembered, and things that clients say; building one takes a microsecond or five."""
+
+_LONGEST_HEARD = 2_048
+"""Bytes of what is said beside a key that are remembered with what they mean: Claude Code says 400."""
 
 _plain: dict[Principal, Attribution] = {}
+_heard: dict[tuple[Principal, tuple[bytes | None, ...]], Attribution] = {}
+"""What agents say is the same in every call of a session, and reading it takes 5 us."""
 
 
 def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envelope) -> Attribution:
@@ -59,6 +65,19 @@ def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envel
     """
     if _SAID_IN_HEADERS.isdisjoint(told) and not envelope.has_any(_SAID_IN_BODY):
         return _plain.get(principal) or _plain_attribution(principal)
+    said = (*map(told.get, _IN_HEADERS), *map(envelope.raw, _IN_BODY))
+    found = _heard.get((principal, said))
+    if found is None:
+        found = _read(principal, told, envelope)
+        if sum(len(one) for one in said if one) <= _LONGEST_HEARD:
+            if len(_heard) >= _MAX_PLAIN:
+                _heard.clear()
+            _heard[principal, said] = found
+    return found
+
+
+def _read(principal: Principal, told: Mapping[bytes, bytes], envelope: Envelope) -> Attribution:
+    """Read what a client says of a call."""
     ours = {field: _clean(told[name].decode("utf-8", "replace")) for name, field in _FIELDS.items() if name in told}
     fixed = principal.fixed
     if fixed:

@@ -58,8 +58,9 @@ AGREE = 4
 and with sixteen a sixteenth."""
 UNCONFIRMED = 8
 """How many times the input's bound is held while no call of the model was reported; see above."""
-LEARN_ALWAYS, LEARN_SELDOM, LEARN_RARELY = 64, 32, 128
-"""Each of a model's first calls teaches, then every 32nd, 16 us each; of long ones, 200 us each, every 128th."""
+LEARN_ALWAYS, LEARN_SELDOM, LEARN_BYTES = 64, 32, 128
+"""Each of a model's first calls teaches, then every 32nd, 25 us each. A long one takes 6 us for each KB of it, so one
+teaches for as many as it has 128 bytes: less than 1 us of each."""
 LEAST_OUTPUT_TOKENS = 1_024
 """A limit that we set is not lower while nothing is known of the model's answers: less is cut too often."""
 MAX_MODELS = 1_024
@@ -316,7 +317,7 @@ class Bounds:
         if seen is None:
             return True
         seen.calls = count = seen.calls + 1
-        often = LEARN_RARELY if request_bytes > LOOKED_AT_BYTES else LEARN_SELDOM
+        often = LEARN_SELDOM if request_bytes <= LOOKED_AT_BYTES else request_bytes // LEARN_BYTES
         return count <= LEARN_ALWAYS or count % often == 0
 
     def learn(self, ref: ModelRef, bound: Bound, usage: Usage) -> None:

@@ -23,6 +23,8 @@ USUAL_ANSWER_TOKENS = 4_096
 """Nine in ten answers of agents in our traces are shorter; where a limit is smaller, as much of it as is left."""
 LOOKED_AT_BYTES = 1_024
 """A request up to this size is estimated by its size alone; looking at it costs 5 us."""
+PLENTY = 8
+"""Where so many tokens are left for each byte of a request, as for thirty of its size, its size says enough, too."""
 MARGIN_PERCENT = 25
 """What is added to an estimate: its median error is 6 %, and one in twenty is off by more than this."""
 _ONLY_READ: frozenset[Operation] = frozenset(
@@ -113,7 +115,7 @@ class Limiting:
         read = written = nanousd = 0
         if chosen.request.operation not in COSTS_NOTHING:
             if taking.counts_tokens:
-                read = _input_tokens(chosen)
+                read = _input_tokens(chosen, taking)
                 written = _output_tokens(chosen, admitted, taking, read)
             if taking.counts_money is not None:
                 nanousd = self._nanousd(chosen, admitted, taking.counts_money)
@@ -143,10 +145,10 @@ def _entry(taking: Taking, units: Units, counted_us: int, admitted: Admitted | N
     return admitted
 
 
-def _input_tokens(chosen: Chosen) -> int:
+def _input_tokens(chosen: Chosen, taking: Taking) -> int:
     """Return what a request may read; never more tokens than it has bytes."""
     body, ref = chosen.envelope.body, chosen.ref
-    if len(body) <= LOOKED_AT_BYTES:
+    if len(body) <= LOOKED_AT_BYTES or taking.has_plenty(len(body) * PLENTY):
         return estimate_request_tokens(len(body), chosen.family)
     learned = chosen.lineup.attempts.ratios.correction(ref.provider, ref.model)
     tokens = chosen.estimated_tokens() * learned

@@ -397,6 +397,10 @@ class Taking:
             window.lease += units[window.unit]
             window.fresh -= units[window.unit]
 
+    def has_plenty(self, tokens: int) -> bool:
+        """Whether there is more than that in every window of tokens, of what is leased."""
+        return all(one.lease > tokens for one in self._tokens)
+
     def room_for_answer(self, input_tokens: int) -> int:
         """Return how many tokens of answer would fit into an empty window, beside so many that are read."""
         rooms = [
