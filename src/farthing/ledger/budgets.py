@@ -353,7 +353,7 @@ class Budgets:
             for allotment, answer in zip(allotments, answers, strict=True):
                 if answer.account is None:
                     allotment.free = 0
-                    self._in_doubt = True
+                    self._in_doubt = self._in_doubt or allotment.budget.enabled  # of one that is not it knows nothing
                 else:
                     allotment.note(answer.account, answer)
         return answers
@@ -457,8 +457,9 @@ class Budgets:
                 rule = self.rules.get(allotment.key.budget_id)
                 if rule is None or rule.version != allotment.key.version:
                     del self._allotments[allotment.id]
-                elif rule is not allotment.budget:
+                elif rule != allotment.budget:
                     await self._take_over(allotment, rule)
+            self._in_doubt = False  # they were read a moment ago, whatever the store knows nothing of
             self.look_again()
 
     async def _take_over(self, allotment: Allotment, rule: Budget) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,9 +15,10 @@ from farthing.ledger.allotments import Allotment, Purse
 from farthing.ledger.budget_rules import action_of, changed, resumed
 from farthing.ledger.budgets import Budgets
 from farthing.storage.memory import MemoryStore
-from farthing.types.budgets import AccountKey, Budget, Scope, Threshold
+from farthing.storage.sqlite import SqliteStore
+from farthing.types.budgets import AccountKey, Budget, BudgetChanges, Scope, Threshold
 from farthing.types.calls import Attribution
-from tests.contracts.ledger_samples import NOON_US, SetClock, attempt
+from tests.contracts.ledger_samples import NOON_US, InPlace, SetClock, attempt
 
 K_1 = Attribution(key_id="key_1", team="a")
 K_2 = Attribution(key_id="key_2", team="a")
@@ -235,6 +237,32 @@ async def test_a_lowered_limit_holds_within_a_second(store: MemoryStore, make: M
     await asyncio.sleep(0.7)
     with pytest.raises(BudgetExceeded):
         await budgets.acquire(K_1, lambda: (60, 60))
+
+
+async def test_a_budget_that_is_disabled_under_calls_keeps_nobody_looking(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "farthing.db", InPlace())
+    await store.open()
+    await store.budgets.put(rule(100))
+    budgets = Budgets(store.budgets, "here:0:1", LoopClock())
+    await budgets.start()
+    hold = await budgets.acquire(K_1, lambda: (40, 40))
+    await store.budgets.put(rule(100, enabled=False))
+    asked = 0
+    ask = store.budgets.changes
+
+    async def counted(since: int) -> BudgetChanges:
+        nonlocal asked
+        asked += 1
+        assert asked < 50, "it asks again and again"
+        return await ask(since)
+
+    store.budgets.changes = counted  # type: ignore[method-assign]
+    await asyncio.sleep(1.2)
+    assert 2 <= asked < 10
+    assert budgets.purse_of(K_1, NOON_US) is None
+    hold.settle(30)
+    await budgets.close()
+    await store.close()
 
 
 async def test_grace_is_for_calls_that_finish_a_turn(store: MemoryStore, make: Make) -> None:
