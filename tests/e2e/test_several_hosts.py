@@ -207,7 +207,9 @@ def test_a_home_moves_to_postgresql_under_load_and_back_and_loses_nothing(tmp_pa
             calls = seen["good"] + 1
             total = gateway.costs()["total"]
             assert (total["calls"], total["nanousd"]) == (calls, calls * COST)
-        assert json.loads(run(home, "storage", "status", "--json").stdout)["attempts"] == calls
+        state = json.loads(run(home, "storage", "status", "--json").stdout)
+        assert state["attempts"] == calls
+        assert state["place"].startswith("postgresql://")
         back = run(home, "storage", "migrate", "--to", "sqlite")
         assert back.returncode == 0, back.stderr
         with serving(home, (home / "settings.yaml").read_text()) as gateway:
@@ -242,4 +244,6 @@ def test_a_url_with_a_password_goes_into_a_file_of_its_own(tmp_path: Path, url_f
     assert moved.returncode == 0, moved.stderr
     assert "s3cret" not in moved.stdout + moved.stderr + (home / "settings.yaml").read_text()
     assert (home / "database.url").stat().st_mode & 0o777 == 0o600
-    assert "s3cret" not in run(home, "storage", "status").stdout
+    told = run(home, "storage", "status").stdout
+    assert "kept in   postgresql://" in told
+    assert "s3cret" not in told

@@ -27,12 +27,13 @@ from farthing.config.home_files import write_whole
 from farthing.config.lock import HomeLock, holder
 from farthing.config.paths import Home
 from farthing.config.schema import StorageSettings
-from farthing.config.storage_place import database_url, home_name
+from farthing.config.storage_place import database_of, database_url, home_name
 from farthing.errors import ConfigError, HomeLocked
 from farthing.ledger.recovery import THIS_HOME
 from farthing.storage.moving import copy_attempts, finish
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.postgres import PostgresStore
+from farthing.storage.postgres.address import Address
 from farthing.storage.protocols import Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import begin_database, refuse_lost
@@ -65,9 +66,9 @@ def state_of(home: Home) -> dict[str, Any]:
     """
 
     async def look(store: Store) -> dict[str, Any]:
-        place = str(store.connections.address).strip("'") if isinstance(store, PostgresStore) else str(home.database)
+        url = database_of(home, os.environ)
         return {
-            "place": place,
+            "place": str(home.database) if url is None else str(Address(url)).strip("'"),
             "attempts": sum(total.attempts for total in await store.daily_totals()),
             "keys": len(await store.keys()),
             "budgets": len(await store.budgets.all()),
