@@ -13,7 +13,7 @@ from farthing.cli.budget_standing import MAX_RULES, found_budget, rule_words, un
 from farthing.cli.context import current_home, say
 from farthing.cli.key_names import names_of_keys
 from farthing.cli.number import Number
-from farthing.cli.tables import Column, moment, print_json, print_table, usd
+from farthing.cli.tables import Column, moment, print_json, print_table, rule_title, usd
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
 from farthing.types.budgets import (
@@ -116,7 +116,7 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     if not rules:
         say('No budgets yet; "farthing budget set daily --usd 20 --period day" makes one.')
         return
-    columns = [Column("BUDGET", "left"), Column("WHOSE CALLS", "left"), Column("LEFT"), Column("OF"), Column("SPENT")]
+    columns = [Column("BUDGET", "left"), Column("LEFT", "point"), Column("OF", "point"), Column("SPENT", "point")]
     columns += [Column("PERIOD", "left"), Column("", "left")]
     rows: list[list[str]] = []
     for rule in rules[:MAX_RULES]:
@@ -128,8 +128,7 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
             spent = before.get(rule.id, 0) if account is None else account.spent_nanousd
             rows.append(
                 [
-                    rule.name,
-                    worded(subject, keys),
+                    rule_title(rule.name, worded(subject, keys)),
                     usd(max(0, rule.limit_nanousd - spent)),
                     usd(rule.limit_nanousd),
                     usd(spent),

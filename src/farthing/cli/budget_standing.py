@@ -9,7 +9,7 @@ import msgspec
 
 from farthing.cli.context import current_home, say
 from farthing.cli.key_names import names_of_keys
-from farthing.cli.tables import print_fields, print_json
+from farthing.cli.tables import print_fields, print_json, rule_title
 from farthing.errors import InvalidRequest
 from farthing.storage.protocols import Store
 from farthing.types.budgets import EACH, Account, Budget, worded
@@ -191,8 +191,7 @@ def local(at_us: int, time_zone: str, now_us: int) -> str:
 
 def title_of(standing: Standing) -> str:
     """Return the budget's name and whose account it is."""
-    about = "" if standing.subject == "all calls" else f" ({standing.subject})"
-    return f"{standing.rule.name}{about}"
+    return rule_title(standing.rule.name, standing.subject)
 
 
 def more_words(found: Sequence[Standing], more: int) -> str | None:

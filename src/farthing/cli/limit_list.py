@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 import msgspec
 
 from farthing.cli.context import current_home, current_settings, say
-from farthing.cli.tables import Column, moment, print_json, print_table
+from farthing.cli.tables import Column, moment, print_json, print_table, rule_title
 from farthing.errors import ConfigError, StoreError
 from farthing.types.money import trimmed_usd
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from farthing.storage.protocols import Store
     from farthing.types.limits import Limit, Rate
 
+T = TypeVar("T")
+
 _KEY = re.compile(r"'(key_[^']+)'")
+_MOST_BY = 5
+"""The column that says by whom a limit of each is used most: there only where there is such a limit, and it is used."""
 
 
 class Listed(NamedTuple):
@@ -53,18 +57,28 @@ def list_limits(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     if not found.rules:
         say("No limits yet; \"farthing limits set polite requests_per_minute=60 --key '*'\" makes one.")
         return
-    columns = [Column("LIMIT", "left"), Column("WHOSE CALLS", "left"), Column("AT MOST", "left"), Column("USED")]
-    columns += [Column("LEFT"), Column("ALL BACK IN", "left"), Column("", "left")]
-    print_table(columns, [_row(rule, rate, found, now_us) for rule in found.rules for rate in rule.rates])
+    columns = [Column("LIMIT", "left"), Column("AT MOST", "left"), Column("USED"), Column("LEFT")]
+    columns += [Column("ALL BACK IN", "left"), Column("MOST BY", "left"), Column("", "left")]
+    rows = [_row(rule, rate, found, now_us) for rule in found.rules for rate in rule.rates]
+    if not any(row[_MOST_BY] for row in rows):
+        columns, rows = _without_most_by(columns), [_without_most_by(row) for row in rows]
+    print_table(columns, rows)
     if found.more:
         say(f"Only the first {MAX_LIMITS:,} limits are shown; --json has them all.")
+
+
+def _without_most_by(cells: list[T]) -> list[T]:
+    return [*cells[:_MOST_BY], *cells[_MOST_BY + 1 :]]
 
 
 def rate_words(rate: "Rate") -> str:
     """Return it as a person would say it: `60 requests per minute`, `$2.50 per day`, `4 at once`."""
     if rate.unit == "concurrency":
         return f"{rate.amount:,} at once"
-    return f"{_amount(rate, rate.amount)} {rate.word.removeprefix('usd_').replace('_', ' ')}"
+    unit, _, span = rate.word.removeprefix("usd_").rpartition("per_")
+    words = unit.replace("_", " ").rstrip()
+    what = f" {words.removesuffix('s') if rate.amount == 1 else words}" if words else ""
+    return f"{_amount(rate, rate.amount)}{what} per {span}"
 
 
 def _amount(rate: "Rate", amount: int) -> str:
@@ -124,17 +138,15 @@ def _row(rule: "Limit", rate: "Rate", found: Listed, now_us: int) -> list[str]:
     from farthing.ledger.limit_windows import spell  # noqa: PLC0415  (--help must not pay for it)
 
     state = ", ".join([*([] if rule.enabled else ["off"]), *(["settings.yaml"] if rule.from_file else [])])
-    told = [rule.name, _named(str(rule.target), found.keys), rate_words(rate)]
+    told = [rule_title(rule.name, _named(str(rule.target), found.keys)), rate_words(rate)]
     uses = [] if found.uses is None else [one for one in found.uses.get(rule.id, ()) if one.rate == rate]
     if not uses:
         used, left = ("-", "-") if found.uses is None else ("0", _amount(rate, rate.amount))
-        return [*told, used, left, "", state]
+        return [*told, used, left, "", "", state]
     fullest = uses[0]
-    used = _amount(rate, fullest.used)
-    if "each" in str(rule.target):
-        used += f" ({_named(fullest.subject, found.keys)})"
+    by = _named(fullest.subject, found.keys) if "each" in str(rule.target) else ""
     back = "" if fullest.ends_us is None else spell(max(0, -(-(fullest.ends_us - now_us) // 1_000_000)))
-    return [*told, used, _amount(rate, fullest.left), back, state]
+    return [*told, _amount(rate, fullest.used), _amount(rate, fullest.left), back, by, state]
 
 
 def _named(text: str, keys: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import click
 
-from farthing.cli.tables import Column, counted, folded, grouped, print_fields, print_table, usd
+from farthing.cli.tables import Column, counted, folded, grouped, print_fields, print_table, rule_title, usd
 from farthing.ledger.budget_use import BudgetUse
 from farthing.ledger.periods import zone_of
 from farthing.ledger.recommendations import Recommendation
@@ -14,6 +14,7 @@ from farthing.types.spending import SpendingRow
 
 MOST_ROWS = 10
 """Rows of a table on the page; --json has them all."""
+_LEAST = "<0.1 %"
 
 
 def print_report(told: SpendingReport) -> None:
@@ -133,9 +134,10 @@ def _print_budgets(uses: Sequence[BudgetUse]) -> None:
     columns += [Column("SPENT", "point"), Column("LIMIT", "point")]
     rows = []
     for use in uses[:MOST_ROWS]:
-        name = use.name if use.subject == "all calls" else f"{use.name} ({use.subject})"
         full = "" if use.periods == 1 or use.fullest_permille is None else _percent(use.fullest_permille, 1000)
-        cells = [name, use.period if use.periods == 1 else f"{use.periods} x {use.period}"]
+        if use.fullest_permille == 0 and use.spent_nanousd and full:
+            full = _LEAST
+        cells = [rule_title(use.name, use.subject), use.period if use.periods == 1 else f"{use.periods} x {use.period}"]
         cells += [_percent(use.spent_nanousd, use.limit_nanousd), *([full] if several else [])]
         rows.append([*cells, usd(use.spent_nanousd), usd(use.limit_nanousd)])
     print_table(columns, rows)
@@ -179,4 +181,4 @@ def _percent(part: int, whole: int) -> str:
     if whole <= 0:
         return "-"
     tenths = part * 1000 // whole
-    return "<0.1 %" if part and not tenths else f"{tenths // 10:,}.{tenths % 10} %"
+    return _LEAST if part and not tenths else f"{tenths // 10:,}.{tenths % 10} %"

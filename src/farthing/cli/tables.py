@@ -120,6 +120,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def rule_title(name: str, calls: str) -> str:
+    """Return the name of a budget or a limit and whose calls it is about, where not all: `core (team 'core')`."""
+    return name if calls == "all calls" else f"{name} ({calls})"
+
+
 def usd(nanousd: int | None) -> str:
     """Return dollars, exact, without the zeros that say nothing but at least two decimals, or `unknown`."""
     if nanousd is None:

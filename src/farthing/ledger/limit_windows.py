@@ -481,5 +481,6 @@ def amount_text(unit: int, amount: int) -> str:
     if unit == NANOUSD:
         return f"${usd_text(amount).rstrip('0').rstrip('.')}"
     if unit == CONCURRENCY:
-        return f"{amount:,} calls at once"
-    return f"{amount:,} {'requests' if unit == TRIES else UNITS[unit].replace('_', ' ')}"
+        return f"{amount:,} {'call' if amount == 1 else 'calls'} at once"
+    words = "requests" if unit == TRIES else UNITS[unit].replace("_", " ")
+    return f"{amount:,} {words.removesuffix('s') if amount == 1 else words}"

@@ -399,16 +399,23 @@ class Limits:
         about += "" if window.unit == CONCURRENCY else f" in any {_span(window.rate)}"
         if wait_s is None:
             told = f"{about}, and this call may use {amount_text(window.unit, amount)}"
-            error = RateLimited(f"Refused by {told}.", hint="send less at once, or ask for a shorter answer.")
+            error = RateLimited(f"Refused by {told}.", hint=_TOO_LARGE if window.limit else _NOTHING)
         else:
             told = f"{about}; {amount_text(window.unit, left)} left"
             when = "as soon as one has ended" if window.unit == CONCURRENCY else f"in {spell(wait_s)}"
-            error = RateLimited(f"Refused by {told}, the call fits {when}.", retry_after_s=wait_s)
+            may_use = "" if amount == 1 else f" may use {amount_text(window.unit, amount)} and"
+            error = RateLimited(f"Refused by {told}, the call{may_use} fits {when}.", retry_after_s=wait_s)
         error.limit, error.word, error.left = window.name, window.rate.word, left
         error.of_credential, error.of_provider = window.of_credential, window.of_provider
-        lines = (line.partition(b": ") for line in taking.headers(now_us))
+        # What a window has left that the store was never asked about is unknown, and not 0.
+        known = all(one.heard for one in taking.windows)
+        lines = (line.partition(b": ") for line in (taking.headers(now_us) if known else ()))
         error.headers = tuple((name, value) for name, _, value in lines)
         return error
+
+
+_TOO_LARGE = "send less at once, or ask for a shorter answer; the operator can raise the limit."
+_NOTHING = "waiting does not help: the operator raises the limit, or takes it away."
 
 
 def _span(rate: Rate) -> str:

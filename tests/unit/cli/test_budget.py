@@ -67,9 +67,19 @@ def test_what_was_spent_before_a_budget_was_made_is_not_shown_as_left(home: Path
     assert "left         8.00" in shown
     assert "begins anew  20" in shown
     (_, row) = run(home, "list").stdout.splitlines()
-    assert row.split() == ["monthly", "all", "calls", "8.00", "10.00", "2.00", "month"]
+    assert row.split() == ["monthly", "8.00", "10.00", "2.00", "month"]
     run(home, "set", "monthly", "--user", "*")
     assert "nothing in this period yet" in run(home, "show").stdout
+
+
+def test_amounts_stand_below_each_other_with_their_points_aligned(home: Path) -> None:
+    run(home, "set", "all", "--usd", "1000.5", "--period", "total", "--soft")
+    run(home, "set", "core", "--usd", "0.000123", "--period", "day", "--team", "core")
+    assert run(home, "list").stdout.splitlines() == [
+        "BUDGET                    LEFT            OF  SPENT  PERIOD",
+        "all                 998.50      1,000.50       2.00  total   soft",
+        "core (team 'core')    0.000123      0.000123   0.00  day",
+    ]
 
 
 def test_what_is_not_paused_does_not_go_on(home: Path) -> None:

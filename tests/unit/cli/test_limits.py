@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 
@@ -5,6 +6,12 @@ import pytest
 from click.testing import CliRunner
 
 from farthing.cli import root
+from farthing.clock import SystemClock
+from farthing.config.paths import Home
+from farthing.storage.offload import ThreadOffload
+from farthing.storage.sqlite import SqliteStore
+from farthing.types.limits import WindowAsk
+from farthing.types.windows import sub_window_us
 
 
 @pytest.fixture
@@ -24,9 +31,9 @@ def test_a_limit_is_made_changed_listed_and_removed(runner: CliRunner) -> None:
     assert changed.exit_code == 0, changed.stderr
     assert "Changed the limit 'polite' (key 'desk'): 60 requests per minute, 4 at once." in changed.stderr
     assert runner.invoke(root, ["limits", "list"]).stdout.splitlines() == [
-        "LIMIT   WHOSE CALLS  AT MOST                 USED  LEFT  ALL BACK IN",
-        "polite  key 'desk'   60 requests per minute     0    60",
-        "polite  key 'desk'   4 at once                  0     4",
+        "LIMIT                AT MOST                 USED  LEFT  ALL BACK IN",
+        "polite (key 'desk')  60 requests per minute     0    60",
+        "polite (key 'desk')  4 at once                  0     4",
     ]
     (told,) = json.loads(runner.invoke(root, ["limits", "list", "--json"]).stdout)
     assert told["rates"] == {"requests_per_minute": 60, "concurrency": 4}
@@ -50,3 +57,31 @@ def test_what_is_no_limit_is_refused_with_the_way_out(runner: CliRunner, told: l
     refused = runner.invoke(root, ["limits", "set", "x", *told])
     assert refused.exit_code != 0
     assert why in refused.stderr + str(refused.exception)
+
+
+def use(home: Path, window: str, limit: int, used: int) -> None:
+    """Have so much used of a window of requests a minute, now."""
+
+    async def tell() -> None:
+        offload, now_us = ThreadOffload(), SystemClock().now_us()
+        store = SqliteStore(Home(home).database, offload)
+        await store.open()
+        counts = ((now_us // sub_window_us(60_000_000), used),)
+        ask = WindowAsk(window=window, window_us=60_000_000, limit=limit, counts=counts)
+        await store.windows.exchange("one", [ask], now_us=now_us, lease_us=10_000_000)
+        await store.close()
+        await offload.close()
+
+    asyncio.run(tell())
+
+
+def test_who_uses_most_of_a_limit_of_each_stands_in_a_column_of_its_own(runner: CliRunner, tmp_path: Path) -> None:
+    runner.invoke(root, ["keys", "create", "laptop"])
+    runner.invoke(root, ["limits", "set", "polite", "requests_per_minute=1", "tokens_per_hour=1000000", "--user", "*"])
+    (limit,) = json.loads(runner.invoke(root, ["limits", "list", "--json"]).stdout)
+    use(tmp_path / "home", f"{limit['id']}/requests/60|user 'ann'", 1, 1)
+    head, requests, tokens = runner.invoke(root, ["limits", "list"]).stdout.splitlines()
+    assert head == "LIMIT               AT MOST                    USED       LEFT  ALL BACK IN  MOST BY"
+    assert requests.startswith("polite (each user)  1 request per minute          1          0  ")
+    assert requests.endswith("  user 'ann'")
+    assert tokens == "polite (each user)  1,000,000 tokens per hour     0  1,000,000"

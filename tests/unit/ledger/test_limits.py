@@ -210,6 +210,27 @@ async def test_tokens_and_money_are_corrected_by_what_was_used(house: House) -> 
     assert await house.let_in(limits, 1, (1, 0, 1, 1, 1, 1, 1)) == 0
 
 
+async def test_a_refusal_says_how_much_the_call_may_use_and_who_can_help(house: House) -> None:
+    await house.limit(Rate("tokens", 60, 1_000))
+    limits = await house.process()
+    with pytest.raises(RateLimited, match="may use 1,001 tokens") as too_large:
+        await enter(limits, (1, 1_001, 0, 1_001, 0, 1, 1))
+    assert "ask for a shorter answer" in (too_large.value.hint or "")
+    assert too_large.value.headers == (), "nobody asked the store yet what is left, and unknown is not 0"
+    (await enter(limits, (1, 990, 0, 990, 0, 1, 1))).settle(990, 0, 0)
+    with pytest.raises(RateLimited) as refused:
+        await enter(limits, (1, 40, 0, 40, 0, 1, 1))
+    assert "10 tokens left, the call may use 40 tokens and fits in 1m" in refused.value.message
+    assert (b"x-ratelimit-remaining-tokens", b"10") in refused.value.headers
+
+
+async def test_a_limit_of_nothing_tells_nobody_to_send_less(house: House) -> None:
+    await house.limit(Rate("requests", 60, 0))
+    with pytest.raises(RateLimited, match="0 requests in any minute, and this call may use 1 request[.]") as refused:
+        await enter(await house.process())
+    assert refused.value.hint == "waiting does not help: the operator raises the limit, or takes it away."
+
+
 async def test_a_call_waits_for_what_calls_under_way_hold_and_will_not_use(house: House) -> None:
     await house.limit(Rate("tokens", 60, 1_000))
     limits = await house.process()
