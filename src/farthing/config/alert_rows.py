@@ -107,6 +107,13 @@ def _check_email(channel: AlertChannelSettings, entry: Table, path: str, problem
         problems.error(entry.line, path, "user and password go together; write both or neither.")
 
 
+_PLACES = ("env:", "file:", "vault:")
+_NOT_HERE = (
+    "a secret is not written into this file (not shown here), and an address that can be written to is one; put it into"
+    " an environment variable and write env:NAME, or into a file and write file:/path."
+)
+
+
 def _source(node: Node, path: str, environment: Mapping[str, str], problems: Problems) -> CredentialSource | None:
     text = as_text(node, path, problems)
     if text is None:
@@ -114,7 +121,10 @@ def _source(node: Node, path: str, environment: Mapping[str, str], problems: Pro
     try:
         source = parse_credential(text)
     except ValueError as error:
-        problems.error(node.line, path, str(error))
+        problems.error(node.line, path, str(error) if text.startswith(_PLACES) else _NOT_HERE)
+        return None
+    if source.kind not in ("env", "file"):  # channels are read where no vault is open, and one needs what it names
+        problems.error(node.line, path, f"{quoted(text)} is for providers' keys; write env:NAME or file:/path.")
         return None
     warning = credential_warning(source, environment)
     if warning:

@@ -51,7 +51,7 @@ def made(url: Secret) -> Any:
         import apprise  # noqa: PLC0415  (0.3 s to import, and not installed unless asked for)
     except ImportError:
         raise ConfigError(
-            "The library apprise is not installed.", hint="install farthing[alerts], or choose another kind."
+            "The library apprise is not installed (pip install 'farthing[alerts]').", hint="or choose another kind."
         ) from None
     _hidden.learn(url)
     logging.getLogger("apprise").addFilter(_hidden)
