@@ -228,6 +228,13 @@ def test_any_csv_is_read_by_its_own_columns(tmp_path: Path) -> None:
     assert add_up(billed_lines(path, "generic", reader)) == {(DAY, "m"): Side(usd=1_234_500_000_000, requests=2)}
 
 
+def test_a_column_that_the_file_does_not_have_is_no_unknown_amount(tmp_path: Path) -> None:
+    reader = generic_reader({"day": "When", "model": "Model", "usd": "Bil"})
+    with pytest.raises(ExportUnreadable, match="export:2: there is no column 'Bil'") as refused:
+        add_up(billed_lines(written(tmp_path, "When,Model,Bill\n2026-11-18,m,1\n"), "generic", reader))
+    assert refused.value.hint == "there are: When, Model, Bill."
+
+
 @pytest.mark.parametrize(
     ("provider", "text", "told"),
     [

@@ -24,6 +24,9 @@ Row = Mapping[str, Any]
 RowReader = Callable[[Row, str], Iterator[BilledLine]]
 """Reads one row, or one result of JSON with its bucket's times; the text is where it stands, for messages."""
 
+MOST_COLUMNS_TOLD = 12
+"""Columns of a file that a message names: a screen's line."""
+
 
 def row_reader(provider: ExportOf, fields: Sequence[str], where: str) -> RowReader:
     """Return what reads rows with these fields.
@@ -36,8 +39,9 @@ def row_reader(provider: ExportOf, fields: Sequence[str], where: str) -> RowRead
         if needed <= there:
             return reader
     known = "; ".join(", ".join(sorted(needed)) for needed, _ in _READERS[provider])
+    has = ", ".join(list(fields)[:MOST_COLUMNS_TOLD])
     raise ExportUnreadable(
-        f"{where}: no export of {provider} that is known has these columns: {', '.join(list(fields)[:12])}.",
+        f"{where}: no export of {provider} that is known has these columns: {has}.",
         hint=f"it needs one of: {known}. --provider generic --columns reads any CSV.",
     )
 
@@ -46,8 +50,13 @@ def generic_reader(columns: Mapping[str, str]) -> RowReader:
     """Return what reads rows by the operator's own table: `day`, `model`, `usd`, `requests`, ... -> the column."""
 
     def read(row: Row, where: str) -> Iterator[BilledLine]:
+        for column in columns.values():  # or an amount that stands under another name would be taken for unknown
+            if column not in row:
+                known = ", ".join(list(row)[:MOST_COLUMNS_TOLD])
+                raise ExportUnreadable(f"{where}: there is no column {column!r}.", hint=f"there are: {known}.")
+
         def cell(name: str) -> Any:
-            return row.get(columns[name]) if name in columns else None
+            return row[columns[name]] if name in columns else None
 
         yield BilledLine(
             day=day_of(cell("day"), columns["day"], where),
