@@ -45,10 +45,10 @@ def _quota_options(command: F) -> F:
     """Add the options that quotas are given by."""
     amounts = Number(1, 1_000_000_000_000)
     command = click.option("--concurrency", type=amounts, help="Calls that it may have under way at once.")(command)
-    for span in ("day", "hour", "minute"):
-        command = click.option(f"--usd-per-{span}", metavar="USD", help=f"Money that it may cost a {span}.")(command)
+    for span, words in (("day", "a day"), ("hour", "an hour"), ("minute", "a minute")):
+        command = click.option(f"--usd-per-{span}", metavar="USD", help=f"Money that it may cost {words}.")(command)
         for what in ("tokens", "requests"):
-            told = f"{what.capitalize()} that it may take a {span}."
+            told = f"{what.capitalize()} that it may take {words}."
             command = click.option(f"--{what}-per-{span}", type=amounts, help=told)(command)
     return command
 

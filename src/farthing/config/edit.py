@@ -44,7 +44,7 @@ _PLAIN_SECTIONS: dict[str, type[msgspec.Struct]] = {
     "retention": RetentionSettings,
     "alerts": AlertSettings,
 }
-_OF_NAMED_MAPPINGS = ("limits", "budgets", "alerts", "routers")
+_OF_MAPPINGS = ("limits", "budgets", "alerts", "routers", "providers")
 _IN_A_PROVIDER = {"timeouts": Timeouts, "attribution": OpenRouterAttribution}
 
 
@@ -162,8 +162,8 @@ def set_setting(file: SettingsFile, path: str, value: str) -> tuple[Settings, Se
 
 
 def _given(keys: Sequence[Key], value: str) -> Value:
-    """Return the value; where names are given to mappings, one in brackets is the mapping or list that it writes."""
-    if keys[0] not in _OF_NAMED_MAPPINGS or not value.lstrip().startswith(("{", "[")):
+    """Return the value; where settings are mappings or lists, one in brackets is the one that it writes."""
+    if keys[0] not in _OF_MAPPINGS or not value.lstrip().startswith(("{", "[")):
         return value
     given = value_of(value)
     if given is None:

@@ -227,7 +227,7 @@ def _credential_of(
             problems.warning(
                 entry.line,
                 path,
-                f"nothing is said, so the key in {variable} is sent to the base_url given here;"
+                f"nothing is said, so the vault's key, else the one in {variable}, is sent to the base_url given here;"
                 f" write credential: env:{variable} if that is meant.",
             )
     warning = credential_warning(source, environment)

@@ -81,6 +81,15 @@ def test_a_setting_is_set_where_it_stands_and_all_else_stays(path: Path, setting
     assert after == file(path).load()
 
 
+def test_several_credentials_and_timeouts_of_a_provider_are_set_whole(path: Path) -> None:
+    path.write_text("version: 1\nproviders:\n  openai: {free: true}\n")
+    set_setting(file(path), "providers.openai.credentials", '[vault, {source: "env:KEY", weight: 3, usd_per_day: 20}]')
+    _, after = set_setting(file(path), "providers.openai.timeouts", "{idle_s: 200}")
+    openai = after.providers["openai"]
+    assert [str(share.source) for share in openai.credentials] == ["vault", "env:KEY"]
+    assert (openai.credentials[1].weight, openai.timeouts.idle_s) == (3, 200)
+
+
 def test_a_budget_a_limit_and_a_channel_are_set_whole(path: Path) -> None:
     path.write_text(TEXT)
     set_setting(file(path), "budgets.daily", "{usd: 20, period: day, at: {25: warn, 5: pause}}")

@@ -356,8 +356,9 @@ providers:
             " and set behind_proxy: true, or listen on 127.0.0.1."
         ),
         (
-            f"{file}:3: providers.openai.credential: nothing is said, so the key in OPENAI_API_KEY is sent to the"
-            " base_url given here; write credential: env:OPENAI_API_KEY if that is meant."
+            f"{file}:3: providers.openai.credential: nothing is said, so the vault's key, else the one in"
+            " OPENAI_API_KEY, is sent to the base_url given here;"
+            " write credential: env:OPENAI_API_KEY if that is meant."
         ),
         (
             f"{file}:4: providers.lab.base_url: 'http://192.168.1.7/v1' is not encrypted:"
