@@ -7,7 +7,7 @@ import click
 
 from farthing.cli.complete import key_names
 from farthing.cli.context import current_home, say
-from farthing.cli.key_options import KeyOptions, key_options
+from farthing.cli.key_options import KeyOptions, key_options, say_of_unknown
 from farthing.cli.since import Ahead, Span
 from farthing.cli.tables import moment, print_json
 from farthing.storage.protocols import KeyRecord, Store
@@ -39,6 +39,7 @@ def edit(key: str, any_model: bool, any_format: bool, **options: Any) -> None:  
         raise click.UsageError("Say what to change.")
     record = _change(lambda ring: ring.change(key, **fields))
     say(f"Changed the key {record.name!r} ({record.id}).")
+    say_of_unknown(fields)
 
 
 @click.command()

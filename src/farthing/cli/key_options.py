@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import click
 import msgspec
 
+from farthing.cli.context import current_home, say
+from farthing.errors import ConfigError
 from farthing.types.principal import FACE_NAMES, FIXED_NAMES
 
 if TYPE_CHECKING:
@@ -25,13 +27,13 @@ _OPTIONS = (
         metavar="A,B",
         help=f"Names that no client may override: {', '.join(FIXED_NAMES)}; or none.",
     ),
-    click.option("--bind", metavar="MODEL", help="Use this model or alias, whatever a client asks for."),
+    click.option("--bind", metavar="MODEL", help="Use this model, alias or router, whatever a client asks for."),
     click.option(
         "--model",
         "models",
         multiple=True,
         metavar="MODEL",
-        help="Allow this model only: a name, an alias, or a pattern such as openai:*. May be repeated.",
+        help="Allow this model only: a name, an alias, a router, or a pattern such as openai:*. May be repeated.",
     ),
     click.option(
         "--format", "faces", multiple=True, type=click.Choice(FACE_NAMES), help="Allow these clients only; repeatable."
@@ -82,6 +84,30 @@ class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):
         if self.faces:
             given["faces"] = self.faces
         return given
+
+
+def say_of_unknown(fields: "KeyFields") -> None:
+    """Say so where a key was given a name that nothing has: it may be misspelled, made later, or a local model's.
+
+    What a local server has is not looked up for it: it may be off.
+    """
+    from farthing.catalog.prices import price_book  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.cli.books import settings_that_hold  # noqa: PLC0415
+    from farthing.cli.cautions import nobodys_names  # noqa: PLC0415
+
+    bound = fields.get("bound_model")
+    names = (*fields.get("models", ()), *((bound,) if bound else ()))
+    if not names:
+        return
+    home = current_home()
+    try:
+        settings = settings_that_hold(home)[0]
+    except ConfigError:  # the key is made all the same, and "farthing config check" says what is wrong
+        return
+    for name in nobodys_names(settings, price_book(settings.prices, home.prices), names):
+        routers = ", ".join(settings.routers) or "none"
+        meant = "its calls are refused" if name == bound else "that allows nothing"
+        say(f"Nothing is known by the name {name!r} (routers: {routers}): unless a server of yours has it, {meant}.")
 
 
 def _listed(text: str) -> tuple[str, ...]:

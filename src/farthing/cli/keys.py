@@ -8,7 +8,7 @@ import click
 from farthing.cli.complete import key_names
 from farthing.cli.context import current_home, say
 from farthing.cli.key_changes import delete, disable, edit, enable, expire, rename, revoke, rotate
-from farthing.cli.key_options import KeyOptions, key_options
+from farthing.cli.key_options import KeyOptions, key_options, say_of_unknown
 from farthing.cli.since import Ahead
 from farthing.cli.tables import Column, counted, fits, moment, print_fields, print_json, print_table
 from farthing.storage.protocols import KeyRecord
@@ -36,9 +36,10 @@ def create(name: str | None, expires: int | None, as_json: bool, **options: Any)
     record, secret = make_key(current_home(), lambda ring: ring.create(name, expires_at_us=expires, **fields))
     if as_json:
         print_json({"id": record.id, "name": record.name, "key": secret.reveal()})
-        return
-    click.echo(secret.reveal())
-    say(f"The key {record.name!r} ({record.id}). Keep it: it is not shown again.")
+    else:
+        click.echo(secret.reveal())
+        say(f"The key {record.name!r} ({record.id}). Keep it: it is not shown again.")
+    say_of_unknown(fields)
 
 
 @keys.command(name="list")

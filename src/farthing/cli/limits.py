@@ -67,19 +67,23 @@ def set_limit(name: str, rates: tuple[Rate, ...], **given: Any) -> None:
     made, after, whose = change_store(current_home(), lambda store: _set(store, name, rates, given))
     told = ", ".join(map(rate_words, after.rates))
     say(f"{'Made' if made else 'Changed'} the limit {after.name!r} ({whose}): {told}.")
-    _say_of_router(after.target.router)
+    _say_of_missing(after.target)
 
 
-def _say_of_router(router: str | None) -> None:
-    """Say so where a limit is about a router that there is not: it may be misspelled, or made later."""
+def _say_of_missing(target: LimitTarget) -> None:
+    """Say so where a limit is about a router or a provider that there is not: it may be misspelled, or made later."""
     from farthing.cli.books import settings_that_hold  # noqa: PLC0415  (opens the database; not for --help)
 
-    if router in (None, EACH):
+    if all(one in (None, EACH) for one in (target.router, target.provider)):
         return
-    there = settings_that_hold(current_home())[0].routers
-    if router not in there:
-        known = ", ".join(there) or "none"
-        say(f"No router is called {router!r} (there are: {known}), so it is about no call until one is.")
+    settings = settings_that_hold(current_home())[0]
+    for what, name, there in (
+        ("router", target.router, settings.routers),
+        ("provider", target.provider, settings.providers),
+    ):
+        if name not in (None, EACH) and name not in there:
+            known = ", ".join(there) or "none"
+            say(f"No {what} is called {name!r} (there are: {known}), so it is about no call until one is.")
 
 
 @limits.command()

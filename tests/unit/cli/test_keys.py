@@ -43,6 +43,25 @@ def test_a_key_is_created_shown_once_listed_renamed_and_revoked(runner: CliRunne
     assert (tmp_path / "home" / "pepper").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_key_for_what_nobody_has_is_made_and_said_so(runner: CliRunner, tmp_path: Path) -> None:
+    runner.invoke(root, ["keys", "create", "laptop"])
+    (tmp_path / "home" / "settings.yaml").write_text(
+        "version: 1\nproviders: {openai: {credential: env:K}}\nrouters: {careful: {models: [openai:gpt-5]}}\n"
+    )
+    made = runner.invoke(root, ["keys", "create", "bound", "--bind", "carefull"])
+    assert made.exit_code == 0
+    assert made.stderr.splitlines()[-1] == (
+        "Nothing is known by the name 'carefull' (routers: careful):"
+        " unless a server of yours has it, its calls are refused."
+    )
+    told = runner.invoke(root, ["keys", "edit", "bound", "--model", "opneai:*", "--model", "openai:*"]).stderr
+    assert "by the name 'opneai:*'" in told
+    assert "that allows nothing." in told
+    known = ["careful", "gpt-5-mini", "openai:*", "open*", "*", "ollama:qwen3:8b", "openrouter/any"]
+    said = runner.invoke(root, ["keys", "create", "many", *(f"--model={one}" for one in known)])
+    assert len(said.stderr.splitlines()) == 1, said.stderr
+
+
 def test_what_is_about_a_deleted_key_alone_goes_with_it(runner: CliRunner) -> None:
     runner.invoke(root, ["keys", "create", "laptop"])
     runner.invoke(root, ["budget", "set", "own", "--usd", "1", "--period", "day", "--key", "laptop"])

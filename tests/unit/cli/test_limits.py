@@ -85,3 +85,11 @@ def test_who_uses_most_of_a_limit_of_each_stands_in_a_column_of_its_own(runner: 
     assert requests.startswith("polite (each user)  1 request per minute          1          0  ")
     assert requests.endswith("  user 'ann'")
     assert tokens == "polite (each user)  1,000,000 tokens per hour     0  1,000,000"
+
+
+def test_a_limit_about_a_provider_that_there_is_not_is_made_and_said_so(runner: CliRunner, tmp_path: Path) -> None:
+    runner.invoke(root, ["keys", "create", "laptop"])
+    (tmp_path / "home" / "settings.yaml").write_text("version: 1\nproviders: {openai: {credential: env:K}}\n")
+    made = runner.invoke(root, ["limits", "set", "home", "concurrency=2", "--provider", "olama"])
+    assert "No provider is called 'olama' (there are: openai), so it is about no call until one is." in made.stderr
+    assert "No provider" not in runner.invoke(root, ["limits", "set", "home", "--provider", "openai"]).stderr
