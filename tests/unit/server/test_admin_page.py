@@ -30,18 +30,22 @@ async def page(tmp_path: Path) -> AsyncIterator[AdminPage]:
     await store.close()
 
 
+def numbers(*cells: str) -> str:
+    return "".join(f'<td class="number">{cell}</td>' for cell in cells)
+
+
 def test_money_that_nobody_knows_is_not_shown_as_none() -> None:
     def row(group: str, cost_nanousd: int, unknown: int) -> CostsRow:
-        numbers = dict.fromkeys(set(CostsRow.__struct_fields__) - {"group"}, 0)
+        nothing = dict.fromkeys(set(CostsRow.__struct_fields__) - {"group"}, 0)
         told = {"calls": 2, "attempts": 2, "cost_nanousd": cost_nanousd, "unknown_cost_attempts": unknown}
-        return CostsRow(group=group, **{**numbers, **told})
+        return CostsRow(group=group, **{**nothing, **told})
 
     told = _models([row("lab:m", 0, 2), row("openai:gpt", 5, 1), row("free:m", 0, 0)])
-    assert "<th>Of unknown cost</th>" in told
-    assert "<td>lab:m</td><td>unknown</td><td>2</td><td>2</td>" in told
-    assert "<td>openai:gpt</td><td>0.000000005</td><td>2</td><td>1</td>" in told
-    assert "<td>free:m</td><td>0.000000000</td><td>2</td><td>0</td>" in told
-    assert "<td>Ever</td><td>unknown</td>" in _totals([], [row("", 0, 2)])
+    assert '<th class="number">Of unknown cost</th>' in told
+    assert f"<td>lab:m</td>{numbers('unknown', '2', '2')}" in told
+    assert f"<td>openai:gpt</td>{numbers('0.000000005', '2', '1')}" in told
+    assert f"<td>free:m</td>{numbers('0.000000000', '2', '0')}" in told
+    assert f"<td>Ever</td>{numbers('unknown')}" in _totals([], [row("", 0, 2)])
 
 
 async def ask(page: AdminPage, host: bytes, cookie: bytes = b"", path: bytes = b"/admin") -> bytes:

@@ -225,9 +225,17 @@ def _html(title: str, body: str) -> str:
     )
 
 
+_WORDS = ("", "Model", "Began (UTC)", "Key", "Outcome", "Call")
+"""Heads of columns that hold words; numbers stand right-aligned below the others."""
+
+
 def _table(caption: str, heads: list[str], rows: list[list[str]], empty: str) -> str:
     if not rows:
         return f"<h2>{escape(caption)}</h2><p>{escape(empty)}</p>"
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    kinds = ["" if head in _WORDS else ' class="number"' for head in heads]
+    head = "".join(f"<th{kind}>{escape(cell)}</th>" for cell, kind in zip(heads, kinds, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
+        for row in rows
+    )
     return f"<h2>{escape(caption)}</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
