@@ -226,7 +226,7 @@ async def test_a_refusal_says_how_much_the_call_may_use_and_who_can_help(house: 
 
 async def test_a_limit_of_nothing_tells_nobody_to_send_less(house: House) -> None:
     await house.limit(Rate("requests", 60, 0))
-    with pytest.raises(RateLimited, match="0 requests in any minute, and this call may use 1 request[.]") as refused:
+    with pytest.raises(RateLimited, match=r"0 requests in any minute, and this call may use 1 request\.") as refused:
         await enter(await house.process())
     assert refused.value.hint == "waiting does not help: the operator raises the limit, or takes it away."
 
