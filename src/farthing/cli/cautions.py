@@ -60,8 +60,9 @@ def nobodys_names(settings: Settings, prices: PriceBook, names: Iterable[str]) -
 
     A terminal may lack variables of the gateway's, so every provider that we know counts as configured.
     """
-    providers = {*settings.providers, *known_providers()}
-    keys = {one.price_key for one in (*settings.providers.values(), *known_providers().values())}
+    kinds = known_providers()
+    providers = {*settings.providers, *kinds}
+    keys = {*(one.price_key for one in settings.providers.values()), *(one.price_key for one in kinds.values())}
     for name in names:
         start = name.partition("*")[0]
         if name in settings.models or name in settings.routers or any(prices.knows(key, name) for key in keys):
