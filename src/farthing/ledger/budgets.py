@@ -83,7 +83,7 @@ class Budgets:
         self._lock = asyncio.Lock()
         self._following = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._heard_at = self._beat_at = clock.monotonic()
+        self._heard_at = self._beat_at = self._stepped_at = clock.monotonic()
         self._wanted_since_us = 0
         self._swept_us = 0
         self.beforehand: Callable[[], Awaitable[None]] | None = None
@@ -91,7 +91,6 @@ class Budgets:
         self._asked_at = float("-inf")
         self._wall_us = self._wall_offset_us()
         self._step_us = 0
-        self._stepped_at = clock.monotonic()
         self._unsure: dict[str, Allotment] = {}
         """Those of which an answer was lost, to be looked at."""
         self._in_doubt = False
