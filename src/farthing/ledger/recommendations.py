@@ -179,9 +179,10 @@ def local_share(total: SpendingRow, target_percent: int | None) -> list[Recommen
     ]
 
 
-def may_cost_too_much(row: SpendingRow, threshold_nanousd: int) -> bool:
-    """Whether it is worth asking how many of these calls were answered to their end."""
-    return row.calls >= MIN_OUTCOMES and row.cost_nanousd > threshold_nanousd
+def may_cost_too_much(row: SpendingRow, threshold_nanousd: int, answered: int = 1) -> bool:
+    """Whether it is worth asking how many of a model's calls were answered to their end; so many at least were."""
+    knows_all = not row.unknown_cost_attempts
+    return row.calls >= MIN_OUTCOMES and knows_all and row.cost_nanousd // max(1, answered) > threshold_nanousd
 
 
 def calls_as_outcomes(rows: Sequence[SpendingRow], answered: Sequence[SpendingRow]) -> list[Outcomes]:

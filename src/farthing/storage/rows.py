@@ -107,7 +107,8 @@ _PRICED = frozenset({"provider", "model", "model_served", "price_id", "service_t
 def calls_counted(known_by: Collection[str], since_us: int | None, until_us: int | None) -> str | None:
     """Return which column of sums by hour counts calls for a question by these, over a time.
 
-    `None` where none does, such as by a model's name, which may be served by two providers.
+    `None` where none does. By a model's name without its provider it is counted once for each provider that served it;
+    `served_elsewhere` tells that those which two of them served are to be taken off.
     """
     parts = _PRICED.union({"day"}).intersection(known_by)
     if since_us is not None and until_us is not None and since_us // US_PER_DAY == (until_us - 1) // US_PER_DAY:
@@ -117,8 +118,19 @@ def calls_counted(known_by: Collection[str], since_us: int | None, until_us: int
     return _COUNTED.get("-".join(sorted(parts)))
 
 
-_COUNTED = {"": "calls", "day": "day_calls", "provider": "provider_calls", "model-provider": "model_calls"}
+_COUNTED = {
+    "": "calls",
+    "day": "day_calls",
+    "provider": "provider_calls",
+    "model-provider": "model_calls",
+    "model": "model_calls",
+}
 _OF_A_MODEL = frozenset({"model", "model_served", "price_id", "service_tier", "outcome"})
+
+
+def served_elsewhere(known_by: Collection[str]) -> bool:
+    """Return whether a call may be counted twice, because two providers served what the question has as one model."""
+    return "model" in known_by and "provider" not in known_by
 
 
 def calls_of_lines(known_by: Collection[str]) -> str:

@@ -16,7 +16,7 @@ from farthing.types.calls import Attempt, Attribution
 from farthing.types.fixed_costs import FixedCost
 from farthing.types.outcomes import WorkOutcome
 from farthing.types.prices import PriceSheet
-from farthing.types.spending import SpendingRow, SpendingScope
+from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 from farthing.types.usage import Usage
 from tests.contracts.ledger_samples import DAY_US, NOON_US, attempt
 
@@ -209,6 +209,46 @@ async def test_an_answer_that_costs_more_than_a_dollar_is_told_of_with_what_fail
     assert (one.subject, one.sample) == ("calls of openai:opus", 33)
     assert (await report(*dear, *cut, outcome_threshold_nanousd=11 * 10**8)).recommendations == ()
     assert (await report(*dear[:16], *cut)).recommendations == ()
+
+
+class Asked(MemoryStore):
+    """Remembers of how much of the time it was asked what ended well, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[int] = []
+
+    async def spending(self, by: Sequence[SpendingBy], **told: Any) -> list[SpendingRow]:
+        """See `LedgerStore.spending`."""
+        if any(one.by == "outcome" for one in told["scope"]):
+            self.seconds.append((told["until_us"] - told["since_us"]) // 1_000_000)
+        return await super().spending(by, **told)
+
+
+@pytest.mark.parametrize(
+    ("each_nanousd", "early", "late", "asked"),
+    [
+        (10**7, 30, 30, []),  # all of them together cost less than one may
+        (9 * 10**7, 50, 10, [3_600]),  # those ten are enough
+        (9 * 10**7, 60, 0, [3_600, 86_400]),
+        (11 * 10**8, 10, 50, [3_600, 86_400]),
+        (11 * 10**8, 60, 0, [3_600, 86_400]),
+    ],
+)
+async def test_how_many_calls_ended_well_is_asked_of_as_few_lines_as_tell_it(
+    each_nanousd: int, early: int, late: int, asked: list[int]
+) -> None:
+    store = Asked()
+    began_us = [DAY.since_us] * early + [DAY.until_us - 1] * late
+    await store.append(
+        [attempt(one, started_at_us=us, model="opus", cost_nanousd=each_nanousd) for one, us in enumerate(began_us)]
+    )
+    advice = (await spending_report(store, DAY, PRICES)).recommendations
+    assert store.seconds == asked
+    assert [one.arithmetic[1][1] for one in advice] == ([each_nanousd] if each_nanousd > 10**9 else [])
+    await store.append([attempt(99, started_at_us=DAY.since_us, model="opus", cost_nanousd=None)])
+    assert (await spending_report(store, DAY, PRICES)).recommendations == ()
+    assert store.seconds == asked, "of an unknown cost there is no advice"
 
 
 async def test_where_enough_is_told_of_work_it_says_what_a_success_is_and_answers_do_not() -> None:

@@ -40,6 +40,8 @@ GROUPS: list[tuple[SpendingBy, ...]] = [
     (),
     ("day",),
     ("provider", "model"),
+    ("model",),
+    ("project", "model"),
     ("project", "provider"),
     ("task", "branch"),
     ("day", "model_served"),
@@ -47,7 +49,13 @@ GROUPS: list[tuple[SpendingBy, ...]] = [
     ("provider", "model", "model_served", "price_id", "service_tier"),
     ("day", "provider", "model", "operation", "key", "organisation", "team", "project", "user", "task", "branch"),
 ]
-SCOPES = [(), (SpendingScope("team", None),), (SpendingScope("provider", "openai"),), (SpendingScope("task", "t"),)]
+SCOPES = [
+    (),
+    (SpendingScope("team", None),),
+    (SpendingScope("provider", "openai"),),
+    (SpendingScope("task", "t"),),
+    (SpendingScope("model", "b"),),
+]
 
 
 @pytest.fixture

@@ -21,6 +21,9 @@ _LABELS: dict[CostsBy, str] = {
     "tag": "tag.value",
     "day": "to_char(date '1970-01-01' + (attempts.started_at_us / 86400000000)::integer, 'YYYY-MM-DD')",
 }
+_MANY: tuple[CostsBy, ...] = ("session", "conversation")
+"""Of which a month has a hundred thousand, and a thousand are shown: which those are is asked by their cost alone, for
+to keep eighteen sums of each takes longer than to read the rows twice (0.25 s for 0.37 s; of 28,000 tasks it does not)."""
 _CONDITIONS = {
     "model": "(attempts.model = {} OR attempts.provider || ':' || attempts.model = {})",
     "key": f"(attempts.key_id = {{}} OR {_KEY_NAME} = {{}})",
@@ -52,14 +55,15 @@ def costs_statement(
     if found is None:  # sums by hour are of the time that is asked for
         asked = (("attempts.started_at_us >= {}", since_us), ("attempts.started_at_us < {}", until_us))
         conditions += [part.format(bind(at_us)) for part, at_us in asked if at_us is not None]
-    statement = query("costs").format(
-        label="NULL" if by is None else _LABELS.get(by, f"attempts.{quoted(by)}"),
-        calls=calls,
-        source=_source(lines, by, only),
-        conditions=" AND ".join(conditions) or "TRUE",
-        first="min(0)" if by == "day" else "-coalesce(sum(cost_nanousd), 0)",
-        limit="" if limit is None else f"LIMIT {limit:d}",
-    )
+    asked_for = {
+        "label": "NULL" if by is None else _LABELS.get(by, f"attempts.{quoted(by)}"),
+        "source": _source(lines, by, only),
+        "first": "min(0)" if by == "day" else "-coalesce(sum(cost_nanousd), 0)",
+        "limit": "" if limit is None else f"LIMIT {limit:d}",
+    }
+    if by in _MANY and limit is not None:
+        conditions.append(query("costs_dearest").format(conditions=" AND ".join(conditions) or "TRUE", **asked_for))
+    statement = query("costs").format(calls=calls, conditions=" AND ".join(conditions) or "TRUE", **asked_for)
     return statement, arguments
 
 

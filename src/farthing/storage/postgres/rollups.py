@@ -14,7 +14,7 @@ which most questions are answered.
 from collections.abc import Callable, Collection
 
 from farthing.storage.postgres.sql import query
-from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, quoted, sums_for
+from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, quoted, served_elsewhere, sums_for
 
 US_PER_HOUR = 3_600_000_000
 LATE_US = 2 * US_PER_HOUR
@@ -59,6 +59,8 @@ def rolled(
     for start, end in _edges(since_us, until_us):
         span = began("", bind(start), "", bind(end))
         others.append(query("rolled_late").format(span=span, within=within, alike=_ALIKE[calls], columns=columns))
+    if served_elsewhere(known_by):
+        others.append(query("rolled_elsewhere").format(within=within, columns=columns))
     wanted = (("hour >= {}", first), ("hour < {}", last))
     hours = " AND ".join(part.format(bind(bound)) for part, bound in wanted if bound is not None) or "TRUE"
     source = query("rolled").format(table=sums.table, columns=columns, hours=hours, others="\n".join(others))

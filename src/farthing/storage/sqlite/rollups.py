@@ -18,7 +18,7 @@ from typing import Any
 
 import apsw
 
-from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, sums_for
+from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, served_elsewhere, sums_for
 from farthing.storage.sqlite.sql import query
 
 US_PER_HOUR = 3_600_000_000
@@ -65,6 +65,8 @@ def rolled(
         span = f"started_at_us >= :from{place} AND started_at_us < :to{place}"
         others.append(query("rolled_late").format(span=span, within=within, alike=_ALIKE[calls], columns=columns))
         bindings[f"from{place}"], bindings[f"to{place}"] = start, end
+    if served_elsewhere(known_by):
+        others.append(query("rolled_elsewhere").format(within=within, columns=columns))
     hours = [part for part, bound in ((":first <= hour", first), ("hour < :last", last)) if bound is not None]
     source = query("rolled").format(
         table=sums.table, columns=columns, hours=" AND ".join(hours) or "TRUE", others="\n".join(others)

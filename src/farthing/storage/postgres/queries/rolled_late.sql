@@ -6,7 +6,7 @@ SELECT
     {columns},
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1
 FROM attempts
-WHERE {span}
+WHERE {span} AND ordinal > 1
     AND EXISTS (
         SELECT 1 FROM attempts AS e
         WHERE e.call_id = attempts.call_id AND (e.ordinal, e.attempt_id) < (attempts.ordinal, attempts.attempt_id)
