@@ -107,8 +107,8 @@ _PRICED = frozenset({"provider", "model", "model_served", "price_id", "service_t
 def calls_counted(known_by: Collection[str], since_us: int | None, until_us: int | None) -> str | None:
     """Return which column of sums by hour counts calls for a question by these, over a time.
 
-    `None` where none does. By a model's name without its provider it is counted once for each provider that served it;
-    `served_elsewhere` tells that those which two of them served are to be taken off.
+    `None` where none does. By a model's name without its provider a call is counted once for each provider that served
+    it: those which two of them served are to be taken off.
     """
     parts = _PRICED.union({"day"}).intersection(known_by)
     if since_us is not None and until_us is not None and since_us // US_PER_DAY == (until_us - 1) // US_PER_DAY:
@@ -128,9 +128,15 @@ _COUNTED = {
 _OF_A_MODEL = frozenset({"model", "model_served", "price_id", "service_tier", "outcome"})
 
 
-def served_elsewhere(known_by: Collection[str]) -> bool:
-    """Return whether a call may be counted twice, because two providers served what the question has as one model."""
-    return "model" in known_by and "provider" not in known_by
+def same_model(meant: str | None, known_by: Collection[str]) -> str | None:
+    """Return when a call's earlier attempt `e` was of what a question has for the model of a later one, `a`.
+
+    `meant` is the condition of `attempts` by which a question leaves out other models; `None` where there is none.
+    """
+    if meant is not None:
+        same = meant.replace("attempts.", "e.")
+        return f"{same} AND e.provider = a.provider" if "provider" in known_by else same
+    return "e.model = a.model" if "model" in known_by and "provider" not in known_by else None
 
 
 def calls_of_lines(known_by: Collection[str]) -> str:

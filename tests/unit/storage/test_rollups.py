@@ -33,6 +33,8 @@ ONLY = [
     CostsFilter(tag="x"),
     CostsFilter(provider="ollama", project="site"),
     CostsFilter(model="b"),
+    CostsFilter(model="openai:b"),
+    CostsFilter(model="b", provider="ollama"),
     CostsFilter(session="s"),
 ]
 
@@ -92,7 +94,7 @@ def calls(seed: int, count: int = 120) -> list[Attempt]:
                     ordinal=ordinal,
                     started_at_us=began_us + (ordinal - 1) * rng.choice([1, HOUR_US // 2]),
                     provider=rng.choice(["openai", "ollama"]),
-                    model=rng.choice(["a", "b"]),
+                    model=rng.choice(["a", "b", "openai:b"]),
                     cost_nanousd=rng.choice([None, 0, 17, 1_000_003]),
                     reported_cost_nanousd=rng.choice([None, 0, 20]),
                     outcome=rng.choice(["ok", "ok", "provider_error", "unreachable"]),

@@ -14,7 +14,7 @@ which most questions are answered.
 from collections.abc import Callable, Collection
 
 from farthing.storage.postgres.sql import query
-from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, quoted, served_elsewhere, sums_for
+from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, quoted, sums_for
 
 US_PER_HOUR = 3_600_000_000
 LATE_US = 2 * US_PER_HOUR
@@ -36,12 +36,17 @@ _ALIKE = {
 
 
 def rolled(
-    known_by: Collection[str], since_us: int | None, until_us: int | None, bind: Callable[[int], str]
+    known_by: Collection[str],
+    since_us: int | None,
+    until_us: int | None,
+    bind: Callable[[int], str],
+    same: str | None = None,
 ) -> tuple[str, str] | None:
     """Return what counts calls, and where to read from in the place of `all_sums`.
 
-    `bind` takes a number and returns what stands for it. `None` where the sums do not know what is asked by, or the
-    time holds no whole hour.
+    `bind` takes a number and returns what stands for it. `same` is when a call's earlier attempt `e` was of what the
+    question has for the model of a later one, `a`, where those may be two. `None` where the sums do not know what is
+    asked by, or the time holds no whole hour.
     """
     first = None if since_us is None else -(-since_us // US_PER_HOUR)
     last = None if until_us is None else until_us // US_PER_HOUR
@@ -59,8 +64,8 @@ def rolled(
     for start, end in _edges(since_us, until_us):
         span = began("", bind(start), "", bind(end))
         others.append(query("rolled_late").format(span=span, within=within, alike=_ALIKE[calls], columns=columns))
-    if served_elsewhere(known_by):
-        others.append(query("rolled_elsewhere").format(within=within, columns=columns))
+    if same is not None:
+        others.append(query("rolled_elsewhere").format(within=within, same=same, columns=columns))
     wanted = (("hour >= {}", first), ("hour < {}", last))
     hours = " AND ".join(part.format(bind(bound)) for part, bound in wanted if bound is not None) or "TRUE"
     source = query("rolled").format(table=sums.table, columns=columns, hours=hours, others="\n".join(others))

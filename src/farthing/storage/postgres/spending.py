@@ -7,7 +7,7 @@ from typing import Any
 from farthing.storage.postgres.costs import EACH_TAG, TAG_JOIN, TAGS
 from farthing.storage.postgres.rollups import rolled
 from farthing.storage.postgres.sql import query
-from farthing.storage.rows import calls_of_lines
+from farthing.storage.rows import calls_of_lines, same_model
 from farthing.types.spending import SpendingBy, SpendingRow, SpendingScope
 
 _EXPRESSIONS: Mapping[SpendingBy, str] = {
@@ -49,7 +49,8 @@ def spending_statement(
         arguments.append(number)
         return f"${len(arguments)}::bigint"
 
-    found = rolled({*by, *scoped}, since_us, until_us, bind)
+    same = same_model(None, {*by, *scoped})
+    found = rolled({*by, *scoped}, since_us, until_us, bind, same)
     calls, lines = found or (calls_of_lines({*by, *scoped}), "all_sums AS attempts")
     text = _statement(tuple(by), scoped).replace("--calls--", calls).replace("all_sums AS attempts", lines)
     if found is not None:  # sums by hour are of the time that is asked for, and the server would guess how many fit

@@ -6,7 +6,7 @@ and never written into it. Tags stand in one column with commas between them: as
 
 from typing import Any
 
-from farthing.storage.rows import calls_of_lines
+from farthing.storage.rows import calls_of_lines, same_model
 from farthing.storage.sqlite.rollups import rolled
 from farthing.storage.sqlite.sql import query
 from farthing.types.ledger import CostsBy, CostsFilter
@@ -38,9 +38,11 @@ def costs_statement(
     """Return the statement and its bindings; the columns are those of `CostsRow`."""
     told = {name: value for name in only.__struct_fields__ if (value := getattr(only, name)) is not None}
     known_by = {*told, *([] if by is None else [by])} | ({"provider"} if by == "model" else set())
-    found = None if by != "model" and "model" in told else rolled(known_by, since_us, until_us)
+    meant = {name: _CONDITIONS.get(name, f"attempts.{name} = :{name}") for name in told}
+    same = None if by == "model" else same_model(meant.get("model"), known_by)
+    found = rolled(known_by, since_us, until_us, same)
     calls, lines, bound = found or (calls_of_lines(known_by), "all_sums AS attempts", {})
-    conditions = [_CONDITIONS.get(name, f"attempts.{name} = :{name}") for name in told]
+    conditions = list(meant.values())
     if by == "tag":
         conditions.append(EACH_TAG_ONCE)
     if since_us is not None and found is None:  # sums by hour are of the time that is asked for

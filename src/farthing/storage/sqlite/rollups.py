@@ -18,7 +18,7 @@ from typing import Any
 
 import apsw
 
-from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, served_elsewhere, sums_for
+from farthing.storage.rows import ROLLED, calls_counted, calls_of_sums, sums_for
 from farthing.storage.sqlite.sql import query
 
 US_PER_HOUR = 3_600_000_000
@@ -40,11 +40,12 @@ _ALIKE = {
 
 
 def rolled(
-    known_by: Collection[str], since_us: int | None, until_us: int | None
+    known_by: Collection[str], since_us: int | None, until_us: int | None, same: str | None = None
 ) -> tuple[str, str, dict[str, Any]] | None:
     """Return what counts calls, where to read from in the place of `all_sums`, and what is bound.
 
-    `None` where the roll-up does not know what is asked by, or the time holds no whole hour.
+    `same` is when a call's earlier attempt `e` was of what the question has for the model of a later one, `a`, where
+    those may be two. `None` where the roll-up does not know what is asked by, or the time holds no whole hour.
     """
     first = None if since_us is None else -(-since_us // US_PER_HOUR)
     last = None if until_us is None else until_us // US_PER_HOUR
@@ -65,8 +66,8 @@ def rolled(
         span = f"started_at_us >= :from{place} AND started_at_us < :to{place}"
         others.append(query("rolled_late").format(span=span, within=within, alike=_ALIKE[calls], columns=columns))
         bindings[f"from{place}"], bindings[f"to{place}"] = start, end
-    if served_elsewhere(known_by):
-        others.append(query("rolled_elsewhere").format(within=within, columns=columns))
+    if same is not None:
+        others.append(query("rolled_elsewhere").format(within=within, same=same, columns=columns))
     hours = [part for part, bound in ((":first <= hour", first), ("hour < :last", last)) if bound is not None]
     source = query("rolled").format(
         table=sums.table, columns=columns, hours=" AND ".join(hours) or "TRUE", others="\n".join(others)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from farthing.storage.rows import calls_of_lines
+from farthing.storage.rows import calls_of_lines, same_model
 from farthing.storage.sqlite.costs import EACH_TAG_ONCE, TAGS
 from farthing.storage.sqlite.rollups import rolled
 from farthing.storage.sqlite.sql import query
@@ -46,7 +46,8 @@ def spending_statement(
 ) -> tuple[str, dict[str, Any]]:
     """Return the statement and its bindings; the columns are the groups and then those of `SpendingRow`."""
     scoped = tuple(one.by for one in scope)
-    found = rolled({*by, *scoped}, since_us, until_us)
+    same = same_model(None, {*by, *scoped})
+    found = rolled({*by, *scoped}, since_us, until_us, same)
     calls, lines, bound = found or (calls_of_lines({*by, *scoped}), "all_sums AS attempts", {})
     text = _statement(tuple(by), scoped).replace("--calls--", calls).replace("all_sums AS attempts", lines)
     if found is not None:  # sums by hour are of the time that is asked for

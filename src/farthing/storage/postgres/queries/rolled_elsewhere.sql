@@ -1,6 +1,6 @@
--- Calls of a model's name that two providers served are one each, and stand in the sums of both: one is taken off for
--- each provider after the first. Only tries after the first can be such, and those have an index of their own. A part of
--- rolled.sql.
+-- Calls that tried two models which are one to the question, such as one name at two providers, are one each and stand in
+-- the sums of both: one is taken off for each model after the first. Only tries after the first can be such, and those
+-- have an index of their own. A part of rolled.sql.
 UNION ALL
 SELECT
     started_at_us, NULL,
@@ -10,10 +10,10 @@ FROM (SELECT * FROM attempts AS e WHERE {within} AND e.ordinal > 1) AS a
 WHERE EXISTS (
         SELECT 1 FROM attempts AS e
         WHERE e.call_id = a.call_id AND (e.ordinal, e.attempt_id) < (a.ordinal, a.attempt_id) AND {within}
-            AND e.model = a.model
+            AND {same}
     )
     AND NOT EXISTS (
         SELECT 1 FROM attempts AS e
         WHERE e.call_id = a.call_id AND (e.ordinal, e.attempt_id) < (a.ordinal, a.attempt_id) AND {within}
-            AND e.model = a.model AND e.provider = a.provider
+            AND e.provider = a.provider AND e.model = a.model
     )
