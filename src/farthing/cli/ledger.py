@@ -17,6 +17,8 @@ from farthing.types.ledger import Finding, utc_day
 if TYPE_CHECKING:
     from farthing.config.paths import Home
 
+_TOLD_EVERY_S = 5.0
+"""As long as people wait before they wonder; half a million attempts."""
 _PRICES_NAMED = 5
 """Of prices that are not known any more: enough to see which kind it is."""
 
@@ -60,6 +62,7 @@ def verify(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's
             live=books.live,
             reprice=reprice,
             budgets=books.store.budgets,
+            tell=_told_now_and_then(SystemClock().monotonic),
         )
 
     found = read_books(home, check)
@@ -77,6 +80,19 @@ def verify(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  (click's
     more = " or more" if len(found) >= MAX_FINDINGS else ""
     say(f"The books do not agree: {len(found)}{more} finding{'' if len(found) == 1 else 's'}.")
     ctx.exit(1)
+
+
+def _told_now_and_then(now_s: Callable[[], float]) -> Callable[[str], None]:
+    """Return what says what is being checked, where that takes long: nothing of a ledger that is read at once."""
+    told_s = now_s()
+
+    def tell(what: str) -> None:
+        nonlocal told_s
+        if now_s() - told_s >= _TOLD_EVERY_S:
+            told_s = now_s()
+            say(f"checking {what} ...")
+
+    return tell
 
 
 def _pricing(home: "Home") -> Callable[[Attempt], int | None]:

@@ -18,9 +18,13 @@ from farthing.storage.protocols import BudgetStore, LedgerStore
 from farthing.types.calls import Attempt
 from farthing.types.ledger import DailyTotal, Finding
 from farthing.types.offload import Offload
+from farthing.types.usage import Usage
 
 Reprice = Callable[[Attempt], int | None]
 """Returns what the attempt should cost in nanodollars, `None` where that cannot be said any more."""
+
+Told = Callable[[str], None]
+"""Hears what is being checked, for each page of lines anew: who shows it decides how often."""
 
 MAX_FINDINGS = 1_000
 """Enough to see what kind of trouble it is; the command says that there may be more."""
@@ -40,30 +44,35 @@ async def verify(
     live: bool = False,
     reprice: Reprice | None = None,
     budgets: BudgetStore | None = None,
+    tell: Told = lambda _: None,
 ) -> list[Finding]:
     """Return what is wrong, at most MAX_FINDINGS; empty when all agrees. `live`: a server writes at the same time.
 
     Raises:
         StoreError: the store cannot be read at all.
     """
+    tell("the store itself, and its sums by hour")
     found: list[Finding] = [Finding("damaged_store", "store", text) for text in await store.damage()]
-    found += await _check_attempts(store, reprice)
+    found += await _check_attempts(store, reprice, tell)
+    tell("totals and accounts")
     for call_id, ordinal, times in await store.repeated_tries(MAX_FINDINGS):
         found.append(Finding("duplicate", call_id, f"try {ordinal} stands in the ledger {times} times"))
     found += await _check_totals(store, live=live)
     if budgets is not None:
         found += await _check_accounts(budgets, now_us, live=live)
+    tell("the journal")
     refused = await offload.run(lambda: read_refused(journal_folder))
     found += await _check_refused(store, list(refused.values()))
     found += await _check_journal(store, journal_folder, offload, now_us if live else None, refused)
     return found[:MAX_FINDINGS]
 
 
-async def _check_attempts(store: LedgerStore, reprice: Reprice | None) -> list[Finding]:
+async def _check_attempts(store: LedgerStore, reprice: Reprice | None, tell: Told) -> list[Finding]:
     found: list[Finding] = []
-    last_id = ""
+    last_id, read_so_far = "", 0
     while len(found) < MAX_FINDINGS and (page := await store.attempts_after(last_id, _PAGE_ROWS)):
-        last_id = page[-1].opening.attempt_id
+        last_id, read_so_far = page[-1].opening.attempt_id, read_so_far + len(page)
+        tell(f"single attempts, {read_so_far:,} so far")
         for attempt in page:
             found += check_attempt(attempt, reprice)
     return found
@@ -74,11 +83,11 @@ def check_attempt(attempt: Attempt, reprice: Reprice | None = None) -> Iterator[
     attempt_id, cost, usage = attempt.opening.attempt_id, attempt.cost_nanousd, attempt.usage
     if (cost is None) != (attempt.cost_basis == "unknown"):
         yield Finding("cost_and_basis", attempt_id, f"costs {cost} nanodollars, and that is {attempt.cost_basis!r}")
-    amounts = {"cost_nanousd": cost, "reported_cost_nanousd": attempt.reported_cost_nanousd}
-    counts = {name: count for name, count in msgspec.structs.asdict(usage).items() if name != "flags"}
-    for name, value in (amounts | counts).items():
-        if value is not None and value < 0:
-            yield Finding("negative", attempt_id, f"{name} is {value}")
+    numbers = (cost, attempt.reported_cost_nanousd, *msgspec.structs.astuple(usage)[:-1])
+    if min(filter(None, numbers), default=0) < 0:  # all at once, for of ten million lines hardly any is
+        for name, value in zip(_NUMBERS, numbers, strict=True):
+            if value is not None and value < 0:
+                yield Finding("negative", attempt_id, f"{name} is {value}")
     cached = usage.cache_read_input_tokens + usage.cache_creation_input_tokens
     if usage.input_tokens is not None and cached > usage.input_tokens and not _CACHE_FLAGS.intersection(usage.flags):
         yield Finding("usage_parts", attempt_id, f"{cached} cached of {usage.input_tokens} input tokens")
@@ -94,6 +103,8 @@ def check_attempt(attempt: Attempt, reprice: Reprice | None = None) -> Iterator[
             yield Finding("cost_not_reproducible", attempt_id, message)
 
 
+_NUMBERS = ("cost_nanousd", "reported_cost_nanousd", *Usage.__struct_fields__[:-1])
+assert Usage.__struct_fields__[-1] == "flags"
 _CACHE_FLAGS = frozenset({"cache_exceeds_input", "cache_classes_overlap"})
 
 

@@ -266,13 +266,16 @@ def test_an_id_that_is_nobodys_or_several_calls_is_told(runner: CliRunner, home:
 
 
 def test_verify_says_that_the_books_agree_or_where_they_do_not(
-    runner: CliRunner, home: Home, make_attempt: Make
+    runner: CliRunner, home: Home, make_attempt: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(home, make_attempt(1, price_id=PRICE))
     told = runner.invoke(root, ["ledger", "verify"])
     assert (told.exit_code, told.stdout) == (0, "")
     assert told.stderr.startswith("The books agree: every attempt is in the ledger once, and costs, totals and journal")
     assert answer(runner, "ledger", "verify", "--json") == []
+    monkeypatch.setattr("farthing.cli.ledger._TOLD_EVERY_S", 0.0)  # as if each step took its time
+    assert "checking single attempts, 1 so far ...\n" in runner.invoke(root, ["ledger", "verify"]).stderr
+    monkeypatch.undo()
     keep(
         home,
         make_attempt(2, cost_nanousd=None),

@@ -54,6 +54,18 @@ async def test_sound_books_agree(books: Books) -> None:
     assert await books.verify() == []
 
 
+async def test_what_is_being_checked_is_told_while_it_lasts(books: Books) -> None:
+    told: list[str] = []
+    assert await verify(books.store, books.folder, InPlace(), now_us=NOON_US, tell=told.append) == []
+    count = len(await books.store.attempts_after("", 99))
+    assert told == [
+        "the store itself, and its sums by hour",
+        f"single attempts, {count} so far",
+        "totals and accounts",
+        "the journal",
+    ]
+
+
 async def test_a_changed_cost_is_found_three_times_over(books: Books) -> None:
     books.sql("UPDATE attempts SET cost_nanousd = cost_nanousd + 1 WHERE attempt_id = 'att_000001'")
     found = await books.verify()

@@ -13,6 +13,7 @@ from farthing.errors import StoreError
 from farthing.ledger.rebuild import rebuild
 from farthing.storage.postgres import PostgresStore
 from farthing.storage.postgres.address import Address
+from farthing.storage.postgres.connections import Session
 from farthing.storage.postgres.database import Migration, shipped_migrations
 from farthing.storage.postgres.sql import query
 from farthing.storage.protocols import RowsRefused
@@ -211,6 +212,33 @@ async def test_a_server_that_only_reads_says_so(store: PostgresStore, url: str) 
         await standby.append([attempt(1)])
     await standby.close()
     assert await store.known(["att_000001"]) == set()
+
+
+async def test_what_reads_or_makes_the_whole_ledger_has_more_time_than_a_question(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farthing.storage.postgres.connections.STATEMENT_TIMEOUT_S", 0.3)
+    slow = f"SELECT pg_sleep(1); {NEXT.script}"
+    store = PostgresStore(url, migrations=[*shipped_migrations(), Migration(NEXT.number, NEXT.name, slow)])
+    await store.open()
+
+    held = asyncio.Event()
+
+    async def hold(session: Session) -> None:
+        await session.connection.execute("LOCK TABLE attempts")
+        held.set()
+        await asyncio.sleep(1)
+
+    locked = asyncio.create_task(store.connections.transaction(hold))
+    await held.wait()
+    with pytest.raises(StoreError, match="does not answer in time"):
+        await store.call("call_000001")
+    sums, damage, accounts = await asyncio.gather(
+        store.daily_totals_recomputed(), store.damage(), store.budgets.accounts_recomputed()
+    )
+    assert not any((sums, damage, accounts)), "an empty ledger, told after the lock was gone"
+    await locked
+    await store.close()
 
 
 async def test_a_store_that_is_not_open_says_so(url: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from farthing.storage.postgres.connections import Connections, Session
+from farthing.storage.postgres.sql import query
 from farthing.types.budgets import (
     Account,
     AccountKey,
@@ -153,7 +154,7 @@ class PostgresBudgets:
 
     async def accounts_recomputed(self) -> dict[str, tuple[int, int]]:
         """See `BudgetStore.accounts_recomputed`."""
-        rows = await self._connections.all("accounts_recomputed")
+        rows = await self._connections.whole(query("accounts_recomputed"))
         return {account_id: (int(posted), int(unknown)) for account_id, posted, unknown in rows}
 
     async def rebuild_accounts(self) -> dict[str, tuple[int, int]]:
@@ -163,7 +164,9 @@ class PostgresBudgets:
 
 async def _rebuilt(session: Session) -> dict[str, tuple[int, int]]:
     await session.run("attempts_lock")
-    again = [(name, int(posted), int(unknown)) for name, posted, unknown in await session.all("accounts_recomputed")]
+    again = [
+        (name, int(posted), int(unknown)) for name, posted, unknown in await session.whole(query("accounts_recomputed"))
+    ]
     rows = (
         await session.all("accounts_rebuilt", *(list(column) for column in zip(*again, strict=True))) if again else []
     )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 OLDEST_SERVER = 14
 """The oldest PostgreSQL that is still mended by its makers in 2026."""
+MIGRATION_TIMEOUT_S = 3_600.0
+"""Of one step. An index of ten million lines takes 7 s, and sums of them minutes; ten times as many are within this."""
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -83,7 +85,7 @@ async def prepare(
                 _refuse_lost(address, makes=makes)
                 await _refuse_foreign(connection, address)
             for migration in migrations[version:]:
-                await connection.execute(migration.script)
+                await connection.execute(migration.script, timeout=MIGRATION_TIMEOUT_S)
             await connection.execute(query("version_set"), len(migrations))
         found = await installed(connection)
     assert found is not None, "the first migration makes the row"

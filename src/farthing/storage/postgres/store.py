@@ -212,7 +212,7 @@ class PostgresStore(PostgresKeys):
 
     async def daily_totals_recomputed(self) -> list[DailyTotal]:
         """See `LedgerStore.daily_totals_recomputed`."""
-        return [_total(row) for row in await self.connections.all("daily_totals_recomputed")]
+        return [_total(row) for row in await self.connections.whole(query("daily_totals_recomputed"))]
 
     async def rebuild_totals(self) -> tuple[list[DailyTotal], list[DailyTotal]]:
         """See `LedgerStore.rebuild_totals`."""
@@ -221,9 +221,9 @@ class PostgresStore(PostgresKeys):
 
     async def damage(self) -> list[str]:
         """See `LedgerStore.damage`: PostgreSQL has no check of its own for a client to ask; what it reads is whole."""
-        wrong = await self.connections.all("rollups_wrong")
-        for statement in of_each("rollups_differ")[:-1]:
-            wrong += await self.connections.ask(statement)
+        wrong = []
+        for statement in (query("rollups_wrong"), *of_each("rollups_differ")[:-1]):
+            wrong += await self.connections.whole(statement)
         return [
             f"sums of day {day} since 1970: {kept} attempts of {cost} nanodollars, the ledger has {again} of {theirs}"
             for day, kept, again, cost, theirs in wrong
@@ -321,10 +321,9 @@ async def _put(session: Session, table: str, rows: Sequence[Mapping[str, Any]]) 
 async def _rebuild_totals(session: Session) -> tuple[list[Row], list[Row]]:
     await session.run("daily_totals_lock")
     before = await session.all("daily_totals")
-    await session.run("daily_totals_clear")
-    await session.run("daily_totals_remade")
-    for statement in (*of_each("rollups_clear"), *of_each("rollups_remade")):
-        await session.connection.execute(statement)
+    totals = (query("daily_totals_clear"), query("daily_totals_remade"))
+    for statement in (*totals, *of_each("rollups_clear"), *of_each("rollups_remade")):
+        await session.whole(statement)
     return before, await session.all("daily_totals")
 
 

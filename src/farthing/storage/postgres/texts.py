@@ -41,4 +41,4 @@ def needs_care(encoded: bytes) -> bool:
 
 def told_row(row: Sequence[Any]) -> tuple[Any, ...]:
     """Return a row with its texts as they were."""
-    return tuple([told(value) if type(value) is str else value for value in row])
+    return tuple([told(value) if type(value) is str and _ESCAPE in value else value for value in row])
