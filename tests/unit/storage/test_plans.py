@@ -8,7 +8,9 @@ import apsw
 import pytest
 
 from farthing.storage.sqlite.database import open_database, shipped_migrations
+from farthing.storage.sqlite.spending import spending_statement
 from farthing.storage.sqlite.sql import query
+from farthing.types.spending import SpendingScope
 
 AFTER: dict[str, Any] = {"limit": 100, "after": "key_1", "organisation": None, "team": "core", "project": None}
 FILTERS = dict.fromkeys(("who", "action", "subject"))
@@ -37,3 +39,17 @@ def test_no_page_reads_more_than_itself(
     plan = [str(row[3]) for row in database.execute(f"EXPLAIN QUERY PLAN {query(name)}", bindings)]
     assert any(index in step for step in plan), plan
     assert not [step for step in plan if step.startswith("SCAN") and "youngest" not in step], plan
+
+
+def test_lines_of_a_time_are_found_by_their_beginning(database: apsw.Connection) -> None:
+    scope = (SpendingScope("outcome", "ok"),)
+    statement, bindings = spending_statement(("provider", "model"), scope, 1, 2, 10)
+    plan = [str(row[3]) for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", bindings)]
+    assert any("attempts_by_start (started_at_us>? AND started_at_us<?)" in step for step in plan), plan
+
+
+def test_tries_after_the_first_are_found_by_an_index_of_their_own(database: apsw.Connection) -> None:
+    day = 86_400_000_000
+    statement, bindings = spending_statement(("model",), (), day, 9 * day, 10)
+    plan = [str(row[3]) for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", bindings)]
+    assert any("attempts_again (started_at_us>? AND started_at_us<?)" in step for step in plan), plan

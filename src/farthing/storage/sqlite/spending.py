@@ -49,9 +49,11 @@ def spending_statement(
     same = same_model(None, {*by, *scoped})
     found = rolled({*by, *scoped}, since_us, until_us, same)
     calls, lines, bound = found or (calls_of_lines({*by, *scoped}), "all_sums AS attempts", {})
-    text = _statement(tuple(by), scoped).replace("--calls--", calls).replace("all_sums AS attempts", lines)
-    if found is not None:  # sums by hour are of the time that is asked for
-        text = text.replace("started_at_us >= :since)", "TRUE)", 1).replace("started_at_us < :until)", "TRUE)", 1)
+    # Sums by hour are of the time that is asked for; lines of it are found by their index where no bound may be NULL.
+    asked = (("started_at_us >= :since", since_us), ("started_at_us < :until", until_us))
+    within = " AND ".join(part for part, bound in asked if bound is not None and found is None) or "TRUE"
+    text = _statement(tuple(by), scoped).replace("--calls--", calls).replace("--time--", within)
+    text = text.replace("all_sums AS attempts", lines)
     values = {f"scope{place}": one.value for place, one in enumerate(scope)}
     return text, {"since": since_us, "until": until_us, "limit": limit, **values, **bound}
 

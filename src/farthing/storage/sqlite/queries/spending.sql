@@ -22,6 +22,6 @@ SELECT
     coalesce(sum(unknown_usage_attempts), 0)
 FROM all_sums AS attempts --tags--
 --keys--
-WHERE (:since IS NULL OR started_at_us >= :since) AND (:until IS NULL OR started_at_us < :until)--scope--
+WHERE --time----scope--
 --grouping--
 LIMIT :limit
