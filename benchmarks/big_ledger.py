@@ -40,6 +40,8 @@ from farthing.types.usage import Usage
 DAY_US = 86_400_000_000
 FIRST_US = 1_788_000_000_000_000
 TARGET_S = 1.0
+REPORT_TARGET_S = 2.0
+"""For `farthing report month`, and for the sums that reports and chargebacks are made of: up to 80,000 groups."""
 
 
 class InPlace:
@@ -108,7 +110,7 @@ def line(number: int, at_us: int, rng: random.Random) -> Attempt:
         input_tokens_estimate=900,
         attribution=who,
     )
-    failed, known = number % 50 == 48, number % 100 != 7
+    failed, known = number % 50 == 48, number % 20 != 7 or provider != "ollama"
     return Attempt(
         opening=opening,
         ended_at_us=at_us + 2_000_000,
@@ -195,8 +197,8 @@ async def sums(store: Store, by: tuple[SpendingBy, ...], since_us: int, until_us
     await store.spending(by, since_us=since_us, until_us=until_us)
 
 
-def commands(home: Path, days: int) -> float:
-    """Print how long the command takes by each group, with its CPU; return the slowest."""
+def commands(home: Path, days: int) -> tuple[float, float]:
+    """Print how long the command takes by each group, with its CPU; return the slowest, and how long a report takes."""
     last = datetime.fromtimestamp(FIRST_US / 1e6 + (days - 1) * 86_400, UTC)
     first = last - timedelta(days=min(30, days))
     span = [f"--since={first:%Y-%m-%d}", f"--until={last:%Y-%m-%d}"]
@@ -205,10 +207,11 @@ def commands(home: Path, days: int) -> float:
         took_s, cpu_s = min(run(home, "costs", f"--by={by}", *span) for _ in range(3))
         worst_s = max(worst_s, took_s)
         print(f"{f'farthing costs --by {by}':<60}{took_s:8.3f} s, {cpu_s:5.2f} s of CPU", flush=True)
-    for others in (["report", "month"], ["budget", "show"], ["calls"]):
-        took_s, cpu_s = min(run(home, *others) for _ in range(3))
-        print(f"{'farthing ' + ' '.join(others):<60}{took_s:8.3f} s, {cpu_s:5.2f} s of CPU", flush=True)
-    return worst_s
+    others = (["report", "month", f"--of={first:%Y-%m-%d}"], ["budget", "show"], ["calls"])
+    took = [min(run(home, *words) for _ in range(3)) for words in others]
+    for words, (took_s, cpu_s) in zip(others, took, strict=True):
+        print(f"{'farthing ' + ' '.join(words):<60}{took_s:8.3f} s, {cpu_s:5.2f} s of CPU", flush=True)
+    return worst_s, took[0][0]
 
 
 def run(home: Path, *words: str) -> tuple[float, float]:
@@ -239,6 +242,7 @@ async def measure(open_store: Open, days: int) -> float:
 SUMMED: tuple[tuple[SpendingBy, ...], ...] = (
     (),
     ("project",),
+    ("model",),
     ("provider", "model"),
     ("provider", "model", "model_served", "price_id", "service_tier"),
     ("team", "provider"),
@@ -265,9 +269,10 @@ def main() -> None:
         if given.postgres:
             (home / "settings.schema.json").touch()  # tells that it is a home
             (home / "settings.yaml").write_text(f"storage:\n  url: {given.postgres}\n", encoding="utf-8")
-        worst_s = max(commands(home, given.days), asyncio.run(measure(open_store, given.days)))
-    print(f"slowest {worst_s:.3f} s; the bound is {TARGET_S} s")
-    raise SystemExit(worst_s > TARGET_S)
+        worst_s, report_s = commands(home, given.days)
+        report_s = max(report_s, asyncio.run(measure(open_store, given.days)))
+    print(f"slowest {worst_s:.3f} s of {TARGET_S} s; of reports {report_s:.3f} s of {REPORT_TARGET_S} s")
+    raise SystemExit(worst_s > TARGET_S or report_s > REPORT_TARGET_S)
 
 
 if __name__ == "__main__":
