@@ -81,8 +81,8 @@ def test_a_limit_of_a_credential_moves_calls_and_one_of_a_key_refuses_them(tmp_p
         assert left == [7, 6, 5, 4, 3, 2, 1, 0], "clients are told of their own limits alone"
         until(lambda: "3     0" in gateway.farthing("limits", "list").stdout, "what is used is told")
         assert [line.split() for line in gateway.farthing("limits", "list").stdout.splitlines()[1:]] == [
-            ["first", "credential", "'env:K1'", "3", "requests", "per", "hour", "3", "0", ANY, "settings.yaml"],
-            ["mine", "key", "'me'", "8", "requests", "per", "hour", "8", "0", ANY, "settings.yaml"],
+            ["first", "(credential", "'env:K1')", "3", "requests", "per", "hour", "3", "0", ANY, "settings.yaml"],
+            ["mine", "(key", "'me')", "8", "requests", "per", "hour", "8", "0", ANY, "settings.yaml"],
         ]
 
 

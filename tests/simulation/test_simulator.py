@@ -53,14 +53,14 @@ def test_a_gateway_with_a_fault_is_found_out(sabotage: Sabotage, monkeypatch: py
 
 
 def test_a_house_that_waits_for_ever_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from farthing.gateway import gateway  # noqa: PLC0415 - only this test spoils it
+    from farthing.providers.pool import Pool  # noqa: PLC0415 - only this test spoils it
 
     async def forever(*_: object) -> None:
         import asyncio  # noqa: PLC0415
 
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(gateway, "send", forever)
+    monkeypatch.setattr(Pool, "send", forever)
     told = " ".join(simulate(5).problems)
     assert "was not done after 3600 s" in told or "nothing will ever happen again" in told
 

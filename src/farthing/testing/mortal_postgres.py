@@ -130,8 +130,8 @@ class _Migrating:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    async def execute(self, statement: str, *arguments: Any) -> Any:
-        status = await self._connection.execute(statement, *arguments)
+    async def execute(self, statement: str, *arguments: Any, **options: Any) -> Any:
+        status = await self._connection.execute(statement, *arguments, **options)
         if statement == query("version_set"):  # the last thing before it is committed
             self._changed = True
             self._death.reached(CrashPoint.MIGRATING)
