@@ -436,7 +436,7 @@ def test_settings_that_are_to_be_read_again_while_workers_start_end_none_of_them
             gateway.process.send_signal(signal.SIGHUP)
             time.sleep(0.05)
         until(lambda: not set(before) & set(workers_of(home)), "the old ones have left")
-        assert len(workers_of(home)) == 2
+        until(lambda: len(workers_of(home)) == 2, "and two are there")
 
 
 async def test_the_figures_of_a_place_are_those_of_the_process_that_came_last(tmp_path: Path) -> None:
