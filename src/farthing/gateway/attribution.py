@@ -63,9 +63,13 @@ def attribute(principal: Principal, told: Mapping[bytes, bytes], envelope: Envel
     Raises:
         NameNotAllowed: a header names another project, user or so than the one that the key fixes.
     """
-    if _SAID_IN_HEADERS.isdisjoint(told) and not envelope.has_any(_SAID_IN_BODY):
+    in_body = envelope.has_any(_SAID_IN_BODY)
+    if not _SAID_IN_HEADERS.isdisjoint(told):
+        said = (*map(told.get, _IN_HEADERS), *map(envelope.raw, _IN_BODY))
+    elif in_body:
+        said = tuple(map(envelope.raw, _IN_BODY))
+    else:
         return _plain.get(principal) or _plain_attribution(principal)
-    said = (*map(told.get, _IN_HEADERS), *map(envelope.raw, _IN_BODY))
     found = _heard.get((principal, said))
     if found is None:
         found = _read(principal, told, envelope)

@@ -7,6 +7,7 @@ loading and dumping the large one costs over 100.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -48,6 +49,16 @@ def _read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
             except UNREADABLE:
                 pass
         raise InvalidRequest(f"the body is not a JSON object: {error}", hint="send one JSON object, in UTF-8") from None
+
+
+_SHORT_NAME = 40
+"""Characters of a name that is remembered; the formats' longest has 22."""
+
+
+@lru_cache(maxsize=256)  # the formats have some hundred members
+def _spaced(name: str) -> bytes:
+    """Return a member's name as Python's `json` writes it."""
+    return b'"%b": ' % name.encode()
 
 
 class _Large(msgspec.Struct, gc=False):
@@ -222,7 +233,7 @@ class Envelope:
         """Whether the body is its members as Python's `json` writes them, one behind the other."""
         found, at = self.body.startswith, 1
         for name, raw in self._members.items():
-            key = b'"%b": ' % name.encode()
+            key = _spaced(name) if len(name) <= _SHORT_NAME else b'"%b": ' % name.encode()
             if not found(key, at):
                 return False
             at += len(key) + len(raw) + 2
