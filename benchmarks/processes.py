@@ -157,12 +157,10 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway(
-    upstream_port: int, source: Path | None = None, *, rules: bool = True, python: str = sys.executable
-) -> Iterator[GatewayProcess]:
+def gateway(upstream_port: int, source: Path | None = None, *, rules: bool = True) -> Iterator[GatewayProcess]:
     """Serve with everything on: key check, journal, ledger, and the `rules`: three budgets and two limits.
 
-    `source` is another tree's `src`; one of before the budgets goes without them. `python` has what Farthing needs.
+    `source` is another tree's `src`; one of before the budgets goes without them.
     """
     with_rules = rules and (source is None or (source / "farthing" / "config" / "limit_rows.py").exists())
     with tempfile.TemporaryDirectory() as folder:
@@ -178,7 +176,7 @@ def gateway(
             "models: {'qwen3:8b': 'ollama:qwen3:8b'}\n" + (BUDGETS + LIMITS if with_rules else ""),
             encoding="utf-8",
         )
-        farthing = [python, "-m", "farthing"]
+        farthing = [sys.executable, "-m", "farthing"]
         environment = {"BENCH_KEY": "sk-bench", "FARTHING_HOME": str(home)}
         if source is not None:
             environment["PYTHONPATH"] = str(source)

@@ -123,13 +123,8 @@ class Gateway:
         chosen = Chosen(
             request, lineup, provider, account, ref, asked, envelope, streamed, call_id, attribution, family, count(1)
         )
-        tried: list[Account] = []
-        reply = await self._ask(chosen, tried)
-        if reply is None:
-            return await self.call(request)
-        if reply.status in MOVES_ON and lineup.accounts[ref.provider].only is None:
-            return await self._ask_others(chosen, tried, reply)
-        return reply
+        reply = await self._ask_any(chosen)
+        return await self.call(request) if reply is None else reply
 
     async def _by_router(self, request: Request, envelope: Envelope, name: str, asked: str) -> Reply:
         """Serve a call that names a router: one of its models answers; see `RoutedCall`."""
