@@ -7,7 +7,7 @@ nothing is decoded that need not be; where they do not, request and answer are t
 
 import asyncio
 from itertools import count
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,7 +27,7 @@ from farthing.gateway.answers import AskedFor, reply_to
 from farthing.gateway.attribution import attribute
 from farthing.gateway.beginning import begin
 from farthing.gateway.bounds import COSTS_NOTHING
-from farthing.gateway.call import Reply, Request
+from farthing.gateway.call import Client, Reply, Request
 from farthing.gateway.chosen import Chosen, Sent, in_other_format
 from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import make_discreet
@@ -254,10 +254,7 @@ class Gateway:
             raise
         if reply.stream is not None and entered is not None and entered.every_byte:
             return reply  # who leaves it does so unheard: its end alone tells what it cost
-        request.client.end_stay()
-        if request.client.left:
-            _drop(reply)
-        return reply
+        return _for_who_is_there(reply, request.client)
 
     async def _in_other_format(self, chosen: Chosen, entered: Entry | None) -> Reply:
         """Ask a provider in a format of its own, or answer here where that will do."""
@@ -302,10 +299,7 @@ class Gateway:
         Where it speaks of the model, or that format could not carry the request, its own words are handed out: then it
         is the model that is not there, or a response to go on from, and not the path.
         """
-        client, refused = chosen.request.client, await reply_to(answer, asked_for)
-        client.end_stay()
-        if client.left:
-            _drop(refused)
+        refused = _for_who_is_there(await reply_to(answer, asked_for), chosen.request.client)
         if chosen.ref.model.encode("utf-8", "replace") in refused.body:
             return refused
         try:
@@ -470,11 +464,14 @@ class Gateway:
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
 
 
-def _drop(reply: Reply) -> NoReturn:
-    """End a call whose client has left meanwhile: what it cost is known, and nothing more is done."""
-    if reply.stream is not None:
-        reply.stream.stop()
-    raise asyncio.CancelledError
+def _for_who_is_there(reply: Reply, client: Client) -> Reply:
+    """Return a reply, where its client has not left meanwhile: then what it cost is known, and nothing more is done."""
+    client.end_stay()
+    if client.left:
+        if reply.stream is not None:
+            reply.stream.stop()
+        raise asyncio.CancelledError
+    return reply
 
 
 def _account(lineup: Lineup, ref: ModelRef, attribution: Attribution) -> Account:
