@@ -5,6 +5,7 @@ time from what is measured: that is counted in the server's CPU time.
 """
 
 import asyncio
+import itertools
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -28,12 +30,20 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     connections: int
     seconds: float
+    others: tuple[bytes, ...] = ()
+    """Further bodies; if there are any, these are sent one after the other in place of `body`."""
 
-    def raw(self) -> bytes:
-        """Return the request's bytes."""
+    def raw(self, body: bytes | None = None) -> bytes:
+        """Return the request's bytes, with another body where one is given."""
+        body = self.body if body is None else body
         headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        head = f"POST {self.path} HTTP/1.1\r\nhost: bench\r\n{headers}content-length: {len(self.body)}\r\n\r\n"
-        return head.encode() + self.body
+        head = f"POST {self.path} HTTP/1.1\r\nhost: bench\r\n{headers}content-length: {len(body)}\r\n\r\n"
+        return head.encode() + body
+
+    @property
+    def in_turn(self) -> list[bytes]:
+        """What is sent in turn, as bytes."""
+        return [self.raw(body) for body in self.others or (self.body,)]
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +62,14 @@ def load(ask: Ask) -> Told:
 
 def _wrk(ask: Ask) -> Told:
     with tempfile.TemporaryDirectory() as folder:
-        body, script = Path(folder) / "body", Path(folder) / "post.lua"
-        body.write_bytes(ask.body)
-        headers = "".join(f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}\n" for k, v in ask.headers.items())
+        script, sent = Path(folder) / "post.lua", ask.in_turn
+        for number, request in enumerate(sent):
+            (Path(folder) / f"{number}").write_bytes(request)
         script.write_text(
-            f'wrk.method = "POST"\n{headers}local f = io.open({json.dumps(str(body))}, "rb")\n'
-            'wrk.body = f:read("*a")\nf:close()\n'
+            f"local requests, at = {{}}, 0\nfor number = 0, {len(sent) - 1} do\n"
+            f'local f = io.open({json.dumps(folder + "/")} .. number, "rb")\n'
+            'requests[number] = f:read("*a")\nf:close()\nend\n'
+            f"request = function()\nat = (at + 1) % {len(sent)}\nreturn requests[at]\nend\n"
             "done = function(summary, latency)\n"
             'io.write(string.format("told %d %d %d %d\\n", summary.requests, summary.duration, '
             "summary.errors.status + summary.errors.read + summary.errors.timeout, latency:percentile(50)))\nend\n",
@@ -84,8 +96,8 @@ def _own(ask: Ask) -> Told:
 class _Connection(asyncio.Protocol):
     """Asks again whenever an answer is whole."""
 
-    def __init__(self, request: bytes, until: float) -> None:
-        self.request = request
+    def __init__(self, requests: Iterator[bytes], until: float) -> None:
+        self.requests = requests
         self.until = until
         self.latencies_s: list[float] = []
         self.failed = 0
@@ -121,16 +133,16 @@ class _Connection(asyncio.Protocol):
         if self._began >= self.until:
             self.transport.close()
         else:
-            self.transport.write(self.request)
+            self.transport.write(next(self.requests))
 
 
 async def _ask_all(ask: Ask) -> Told:
     began = time.perf_counter()
     until = began + ask.seconds
-    request = ask.raw()
+    requests = itertools.cycle(ask.in_turn)
     loop = asyncio.get_running_loop()
     opened = [
-        await loop.create_connection(lambda: _Connection(request, until), "127.0.0.1", ask.port)
+        await loop.create_connection(lambda: _Connection(requests, until), "127.0.0.1", ask.port)
         for _ in range(ask.connections)
     ]
     connections = [connection for _, connection in opened]

@@ -31,6 +31,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -229,12 +230,23 @@ static void run_due(struct ring *ring, void (*then)(int, struct connection *)) {
     }
 }
 
-static int left_ms(struct ring *ring, int timeout) {
+static int64_t sooner(struct ring *ring, int64_t due_us) {
     if (ring->first == ring->after)
-        return timeout;
-    int64_t left = ring->waiting[ring->first % MAX_FDS].due_us - now_us();
-    int ms = left <= 0 ? 0 : (int)((left + 999) / 1000);
-    return timeout < 0 || ms < timeout ? ms : timeout;
+        return due_us;
+    int64_t first_us = ring->waiting[ring->first % MAX_FDS].due_us;
+    return due_us < 0 || first_us < due_us ? first_us : due_us;
+}
+
+/* Have the timer end when the next answer or event is due: epoll_wait counts whole milliseconds, and would put all that
+ * is due within one together. */
+static void wake_when_due(int timer) {
+    static int64_t set_us = -1;
+    int64_t due_us = sooner(&paces, sooner(&answers, -1));
+    if (due_us < 0 || due_us == set_us)
+        return;
+    struct itimerspec when = {.it_value = {.tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000}};
+    timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL);
+    set_us = due_us;
 }
 
 static void reset(int fd) {
@@ -351,13 +363,21 @@ int main(int argc, char **argv) {
     int poll = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, ready[256];
     epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    event.data.fd = timer;
+    epoll_ctl(poll, EPOLL_CTL_ADD, timer, &event);
     static char data[1 << 18];
     for (;;) {
-        int n = epoll_wait(poll, ready, 256, left_ms(&paces, left_ms(&answers, -1)));
+        wake_when_due(timer);
+        int n = epoll_wait(poll, ready, 256, -1);
         run_due(&answers, answer);
         run_due(&paces, next_event);
         for (int i = 0; i < n; i++) {
             int fd = ready[i].data.fd;
+            if (fd == timer) {
+                (void)!read(timer, data, sizeof(uint64_t)); /* what is due was done above */
+                continue;
+            }
             if (fd == listener) {
                 int client = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
                 if (client < 0 || client >= MAX_FDS)

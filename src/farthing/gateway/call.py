@@ -10,10 +10,16 @@ from farthing.providers.error_mapping import UpstreamError
 from farthing.providers.protocol import Operation
 from farthing.types.principal import Principal
 from farthing.types.providers import WireFormat
+from farthing.wire.conversations import Conversation
 
 
 class Client(Protocol):
     """Whoever waits for the answer."""
+
+    @property
+    def conversation(self) -> Conversation:
+        """What it sent last."""
+        ...
 
     @property
     def left(self) -> bool:

@@ -48,6 +48,7 @@ from farthing.types.models import ListedModel, ModelRef
 from farthing.types.prices import PriceSheet
 from farthing.types.principal import KeyRules, Principal
 from farthing.types.providers import WireFormat
+from farthing.wire.conversations import FROM_BYTES
 from farthing.wire.gemini_requests import renamed
 from farthing.wire.peek import Envelope
 
@@ -90,7 +91,10 @@ class Gateway:
             FarthingError: the call was refused, or failed before anything could be handed out. The face renders it.
         """
         body = self._plain_body(request) if b"content-encoding" in request.headers.named else request.body
-        envelope = Envelope(body)
+        if len(body) < FROM_BYTES:
+            envelope = Envelope(body)
+        else:
+            envelope = request.client.conversation.envelope(body, request.principal.key_id)
         asked = envelope.model() if request.model is None else request.model
         rules = request.principal.rules
         if rules is not None and rules.about_models:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from farthing.wire.conversations import Conversation
+
 if TYPE_CHECKING:
     from farthing.server.protocol import HttpProtocol
 
@@ -89,6 +91,11 @@ class Exchange(msgspec.Struct, eq=False):
             connection.served(keep_alive=self._done and self.keep_alive and not listener.draining)
 
     # ---- what the application does
+
+    @property
+    def conversation(self) -> Conversation:
+        """What its connection sent last."""
+        return self.peer.conversation
 
     def take_body(self) -> bytes:
         """Return the request's body, and let go of it; empty when that was done before."""

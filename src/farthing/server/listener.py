@@ -13,6 +13,7 @@ import msgspec
 
 from farthing.clock import Clock
 from farthing.errors import FarthingError, Overloaded
+from farthing.wire.conversations import Conversations
 
 if TYPE_CHECKING:
     from farthing.server.exchange import Exchange
@@ -101,6 +102,7 @@ class Listener:
         self.connections: dict[HttpProtocol, None] = {}
         self.turned_away: dict[HttpProtocol, None] = {}
         self.exchanges: dict[Exchange, None] = {}
+        self.conversations = Conversations()
         self._writing: list[WritingSide] = []
         """Connections that write at the end of this turn; as many at most as there are."""
         self._lingering: dict[Exchange, asyncio.TimerHandle] = {}

@@ -25,6 +25,7 @@ from farthing.server.heads import Head, head_of, into
 from farthing.server.listener import Listener
 from farthing.server.strangers import StrangeBytes
 from farthing.server.writing import WritingSide
+from farthing.wire.conversations import Conversation
 
 _PIPELINE_BYTES = 65_536
 """Bytes of further requests kept while one is served: one header block; clients that pipeline prompts are unknown."""
@@ -75,6 +76,7 @@ class HttpProtocol(WritingSide):
         "_wanted",
         "_worker",
         "client",
+        "conversation",
         "head",
         "on_header",
         "scheme",
@@ -102,15 +104,12 @@ class HttpProtocol(WritingSide):
         self._in_headers = self._in_body = self._behind = False
         self._awaited = ""
         self._body: list[bytes | bytearray] = []
-        self._body_bytes = 0
-        self._framing_bytes = 0
-        self._unbodied_bytes = 0
-        self._body_left = 0
-        self._length = 0
+        self._body_bytes = self._framing_bytes = self._unbodied_bytes = self._body_left = self._length = 0
         self._url = b""
         self.scheme = "http"
         self.server: tuple[str, int] | None = None
         self.client: tuple[str, int] | None = None
+        self.conversation = Conversation(listener.conversations)
         self.head: Head | None = None
         """Of the last request whose key counted, for the application."""
 
@@ -137,6 +136,7 @@ class HttpProtocol(WritingSide):
         self.listener.disconnected(self)
         self.deadline = _FOREVER
         self._release_body()
+        self.conversation.forget()
         self._transport = None
         del self._parser  # it holds this connection: untied, both go without a collection
         self.resume_writing()

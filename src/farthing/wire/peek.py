@@ -116,10 +116,14 @@ def is_model_name(name: str) -> bool:
 class Envelope:
     """The top-level members of a JSON object, each still as the client wrote it."""
 
-    __slots__ = ("_members", "added_bytes", "body", "named", "tokens")
+    __slots__ = ("_members", "_once", "added_bytes", "body", "named", "tokens")
 
-    def __init__(self, body: bytes) -> None:
-        """Read the top level of `body`; raises `InvalidRequest` where it is not a JSON object, or has absurdly many."""
+    def __init__(self, body: bytes, members: dict[str, msgspec.Raw] | None = None) -> None:
+        """Read the top level of `body`, unless its `members` are known, and that each of them stands in it once.
+
+        Raises:
+            InvalidRequest: it is not a JSON object, or has absurdly many members.
+        """
         self.body = body
         self.tokens = 0
         """How many it was estimated to have for the model that it is for; 0 where nobody has looked."""
@@ -127,11 +131,19 @@ class Envelope:
         """The model that it names, once `model` was asked and where it does."""
         self.added_bytes = 0
         """By how much longer it is sent, where a translation puts back what the client has no place for."""
-        if len(body) > MAX_SPARE_BYTES:
-            _refuse_crowd(body)
-        self._members = _read(_members, body)
-        if len(self._members) > MAX_MEMBERS:
-            raise _crowd(f"{len(self._members)}")
+        self._once = members is not None
+        if members is None:
+            if len(body) > MAX_SPARE_BYTES:
+                _refuse_crowd(body)
+            members = _read(_members, body)
+            if len(members) > MAX_MEMBERS:
+                raise _crowd(f"{len(members)}")
+        self._members = members
+
+    @property
+    def members(self) -> Mapping[str, msgspec.Raw]:
+        """All of them, in order."""
+        return self._members
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -224,6 +236,8 @@ class Envelope:
         which is seen in half a microsecond; one with a space behind each colon and comma is compared at the places
         where its members must stand. Of any other each member is looked for.
         """
+        if self._once:
+            return
         members = self._members
         spare = len(self.body) - sum(map(len, members)) - sum(map(len, members.values()))
         if spare != 4 * len(members) + 1 and not (spare == 6 * len(members) and self._is_spaced()):
