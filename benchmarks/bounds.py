@@ -14,10 +14,11 @@ from pathlib import Path
 
 from farthing.catalog.prices import PriceBook
 from farthing.catalog.pricing import price_nanousd
-from farthing.gateway.bounds import AGREE, COSTS_NOTHING, Bound, Bounds
+from farthing.gateway.bounds import COSTS_NOTHING, Bound, Bounds
 from farthing.gateway.formats import FORMATS
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet
+from farthing.types.providers import WireFormat
 from farthing.wire.meter import Reading
 from farthing.wire.peek import Envelope
 from tests.e2e.recordings.entries import Entries, Entry
@@ -29,13 +30,16 @@ RECORDED_AT_US = 1_795_000_000_000_000
 
 @dataclass(frozen=True)
 class Measured:
-    """One exchange: what it cost and read, its bound, the bound once equal calls were reported, and that of every byte.
+    """One exchange: what it cost and read, its bound, that once an equal call was reported, and that of every byte.
 
     In nanodollars.
     """
 
     slug: str
     provider: str
+    ref: ModelRef
+    wire: WireFormat
+    envelope: Envelope
     actual: int
     read: int
     first: Bound
@@ -87,9 +91,11 @@ def _measured(exchange: Exchange, entry: Entry, book: PriceBook) -> Measured | N
 
     first = bound(sheet)
     every_byte = bounds.bound(envelope, asked.wire, asked.operation, ref, sheet, every_byte=True)
-    for _ in range(AGREE):
-        bounds.learn(ref, bound(sheet), usage)
-    return Measured(exchange.slug, exchange.provider, actual, usage.input_tokens or 0, first, bound(sheet), every_byte)
+    bounds.learn(ref, asked.wire, envelope, bound(sheet), usage)
+    return Measured(
+        *(exchange.slug, exchange.provider, ref, asked.wire, envelope),
+        *(actual, usage.input_tokens or 0, first, bound(sheet), every_byte),
+    )
 
 
 def _reading(exchange: Exchange, entry: Entry) -> Reading:
@@ -143,8 +149,8 @@ with `python -m benchmarks.bounds FOLDER`.
 
 *Tokens read*: the bound of a request's tokens over those reported. It is far off where a request points at a document
 or has the provider search, as then it may read all that the model can. *Cost* is of the calls whose clients set a limit
-to the answer: what must be held for a model's first call, and *once known* what must be where money is scarce and four
-equal calls were reported. Without a limit the answer is as long as what is held allows, because then it is given one.
+to the answer: what must be held for a model's first call, and *once known* what must be where money is scarce and an
+equal call was reported. Without a limit the answer is as long as what is held allows, because then it is given one.
 *Over* are calls that cost more than is ever held for them.
 
 """

@@ -1,4 +1,4 @@
-"""Crowds of texts that no tokenizer knows, among cheap ones, at two workers: a budget of every byte is not passed."""
+"""Crowds of texts that no tokenizer knows, among cheap ones, at two workers: no budget is passed."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ LETTERS = "qxwvtpmghlnoqswbdfgrtyplmnvcxsd"
 """As dense as words are by their letters, and read as a token for each."""
 SETTINGS = """version: 1
 budgets:
-  crowd: {{usd: {usd}, period: total, project: crowd, holds: every_byte}}
+  crowd: {{usd: {usd}, period: total, project: crowd, holds: {holds}}}
 providers:
   openai: {{base_url: {url}/v1, credential: env:KEY}}
 prices:
@@ -63,10 +63,11 @@ def crowd(gateway: Gateway, key: str, texts: list[str]) -> Counter[int]:
     return asyncio.run(calls_at_once(gateway.port, key, bodies, {"x-farthing-project": "crowd"}))
 
 
-def test_no_crowd_of_dense_texts_passes_a_budget_of_every_byte(tmp_path: Path) -> None:
+@pytest.mark.parametrize("holds", ["estimate", "every_byte"])
+def test_no_crowd_of_dense_texts_passes_a_budget(tmp_path: Path, holds: str) -> None:
     biller = Biller()
     limit = 40 * (550 * 1_000 + TOKENS * 4_000)
-    text = SETTINGS.format(usd=f"0.{limit:09d}", url=biller.upstream.url)
+    text = SETTINGS.format(usd=f"0.{limit:09d}", url=biller.upstream.url, holds=holds)
     with serving(tmp_path, text, "--workers", "2") as gateway:
         key = gateway.new_key()
         assert crowd(gateway, key, [WORDS] * 20)[200] == 20
@@ -125,7 +126,8 @@ def test_who_leaves_streams_of_dense_texts_passes_no_budget_of_every_byte(
 ) -> None:
     streamer, calls = Streamer(how), 12
     limit = calls * (2_200 * 1_000 + TOKENS * 4_000)
-    with serving(tmp_path, SETTINGS.format(usd=f"0.{limit:09d}", url=streamer.upstream.url)) as gateway:
+    text = SETTINGS.format(usd=f"0.{limit:09d}", url=streamer.upstream.url, holds="every_byte")
+    with serving(tmp_path, text) as gateway:
         key = gateway.new_key()
         seen = Counter(leaves(gateway.port, key, number) for number in range(2 * calls))
         assert 0.6 * limit <= streamer.nanousd <= limit

@@ -180,13 +180,13 @@ def test_a_model_whose_format_cannot_carry_the_request_is_passed_over(house: Hou
 
 
 def test_nobody_is_asked_for_a_client_that_left_while_the_first_was_waited_for(house: House) -> None:
+    before = len(house.gateway.attempts())
     house.now(dear=silent)
     body = json.dumps({"model": "steady", "messages": []}).encode()
     head = f"POST {CHAT} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {house.key()}\r\n"
     with socket.create_connection(("127.0.0.1", house.gateway.port)) as client:
         client.sendall(f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
         until(lambda: house.asked == {"dear": 1}, "the first is asked")
-    before = len(house.gateway.attempts())
     until(lambda: len(house.gateway.attempts()) > before, "its time is over")
     time.sleep(0.3)
     assert house.asked == {"dear": 1}

@@ -185,8 +185,8 @@ class BudgetSettings(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: Annotated[int, Meta(ge=0, le=600)] = 10
     """How long a call may wait for what calls under way will give back."""
     holds: BudgetHolds = "estimate"
-    """What is held for what a call reads, near the limit: what requests like it were reported to have, which is far
-    less and may be wrong for a strange text, or every byte."""
+    """What is held for what a call reads, near the limit: what the same text was reported to have and every byte that
+    is new, or every byte."""
     origin: str = ""
 
 

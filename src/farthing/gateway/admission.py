@@ -217,7 +217,8 @@ class Admission:
     def note_reported(self, chosen: Chosen, sheet: PriceSheet, attempt: Attempt) -> None:
         """Learn from what a call was reported to have read and written, where it may teach something."""
         if attempt.usage.output_tokens is not None:
-            self.bounds.learn(chosen.ref, self._bound(chosen, sheet), attempt.usage)
+            bound = self._bound(chosen, sheet)
+            self.bounds.learn(chosen.ref, chosen.request.wire, chosen.envelope, bound, attempt.usage)
 
     def _bound(self, chosen: Chosen, sheet: PriceSheet, *, every_byte: bool = False) -> Bound:
         ask, request = chosen.envelope, chosen.request

@@ -4,12 +4,11 @@ The answer is bounded by the limit that the client set, or that we set where mon
 is read is bounded by the request's size, as no tokenizer makes more tokens than there are bytes, except where a request
 only points at what is to be read (a picture's address, a stored response, a search): then by what the model can read.
 
-That is four times what a text will cost, and so only held while there is plenty. Where money is scarce, as many tokens
-as requests of this size were reported to have will do, once some have agreed: the most, as many more as they differ,
-and a margin that shrinks with their number; and of a request that is denser than they were, with digits, signs or other
-scripts, as many more as it is denser. It is tokens that are learned and not what they cost, because of an agent's
-calls all are read from the provider's cache, at a tenth, until it pauses for five minutes. Until the first call of a
-model has been reported, eight times the bound is held where there is room: some servers count what nobody sent.
+That is four times what a text will cost, and so only held while there is plenty. Where money is scarce, a text is held
+for with what it was reported to have before, and with a token for every byte of it that is new (`known_texts.py`). It
+is tokens that are known and not what they cost, as an agent's calls are all read from the provider's cache, at a tenth,
+until it pauses for five minutes. Until the first call of a model has been reported, eight times the bound is held where
+there is room: some servers count what nobody sent.
 """
 
 import re
@@ -23,6 +22,7 @@ from farthing.catalog.capabilities import most_input_tokens, most_output_tokens
 from farthing.gateway import own_tools
 from farthing.gateway.answer_limits import SEVERAL, choices_of, limit_of
 from farthing.gateway.dearest_rates import DearestRates, Kind, dearest_rates, rates_at
+from farthing.gateway.known_texts import KnownTexts
 from farthing.ledger.bounds import MAX_COST_NANOUSD
 from farthing.providers.protocol import Operation
 from farthing.types.models import ModelRef
@@ -53,9 +53,8 @@ learned of more than was bounded is believed up to there, or one absurd report w
 LEAST_LIMIT_TOKENS = 16
 """A lower limit to an answer is taken for this one: OpenAI's responses refuse less, so a request that is translated for
 them is sent with this."""
-AGREE = 4
-"""Requests of a size that must have been reported before what they cost is held. The margin on top is then a quarter,
-and with sixteen a sixteenth."""
+ENOUGH_ANSWERS = 4
+"""Of a model; while a process has got fewer it asks the ledger what others got."""
 UNCONFIRMED = 8
 """How many times the input's bound is held while no call of the model was reported; see above."""
 LEARN_ALWAYS, LEARN_SELDOM, LEARN_BYTES = 64, 32, 128
@@ -65,12 +64,8 @@ LEAST_OUTPUT_TOKENS = 1_024
 """A limit that we set is not lower while nothing is known of the model's answers: less is cut too often."""
 MAX_MODELS = 1_024
 """Models whose calls are remembered, as in `token_estimate.py`."""
-MAX_SIZES = 64
-"""Sizes of requests that are told apart for each: four for each doubling, from 256 bytes to 16 MB."""
 _NANO = 1_000_000 * 1_000
 """A rate is picodollars for a million, and an amount nanodollars."""
-_COMMON = b"abcdefghilmnopqrstuvwxy "
-"""Letters that words are made of, and what stands between these; all else is denser."""
 _FILES = (
     *(b'"file_id"', b'"file_url"', b'"fileUri"', b'"file_uri"', b'"item_reference"', b'"video_url"', b'"audio_url"'),
     *(b"application/pdf", b"video/", b'"file_data"'),
@@ -142,8 +137,6 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     output_rate: int
     """Picodollars for a million tokens of every choice together."""
     most_output_tokens: int
-    density: int
-    """How dense the request's text is; see `_density`."""
 
     def tokens_for(self, amount_nanousd: int) -> int:
         """Return how many tokens may be written when so much is held."""
@@ -167,13 +160,11 @@ class _Terms(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Seen:
-    """What calls of one model were reported: the tokens of a byte by size, and the longest answer."""
+    """What calls of one model were reported: the longest answer, searches, and what was read beyond the bound."""
 
-    __slots__ = ("answers", "beyond", "calls", "longest", "searches", "sizes")
+    __slots__ = ("answers", "beyond", "calls", "longest", "searches")
 
     def __init__(self) -> None:
-        self.sizes: dict[int, list[int]] = {}
-        """By size: how many calls, the fewest and the most tokens of a million bytes, and the least density."""
         self.calls = self.answers = 0
         """How many could have taught, and how many did."""
         self.longest = 0
@@ -187,6 +178,7 @@ class Bounds:
 
     def __init__(self) -> None:
         self._seen: OrderedDict[ModelRef, _Seen] = OrderedDict()
+        self._texts = KnownTexts()
         self._heard: dict[ModelRef, tuple[int, int]] = {}
         self._terms: dict[ModelRef, _Terms] = {}
         self._dearest: dict[tuple[str, frozenset[Kind]], tuple[DearestRates, ...]] = {}
@@ -258,18 +250,18 @@ class Bounds:
             kinds = _kinds(envelope, ref)
             if every_byte and (not clients or searches or envelope.has_any(_GOES_ON)):
                 rounds, searches = ROUNDS, MOST_SEARCHES if searches else 0
-        tokens, agreed, density, made = reads, None, _density(envelope.body), searches
+        tokens, made = reads, searches
+        known = None if every_byte or wire == "ollama" else self._known(envelope, wire, ref, reads)
         if seen is not None:
             made = max(searches, seen.searches[searches > 0])
             room = most_input_tokens(ref.model)
             most_read = max(reads, room if reads < room else ROUNDS * room)
             tokens = min(-(-reads * seen.beyond // 100), most_read)
-            agreed = None if every_byte else _agreed(seen, size, density)
         rates = rates_at(self._rates(sheet, kinds), tokens)
         tokens *= rounds
         fee = rates.request + made * rates.search
         most_in = tokens * rates.input + fee
-        least_in = most_in if agreed is None else min(agreed, tokens) * rates.input + fee
+        least_in = most_in if known is None else min(known, tokens) * rates.input + fee
         unconfirmed = most_in * (UNCONFIRMED if seen is None else 1)
         if operation in _NO_ANSWER:
             limit, choices, given = 0, 1, True
@@ -290,7 +282,6 @@ class Bounds:
             least_input_nanousd=-(-least_in // _NANO),
             output_rate=each,
             most_output_tokens=limit,
-            density=density,
         )
 
     def hear(self, answers: Iterable[tuple[ModelRef, int]]) -> None:
@@ -304,7 +295,7 @@ class Bounds:
     def _floor(self, ref: ModelRef, seen: _Seen | None) -> int:
         """Return the lowest limit that we set to an answer: twice the longest there was, more while there were few."""
         answers, longest = (0, 0) if seen is None else (seen.answers, seen.longest)
-        if answers < AGREE and ref in self._heard:
+        if answers < ENOUGH_ANSWERS and ref in self._heard:
             count, most = self._heard[ref]
             answers, longest = answers + count, max(longest, most)
         if not answers:
@@ -320,7 +311,7 @@ class Bounds:
         often = LEARN_SELDOM if request_bytes <= LOOKED_AT_BYTES else request_bytes // LEARN_BYTES
         return count <= LEARN_ALWAYS or count % often == 0
 
-    def learn(self, ref: ModelRef, bound: Bound, usage: Usage) -> None:
+    def learn(self, ref: ModelRef, wire: WireFormat, envelope: Envelope, bound: Bound, usage: Usage) -> None:
         """Learn from what a call was reported to have read and written."""
         seen = self._seen.get(ref)
         if seen is None:
@@ -337,19 +328,15 @@ class Bounds:
             read += cached
         if read > bound.input_tokens:
             seen.beyond = max(seen.beyond, -(-read * 100 // max(1, bound.input_tokens)))
-        share = -(-read * 1_000_000 // bound.request_bytes)
-        size = _size_class(bound.request_bytes)
-        known = seen.sizes.get(size)
-        if known is None:
-            if len(seen.sizes) < MAX_SIZES:
-                seen.sizes[size] = [1, share, share, bound.density]
-            return
-        known[0] += 1
-        known[3] = min(known[3], bound.density)
-        if share < known[1]:
-            known[1] = share
-        elif share > known[2]:
-            known[2] = share
+        if bound.request_bytes < most_input_tokens(ref.model):  # of a longer one some may have been left out
+            self._texts.note(ref, wire, envelope, read)
+
+    def _known(self, envelope: Envelope, wire: WireFormat, ref: ModelRef, reads: int) -> int | None:
+        """Return how many tokens a request has by what is known of its text, where its text is all that is read."""
+        more = reads - len(envelope.body)
+        if more not in (ENVELOPE_TOKENS, TOOLS_TOKENS) or reads >= most_input_tokens(ref.model):
+            return None
+        return self._texts.most_tokens(ref, wire, envelope)
 
     def _rates(self, sheet: PriceSheet, kinds: frozenset[Kind]) -> tuple[DearestRates, ...]:
         """Return the highest rates of each band that a call may fall into."""
@@ -377,28 +364,6 @@ class Bounds:
             most_output_tokens=most_output_tokens(ref.model),
         )
         return terms
-
-
-def _density(body: bytes) -> int:
-    """Return how many tokens a request may have for one of letters only: from 1,000 of a thousand bytes to 8,000.
-
-    Words are read as a token for four letters and more; digits, signs and what is beyond ASCII as up to one for each
-    byte, and capitals and rare letters are what names and random text are made of. It takes a nanosecond a byte.
-    """
-    return 1_000 + 7_000 * len(body.translate(None, _COMMON)) // max(1, len(body))
-
-
-def _agreed(seen: _Seen, size_bytes: int, density: int) -> int | None:
-    """Return how many tokens requests of this size were reported to have, once enough of them have agreed.
-
-    One that is denser than those were is taken to have as many more.
-    """
-    known = seen.sizes.get(_size_class(size_bytes))
-    if known is None or known[0] < AGREE:
-        return None
-    calls, fewest, most, least_density = known
-    tokens = -(-size_bytes * (2 * most - fewest + most // calls) // 1_000_000)
-    return tokens if density <= least_density else -(-tokens * density // least_density)
 
 
 def _nanousd(amount: int) -> int:
@@ -490,9 +455,3 @@ def _kinds(envelope: Envelope, ref: ModelRef) -> frozenset[Kind]:
         any(mark in body for mark in _MARKS),
         envelope.has_any(_DEARER),
     ]
-
-
-def _size_class(size_bytes: int) -> int:
-    """Return a number for sizes that differ by less than a quarter."""
-    bits = size_bytes.bit_length()
-    return bits * 4 + (size_bytes >> max(0, bits - 3) & 3)

@@ -22,7 +22,8 @@ BudgetPolicy = Literal["hard", "soft"]
 BudgetHolds = Literal["estimate", "every_byte"]
 """What is held for what a call reads, where money is scarce.
 
-`estimate`: as many tokens as requests like it were reported to have, and a margin. `every_byte`: a token for each byte.
+`estimate`: as many tokens as the same text was reported to have, and one for each byte that is new. `every_byte`: a
+token for each byte.
 """
 
 BudgetAction = Literal["warn", "prefer_cheaper", "emergency", "local_only", "pause", "refuse"]

@@ -189,6 +189,7 @@ DENSE: dict[str, tuple[str, int]] = {
     "signs": ("}{)(][+=-_*&^%$#@!~" * 106, 2_000),
     "another script": ("\u4f60\u597d\u4e16\u754c" * 166, 900),
     "random capitals": ("QZXJKVWPGYBFMH" * 143, 1_200),
+    "letters of no word": ("tsrdlnhgcmbfpwyie ta" * 100, 2_000),
 }
 """Texts of about the same size, and how many tokens the densest tokenizers make of them."""
 
@@ -204,9 +205,9 @@ def test_a_dense_request_after_many_cheap_ones_of_its_size_is_not_taken_for_one_
     bounds, sheet, cheap = Bounds(), sheet_of(OPUS), chat((WORDS * 40)[: len(text.encode())])
     for _ in range(40):
         known = bounds.bound(cheap, "openai_chat", "chat.completions", OPUS, sheet)
-        bounds.learn(OPUS, known, Usage(input_tokens=len(cheap.body) // 4, output_tokens=5))
+        bounds.learn(OPUS, "openai_chat", cheap, known, Usage(input_tokens=len(cheap.body) // 4, output_tokens=5))
     again = bounds.bound(cheap, "openai_chat", "chat.completions", OPUS, sheet)
-    assert again.least_nanousd < 0.4 * known_bytes(cheap, sheet), "what calls like it cost is what is held"
+    assert again.least_nanousd < 0.4 * known_bytes(cheap, sheet), "what it cost is what is held"
     dense = bounds.bound(chat(text), "openai_chat", "chat.completions", OPUS, sheet)
     assert dense.least_nanousd >= nanousd(tokens, rates_of(OPUS).input)
     assert dense.least_nanousd <= known_bytes(chat(text), sheet)
@@ -219,7 +220,7 @@ def known_bytes(envelope: Envelope, sheet: PriceSheet) -> int:
 def test_one_absurd_report_of_what_was_read_keeps_a_model_from_nobody() -> None:
     bounds, sheet, asked = Bounds(), sheet_of(OPUS), chat("hi")
     known = bounds.bound(asked, "openai_chat", "chat.completions", OPUS, sheet)
-    bounds.learn(OPUS, known, Usage(input_tokens=4 * 10**9, output_tokens=5))
+    bounds.learn(OPUS, "openai_chat", asked, known, Usage(input_tokens=4 * 10**9, output_tokens=5))
     after = bounds.bound(asked, "openai_chat", "chat.completions", OPUS, sheet)
     assert after.least_nanousd <= 2 * nanousd(most_input_tokens(OPUS.model), rates_of(OPUS).cache_write_5m)
 
@@ -230,7 +231,7 @@ def test_rounds_of_a_providers_own_tools_are_learned() -> None:
     asked = Envelope(json.dumps({"model": "m", "max_tokens": 16, "messages": HI, "tools": tools}).encode())
     known = bounds.bound(asked, "anthropic_messages", "messages", OPUS, sheet)
     room = most_input_tokens(OPUS.model)
-    bounds.learn(OPUS, known, Usage(input_tokens=3 * room, output_tokens=5))
+    bounds.learn(OPUS, "anthropic_messages", asked, known, Usage(input_tokens=3 * room, output_tokens=5))
     again = bounds.bound(asked, "anthropic_messages", "messages", OPUS, sheet)
     assert again.least_nanousd >= nanousd(3 * room, rates_of(OPUS).input)
 
@@ -241,7 +242,8 @@ def test_what_searching_calls_were_seen_to_search_is_held_for_no_others_and_no_m
     tools = [{"type": "web_search_20250305", "name": "web_search"}]
     searching = Envelope(json.dumps({"model": "m", "max_tokens": 16, "messages": HI, "tools": tools}).encode())
     known = bounds.bound(searching, "anthropic_messages", "messages", OPUS, sheet)
-    bounds.learn(OPUS, known, Usage(input_tokens=10, output_tokens=5, web_search_requests=4 * 10**9))
+    usage = Usage(input_tokens=10, output_tokens=5, web_search_requests=4 * 10**9)
+    bounds.learn(OPUS, "anthropic_messages", searching, known, usage)
     assert bounds.bound(asked, "openai_chat", "chat.completions", OPUS, sheet).least_nanousd == before
     again = bounds.bound(searching, "anthropic_messages", "messages", OPUS, sheet)
     assert again.least_nanousd - known.least_nanousd == nanousd(MOST_SEARCHES - SEARCHES, rates_of(OPUS).web_search)

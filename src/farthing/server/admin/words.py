@@ -49,7 +49,7 @@ _TIMES = {
     "used": "What is used of it now.",
     "leased": "In the hands of gateway processes, used or still to be used.",
     "left": "What is left of it now.",
-    "holds": "What is held for what a call reads: as estimated, or a token for every byte.",
+    "holds": "What is held for what a call reads: a token for every byte that is new, or for every byte.",
     "wait_s": "For how many seconds a call may wait for what calls under way will give back.",
     "hold_s": "For how many seconds a stream without output is held back.",
     "connect_s": "For name, TCP and TLS together.",
