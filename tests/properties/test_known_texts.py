@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from farthing.gateway.known_texts import MAX_KEPT_BYTES, MAX_TEXTS, NEARLY, NEW_TOKENS, VARIES, KnownTexts
+from farthing.gateway.known_texts import MAX_KEPT_BYTES, MAX_TEXTS, NEARLY, NEW_TOKENS, PART_BYTES, VARIES, KnownTexts
 from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
 from farthing.wire.peek import Envelope
@@ -165,7 +165,8 @@ def test_what_is_kept_has_a_bound() -> None:
     assert texts.most_tokens(ModelRef("openai", "m0"), "openai_chat", Envelope(long[0])) is None
     short = [request([said(f"{number}")]) for number in range(3 * MAX_TEXTS)]
     few = known(*short)
-    assert few.kept_bytes == sum(map(len, short[-MAX_TEXTS:]))
+    assert few.kept_bytes == sum(len(body) + PART_BYTES for body in short[-MAX_TEXTS:])
+    assert known(b'{"messages": [%b0]}' % (b"0," * 300_000)).kept_bytes == 0
 
 
 def grown(messages: list[Any], dice: random.Random) -> list[Any]:

@@ -11,7 +11,6 @@ decides what is counted is the same in both; what merely looks alike as bytes ma
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 
 import msgspec
 
@@ -37,6 +36,12 @@ MAX_KEPT_BYTES = 8 << 20
 """Of all together, 70 agents with 112 KB each; what was not looked at for longest goes first."""
 MAX_BYTES = 1 << 20
 """The longest that is kept."""
+MAX_COMMAS = 131_072
+"""Of a request that is looked into: a megabyte of prompts has one in 8 bytes at most, and one of `0,` takes 40 MB."""
+MAX_PARTS = 2_048
+"""Messages of one, and other members: longer conversations are cut or told anew long before."""
+PART_BYTES = 200
+"""What keeping track of one takes."""
 _LISTS = ("messages", "input", "contents")
 _COUNT_NOTHING = frozenset(
     {
@@ -128,8 +133,10 @@ class KnownTexts:
 
 def _text_of(envelope: Envelope, most_bytes: int) -> _Text | None:
     """Return the text of a request; `None` of one that is too long, or of which it is not known what counts."""
-    members: Mapping[str, msgspec.Raw] = envelope.members
-    if len(envelope.body) > most_bytes or envelope.added_bytes or not _MAY_LEAVE_OUT.isdisjoint(members):
+    members, body = envelope.members, envelope.body
+    if len(body) > most_bytes or envelope.added_bytes or not _MAY_LEAVE_OUT.isdisjoint(members):
+        return None
+    if len(members) > MAX_PARTS or body.count(b",") > MAX_COMMAS:
         return None
     others = {name: raw for name, raw in members.items() if name not in _COUNT_NOTHING}
     parts: list[msgspec.Raw] = []
@@ -139,7 +146,8 @@ def _text_of(envelope: Envelope, most_bytes: int) -> _Text | None:
             parts = _parts.decode(others.pop(name))
         except UNREADABLE:  # characters that only `Envelope` mends
             return None
-    return _Text(parts, others, len(envelope.body))
+    size = len(body) + PART_BYTES * (len(parts) + len(others))
+    return _Text(parts, others, size) if len(parts) <= MAX_PARTS else None
 
 
 def _new_bytes(known: list[msgspec.Raw], parts: list[msgspec.Raw]) -> int:
