@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -171,6 +172,37 @@ def test_no_text_ends_the_list_unseen(between: bytes, spaced: bool) -> None:
     assert told(partial(conversation.envelope, sent, "key")) == told(partial(Envelope, sent))
 
 
+@pytest.mark.parametrize("between", [b".5", b"e5", b"E-3 ", b".5, 1", b"5", b"{}", b'"x"', b" , 1 ", b""])
+@pytest.mark.parametrize("last", [[{"a": 1}], [{"a": 1}, 2], [1.5] * 9, ["text"] * 5, []])
+def test_nothing_goes_on_from_within_a_message(between: bytes, last: list[Any]) -> None:
+    """Where the kept beginning ends anything may follow, not only a comma."""
+    conversation = primed(body([*turns(1, 20_000), *last]))
+    sent = bytes(conversation._start) + between + bytes(conversation._end)
+    assert len(sent) > FROM_BYTES
+    assert told(partial(conversation.envelope, sent, "key")) == told(partial(Envelope, sent))
+
+
+def test_what_is_kept_holds_no_body_that_was_kept_before() -> None:
+    tools = ["t" * 300_000]
+    conversation = Conversation(Conversations())
+    tracemalloc.start()
+    try:
+        for count in (10, 10, 60, 200):
+            conversation.envelope(body(turns(count), tools=tools), "key")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(body(turns(200), tools=tools)) < kept < conversation._all.kept_bytes + 50_000
+
+
+def test_what_weighs_far_more_than_it_has_bytes_is_not_kept() -> None:
+    everyone = Conversations()
+    primed(b'{"messages":[' + b"0," * 900_000 + b"0]}", everyone)
+    many: dict[str, Any] = dict.fromkeys(map(str, range(900)), 1)
+    primed(body(turns(10), **many), everyone)
+    assert everyone.kept_bytes == 0
+
+
 def mutated(sent: bytes, rng: random.Random) -> bytes:
     """A body that another may become: a turn more or less, a member more, twice or elsewhere, or broken anywhere."""
     kind = rng.randrange(8)
@@ -190,7 +222,7 @@ def mutated(sent: bytes, rng: random.Random) -> bytes:
             errors="surrogatepass"
         )
     at = rng.randrange(len(sent)) if kind < 6 else max(0, len(sent) - rng.randrange(1, 9_000))
-    piece = rng.choice([b"", b" ", b'"', b"[", b"]", b"{", b"}", b",", b"\\", b"0", b"\xed\xa0\x80", *HOSTILE[:10]])
+    piece = rng.choice([b"", b" ", b'"', b"[", b"]", b"{", b"}", b",", b"\\", b".5", b"\xed\xa0\x80", *HOSTILE[:10]])
     return sent[:at] + piece + sent[at + rng.randrange(2) :]
 
 
