@@ -49,6 +49,9 @@ def key(house: tuple[Gateway, FakeProvider]) -> str:
         ('"max_\\u0074okens":100000', "written with escapes"),
         ('"max_tokens":1,"models":["openai/gpt-5-pro"]', "'strict'"),
         ('"max_tokens":1,"preset":"dear"', "'strict'"),
+        ('"max_tokens":1,"Max_Tokens":100000', "'Max_Tokens'"),
+        ('"max_tokens":1,"MODEL":"gpt-5-pro"', "'MODEL'"),
+        ('"max_tokens":1,"max_to\u212aens":100000', "written otherwise"),
     ],
 )
 def test_what_can_be_read_as_a_dearer_call_is_refused_where_a_hard_budget_is_about_it(
@@ -176,3 +179,56 @@ def test_thoughts_that_are_put_back_in_translation_are_held_for_as_every_byte_is
         refused = gateway.post(CHAT, {**ask, "messages": said}, key)
         assert refused.status == 402, "what the client sends is half a KB, and what is sent to the provider is 60"
         assert len([one for one in server.requests if one.startswith(b"POST")]) == 1
+
+
+def reads_max_tokens_alone(connection: socket.socket, request: bytes) -> None:
+    """Answer as DeepSeek does: `max_completion_tokens` is passed over."""
+    asked = json.loads(request.partition(b"\r\n\r\n")[2])
+    written = asked.get("max_tokens") or 60_000
+    answer = {**json.loads(ANSWER), "usage": {"prompt_tokens": 10, "completion_tokens": written}}
+    whole(json.dumps(answer).encode())(connection, request)
+
+
+def test_a_limit_that_a_provider_would_pass_over_is_told_so_that_it_heeds_where_money_rests_on_it(
+    tmp_path: Path,
+) -> None:
+    settings = """version: 1
+providers:
+  lab: {{kind: deepseek, base_url: {url}, credential: env:KEY}}
+  openai: {{base_url: {url}/v1, credential: env:KEY}}
+prices:
+  - {{model: "*:*", input: 1, output: 100}}
+budgets:
+  strict: {{usd: 1, period: total, user: tricky, wait_s: 0, holds: every_byte}}
+  loose: {{usd: 1000, period: total, user: rich}}
+"""
+    tricky = {"x-farthing-user": "tricky"}
+    with upstream(reads_max_tokens_alone) as server, serving(tmp_path, settings.format(url=server.url)) as gateway:
+        key = gateway.new_key()
+
+        def sent(model: str, headers: dict[str, str], **limits: int | None) -> dict[str, Any]:
+            ask = {"model": model, "messages": [{"role": "user", "content": "hi"}], **limits}
+            assert gateway.post(CHAT, ask, key, headers).status == 200
+            body: dict[str, Any] = json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])
+            return {name: value for name, value in body.items() if name.startswith("max_")}
+
+        both = {"max_completion_tokens": 20, "max_tokens": 20}
+        assert sent("lab:m", tricky, max_completion_tokens=20) == both
+        assert sent("lab:m", tricky, max_completion_tokens=20, max_tokens=None) == both
+        assert sent("lab:m", tricky, max_tokens=20) == {"max_tokens": 20}
+        for model in ("lab:gpt-5", "openai:m"):
+            rich = {"x-farthing-user": "rich"}
+            assert sent(model, rich, max_completion_tokens=20) == {"max_completion_tokens": 20}, "it may refuse both"
+        assert sent("lab:m", {}, max_completion_tokens=20) == {"max_completion_tokens": 20}, "no money rests on it"
+        attempts = [one for one in gateway.attempts() if one.opening.attribution.user == "tricky"]
+        assert [one.cost_nanousd for one in attempts] == [10 * 1_000 + 20 * 100_000] * 3
+
+
+def test_a_setting_that_stands_twice_is_refused_where_a_hard_budget_is_about_it(
+    house: tuple[Gateway, FakeProvider], key: str
+) -> None:
+    gateway, _ = house
+    body = b'{"contents":[],"generationConfig":{"maxOutputTokens":100000,"maxOutputTokens":1}}'
+    refused = gateway.post("/v1beta/models/openai:fake-model:generateContent", body, key, {"x-farthing-user": "tricky"})
+    assert refused.status == 400, refused.body
+    assert "twice" in refused.body.decode()

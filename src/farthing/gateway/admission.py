@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from farthing.clock import Clock
 from farthing.errors import InvalidRequest, UnpricedModel
-from farthing.gateway.answer_limits import answer_limit
+from farthing.gateway.answer_limits import answer_limit, refuse_settings_twice, unheeded_limit
 from farthing.gateway.bounds import COSTS_NOTHING, NOT_AT_A_GLANCE, Bound, Bounds
 from farthing.gateway.chosen import Chosen
 from farthing.ledger.allotments import Hold, Purse
@@ -27,6 +27,16 @@ from farthing.wire.peek import Envelope
 
 _FURTHER_MODELS = frozenset({"models", "fallbacks", "preset"})
 """Members by which OpenRouter chooses another model than the one that is asked for."""
+_WEIGHED = frozenset(
+    name.lower()
+    for name in (
+        *("model", "options", "max_tokens", "max_completion_tokens", "max_output_tokens"),
+        *_FURTHER_MODELS,
+        *NOT_AT_A_GLANCE,
+    )
+)
+"""Members that decide what a call may cost, in small letters: servers in Go (Ollama's) read `Max_Tokens` for
+`max_tokens`, and the last of both."""
 HEARD = 64
 """The latest calls that are looked at then: 1 ms of the store's thread."""
 
@@ -69,7 +79,9 @@ class Admitted(Hold):
         self.begun = False
         """Whether an attempt was begun with it, which settles it."""
         self.output_limit: int | None = None
-        """How many tokens the provider must be told to write at most, where the client did not say."""
+        """How many tokens the provider must be told to write at most, where the client did not say so that it heeds."""
+        if purse.hard and most_output_tokens is not None and chosen.request.wire == "openai_chat":
+            self.output_limit = unheeded_limit(chosen.envelope, chosen.provider, chosen.ref.model)
         self.counted: LimitHold | None = None
         """What is held for it in limits as well."""
         self._admission = admission
@@ -136,7 +148,7 @@ class Admission:
             return None
         envelope = chosen.envelope
         if purse.hard:
-            _refuse_ambiguous(envelope, purse)
+            _refuse_ambiguous(envelope, request.wire, purse)
         if purse.every_byte and (envelope.has_any(NOT_AT_A_GLANCE) or ref.model.endswith(":online")):
             return sheet
         most, unknown, tokens = self.bounds.at_most(envelope, request.wire, request.operation, ref, sheet)
@@ -225,7 +237,7 @@ class Admission:
         return self.bounds.bound(ask, request.wire, request.operation, chosen.ref, sheet, every_byte=every_byte)
 
 
-def _refuse_ambiguous(envelope: Envelope, purse: Purse) -> None:
+def _refuse_ambiguous(envelope: Envelope, wire: WireFormat, purse: Purse) -> None:
     """Refuse what could be read as a dearer call than the one that is held for."""
     if envelope.has_any(_FURTHER_MODELS):
         named = ", ".join(f'"{name}"' for name in sorted(_FURTHER_MODELS) if name in envelope)
@@ -236,6 +248,16 @@ def _refuse_ambiguous(envelope: Envelope, purse: Purse) -> None:
             hint='send "model" alone.',
         )
     envelope.refuse_twice()
+    if wire == "gemini":
+        refuse_settings_twice(envelope)
+    elif not (names := " ".join(envelope)).islower() or not names.isascii():
+        for name in envelope:
+            if name != (plain := name.casefold()) and plain in _WEIGHED:
+                raise InvalidRequest(
+                    f"{name!r} is '{plain}' written otherwise, which some servers read as it, and the call belongs to"
+                    " a hard budget.",
+                    hint=f"send '{plain}'.",
+                )
 
 
 def _refuse_unpriced(purse: Purse, ref: ModelRef) -> None:

@@ -24,6 +24,9 @@ _LIMITS: dict[WireFormat, tuple[str, ...]] = {
     "openai_completions": ("max_tokens",),
     "anthropic_messages": ("max_tokens",),
 }
+_KNOWN_TO_OPENAI, _KNOWN_TO_ALL = _LIMITS["openai_chat"]
+_OPENAIS = frozenset({"openai", "azure"})
+"""Kinds of providers that know both names of that limit, and refuse two of them."""
 _CHOICES: dict[WireFormat, tuple[str, ...]] = {
     "openai_chat": ("n", "best_of"),
     "openai_completions": ("n", "best_of"),
@@ -55,6 +58,8 @@ def limit_of(envelope: Envelope, wire: WireFormat) -> int | None:
         found = [options.get("num_predict")] if isinstance(options, dict) else []
     for value in found:
         number = _number(value)
+        if number is None and value is not None:
+            return None  # -1 is any length to some servers
         if number is not None and (most is None or number > most):
             most = number
     return most
@@ -76,10 +81,34 @@ def choices_of(envelope: Envelope, wire: WireFormat) -> int:
     return each * _prompts(envelope) if wire == "openai_completions" else each
 
 
+def unheeded_limit(envelope: Envelope, provider: Provider, model: str) -> int | None:
+    """Return the limit of a chat whose client named it as OpenAI alone is certain to know it; `None` of any other.
+
+    DeepSeek passes over `max_completion_tokens` without a word and writes as long an answer as it likes (told by
+    https://github.com/earendil-works/pi/issues/8018, 2026-08), others refuse it. Who serves a model that OpenAI knows
+    by no other name knows it.
+    """
+    if _KNOWN_TO_OPENAI not in envelope or provider.known.kind in _OPENAIS:
+        return None
+    if _number(envelope.value(_KNOWN_TO_ALL)) is not None:
+        return None
+    from farthing.wire.translators.openai_chat.vendors import is_openai_reasoner  # noqa: PLC0415 - seldom needed
+
+    return None if is_openai_reasoner(model) else limit_of(envelope, "openai_chat")
+
+
 def answer_limit(envelope: Envelope, wire: WireFormat) -> int | None:
     """Return how many tokens all choices of an answer may have by what the client asked for; `None` where any."""
     limit = limit_of(envelope, wire)
     return None if limit is None else limit * choices_of(envelope, wire)
+
+
+def refuse_settings_twice(envelope: Envelope) -> None:
+    """Raise where a limit may stand twice in Gemini's settings of an answer: nobody knows which one counts."""
+    for name in _CONFIGS:
+        raw = envelope.raw(name)
+        if raw is not None and raw.startswith(b"{"):
+            Envelope(raw).spliced({})
 
 
 def with_limit(envelope: Envelope, wire: WireFormat, provider: Provider, tokens: int) -> dict[str, bytes]:
@@ -92,8 +121,8 @@ def with_limit(envelope: Envelope, wire: WireFormat, provider: Provider, tokens:
         return {"options": msgspec.json.encode(_but(envelope.value("options"), ()) | {"num_predict": tokens})}
     names = _LIMITS.get(wire, ())
     used = [name for name in names if envelope.raw(name) not in _NOTHING]  # OpenAI refuses two of them
-    if wire == "openai_chat" and provider.known.kind not in ("openai", "azure"):
-        return dict.fromkeys(["max_tokens", *used], number)
+    if wire == "openai_chat" and provider.known.kind not in _OPENAIS:
+        return dict.fromkeys([_KNOWN_TO_ALL, *used], number)
     return dict.fromkeys([*names[:1], *used], number)
 
 

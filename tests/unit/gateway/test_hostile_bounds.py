@@ -99,6 +99,7 @@ NUMBERS: dict[str, tuple[WireFormat, str, int | None, int]] = {
     "the best of many": ("openai_chat", '{"best_of": 7}', None, 7),
     "no numbers": ("openai_chat", '{"n": null, "max_tokens": null}', None, 1),
     "nothing above nothing": ("openai_chat", '{"n": -1, "max_tokens": -1}', None, 1),
+    "no limit beside one": ("openai_chat", '{"max_tokens": 5, "max_completion_tokens": -1}', None, 1),
     "true and texts of nothing": ("openai_chat", '{"n": true, "max_tokens": "-1e"}', None, 1),
 }
 
