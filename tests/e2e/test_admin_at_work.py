@@ -92,6 +92,22 @@ def test_a_key_lives_its_whole_life_over_http(gateway: Gateway) -> None:
     assert api(gateway, "GET", "/admin/spend?by=key&key=life").json()["groups"][0]["nanousd"] == 4 * COST
 
 
+def test_a_key_for_what_nobody_has_is_taken_and_said_so(gateway: Gateway) -> None:
+    refused = (
+        "Nothing is known by the name 'carefull' (routers: none):"
+        " unless a server of yours has it, its calls are refused."
+    )
+    made = api(gateway, "POST", "/admin/keys", {"name": "misspelt", "bound_model": "carefull"})
+    assert (made.status, made.json()["warnings"]) == (201, [refused])
+    path = f"/admin/keys/{made.json()['id']}"
+    assert api(gateway, "POST", f"{path}/rotate").json()["warnings"] == [refused]
+    changed = api(gateway, "PATCH", path, {"bound_model": None, "models": ["opneai:*", "openai:*", "m"]}).json()
+    assert [one.partition(" (")[0] for one in changed["warnings"]] == ["Nothing is known by the name 'opneai:*'"]
+    assert changed["warnings"][0].endswith("that allows nothing.")
+    assert api(gateway, "PATCH", path, {"models": ["openai:*", "m"]}).json()["warnings"] == []
+    assert "warnings" not in api(gateway, "GET", path).json()
+
+
 def test_a_change_that_is_refused_leaves_everything_as_it_was(gateway: Gateway) -> None:
     api(gateway, "POST", "/admin/keys", {"name": "taken"})
     key = api(gateway, "POST", "/admin/keys", {"name": "as it was", "user": "ada"}).json()

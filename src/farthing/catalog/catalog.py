@@ -159,6 +159,10 @@ class Catalog:
             raise InvalidRequest(f"model '{asked}' is ambiguous: {candidates}", hint="ask for one of these")
         raise self._not_found(asked)
 
+    def has(self, model: str) -> bool:
+        """Whether a configured provider is known to have a model of this name."""
+        return any(self._has(provider, model) for provider in self._providers.values())
+
     def names_itself(self, ref: ModelRef) -> bool:
         """Whether the operator's settings name the model, by an alias or a price."""
         return ref.model in self._given[ref.provider]

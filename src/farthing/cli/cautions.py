@@ -1,6 +1,6 @@
 """What works and is probably not meant, and only shows with the environment and the price list at hand."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from farthing.catalog.prices import PriceBook
 from farthing.clock import SystemClock
@@ -53,22 +53,3 @@ def unknown_models(settings: Settings, prices: PriceBook) -> Iterator[str]:
             f"{path}: {provider.name} is not known to have a model {quoted(ref.model)}"
             f"{nearest(ref.model, names)}; it is asked for all the same, and what it costs is not known."
         )
-
-
-def nobodys_names(settings: Settings, prices: PriceBook, names: Iterable[str]) -> Iterator[str]:
-    """Yield those of the names and patterns that a key is given which no model, alias or router is known by.
-
-    A terminal may lack variables of the gateway's, so every provider that we know counts as configured.
-    """
-    kinds = known_providers()
-    providers = {*settings.providers, *kinds}
-    keys = {*(one.price_key for one in settings.providers.values()), *(one.price_key for one in kinds.values())}
-    for name in names:
-        start = name.partition("*")[0]
-        if name in settings.models or name in settings.routers or any(prices.knows(key, name) for key in keys):
-            continue
-        if not any(
-            start.startswith((f"{one}:", f"{one}/")) or (start != name and f"{one}:".startswith(start))
-            for one in providers
-        ):
-            yield name

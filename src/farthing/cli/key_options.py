@@ -87,27 +87,23 @@ class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def say_of_unknown(fields: "KeyFields") -> None:
-    """Say so where a key was given a name that nothing has: it may be misspelled, made later, or a local model's.
-
-    What a local server has is not looked up for it: it may be off.
-    """
+    """Say so where a key was given a name that nothing has."""
+    from farthing.catalog.nobodys_names import told_of_nobodys_names  # noqa: PLC0415  (not for --help)
     from farthing.catalog.prices import price_book  # noqa: PLC0415  (opens the database; not for --help)
     from farthing.cli.books import settings_that_hold  # noqa: PLC0415
-    from farthing.cli.cautions import nobodys_names  # noqa: PLC0415
 
-    bound = fields.get("bound_model")
-    names = (*fields.get("models", ()), *((bound,) if bound else ()))
-    if not names:
+    bound, models = fields.get("bound_model"), fields.get("models", ())
+    if not bound and not models:
         return
     home = current_home()
     try:
         settings = settings_that_hold(home)[0]
     except ConfigError:  # the key is made all the same, and "farthing config check" says what is wrong
         return
-    for name in nobodys_names(settings, price_book(settings.prices, home.prices), names):
-        routers = ", ".join(settings.routers) or "none"
-        meant = "its calls are refused" if name == bound else "that allows nothing"
-        say(f"Nothing is known by the name {name!r} (routers: {routers}): unless a server of yours has it, {meant}.")
+    for sentence in told_of_nobodys_names(
+        settings, price_book(settings.prices, home.prices), bound=bound, models=models
+    ):
+        say(sentence)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -204,6 +204,7 @@ _THINGS = {
     "help": "What it counts.",
     "labels": "As Prometheus writes them.",
     "samples": "Its numbers.",
+    "warnings": "What is taken and probably not meant, each in a sentence.",
     "version": "The version.",
     "workers": "How many processes serve.",
     "openapi": "Where this document is.",

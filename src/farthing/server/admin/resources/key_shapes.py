@@ -132,7 +132,13 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     rotating_until: datetime | None
 
 
-class MadeKey(Key, frozen=True, kw_only=True):
+class ChangedKey(Key, frozen=True, kw_only=True):
+    """A key as it is after a change."""
+
+    warnings: tuple[str, ...]
+
+
+class MadeKey(ChangedKey, frozen=True, kw_only=True):
     """A key with its secret, which is shown this once."""
 
     key: str
@@ -168,10 +174,21 @@ def key_of(record: KeyRecord, now_us: int) -> Key:
     return Key(**_shown(record, now_us))
 
 
-def made_key_of(record: KeyRecord, now_us: int, secret: str, rules: Mapping[str, str] = {}) -> MadeKey:
+def changed_key_of(record: KeyRecord, now_us: int, warnings: tuple[str, ...]) -> ChangedKey:
+    """Return a key as it is shown after a change."""
+    return ChangedKey(warnings=warnings, **_shown(record, now_us))
+
+
+def made_key_of(
+    record: KeyRecord, now_us: int, secret: str, warnings: tuple[str, ...], rules: Mapping[str, str] = {}
+) -> MadeKey:
     """Return a key as it is shown once, with the ids of its own budget and limit."""
     return MadeKey(
-        key=secret, budget_id=rules.get("budget_id"), limit_id=rules.get("limit_id"), **_shown(record, now_us)
+        key=secret,
+        warnings=warnings,
+        budget_id=rules.get("budget_id"),
+        limit_id=rules.get("limit_id"),
+        **_shown(record, now_us),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from farthing.auth.key_forms import checked, checked_name
+from farthing.catalog.nobodys_names import told_of_nobodys_names
 from farthing.errors import Conflict, FarthingError
 from farthing.ledger.under_way import held_for_key
 from farthing.server.admin.ask import Ask, not_there
@@ -22,6 +23,7 @@ from farthing.server.admin.resources.key_rules import (
     remove_key_limits,
 )
 from farthing.server.admin.resources.key_shapes import (
+    ChangedKey,
     Key,
     KeyChange,
     KeyExpiry,
@@ -30,6 +32,7 @@ from farthing.server.admin.resources.key_shapes import (
     KeySpend,
     MadeKey,
     NewKey,
+    changed_key_of,
     key_of,
     made_key_of,
 )
@@ -79,7 +82,7 @@ async def create(ask: Ask[NewKey, Nothing]) -> Answer:
         raise
     now_us = ask.house.now_us()
     ask.note(record.id, after=key_of(record, now_us))
-    made = made_key_of(record, now_us, secret.reveal(), rules)
+    made = made_key_of(record, now_us, secret.reveal(), _warnings(ask, record), rules)
     return Answer(made, 201)
 
 
@@ -153,7 +156,9 @@ async def change(ask: Ask[KeyChange, Nothing]) -> Answer:
         await remove_key_limits(ask.house, record.id)
         if wanted.limits is not None and wanted.limits.rates():
             await put_key_limit(ask.house, record, wanted.limits, ask.setter)
-    return _changed(ask, record, before)
+    now_us = ask.house.now_us()
+    ask.note(record.id, before=before, after=key_of(record, now_us))
+    return Answer(changed_key_of(record, now_us, _warnings(ask, record)))
 
 
 async def rotate(ask: Ask[KeyRotation, Nothing]) -> Answer:
@@ -163,7 +168,7 @@ async def rotate(ask: Ask[KeyRotation, Nothing]) -> Answer:
     record, secret = await ask.house.farthing.keys.rotate(record.id, grace_s=ask.body.grace_s)
     now_us = ask.house.now_us()
     ask.note(record.id, before=before, after=key_of(record, now_us))
-    return Answer(made_key_of(record, now_us, secret.reveal()))
+    return Answer(made_key_of(record, now_us, secret.reveal(), _warnings(ask, record)))
 
 
 async def enable(ask: Ask[Nothing, Nothing]) -> Answer:
@@ -250,6 +255,20 @@ def _changed(ask: Ask[Any, Any], record: KeyRecord, before: Key) -> Answer:
     return Answer(after)
 
 
+def _warnings(ask: Ask[Any, Any], record: KeyRecord) -> tuple[str, ...]:
+    """Return what is probably not meant of a key: names that nothing here is known by."""
+    farthing = ask.house.farthing
+    return tuple(
+        told_of_nobodys_names(
+            farthing.settings,
+            farthing.prices,
+            bound=record.bound_model,
+            models=record.models,
+            listed=farthing.catalog.has,
+        )
+    )
+
+
 ROUTES = (
     Route(
         method="POST",
@@ -301,7 +320,7 @@ ROUTES = (
         roles=MANAGE,
         handler=change,
         takes=KeyChange,
-        gives=Key,
+        gives=ChangedKey,
         refusals=(404, 409),
     ),
     Route(
