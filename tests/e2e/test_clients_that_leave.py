@@ -11,10 +11,12 @@ import pytest
 
 from farthing.types.calls import Attempt
 from tests.e2e.serving import ANSWER, ASK, COST, DONE, USAGE, chunk, serving, until
-from tests.e2e.support import Gateway
+from tests.e2e.support import Gateway, request
 from tests.e2e.upstream import Script, Upstream, whole
+from tests.unit.monitoring.exposition_reader import Scrape
 
 CHAT = "/v1/chat/completions"
+TOKEN = "fta-a-token-for-the-tests-of-leaving"
 SETTINGS = """version: 1
 budgets:
   strict: {{usd: 1, period: total}}
@@ -35,6 +37,11 @@ class House:
         self.gateway = gateway
         self.upstream = upstream
         self.key = gateway.new_key()
+
+    def lingering(self) -> float:
+        """Return how many calls go on whose client left, as it is told."""
+        answer = request(self.gateway.port, "GET", "/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+        return Scrape(answer.body.decode()).value("farthing_calls_lingering")
 
     def leaves(self, body: dict[str, Any]) -> None:
         """Ask, and be gone once the provider has the request."""
@@ -65,7 +72,7 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     upstream = Upstream(whole(ANSWER))
     home = tmp_path_factory.mktemp("leaving")
-    with serving(home, SETTINGS.format(url=upstream.url), OTHER="sk-2") as gateway:
+    with serving(home, SETTINGS.format(url=upstream.url), OTHER="sk-2", FARTHING_ADMIN_TOKEN=TOKEN) as gateway:
         yield House(gateway, upstream)
     upstream.close()
 
@@ -105,8 +112,10 @@ def test_who_leaves_before_an_unstreamed_answer_is_charged_with_what_it_cost(hou
         house.upstream.now(script)
         house.leaves(ASK)
         assert not gone.wait(0.3), "the provider goes on, and so do we"
+        assert house.lingering() == 1
         go_on.set()
         line = house.last(calls + 1)
+    until(lambda: house.lingering() == 0, "the call is over")
     assert (line.outcome, line.cost_nanousd, line.cost_basis) == ("cancelled", COST, "reported")
     assert line.error_code == "client_left"
     spent = house.spent()

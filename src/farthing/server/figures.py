@@ -12,7 +12,7 @@ from farthing.app import Farthing
 from farthing.monitoring.exposition import Family, labels_text
 from farthing.monitoring.process import process_families
 from farthing.monitoring.watch import Watch
-from farthing.server.listener import Listener
+from farthing.server.listener import MAX_LINGERING, Listener
 
 
 def house_families(
@@ -49,6 +49,8 @@ def house_families(
 
 def _server(listener: Listener) -> Iterator[Family]:
     yield _gauge("farthing_requests_in_flight", "Requests being answered.", len(listener.exchanges))
+    yield _gauge("farthing_calls_lingering", "Calls whose client left, and that are read on.", listener.lingering)
+    yield _gauge("farthing_calls_lingering_max", "Most that are read on.", MAX_LINGERING)
     yield _gauge("farthing_client_connections", "Connections of clients.", len(listener.connections))
     yield _gauge("farthing_client_connections_max", "Most that are taken.", listener.bounds.max_connections)
     yield _gauge("farthing_buffered_bytes", "Request bodies in memory.", listener.buffered_bytes)
