@@ -3,17 +3,22 @@
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from farthing.storage.postgres import PostgresStore
 from farthing.types.budgets import Account
+from farthing.types.calls import Attempt
 from tests.e2e.budget_load import calls_at_once
 from tests.e2e.serving import serving
 from tests.e2e.support import Gateway
 from tests.postgres_server import new_schema
+
+T = TypeVar("T")
+_MOST_LINES = 20_000
+"""Four times what the largest crowd of a test leaves behind."""
 
 
 class Hosts:
@@ -36,12 +41,20 @@ class Hosts:
 
     def accounts(self) -> list[Account]:
         """Return how every account of every budget stands, also those of periods that are over."""
+        return self._from_store(lambda store: store.budgets.accounts(now_us=0))
 
-        async def look() -> list[Account]:
+    def attempts(self, project: str) -> list[Attempt]:
+        """Return every line of a project in the ledger."""
+        lines = self._from_store(lambda store: store.attempts_after("", _MOST_LINES))
+        assert len(lines) < _MOST_LINES
+        return [one for one in lines if one.opening.attribution.project == project]
+
+    def _from_store(self, ask: Callable[[PostgresStore], Awaitable[list[T]]]) -> list[T]:
+        async def look() -> list[T]:
             store = PostgresStore(self._url, makes=False)
             await store.open()
             try:
-                return await store.budgets.accounts(now_us=0)
+                return await ask(store)
             finally:
                 await store.close()
 
