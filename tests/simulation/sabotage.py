@@ -9,11 +9,13 @@ import pytest
 
 from farthing.catalog.prices import PriceBook
 from farthing.catalog.snapshot import Prices, Step, bands_of
-from farthing.gateway import attempts
+from farthing.gateway import attempts, routed
 from farthing.gateway.admission import Admitted
 from farthing.gateway.attempts import NOTHING, LiveAttempt
 from farthing.gateway.bounds import Bound, Bounds
+from farthing.gateway.chosen import Chosen
 from farthing.gateway.metered_stream import MeteredStream
+from farthing.gateway.routed import RoutedCall
 from farthing.ledger import Ledger, budgets, housekeeping, recovery
 from farthing.ledger.allotments import Purse
 from farthing.ledger.journal_reader import InFlight
@@ -26,6 +28,7 @@ from farthing.storage.memory.budgets import MemoryBudgets
 from farthing.storage.memory.retention import MemoryRetention
 from farthing.types.budgets import Account
 from farthing.types.calls import Attempt, Opening
+from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
@@ -293,6 +296,31 @@ def expires_too_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(housekeeping, "expires_before", lambda kept_us, now_us: early(kept_us // 7, now_us))
 
 
+def tries_another_model_whatever_the_answer(patch: pytest.MonkeyPatch) -> None:
+    """A router goes on after every answer, good or bad."""
+    patch.setattr(routed, "_worth_another", lambda _status: True)
+
+
+def tries_another_model_for_nobody(patch: pytest.MonkeyPatch) -> None:
+    """A router goes on when its client has left."""
+    patch.setattr(RoutedCall, "_see_that_somebody_waits", _nothing)
+
+
+def takes_all_tries_of_a_router_for_one(patch: pytest.MonkeyPatch) -> None:
+    """Each model that a router tries is written down under the same number."""
+    patch.setattr(routed, "count", itertools.repeat)
+
+
+def forgets_a_routers_name(patch: pytest.MonkeyPatch) -> None:
+    """The ledger says of a router's tries that the model was asked for."""
+    chosen = RoutedCall._chosen
+
+    def direct(self: RoutedCall, ref: ModelRef) -> Chosen:
+        return msgspec.structs.replace(chosen(self, ref), asked=str(ref), router=None)
+
+    patch.setattr(RoutedCall, "_chosen", direct)
+
+
 DEAR = PriceSheet(id="dear", bands=bands_of(Prices(input=(Step(0, 10**16),), output=(Step(0, 10**16),))))
 
 FAULTS: dict[Sabotage, int] = {
@@ -320,5 +348,9 @@ FAULTS: dict[Sabotage, int] = {
     loses_the_sums_of_what_expires: 40,
     keeps_again_what_has_expired: 120,
     expires_too_early: 40,
+    tries_another_model_whatever_the_answer: 40,
+    tries_another_model_for_nobody: 120,
+    takes_all_tries_of_a_router_for_one: 40,
+    forgets_a_routers_name: 40,
 }
 """Within how many seeds each must be found."""

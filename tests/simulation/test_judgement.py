@@ -7,11 +7,13 @@ let through what it is there for.
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from farthing.testing.simulator.facts import Call, Checkpoint
 from farthing.testing.simulator.judgement import judge_call
-from farthing.testing.simulator.schedule import Answer, Ask
+from farthing.testing.simulator.routers import judge_order, tries_of
+from farthing.testing.simulator.schedule import Answer, Ask, FallBack
 from farthing.types.calls import Attempt, Attribution, Opening
 from farthing.types.usage import Usage
 
@@ -224,3 +226,73 @@ def test_an_answer_without_usage_is_billed_by_its_text_and_not_as_reported() -> 
     least = int(wrong.split()[1])
     right = Usage(input_tokens=12, output_tokens=least)
     assert list(judge_call(call, [a_line(call, usage=right, cost_basis="estimated")])) == []
+
+
+def a_routed_call() -> tuple[Call, list[Attempt]]:
+    """Return a call that names a router, whose first model refused and whose second answered, and its lines."""
+    first, second = an_ask(status=500).answer, an_ask().answer
+    tries = (FallBack("alpha", "priced", first), FallBack("beta", "priced", second))
+    call = a_call(router="alpha-order-priced", tries=tries)
+    call.attempt_ids, call.begun = [], ["alpha", "beta"]
+    lines = []
+    for ordinal, (provider, one) in enumerate(call.tries.items(), 1):
+        one.attempt_ids, one.reached, one.input_estimate, one.begun_s = [f"a{ordinal}"], 1, 12, float(ordinal)
+        one.delivered = len(one.parts)
+        line = a_line(one)
+        opening = msgspec.structs.replace(
+            line.opening, attempt_id=f"a{ordinal}", ordinal=ordinal, provider=provider, model_asked="alpha-order-priced"
+        )
+        lines.append(msgspec.structs.replace(line, opening=opening))
+    nothing = Usage(input_tokens=0, output_tokens=0)
+    lines[0] = msgspec.structs.replace(
+        lines[0], outcome="provider_error", http_status=500, usage=nothing, cost_nanousd=0, price_id=None
+    )
+    lines[1] = msgspec.structs.replace(lines[1], cost_nanousd=READ * 2_900 + WRITTEN * 14_900)
+    return call, lines
+
+
+def test_a_call_by_a_router_is_found_right_as_each_of_its_tries_is() -> None:
+    call, lines = a_routed_call()
+    assert list(judge_order(call, lines)) == []
+    tries = tries_of(call, lines)
+    assert [(one.ask.provider, found) for one, found in tries] == [("alpha", lines[:1]), ("beta", lines[1:])]
+    assert [list(judge_call(one, found)) for one, found in tries] == [[], []]
+    missing = [list(judge_call(one, found)) for one, found in tries_of(call, lines[1:])]
+    assert "1 attempts were begun and 0 stand in the ledger" in missing[0]
+    assert missing[1] == []
+
+
+@pytest.mark.parametrize(
+    ("number", "fields", "said"),
+    [
+        (0, {"outcome": "ok"}, "'beta' was tried after one that ended as ok 500"),
+        (0, {"outcome": "cancelled"}, "'beta' was tried after one that ended as cancelled 500"),
+        (0, {"http_status": 400}, "'beta' was tried after one that ended as provider_error 400"),
+        (1, {"ordinal": 1}, "its tries are numbered [1, 1]"),
+        (1, {"call_id": "another"}, "its tries are of several calls"),
+        (1, {"model_asked": "beta:sim-priced"}, "it asked for alpha-order-priced, and the ledger says"),
+    ],
+)
+def test_what_is_wrong_with_the_order_of_a_routers_tries_is_said(
+    number: int, fields: dict[str, Any], said: str
+) -> None:
+    call, lines = a_routed_call()
+    line = lines[number]
+    if fields.keys() <= set(line.opening.__struct_fields__):
+        fields = {"opening": msgspec.structs.replace(line.opening, **fields)}
+    lines[number] = msgspec.structs.replace(line, **fields)
+    told = list(judge_order(call, lines))
+    assert any(said in one for one in told), told
+
+
+def test_a_router_that_asks_another_model_for_nobody_is_said() -> None:
+    call, lines = a_routed_call()
+    call.left_s = 1.5
+    assert list(judge_order(call, lines)) == ["'beta' was asked 0.500 s after the client had left"]
+    call.left_s = 1.95
+    assert list(judge_order(call, lines)) == []
+
+
+def test_a_whole_answer_by_a_router_without_a_line_is_said() -> None:
+    call, _ = a_routed_call()
+    assert "its client has the whole answer and the ledger nothing" in list(judge_order(call, []))

@@ -4,6 +4,8 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from farthing.testing.simulator import Result, simulate
 from farthing.testing.simulator.__main__ import failure, main
 from farthing.testing.simulator.budgets import with_budgets
 from farthing.testing.simulator.expiry import with_expiry
+from farthing.testing.simulator.routers import SECOND, with_routers
 from farthing.testing.simulator.schedule import TROUBLES, draw
 from tests.simulation.sabotage import FAULTS, Sabotage
 
@@ -109,6 +112,17 @@ def test_every_fifth_seed_lets_lines_expire_and_some_of_them_die_over_it() -> No
     ours = [schedule.seed for schedule in schedules if schedule.expiry is not None][:20]
     traces = ["\n".join(simulate(seed).trace) for seed in ours]
     assert sum("lets 1 expire" in trace or "lets 3 expire" in trace for trace in traces) > 5
+
+
+def test_every_fourth_seed_has_calls_that_name_a_router_and_whose_next_models_are_tried_and_answer() -> None:
+    schedules = [with_routers(draw(seed)) for seed in range(400)]
+    ours = [schedule.seed for schedule in schedules if schedule.routers]
+    assert 60 < len(ours) < 140
+    asked: Counter[str] = Counter()
+    for seed in ours[:30]:
+        for _, who, what in map(partial(str.split, maxsplit=2), simulate(seed).trace):
+            asked[who] += what.startswith("is asked call")
+    assert all(asked[f"{second}.sim"] > 3 for second in SECOND.values()), asked
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux lists them")

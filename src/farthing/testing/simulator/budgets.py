@@ -177,9 +177,9 @@ def _judge_refusal(call: Call) -> Iterator[str]:
     if not call.whole or b"Refused by budget" not in call.received:
         return
     ask = call.ask
-    if provider_of(ask) == "home" or ask.operation in FREE:
+    if "home" in (provider_of(ask), *call.tries) or ask.operation in FREE:
         yield "it costs nothing, and was refused for money"
-    if call.reached:
+    if call.reached or any(one.reached for one in call.tries.values()):
         yield "it was refused for money, and reached the provider"
     if call.status not in (402, 429):
         yield f"it was refused for money with status {call.status}"
@@ -226,11 +226,11 @@ def _life(random: Random, life: Life) -> Life:
 
 
 def _client(random: Random, client: Client, crowd: float) -> Client:
-    asks = tuple(_modest(random, ask) for ask in client.asks)
+    asks = tuple(modest(random, ask) for ask in client.asks)
     return msgspec.structs.replace(client, asks=asks, begins_s=client.begins_s * crowd)
 
 
-def _modest(random: Random, ask: Ask) -> Ask:
+def modest(random: Random, ask: Ask) -> Ask:
     """Return a call whose answer keeps to the limits."""
     answer = ask.answer
     parts = min(2, len(answer.words))

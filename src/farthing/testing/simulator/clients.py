@@ -58,7 +58,7 @@ class ClientEnd:
         self._left = True
         self._process.note(self._name, f"leaves{' with a reset' if reset else ''}")
         for call in self._calls[self._answering :]:
-            call.left = True
+            call.left, call.left_s = True, self._process.loop.time()
         assert self.link is not None
         self.link.far = None
         self.link.far_resume()

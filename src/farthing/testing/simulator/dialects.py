@@ -68,6 +68,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 def provider_of(ask: Ask) -> str:
     """Return the provider that a call goes to; one whose models cost nothing where that is asked."""
+    if ask.provider is not None:
+        return ask.provider
     provider = _PROVIDERS[ask.operation]
     return "home" if ask.model == "free" and provider == "alpha" else provider
 
@@ -81,6 +83,7 @@ def request_of(ask: Ask, key: str) -> bytes:
     """Return the bytes of a client's request."""
     prompt = text_of(0, ask.prompt_words)
     model = MODELS[ask.model] if ask.model == "unknown" else f"{provider_of(ask)}:{MODELS[ask.model]}"
+    model = ask.router or model
     body: dict[str, Any] = {"model": model}
     path, credential = _PATHS.get(ask.operation, ""), f"authorization: Bearer {key}"
     match ask.operation:

@@ -150,7 +150,10 @@ class Files(SystemFiles):
         attempt_id: str = opening.get("attempt_id") or said["attempt_id"]
         process.note("journal", f"{kind} {attempt_id[-6:]}{'' if taken else ' is not taken'}")
         if kind == "begin" and taken:
-            call = facts.calls[int(opening["attribution"]["task"])]
+            asked = facts.calls[int(opening["attribution"]["task"])]
+            call = asked.at(opening["provider"])
+            asked.begun.append(opening["provider"])
+            call.begun_s = process.loop.time()
             if attempt_id not in call.attempt_ids:
                 call.attempt_ids.append(attempt_id)
             call.input_estimate = opening["input_tokens_estimate"]

@@ -6,7 +6,7 @@ Everything is written down in order, too: two runs of one seed must have the sam
 import msgspec
 
 from farthing.testing.simulator.dialects import Part, answer_of, text_of
-from farthing.testing.simulator.schedule import Ask, Schedule
+from farthing.testing.simulator.schedule import Ask, FallBack, Schedule
 from farthing.types.calls import Attempt
 
 
@@ -27,6 +27,7 @@ class Call:
         # The client's side.
         self.sent_whole = False
         self.left = False
+        self.left_s: float | None = None
         self.status: int | None = None
         self.received = bytearray()
         self.whole = False
@@ -34,6 +35,7 @@ class Call:
         self.last_written_s: float | None = None
         # The journal's side.
         self.attempt_ids: list[str] = []
+        self.begun_s: float | None = None
         self.input_estimate: int | None = None
         self.checkpoints: list[Checkpoint] = []
         self.ended_in_journal = 0
@@ -44,6 +46,23 @@ class Call:
         self.delivered = 0
         # What ended the process, if anything did while the call was under way.
         self.life_ended_in_death = False
+        # Of a call that names a router: what is known of each of its models, by provider; the client's side is here.
+        self.tries = {one.provider: Call(_try(ask, one)) for one in ask.tries}
+        self.begun: list[str] = []
+
+    def at(self, provider: str) -> "Call":
+        """Return what is known of the call as it is made of this provider."""
+        return self.tries.get(provider, self)
+
+    def take_clients_side(self, call: "Call") -> None:
+        """Know what the client of this call sent and got."""
+        self.sent_whole, self.whole, self.status, self.received = (
+            call.sent_whole,
+            call.whole,
+            call.status,
+            call.received,
+        )
+        self.first_written_s, self.last_written_s = call.first_written_s, call.last_written_s
 
     @property
     def text_delivered(self) -> str:
@@ -67,6 +86,12 @@ class Call:
     def told_an_error(self) -> bool:
         """Whether what the client got says that something went wrong."""
         return b'"error"' in self.received
+
+
+def _try(ask: Ask, one: FallBack) -> Ask:
+    return msgspec.structs.replace(
+        ask, provider=one.provider, model=one.model, answer=one.answer, router=None, tries=()
+    )
 
 
 class Facts:

@@ -23,6 +23,7 @@ from farthing.testing.simulator.disk import Files, Process, TroubledStore
 from farthing.testing.simulator.expiry import TroubledRetention
 from farthing.testing.simulator.providers import Providers
 from farthing.testing.simulator.rates import RATES
+from farthing.testing.simulator.routers import SECOND, routers_of
 from farthing.testing.simulator.schedule import Schedule
 from farthing.testing.simulator.virtual_time import EPOCH_US, VirtualClock, VirtualOffload
 from farthing.types.identity import RandomBytes
@@ -46,6 +47,7 @@ _KINDS: dict[str, tuple[str, WireFormat]] = {
     "gem": ("gemini", "gemini"),
     "llama": ("ollama", "ollama"),
 }
+_KINDS_OF_SECONDS = {second: _KINDS[first] for first, second in SECOND.items()}
 TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=30.0, idle_s=20.0, total_s=90.0)
 _BOUNDS = Bounds(header_timeout_s=6.0, body_timeout_s=10.0, keep_alive_s=8.0, write_timeout_s=15.0)
 _HOLD_S = 3.0
@@ -56,6 +58,7 @@ _GOODBYE_S = 1.0
 
 def settings_of(schedule: Schedule) -> Settings:
     """Return the settings of a simulated house."""
+    kinds = _KINDS | (_KINDS_OF_SECONDS if schedule.routers else {})
     providers = {
         name: ProviderSettings(
             name=name,
@@ -69,7 +72,7 @@ def settings_of(schedule: Schedule) -> Settings:
             stream_usage="ask" if wire == "openai_chat" else "always",
             hold_s=_HOLD_S,
         )
-        for name, (kind, wire) in _KINDS.items()
+        for name, (kind, wire) in kinds.items()
     }
     rows = [
         PriceOverride(
@@ -79,10 +82,17 @@ def settings_of(schedule: Schedule) -> Settings:
             cache_read=_price(rates[2]),
         )
         for provider, rates in RATES.items()
+        if provider in providers
         for model in ("priced", "free")
     ]
     kept = None if schedule.expiry is None else f"{schedule.expiry.kept_days}d"
-    return Settings(providers=providers, models={}, prices=tuple(rows), retention=RetentionSettings(calls=kept))
+    return Settings(
+        providers=providers,
+        models={},
+        routers=routers_of(schedule),
+        prices=tuple(rows),
+        retention=RetentionSettings(calls=kept),
+    )
 
 
 class Keep:

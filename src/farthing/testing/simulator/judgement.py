@@ -18,6 +18,7 @@ from farthing.testing.simulator.expiry import judge_expired
 from farthing.testing.simulator.facts import Call, Facts
 from farthing.testing.simulator.house import House, Keep
 from farthing.testing.simulator.rates import RATES
+from farthing.testing.simulator.routers import SECOND, judge_order, tries_of
 from farthing.testing.simulator.schedule import FREE
 from farthing.testing.simulator.virtual_time import VirtualLoop, VirtualOffload
 from farthing.types.calls import Attempt
@@ -101,13 +102,19 @@ async def _judge_books(keep: Keep, facts: Facts, loop: VirtualLoop) -> int:
     for attempt in aside:
         lines[int(attempt.opening.attribution.task or -1)].append(attempt)
     for number, call in facts.calls.items():
-        for problem in judge_call(call, lines[number]):
+        for problem in _judge_tries(call, lines[number]):
             facts.wrong(f"call {number} ({call.ask.operation}{', streamed' if call.ask.streamed else ''}): {problem}")
     return len(attempts) + len(aside)
 
 
+def _judge_tries(call: Call, lines: list[Attempt]) -> Iterator[str]:
+    yield from judge_order(call, lines)
+    for one, found in tries_of(call, lines):
+        yield from judge_call(one, found)
+
+
 def judge_call(call: Call, lines: list[Attempt]) -> Iterator[str]:
-    """Yield what is wrong with the lines of one call."""
+    """Yield what is wrong with the lines of one call, or of one of a router's models."""
     if len(lines) != len(call.attempt_ids):
         yield f"{len(call.attempt_ids)} attempts were begun and {len(lines)} stand in the ledger"
     if len(call.attempt_ids) > 1:
@@ -294,6 +301,7 @@ def _family(call: Call) -> TokenFamily:
 
 
 _KIND_NAMES = {"alpha": "openai", "home": "vllm", "claude": "anthropic", "gem": "gemini", "llama": "ollama"}
+_KIND_NAMES |= {second: _KIND_NAMES[first] for first, second in SECOND.items()}
 
 
 def _cost(call: Call, line: Attempt) -> int | None:

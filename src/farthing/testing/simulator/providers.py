@@ -92,7 +92,7 @@ class ProviderEnd:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Learn whose call this is."""
         if name == b"x-sim-call":
-            self._call = self._process.facts.calls[int(value)]
+            self._call = self._process.facts.calls[int(value)].at(self._host.partition(".")[0])
 
     def on_headers_complete(self) -> None:
         """From here on money may be spent, so the journal must know of it."""

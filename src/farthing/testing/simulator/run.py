@@ -20,6 +20,7 @@ from farthing.testing.simulator.expiry import OldJournals, with_expiry
 from farthing.testing.simulator.facts import Facts
 from farthing.testing.simulator.house import TIMEOUTS, TOKEN, House, Keep
 from farthing.testing.simulator.judgement import judge_books, judge_leftovers, judge_quiet
+from farthing.testing.simulator.routers import with_routers
 from farthing.testing.simulator.schedule import Life, draw
 from farthing.testing.simulator.virtual_time import NothingWillHappen, TookTooLong, VirtualLoop
 from farthing.types.ledger import US_PER_DAY
@@ -53,7 +54,7 @@ def simulate(seed: int, *, folder: Path | None = None) -> Result:
 
 
 def _simulate(seed: int, folder: Path) -> Result:
-    schedule = with_expiry(with_budgets(draw(seed)))
+    schedule = with_routers(with_expiry(with_budgets(draw(seed))))
     facts = Facts(schedule)
     keep = Keep(schedule, folder)
     journals = OldJournals(keep.home.journal)

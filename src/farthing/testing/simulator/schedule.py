@@ -96,6 +96,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     keeps_open_s: float
 
 
+class FallBack(msgspec.Struct, frozen=True):
+    """One of a router's models: whose it is, and what its provider answers where it is asked."""
+
+    provider: str
+    model: Model
+    answer: Answer
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One call: what is asked, in how many pieces the request arrives, and what the provider answers."""
 
@@ -110,6 +118,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     pieces: int
     piece_gap_s: float
     answer: Answer
+    provider: str | None = None
+    """Who is asked, where that is not whom the operation belongs to."""
+    router: str | None = None
+    """What is named in place of a model; then `tries` are what each of its models is and answers."""
+    tries: tuple[FallBack, ...] = ()
 
 
 class Leave(msgspec.Struct, frozen=True):
@@ -208,6 +221,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     lives: tuple[Life, ...]
     budgets: tuple[BudgetPlan, ...] = ()
     expiry: ExpiryPlan | None = None
+    routers: bool = False
+    """Whether some of the calls name a router."""
 
     @property
     def asks(self) -> int:
@@ -292,11 +307,12 @@ def _ask(random: Random, troubles: tuple[Trouble, ...], number: int) -> Ask:
         prompt_words=random.choice((3, 40, 400)),
         pieces=random.choice((1, 1, 2, 5)),
         piece_gap_s=random.choice((0.0, 0.01, 0.4)),
-        answer=_answer(random, troubles, operation),
+        answer=draw_answer(random, troubles, operation),
     )
 
 
-def _answer(random: Random, troubles: tuple[Trouble, ...], operation: Operation) -> Answer:
+def draw_answer(random: Random, troubles: tuple[Trouble, ...], operation: Operation) -> Answer:
+    """Return what a provider answers to a call."""
     parts = 0 if operation in SILENT | FREE else random.choice((0, 1, 3, 8, 20))
     pace_s = random.choice((0.0, 0.02, 0.3, 0.8, 1.2))
     words = tuple(60_000 if random.random() < 0.001 else random.choice((1, 3, 3, 12, 120)) for _ in range(parts))
