@@ -94,7 +94,8 @@ def judge_order(call: Call, lines: Sequence[Attempt]) -> Iterator[str]:
     if [one.opening.ordinal for one in tries] != list(range(1, len(tries) + 1)):
         yield f"its tries are numbered {[one.opening.ordinal for one in tries]}"
     for before, after in pairwise(tries):
-        if before.outcome in ("ok", "cancelled") or before.http_status == 400:
+        said_no = before.outcome == "provider_error" and before.http_status == 400  # one that broke off said nothing
+        if before.outcome in ("ok", "cancelled") or said_no:
             yield f"'{after.opening.provider}' was tried after one that ended as {before.outcome} {before.http_status}"
     for provider in call.begun[1:]:
         begun_s = call.tries[provider].begun_s
