@@ -218,6 +218,7 @@ class Farthing:
         await declare_limits(self.store.limits, self.settings.limits)
         await self.limits.start()
         self.keys.beforehand = self._follow_rules
+        self.budgets.rules.elsewhere = self.keys.elsewhere
         await self.look_into_vault()
         self._following = [asyncio.create_task(self.keys.follow()), asyncio.create_task(self._follow_store())]
         noting = keep_note(self.home.limits, self._accounts_now, self.clock, self.offload, shared=self.workers > 1)

@@ -137,6 +137,27 @@ def test_what_is_about_both_teams_at_once_is_neithers_to_see(house: House) -> No
     assert house.ask("DELETE", f"budgets/{both['id']}", None, "admin").status == 204
 
 
+def test_who_is_refused_by_what_is_about_both_teams_is_not_told_of_the_other(house: House) -> None:
+    shared = {"name": "with globex", "usd": "0.0000001", "period": "day", "scope": {"team": "core"}}
+    own = {"name": "of acme", "usd": "0.0000002", "period": "day", "scope": {"organisation": "acme", "team": "core"}}
+    made = [house.make("budgets", one) for one in (shared, own)]
+    key = house.things["acme"]["keys"]["key"]
+    answer = house.gateway.post("/v1/chat/completions", ASK, key)
+    unpriced = house.gateway.post("/v1/chat/completions", {**ASK, "model": "openai:unheard-of"}, key)
+    lists = [house.ask("GET", path, None, who).body for path in LISTS for who in ("acme", "acme viewer")]
+    for one in made:
+        assert house.ask("DELETE", f"budgets/{one['id']}", None, "admin").status == 204
+    assert (answer.status, unpriced.status) == (402, 402)
+    told = answer.json()["error"]["message"]
+    assert "a budget that other organisations share: what is left of it does not suffice" in told
+    assert "budget 'of acme' (organisation 'acme', team 'core'): $" in told
+    assert "it begins anew on 20" in told
+    assert "a budget that other organisations share" in unpriced.json()["error"]["message"]
+    for body in (answer.body, unpriced.body, *lists):
+        assert b"globex" not in body
+        assert b"0.0000001" not in body
+
+
 def test_calls_are_told_live_to_their_own_organisation_alone(house: House) -> None:
     connections = []
     for name in ORGANISATIONS:

@@ -59,6 +59,9 @@ class KnownKeys:
         self._ends: list[tuple[int, bytes, str, int, Refused]] = []
         """A heap of when a digest ends by itself, its key's id, the change after which that was so, and the answer."""
         self._sort_out_at = _LEAST_ENDS
+        self._organisations: dict[str | None, set[str]] = {None: set()}
+        """Which organisations have keys, and of each team's name those that have one of such a team. Who had one stays:
+        what it spent is in the sums. At most as many as there were keys."""
         self._counter: int | None = None
         self._refreshing = asyncio.Lock()
         self._looked_at = float("-inf")
@@ -94,6 +97,10 @@ class KnownKeys:
     def owner(self, digest: bytes) -> Principal | None:
         """Return whose the key of this digest is (`hasher`); `None` where it does not count now, and `verify` tells."""
         return self._owners.get(digest)
+
+    def elsewhere(self, organisation: str | None, team: str | None) -> bool:
+        """Whether another organisation has keys that are known here, of such a team where one is named."""
+        return bool(self._organisations.get(team, set()) - {organisation})
 
     async def look_again(self, token: str | bytes) -> Principal:
         """Verify once more after asking the store: a key made a moment ago works at once, not at the next poll.
@@ -171,6 +178,9 @@ class KnownKeys:
             return
         self._known[record.id] = _Known(record.changed, (record.digest, *(old.digest for old in record.old_secrets)))
         owner = _principal(record)
+        self._organisations[None].add(owner.organisation)
+        if owner.team is not None:
+            self._organisations.setdefault(owner.team, set()).add(owner.organisation)
         self._admit(record, owner, record.digest, None)
         for old in record.old_secrets:
             self._admit(record, owner, old.digest, old.ends_at_us)

@@ -15,11 +15,13 @@ from farthing.gateway.answer_limits import answer_limit, refuse_settings_twice, 
 from farthing.gateway.bounds import COSTS_NOTHING, NOT_AT_A_GLANCE, Bound, Bounds
 from farthing.gateway.chosen import Chosen
 from farthing.ledger.allotments import Hold, Purse
+from farthing.ledger.budget_rules import RuleBook
 from farthing.ledger.budgets import Budgets
 from farthing.ledger.limit_windows import LimitHold
 from farthing.providers.protocol import Operation
 from farthing.storage.protocols import LedgerStore
-from farthing.types.calls import Attempt
+from farthing.types.budgets import called
+from farthing.types.calls import Attempt, Attribution
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet
 from farthing.types.providers import WireFormat
@@ -142,13 +144,13 @@ class Admission:
         prices = chosen.lineup.attempts.prices
         sheet = prices.find_dearest(provider.name, provider.known.price_key, ref.model, now_us, free=provider.free)
         if sheet is None:
-            _refuse_unpriced(purse, ref)
+            _refuse_unpriced(purse, ref, chosen.attribution, budgets.rules)
             return None
         if sheet.free:
             return None
         envelope = chosen.envelope
         if purse.hard:
-            _refuse_ambiguous(envelope, request.wire, purse)
+            _refuse_ambiguous(envelope, request.wire, purse, chosen.attribution, budgets.rules)
         if purse.every_byte and (envelope.has_any(NOT_AT_A_GLANCE) or ref.model.endswith(":online")):
             return sheet
         most, unknown, tokens = self.bounds.at_most(envelope, request.wire, request.operation, ref, sheet)
@@ -237,14 +239,15 @@ class Admission:
         return self.bounds.bound(ask, request.wire, request.operation, chosen.ref, sheet, every_byte=every_byte)
 
 
-def _refuse_ambiguous(envelope: Envelope, wire: WireFormat, purse: Purse) -> None:
+def _refuse_ambiguous(
+    envelope: Envelope, wire: WireFormat, purse: Purse, attribution: Attribution, rules: RuleBook
+) -> None:
     """Refuse what could be read as a dearer call than the one that is held for."""
     if envelope.has_any(_FURTHER_MODELS):
         named = ", ".join(f'"{name}"' for name in sorted(_FURTHER_MODELS) if name in envelope)
-        budgets = ", ".join(f"'{one.budget.name}'" for one in purse.hard)
         raise InvalidRequest(
             f"{named} could have another model answer, whose price is not held, and the call belongs to a hard budget"
-            f" ({budgets}).",
+            f" ({_named(purse, attribution, rules)}).",
             hint='send "model" alone.',
         )
     envelope.refuse_twice()
@@ -260,7 +263,14 @@ def _refuse_ambiguous(envelope: Envelope, wire: WireFormat, purse: Purse) -> Non
                 )
 
 
-def _refuse_unpriced(purse: Purse, ref: ModelRef) -> None:
+def _refuse_unpriced(purse: Purse, ref: ModelRef, attribution: Attribution, rules: RuleBook) -> None:
     if purse.hard:
-        names = ", ".join(f"'{one.budget.name}'" for one in purse.hard)
+        names = _named(purse, attribution, rules)
         raise UnpricedModel.of(ref, f", and the call belongs to a hard budget ({names})")
+
+
+def _named(purse: Purse, attribution: Attribution, rules: RuleBook) -> str:
+    """Return the hard budgets of a call as its client is told of them."""
+    return ", ".join(
+        called(one.budget.name, shared=rules.is_shared(one.key.subject, attribution)) for one in purse.hard
+    )

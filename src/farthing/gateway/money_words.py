@@ -53,9 +53,10 @@ def with_alternatives(
 
 
 def _way_out(lacks: Sequence[Lack]) -> str:
-    paused = next((lack.budget.name for lack in lacks if lack.action == "pause"), None)
+    paused = next((lack for lack in lacks if lack.action == "pause"), None)
     if paused is not None:
-        return f'the operator has it go on ("farthing budget resume {paused}")'
+        name = "NAME" if paused.shared else paused.budget.name
+        return f'the operator has it go on ("farthing budget resume {name}")'
     raises = "the operator raises the budget"
     if any(lack.held_by_others for lack in lacks):
         return f"ask again when those calls have ended, or {raises}"

@@ -9,11 +9,12 @@ import msgspec
 from farthing.errors import BudgetExceeded
 from farthing.ledger.budget_rules import action_of
 from farthing.ledger.periods import zone_of
-from farthing.types.budgets import Budget, BudgetAction, with_key_name
+from farthing.types.budgets import Budget, BudgetAction, called, with_key_name
 from farthing.types.money import trimmed_usd
 
 if TYPE_CHECKING:
     from farthing.ledger.allotments import Allotment
+    from farthing.ledger.budget_rules import RuleBook
     from farthing.ledger.waiting import Waiter
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,9 +33,11 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
     resets_at_us: int | None
     action: BudgetAction | None
     """The threshold's action that forbids the call, where it is that."""
+    shared: bool
+    """Whether other organisations spend of it: their names and sums are none of the client's business."""
 
     @classmethod
-    def of(cls, allotment: "Allotment", waiter: "Waiter") -> "Lack":
+    def of(cls, allotment: "Allotment", waiter: "Waiter", rules: "RuleBook") -> "Lack":
         """Return what an allotment lacks for a call."""
         budget, left = allotment.budget, allotment.left_nanousd or 0
         leasable = 0 if allotment.account is None else max(0, allotment.account.left_nanousd)
@@ -47,6 +50,7 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
             room_nanousd=max(0, min(left, waiter.room_in(allotment) + leasable)),
             resets_at_us=allotment.end_us,
             action=action_of(budget, left, allotment.key.start_us) if allotment.blocked else None,
+            shared=rules.is_shared(allotment.key.subject, about),
         )
 
     @property
@@ -56,6 +60,9 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         budget = self.budget
+        if self.shared:
+            why = "what is left of it does not suffice" if self.action is None else f"it says {self.action} now"
+            return f"{called(budget.name, shared=True)}: {why}"
         left = f"${trimmed_usd(self.left_nanousd)} of ${trimmed_usd(budget.limit_nanousd)} is left"
         about = "" if self.subject == "all calls" else f" ({self.subject})"
         if self.action is not None:
@@ -65,7 +72,7 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
             why = f"{left}, calls under way hold all but ${room} of it, and this call may cost ${needed}"
         else:
             why = f"{left}, and this call may cost ${trimmed_usd(self.needed_nanousd)}"
-        return f"budget '{budget.name}'{about}: {why}"
+        return f"{called(budget.name, shared=False)}{about}: {why}"
 
 
 def never_fits(allotment: "Allotment", needed_nanousd: int, *, grace: Callable[[], bool]) -> bool:

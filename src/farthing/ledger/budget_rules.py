@@ -4,7 +4,7 @@ With a hundred thousand keys that have one each, a call's budgets are found by w
 dimension first, and not by asking each budget.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -39,6 +39,8 @@ _STRENGTH: dict[BudgetAction, int] = {
 }
 _BEGINS_ANEW = ("scope", "period", "time_zone", "reset_day")
 _Anchor = tuple[Dimension | None, str]
+_ONES_OWN: tuple[Dimension, ...] = ("organisation", "key_id", "session")
+"""What no two organisations have in common; a session's name is its client's, made up at random."""
 
 
 class RuleBook:
@@ -48,6 +50,8 @@ class RuleBook:
         self.counter = 0
         self._rules: dict[str, Budget] = {}
         self._by_anchor: dict[_Anchor, dict[str, Budget]] = {}
+        self.elsewhere: Callable[[str | None, str | None], bool] = lambda _organisation, _team: False
+        """Tells whether another organisation than this one has keys, of such a team where one is named."""
 
     @property
     def empty(self) -> bool:
@@ -86,6 +90,12 @@ class RuleBook:
                     if anchor[0] == "tag" and anchor[1] == EACH and subject.tag is None:
                         continue
                     yield budget, AccountKey(budget.id, budget.version, subject, start_us), end_us
+
+    def is_shared(self, subject: Scope, attribution: Attribution) -> bool:
+        """Whether what is led for a subject may be of calls of other organisations than a call's own."""
+        if any(getattr(subject, dimension) is not None for dimension in _ONES_OWN):
+            return False
+        return self.elsewhere(attribution.organisation, subject.team)
 
     def _drop(self, budget_id: str) -> None:
         budget = self._rules.pop(budget_id, None)

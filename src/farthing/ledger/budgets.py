@@ -262,7 +262,7 @@ class Budgets:
             return
         blocked = [one for one in purse.all if one.blocked]
         if blocked:
-            self._refuse(waiter, [Lack.of(one, waiter) for one in blocked])
+            self._refuse(waiter, [Lack.of(one, waiter, self.rules) for one in blocked])
             return
         wanted = self._wanted_by(waiter, purse)
         free = min((waiter.room_in(one) for one in purse.hard), default=EVERYTHING)
@@ -276,7 +276,7 @@ class Budgets:
         hopeless = [one for one in short if never_fits(one, waiter.least, grace=waiter.goes_on)]
         wait_s = min((one.budget.wait_s for one in short), default=0)
         if hopeless or self._clock.monotonic() >= waiter.began + wait_s:
-            self._refuse(waiter, [Lack.of(one, waiter) for one in hopeless or short])
+            self._refuse(waiter, [Lack.of(one, waiter, self.rules) for one in hopeless or short])
 
     def _wanted_by(self, waiter: Waiter, purse: Purse) -> int:
         """Return how much a call holds: all it may cost, or less where its client set no limit and money is scarce."""

@@ -31,15 +31,19 @@ async def standing_of(budgets: Budgets, attribution: Attribution, now_us: int, g
     purse.empty()  # what calls of this attribution did is then in each of its accounts
     for one in purse.all:
         one.judge()  # so that what is said here is what admission goes by
-    return Standing(tuple(_standing(one, goes_on) for one in purse.all), purse.every_byte)
+    shared = budgets.rules.is_shared
+    return Standing(
+        tuple(_standing(one, goes_on, shared=shared(one.key.subject, attribution)) for one in purse.all),
+        purse.every_byte,
+    )
 
 
-def _standing(allotment: Allotment, goes_on: Callable[[], bool]) -> BudgetStanding:
+def _standing(allotment: Allotment, goes_on: Callable[[], bool], *, shared: bool) -> BudgetStanding:
     budget = allotment.budget
     action = action_of(budget, allotment.left_nanousd, allotment.key.start_us)
     if budget.policy == "soft":
-        return BudgetStanding(budget.name, action)
+        return BudgetStanding(budget.name, action, shared=shared)
     grace = budget.grace_nanousd if budget.grace_nanousd and goes_on() else 0
     leasable = 0 if allotment.account is None else allotment.account.left_nanousd  # below 0 where grace was used
     room = allotment.free + leasable + grace
-    return BudgetStanding(budget.name, action, max(0, room))
+    return BudgetStanding(budget.name, action, max(0, room), shared)

@@ -74,7 +74,7 @@ def decide(strategy: Strategy, candidates: Iterable[Candidate], standing: Standi
         else:
             skipped.append(Skipped(one, why))
     holding = _holding(standing, "emergency") or _holding(standing, "prefer_cheaper")
-    because = () if holding is None else (f"budget {holding.name!r}: {holding.action}",)
+    because = () if holding is None else (f"{holding}: {holding.action}",)
     by_price = holding is not None or _by_price(strategy)
     tries = sorted(able, key=_price_of) if by_price else able  # stable: equals stay as they are written
     emergency = holding is not None and holding.action == "emergency"
@@ -107,12 +107,13 @@ def _in_the_way(one: Candidate, standing: Standing) -> str | None:
     """Return which budget does not let a model that costs money pass, and why; `None` where all of them do."""
     for budget in standing.budgets:
         if budget.action in _ONLY_FREE:
-            return f"budget {budget.name!r} lets only free models pass ({budget.action})"
+            return f"{budget} lets only free models pass ({budget.action})"
         room, needs = budget.room_nanousd, one.needs_nanousd
         if room is None:
             continue
         if needs is None:
-            return f"its price is not known, and budget {budget.name!r} is hard"
+            return f"its price is not known, and {budget} is hard"
         if needs > room:
-            return f"it needs ${trimmed_usd(needs)}, and budget {budget.name!r} has ${trimmed_usd(room)} now"
+            has = "less" if budget.shared else f"${trimmed_usd(room)}"
+            return f"it needs ${trimmed_usd(needs)}, and {budget} has {has} now"
     return None

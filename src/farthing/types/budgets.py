@@ -96,6 +96,11 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return ", ".join(parts) or "all calls"
 
 
+def called(name: str, *, shared: bool) -> str:
+    """Return how a budget is called to a client: one that others share may be named for them, so it goes unnamed."""
+    return "a budget that other organisations share" if shared else f"budget {name!r}"
+
+
 def with_key_name(words: str, key_id: str | None, key_name: str | None) -> str:
     """Return words about a scope with a key's name in the place of its id, which tells nobody anything."""
     return words.replace(repr(key_id), repr(key_name)) if key_id and key_name else words

@@ -2,18 +2,24 @@
 
 import msgspec
 
-from farthing.types.budgets import BudgetAction
+from farthing.types.budgets import BudgetAction, called
 
 
 class BudgetStanding(msgspec.Struct, frozen=True):
     """One budget that a call belongs to: what of it the call could hold now, and what its thresholds demand.
 
-    `room_nanousd` is `None` for a soft budget, which refuses nothing for its amount.
+    `room_nanousd` is `None` for a soft budget, which refuses nothing for its amount. `shared`: other organisations
+    spend of it.
     """
 
     name: str
     action: BudgetAction | None
     room_nanousd: int | None = None
+    shared: bool = False
+
+    def __str__(self) -> str:
+        """Return how it is called to the client."""
+        return called(self.name, shared=self.shared)
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -73,6 +73,16 @@ def test_what_a_budget_has_not_enough_for_is_left_out_with_the_amounts() -> None
     ]
 
 
+def test_neither_name_nor_amount_is_told_of_a_budget_that_other_organisations_share() -> None:
+    shared = BudgetStanding("theirs", "prefer_cheaper", room_nanousd=500, shared=True)
+    decision = decide("order", [DEAR, UNKNOWN], Standing((shared,)))
+    assert [one.why for one in decision.skipped] == [
+        "it needs $0.0000009, and a budget that other organisations share has less now",
+        "its price is not known, and a budget that other organisations share is hard",
+    ]
+    assert decision.because == ("a budget that other organisations share: prefer_cheaper",)
+
+
 def test_the_nearest_is_the_one_that_needs_least_and_there_is_none_where_nothing_is_left_out() -> None:
     nothing = Standing((BudgetStanding("day", None, room_nanousd=0),))
     assert decide("order", [UNKNOWN, DEAR, CHEAP], nothing).nearest is CHEAP
