@@ -213,10 +213,10 @@ class Farthing:
         await self.look_into_settings()  # before the ledger: what a crash left is priced by them
         await self.ledger.start()
         await self.keys.refresh()
-        await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())
         await self.budgets.start()
-        await declare_limits(self.store.limits, self.settings.limits)
         await self.limits.start()
+        await self._declare_rules()
+        await self._follow_rules()
         self.keys.beforehand = self._follow_rules
         self.budgets.rules.elsewhere = self.keys.elsewhere
         await self.look_into_vault()
@@ -370,11 +370,15 @@ class Farthing:
         await self.budgets.follow_rules()
         await self.limits.follow_rules()
 
+    async def _declare_rules(self) -> None:
+        await self._follow_rules()  # so that what is known here is what the store has
+        await declare_budgets(self.store, self.budgets.rules, self.settings.budgets, self.clock.now_us())
+        await declare_limits(self.store.limits, self.limits.book.stored, self.settings.limits)
+
     async def _declare(self) -> None:
         """Have the store say what the settings do; where it is away the next change or start does it."""
         try:
-            await declare_budgets(self.store, self.settings.budgets, self.clock.now_us())
-            await declare_limits(self.store.limits, self.settings.limits)
+            await self._declare_rules()
         except StoreError as error:
             log.error("budgets and limits of the settings are not taken up yet: %s", error)  # noqa: TRY400 - it says all
 

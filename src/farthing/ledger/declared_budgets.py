@@ -5,7 +5,7 @@ One that the file says no more is removed. Several processes may do this at once
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from farthing.config.schema import BudgetSettings
 from farthing.errors import InvalidRequest
@@ -16,13 +16,17 @@ from farthing.types.budgets import EACH, Budget, Scope, Threshold
 log = logging.getLogger(__name__)
 
 
-async def declare_budgets(store: Store, wanted: Sequence[BudgetSettings], now_us: int) -> list[str]:
-    """Make the store's budgets those of the file, and leave the others; return what is wrong, in sentences.
+async def declare_budgets(
+    store: Store, there: Iterable[Budget], wanted: Sequence[BudgetSettings], now_us: int
+) -> list[str]:
+    """Make the store's budgets, which are `there`, those of the file; return what is wrong, in sentences.
+
+    The others stay.
 
     Raises:
         StoreError: the store cannot be used; some may be changed and others not, and the next look does the rest.
     """
-    known = {budget.name: budget for budget in await store.budgets.all()}
+    known = {budget.name: budget for budget in there}
     key_ids = await _key_ids(store, wanted)
     problems = []
     for one in wanted:

@@ -4,7 +4,7 @@ What the file says wins: a limit of its name that was made in another way become
 One that the file says no more is removed. Several processes may do this at once; each leaves the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from farthing.config.schema import LimitSettings
 from farthing.storage.limit_protocols import LimitStore
@@ -12,13 +12,13 @@ from farthing.types.budgets import EACH, Scope
 from farthing.types.limits import Limit, LimitTarget
 
 
-async def declare_limits(store: LimitStore, wanted: Sequence[LimitSettings]) -> None:
-    """Make the store's limits those of the file, and leave the others.
+async def declare_limits(store: LimitStore, there: Iterable[Limit], wanted: Sequence[LimitSettings]) -> None:
+    """Make the store's limits, which are `there`, those of the file, and leave the others.
 
     Raises:
         StoreError: the store cannot be used; some may be changed and others not, and the next look does the rest.
     """
-    known = {limit.name: limit for limit in await store.all()}
+    known = {limit.name: limit for limit in there}
     for one in wanted:
         before = known.pop(one.name, None)
         after = _rule_of(one, f"lim_file_{one.name}" if before is None else before.id)

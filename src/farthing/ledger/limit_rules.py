@@ -5,7 +5,7 @@ by its key, and only limits that name no key are asked one by one. Quotas of cre
 beside the credentials and not in the store, so each process is told of them by whoever reads those.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from farthing.config.credentials import one_credential
 from farthing.errors import InvalidRequest
@@ -37,6 +37,11 @@ class LimitBook:
     def empty(self) -> bool:
         """Whether there is no limit at all, so that no call need be looked at."""
         return not (self._by_key or self._others or self._quotas)
+
+    @property
+    def stored(self) -> Iterable[Limit]:
+        """Those that the store has."""
+        return self._stored.values()
 
     def __iter__(self) -> Iterator[Limit]:
         yield from self._stored.values()

@@ -324,6 +324,8 @@ class Limits:
 
     def _forget_rules(self) -> None:
         self._forget_takings()
+        if not self._windows:
+            return
         rates = {name_of_rule(limit, rate): rate for limit in self.book for rate in limit.rates}
         for window in self._windows.values():
             rate = rates.get(window.rule)

@@ -5,7 +5,8 @@ begins: an `AccountKey` names one of those. What was spent and what is leased of
 admits calls against what it has leased. Times are microseconds since 1970 UTC, money is nanodollars.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -41,8 +42,10 @@ Dimension = Literal["organisation", "team", "project", "key_id", "user", "sessio
 DIMENSIONS: tuple[Dimension, ...] = ("session", "task", "user", "key_id", "project", "team", "organisation", "tag")
 """The narrowest first: an account is found by the first of these that its scope names."""
 
+_by_dimension: Callable[[object], tuple[str | None, ...]] = attrgetter(*DIMENSIONS)
 
-class Scope(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+
+class Scope(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """Which calls a rule is about: those that have all of these; `*` is any value, each for itself."""
 
     organisation: str | None = None
@@ -85,7 +88,8 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def named(self) -> tuple[Dimension, ...]:
         """The dimensions that the scope says something about, the narrowest first."""
-        return tuple(dimension for dimension in DIMENSIONS if getattr(self, dimension) is not None)
+        values = _by_dimension(self)  # a start with 100,000 budgets and limits asks each of them
+        return tuple(name for name, value in zip(DIMENSIONS, values, strict=True) if value is not None)
 
     def __str__(self) -> str:
         """Return it in words: `team 'a', each user`."""
@@ -118,7 +122,7 @@ def tags_of(attribution: Attribution) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for part in attribution.tags.split(",") if (tag := part.strip())))
 
 
-class Threshold(msgspec.Struct, frozen=True):
+class Threshold(msgspec.Struct, frozen=True, gc=False):
     """From here on `action` holds: when less than `left_percent` of the limit is left."""
 
     left_percent: int
@@ -128,7 +132,7 @@ class Threshold(msgspec.Struct, frozen=True):
 DEFAULT_THRESHOLDS = (Threshold(25, "prefer_cheaper"), Threshold(5, "emergency"))
 
 
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
+class Budget(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A rule about spending.
 
     `version` grows where scope, period, zone or reset day change: then its accounts begin anew from what the ledger

@@ -24,7 +24,7 @@ Units = tuple[int, int, int, int, int, int, int]
 SPANS_S = {"minute": 60, "hour": 3_600, "day": 86_400}
 
 
-class Rate(msgspec.Struct, frozen=True):
+class Rate(msgspec.Struct, frozen=True, gc=False):
     """At most `amount` of a unit in any `window_s` seconds; for `concurrency` at any time, and `window_s` is 0."""
 
     unit: LimitUnit
@@ -46,7 +46,7 @@ RATE_WORDS: dict[str, tuple[LimitUnit, int]] = {
 """What may be limited, by its name in the settings."""
 
 
-class LimitTarget(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class LimitTarget(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """Which calls a limit is about: those that have all of these; `*` is any value, each for itself."""
 
     scope: Scope = Scope()
@@ -88,7 +88,7 @@ class LimitTarget(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
         return ", ".join(parts) or "all calls"
 
 
-class Limit(msgspec.Struct, frozen=True, kw_only=True):
+class Limit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A rule: `rates` hold for the calls of `target`, all of them at once."""
 
     id: str

@@ -6,7 +6,7 @@ DEFAULT_ORGANISATION = "default"
 """Of keys and tokens of which nobody said more."""
 
 
-class Tenant(msgspec.Struct, frozen=True):
+class Tenant(msgspec.Struct, frozen=True, gc=False):
     """A team of an organisation: two organisations may each have a team of the same name."""
 
     organisation: str
