@@ -1,4 +1,4 @@
-"""How long commands and a start take where each of 100,000 keys has a budget and a limit of its own.
+"""How long commands, a start and verifying a key take where each of 100,000 keys has a budget and a limit of its own.
 
     python benchmarks/rules.py [--keys 100000]
 
@@ -20,8 +20,12 @@ from pathlib import Path
 import apsw
 import msgspec
 from big_ledger import InPlace  # type: ignore[import-not-found]  # it lies beside this file
-from keys import PEPPER, fill  # type: ignore[import-not-found]  # so does this
+from keys import PEPPER, fill, verify_us  # type: ignore[import-not-found]  # so does this
 
+from farthing.app import Farthing
+from farthing.cli.serving import settle_memory
+from farthing.config.load import load_settings
+from farthing.config.paths import Home
 from farthing.storage.sqlite import SqliteStore
 from farthing.types.budgets import AccountKey, Budget, Scope
 from farthing.types.limits import Limit, LimitTarget, Rate
@@ -39,16 +43,19 @@ PAGES = ("/admin/v1/budgets", "/admin/v1/limits", "/admin/v1/keys", "/admin/v1/c
 TOKEN = "fat_" + "x" * 40
 START_TIMEOUT_S = 120.0
 TARGET_S = 1.0
+"""For every command but those with `--json`, which have everything."""
+START_TARGET_S = 2.5
+VERIFY_TARGET_US = 5.0
 
 
-async def begin(home: Path, keys: int) -> None:
-    """Make a home with keys, a budget and a limit for each, and the budgets' accounts."""
+async def begin(home: Path, keys: int) -> list[str]:
+    """Make a home with keys, a budget and a limit for each, and the budgets' accounts; return the keys themselves."""
     (home / "settings.yaml").write_text(f"server:\n  port: {free_port()}\n", encoding="utf-8")
     store = SqliteStore(home / "farthing.db", InPlace())
     await store.open()
     (home / "pepper").write_bytes(PEPPER)
     (home / "pepper").chmod(0o600)
-    await fill(store, keys)
+    tokens: list[str] = await fill(store, keys)
 
     def insert(connection: apsw.Connection) -> None:
         for number in range(1, keys + 1):
@@ -71,6 +78,20 @@ async def begin(home: Path, keys: int) -> None:
 
     await store.connections.transaction(insert)
     await store.close()
+    return tokens
+
+
+async def verifying_us(home: Path, tokens: list[str]) -> float:
+    """Return the microseconds that verifying a key takes in a house that knows all of the rules."""
+    settings = load_settings(home / "settings.yaml", known={}, environment={})
+    farthing = Farthing(settings, Home(home), environment={})
+    await farthing.open()
+    settle_memory()
+    try:
+        took_us: float = verify_us(farthing.keys, tokens)
+        return took_us
+    finally:
+        await farthing.close()
 
 
 def free_port() -> int:
@@ -134,20 +155,28 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        asyncio.run(begin(home, given.keys))
+        tokens = asyncio.run(begin(home, given.keys))
         port = int((home / "settings.yaml").read_text(encoding="utf-8").split()[-1])
         worst_s = 0.0
         for words in COMMANDS:
             took_s = min(command_s(home, words) for _ in range(2))
-            worst_s = max(worst_s, took_s)
+            worst_s = worst_s if words.endswith("--json") else max(worst_s, took_s)
             print(f"farthing {words:<30}{took_s:8.2f} s", flush=True)
         served(home, port)
         ready_s, pages = served(home, port)
         print(f"farthing serve, until it is ready      {ready_s:8.2f} s", flush=True)
         for page, took_s in pages.items():
             print(f"GET {page:<35}{took_s * 1e3:8.1f} ms", flush=True)
-    print(f"slowest command {worst_s:.2f} s; the bound is {TARGET_S} s")
-    raise SystemExit(worst_s > TARGET_S)
+        verify = asyncio.run(verifying_us(home, tokens))
+        print(f"verifying a key                        {verify:8.2f} us", flush=True)
+    bounds = (
+        (worst_s, TARGET_S, "s: a command"),
+        (ready_s, START_TARGET_S, "s: the start"),
+        (verify, VERIFY_TARGET_US, "us: verifying"),
+    )
+    beyond = [f"{found:.2f} for {bound:g} {what}" for found, bound, what in bounds if found > bound]
+    print("; ".join(beyond) or "all within their bounds")
+    raise SystemExit(bool(beyond))
 
 
 if __name__ == "__main__":
