@@ -1,6 +1,6 @@
 """`farthing keys`: the keys that clients use. A key is shown once, when it is made; only its hash is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +10,7 @@ from farthing.cli.context import current_home, say
 from farthing.cli.key_changes import delete, disable, edit, enable, expire, rename, revoke, rotate
 from farthing.cli.key_options import KeyOptions, key_options, say_of_unknown
 from farthing.cli.since import Ahead
-from farthing.cli.tables import Column, counted, fits, moment, print_fields, print_json, print_table
+from farthing.cli.tables import Column, counted, fits, moment, print_fields, print_json, print_table, screen_width
 from farthing.storage.protocols import KeyRecord
 
 if TYPE_CHECKING:
@@ -67,19 +67,27 @@ def list_keys(every: bool, as_json: bool) -> None:  # noqa: FBT001  (click's fla
 
 
 def print_keys(records: Sequence[KeyRecord], now_us: int, *, width: int | None = None) -> None:
-    """Print a table; without the days and then without the ids where these do not fit, which `show` has too."""
-    columns = [Column(title, "left") for title in ("NAME", "KEY", "ID", "MADE", "STATE", "FOR")]
-    rows = [
-        [one.name, f"{one.shown}...", one.id, _minute(one.created_at_us)[:10], _state(one, now_us), _owner(one)]
-        for one in records
-    ]
-    if not any(row[-1] for row in rows):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    for dispensable in (3, 2):
-        if not fits(columns, rows, width=width):
-            columns = columns[:dispensable] + columns[dispensable + 1 :]
-            rows = [row[:dispensable] + row[dispensable + 1 :] for row in rows]
-    print_table(columns, rows, width=width)
+    """Print a table; without the days, the ids and the models, in this order, where these do not fit.
+
+    `show` has all of them. Whom keys are for, and which models, are columns where any key says it.
+    """
+    cells = {
+        "NAME": [one.name for one in records],
+        "KEY": [f"{one.shown}..." for one in records],
+        "ID": [one.id for one in records],
+        "MADE": [_minute(one.created_at_us)[:10] for one in records],
+        "STATE": [_state(one, now_us) for one in records],
+        "FOR": [_owner(one) for one in records],
+        "MODELS": [_models(one) for one in records],
+    }
+    for optional in ("FOR", "MODELS"):
+        if not any(cells[optional]):
+            del cells[optional]
+    room = width or screen_width() or (_WIDEST if "MODELS" in cells else None)
+    for dispensable in ("MADE", "ID", "MODELS"):
+        if dispensable in cells and not fits(_columns(cells), _rows(cells), width=room):
+            del cells[dispensable]
+    print_table(_columns(cells), _rows(cells), width=width)
 
 
 @keys.command()
@@ -133,11 +141,35 @@ def key_as_data(record: KeyRecord, now_us: int) -> dict[str, Any]:
 
 
 _NOT_TOLD = ("digest", "old_secrets", "deleted_at_us", "changed")
+_WIDEST = 100
+"""Columns of a table with models where no screen says how many there may be: what a page of documentation has."""
+_LONGEST_MODEL = 28
+"""Letters of a model's name that it has room for: `anthropic:claude-opus-4-*` goes in; `show` has longer ones."""
 _FOR_WHAT = ("organisation", "team", "project", "user", "session", "task", "branch", "pull_request")
 
 
 def _owner(record: KeyRecord) -> str:
     return ", ".join(filter(None, (record.project, record.team, record.user)))
+
+
+def _models(record: KeyRecord) -> str:
+    """Return what a key is bound to, or the first model that it is allowed and how many more; else nothing."""
+    if record.bound_model is not None:
+        return "bound" if len(record.bound_model) > _LONGEST_MODEL else f"bound to {record.bound_model}"
+    if not record.models:
+        return ""
+    first, more = record.models[0], len(record.models) - 1
+    if len(first) > _LONGEST_MODEL:
+        return counted(more + 1, "model")
+    return f"{first} and {more} more" if more else first
+
+
+def _columns(cells: Mapping[str, Sequence[str]]) -> list[Column]:
+    return [Column(title, "left") for title in cells]
+
+
+def _rows(cells: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+    return [*zip(*cells.values(), strict=True)]
 
 
 def _state(record: KeyRecord, now_us: int) -> str:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -177,6 +178,31 @@ def test_the_list_tells_what_becomes_of_a_call_with_each_key(runner: CliRunner) 
     assert "is no moment to come" in told.stderr
 
 
+def test_the_list_tells_what_keys_are_bound_to_or_allowed_where_one_is(runner: CliRunner) -> None:
+    make(runner, "anything")
+    assert "MODELS" not in runner.invoke(root, ["keys", "list"]).stdout
+    long = "openrouter:" + "m" * 60
+    make(runner, "editor", "--bind", "ollama:qwen3:8b")
+    make(runner, "guest", "--model", "ollama:*", "--model", "openai:gpt-5-mini", "--model", "fast")
+    make(runner, "one", "--model", "openai:*", "--team", "t" * 20)
+    make(runner, "bound", "--bind", long)
+    make(runner, "long", "--model", long, "--model", "fast")
+    head, *lines = runner.invoke(root, ["keys", "list"]).stdout.splitlines()
+    at = head.index("MODELS")
+    told = {line.split()[0]: line[at:] for line in lines}
+    assert told == {
+        "anything": "",
+        "editor": "bound to ollama:qwen3:8b",
+        "guest": "ollama:* and 2 more",
+        "one": "openai:*",
+        "bound": "bound",
+        "long": "2 models",
+    }
+    assert max(len(line) for line in (head, *lines)) <= 100
+    listed = {one["name"]: one for one in json.loads(runner.invoke(root, ["keys", "list", "--json"]).stdout)}
+    assert (listed["bound"]["bound_model"], listed["long"]["models"]) == (long, [long, "fast"])
+
+
 def test_on_a_narrow_screen_the_list_leaves_out_what_show_has_too(capsys: pytest.CaptureFixture[str]) -> None:
     record = KeyRecord(
         id="key_01m80b8k1pcvbmyt6kgx086qj3", name="search-service", shown="ft-abcdef", digest=b"", created_at_us=1
@@ -188,4 +214,8 @@ def test_on_a_narrow_screen_the_list_leaves_out_what_show_has_too(capsys: pytest
     }
     for width, head in heads.items():
         print_keys([record], 2, width=width)
+        assert capsys.readouterr().out.splitlines()[0].split() == head
+    bound = msgspec.structs.replace(record, bound_model="anthropic:claude-opus-4-*")
+    for width, head in {80: ["NAME", "KEY", "STATE", "MODELS"], 60: ["NAME", "KEY", "STATE"]}.items():
+        print_keys([bound], 2, width=width)
         assert capsys.readouterr().out.splitlines()[0].split() == head
