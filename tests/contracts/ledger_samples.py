@@ -95,6 +95,7 @@ def full_attempt(number: int) -> Attempt:
             ordinal=2,
             streamed=False,
             credential="vault:work",
+            reasons="'größte' is a router (order)\n'a:m' is chosen",
             attribution=Attribution(
                 "key_9",
                 "Größe 🚀",

@@ -137,6 +137,21 @@ def test_a_provider_that_does_not_serve_is_followed_by_the_next_model(house: Hou
     assert house.lines(2) == [("steady", "dear", "provider_error", 0), ("steady", "cheap", "ok", COST["cheap"])]
 
 
+def test_why_a_router_chose_is_kept_with_the_call_and_shown(house: House) -> None:
+    house.now(dear=whole(REFUSED, "429 No"))
+    assert house.ask("steady", house.key()).status == 200
+    first, second = house.gateway.attempts()[-2:]
+    chose = "'steady' is a router (order)\n"
+    assert first.opening.reasons == f"{chose}'dear:m' is chosen"
+    assert second.opening.reasons == f"{chose}'dear:m': answered 429\n'cheap:m' is chosen"
+    shown = api(house.gateway, "GET", f"calls/{second.opening.call_id}").json()
+    assert shown["reasons"] == second.opening.reasons.splitlines()
+    told = " ".join(house.gateway.farthing("calls", "show", second.opening.call_id).stdout.split())
+    assert "'steady' is a router (order); 'dear:m': answered 429; 'cheap:m' is chosen" in told
+    assert house.ask("cheap:m", house.key()).status == 200
+    assert house.gateway.attempts()[-1].opening.reasons is None
+
+
 def test_a_try_whose_fate_nobody_knows_is_of_unknown_cost_and_the_next_is_billed(house: House) -> None:
     house.now(dear=whole(b"", "504 No"))
     assert house.ask("steady", house.key()).status == 200

@@ -38,6 +38,7 @@ def print_call(attempts: Sequence[Attempt], explain: Explain) -> None:
                 "asked for",
                 f"{first.model_asked} ({first.face} {first.operation}{', stream' if first.streamed else ''})",
             ),
+            ("went where it did", "; ".join((attempts[-1].opening.reasons or "").splitlines()) or None),
             ("began", f"{moment(first.started_at_us)} UTC"),
             ("cost", f"{usd(line.cost_nanousd)} USD"),
             ("key", f"{who.key_name} ({who.key_id})" if who.key_name else who.key_id),

@@ -35,6 +35,7 @@ def begin(chosen: Chosen, losses: str | None, entered: Entry | None) -> LiveAtte
         streamed=streamed,
         input_tokens_estimate=told,
         credential=chosen.account.opened.name,
+        reasons="\n".join(chosen.why) if chosen.why else None,
         attribution=chosen.attribution,
         held_nanousd=None if entered is None else entered.held_nanousd,
     )

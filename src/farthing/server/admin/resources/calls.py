@@ -207,7 +207,10 @@ def _attempt(attempt: Attempt, *, told: bool) -> AttemptShown:
 
 
 def _reasons(attempts: Sequence[Attempt]) -> tuple[str, ...]:
-    """Return in words how the call came to where it went."""
+    """Return in words how the call came to where it went: a router's own, which tell of all its tries."""
+    routed = attempts[-1].opening.reasons
+    if routed is not None:
+        return (*routed.splitlines(), *(_without(one.losses) for one in attempts if one.losses))
     reasons = []
     for before, attempt in zip([None, *attempts], attempts, strict=False):
         opening = attempt.opening
@@ -216,8 +219,12 @@ def _reasons(attempts: Sequence[Attempt]) -> tuple[str, ...]:
         else:
             reasons.append(f"tried again, because the attempt before ended as {before.outcome}")
         if attempt.losses:
-            reasons.append(f"translated, without {attempt.losses.replace(',', ', ')}")
+            reasons.append(_without(attempt.losses))
     return tuple(reasons)
+
+
+def _without(losses: str) -> str:
+    return f"translated, without {losses.replace(',', ', ')}"
 
 
 def _usd(nanousd: int | None) -> str | None:

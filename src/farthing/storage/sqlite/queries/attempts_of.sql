@@ -1,8 +1,8 @@
 -- These attempts, as far as they are kept; the ids come as one JSON array, which has no limit of its own.
 SELECT
     attempt_id, call_id, ordinal, started_at_us, face, operation, provider, model_asked, model, streamed,
-    input_tokens_estimate, credential, key_id, key_name, organisation, team, project, user, session, conversation, task,
-    parent_call_id, sub_agent, branch, pull_request, tags, held_nanousd, ended_at_us, outcome, http_status,
+    input_tokens_estimate, credential, reasons, key_id, key_name, organisation, team, project, user, session, conversation,
+    task, parent_call_id, sub_agent, branch, pull_request, tags, held_nanousd, ended_at_us, outcome, http_status,
     cost_nanousd, cost_basis, price_id, reported_cost_nanousd, model_served, service_tier, first_output_us,
     upstream_request_id, error_code, error_message, losses, input_tokens, output_tokens, cache_read_input_tokens,
     cache_creation_5m_input_tokens, cache_creation_1h_input_tokens, input_audio_tokens,
