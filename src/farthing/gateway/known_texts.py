@@ -16,6 +16,7 @@ import msgspec
 
 from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
+from farthing.wire.conversations import LISTS, MOST_COMMAS
 from farthing.wire.lenient import UNREADABLE
 from farthing.wire.peek import Envelope
 
@@ -36,13 +37,10 @@ MAX_KEPT_BYTES = 8 << 20
 """Of all together, 70 agents with 112 KB each; what was not looked at for longest goes first."""
 MAX_BYTES = 1 << 20
 """The longest that is kept."""
-MAX_COMMAS = 131_072
-"""Of a request that is looked into: a megabyte of prompts has one in 8 bytes at most, and one of `0,` takes 40 MB."""
 MAX_PARTS = 2_048
 """Messages of one, and other members: longer conversations are cut or told anew long before."""
 PART_BYTES = 200
 """What keeping track of one takes."""
-_LISTS = ("messages", "input", "contents")
 _COUNT_NOTHING = frozenset(
     {
         *("model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "max_output_tokens"),
@@ -136,11 +134,11 @@ def _text_of(envelope: Envelope, most_bytes: int) -> _Text | None:
     members, body = envelope.members, envelope.body
     if len(body) > most_bytes or envelope.added_bytes or not _MAY_LEAVE_OUT.isdisjoint(members):
         return None
-    if len(members) > MAX_PARTS or body.count(b",") > MAX_COMMAS:
+    if len(members) > MAX_PARTS or body.count(b",") > MOST_COMMAS:
         return None
     others = {name: raw for name, raw in members.items() if name not in _COUNT_NOTHING}
     parts: list[msgspec.Raw] = []
-    name = next((name for name in _LISTS if name in others), None)
+    name = next((name for name in LISTS if name in others), None)
     if name is not None and bytes(memoryview(others[name])[:1]) == b"[":
         try:
             parts = _parts.decode(others.pop(name))

@@ -25,11 +25,11 @@ MAX_BYTES = 2 << 20
 """The longest that is kept: what fills the largest contexts there are, at four bytes a token, is half a million."""
 MAX_KEPT_BYTES = 16 << 20
 """Of all connections together: 140 agents with 112 KB each. Who has not asked for longest is forgotten first."""
-_LISTS = ("messages", "input", "contents")
+LISTS = ("messages", "input", "contents")
 """The members that grow with a conversation, in all formats."""
 _MOVING = 4
 """Messages at the end that are read each time: agents move their marks for the prompt cache among the last ones."""
-_MOST_COMMAS = 131_072
+MOST_COMMAS = 131_072
 """In a body that is kept, and so of its messages, which take 7 ms and 10 MB to tell apart; 2 MB of `0,` took 55 ms and
 73 MB. A megabyte of prompts has one comma in 8 bytes at most."""
 _MOST_MEMBERS = 64
@@ -142,8 +142,8 @@ class Conversation:
         """Keep a body that was read."""
         body = envelope.body
         members = envelope.members
-        name = max(_LISTS, key=lambda name: len(members.get(name, b"")))
-        if len(members.get(name, b"")) < FROM_BYTES or len(members) > _MOST_MEMBERS or body.count(b",") > _MOST_COMMAS:
+        name = max(LISTS, key=lambda name: len(members.get(name, b"")))
+        if len(members.get(name, b"")) < FROM_BYTES or len(members) > _MOST_MEMBERS or body.count(b",") > MOST_COMMAS:
             return
         whole = memoryview(body)
         try:
