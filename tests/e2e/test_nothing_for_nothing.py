@@ -56,6 +56,23 @@ def test_an_answer_without_a_word_may_cost_nothing(providers: OddProviders, wire
     assert attempt.usage.flags == ()
 
 
+UNREADABLE: dict[str, dict[str, Any]] = {
+    "chat": {"choices": [{"message": {"words": WORDS}, "finish_reason": "stop"}], "usage": {"tokens": {"out": 200}}},
+    "responses": {"choices": [{"message": {"content": WORDS}}], "usage": {"completion_tokens": 200}},
+    "gemini": {"candidates": [{"content": {"parts": [{"newPart": WORDS}]}, "finishReason": "STOP"}]},
+    "ollama": {"message": {"role": "assistant", "words": WORDS}, "done": True},
+}
+
+
+@pytest.mark.parametrize("wire", UNREADABLE)
+def test_an_answer_of_a_new_kind_that_nobody_counted_is_of_unknown_cost(providers: OddProviders, wire: str) -> None:
+    assert providers.ask(wire, whole(json.dumps({"model": "m", **UNREADABLE[wire]}).encode())).status == 200
+    attempt = providers.last()
+    assert (attempt.outcome, attempt.cost_basis, attempt.cost_nanousd) == ("ok", "unknown", None)
+    assert attempt.usage.input_tokens
+    assert attempt.usage.output_tokens is None
+
+
 def test_a_prompt_that_cost_nothing_to_read_is_believed(providers: OddProviders) -> None:
     providers.ask("chat", whole(answer("chat", WORDS, prompt_tokens=0, completion_tokens=5, total_tokens=5)))
     attempt = providers.last()

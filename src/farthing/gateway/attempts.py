@@ -19,7 +19,7 @@ from farthing.clock import Clock
 from farthing.errors import JournalUnwritable
 from farthing.gateway.discretion import MAX_NAME, discreet_text, kept_reading
 from farthing.ledger import Ledger
-from farthing.providers.protocol import Provider
+from farthing.providers.protocol import ONLY_READ, Provider
 from farthing.types.calls import Attempt, CostBasis, Opening, Outcome, Progress
 from farthing.types.usage import Usage
 from farthing.wire.meter import Reading
@@ -121,6 +121,9 @@ class LiveAttempt(msgspec.Struct, eq=False):
             return self._settle("ok", Usage(input_tokens=self.opening.input_tokens_estimate), "unknown", reading)
         if usage is None or not usage.known or not reading.usage_final:
             if outcome != "provider_error" or reading.usage is not None or self._produced_anything(reading):
+                if outcome == "ok" and self._is_unreadable(reading):
+                    usage = msgspec.structs.replace(self.so_far(reading), output_tokens=None)
+                    return self._settle(outcome, usage, "unknown", reading)
                 return self._settle_guessed(outcome, reading, reading)
             usage = NOTHING
         elif usage.input_tokens and self.opening.streamed:
@@ -163,6 +166,17 @@ class LiveAttempt(msgspec.Struct, eq=False):
         if reported is not None and reported.known and reading.finished and reading.usage_final:
             return self._settle(outcome, reported, "reported", told)  # it failed, and said what it had used
         return self._settle_guessed(outcome, reading, told)
+
+    def _is_unreadable(self, reading: Reading) -> bool:
+        """Whether an answer came whole without a count, and nothing that we can read was in it either.
+
+        A part of a new kind, or counts by new names: nobody says that it cost nothing. Streams may end so, and some do.
+        """
+        if not self.came_whole or self.opening.operation in ONLY_READ:
+            return False
+        usage = reading.usage
+        told = usage is not None and usage.output_tokens is not None
+        return not told and not self._produced_anything(reading)
 
     def so_far(self, reading: Reading) -> Usage:
         """What has been used until now: the provider's counts, completed by our estimates."""

@@ -24,7 +24,7 @@ from farthing.gateway.answer_limits import SEVERAL, choices_of, limit_of
 from farthing.gateway.dearest_rates import DearestRates, Kind, dearest_rates, rates_at
 from farthing.gateway.known_texts import KnownTexts
 from farthing.ledger.bounds import MAX_COST_NANOUSD
-from farthing.providers.protocol import Operation
+from farthing.providers.protocol import ONLY_READ, Operation
 from farthing.types.models import ModelRef
 from farthing.types.prices import PriceSheet
 from farthing.types.providers import WireFormat
@@ -98,10 +98,7 @@ _MARKS = (b"cache_control", b"prompt_cache_breakpoint")
 """What marks a part for the prompt cache; the second is OpenAI's, and is translated for others."""
 _DEARER = frozenset({"service_tier", "serviceTier", "speed", "inference_geo", "web_search_options"})
 """Members that may choose other prices."""
-_NO_ANSWER: frozenset[Operation] = frozenset(
-    {"embeddings", "embed_content", "batch_embed_contents", "ollama_embed", "ollama_embeddings"}
-)
-_SEVERAL_TEXTS: frozenset[Operation] = _NO_ANSWER | {"completions"}
+_SEVERAL_TEXTS: frozenset[Operation] = ONLY_READ | {"completions"}
 """Operations that may have several texts, of which each may be as long as the model can read."""
 COSTS_NOTHING: frozenset[Operation] = frozenset({"count_tokens", "ollama_show", "models"})
 """Operations that are free by their nature."""
@@ -207,7 +204,7 @@ class Bounds:
                 told, _ = _reads(envelope, operation, ref)
         else:
             reading += terms.searching if envelope.has_any(_MAY_SEARCH) else 0
-            if operation not in _NO_ANSWER:
+            if operation not in ONLY_READ:
                 limit, choices = limit_of(envelope, wire), choices_of(envelope, wire)
                 tokens = terms.most_output_tokens if limit is None else max(limit, LEAST_LIMIT_TOKENS)
                 writing = tokens * terms.output_rate * choices
@@ -263,7 +260,7 @@ class Bounds:
         most_in = tokens * rates.input + fee
         least_in = most_in if known is None else min(known, tokens) * rates.input + fee
         unconfirmed = most_in * (UNCONFIRMED if seen is None else 1)
-        if operation in _NO_ANSWER:
+        if operation in ONLY_READ:
             limit, choices, given = 0, 1, True
         else:
             asked, choices = limit_of(envelope, wire), choices_of(envelope, wire)

@@ -15,7 +15,7 @@ from farthing.gateway.bounds import COSTS_NOTHING
 from farthing.gateway.chosen import Chosen
 from farthing.ledger.limit_windows import LimitHold, LiveWindow, Taking
 from farthing.ledger.limits import Limits
-from farthing.providers.protocol import Operation
+from farthing.providers.protocol import ONLY_READ
 from farthing.types.calls import Attempt
 from farthing.types.limits import Units
 
@@ -27,9 +27,6 @@ PLENTY = 8
 """Where so many tokens are left for each byte of a request, as for thirty of its size, its size says enough, too."""
 MARGIN_PERCENT = 25
 """What is added to an estimate: its median error is 6 %, and one in twenty is off by more than this."""
-_ONLY_READ: frozenset[Operation] = frozenset(
-    {"embeddings", "embed_content", "batch_embed_contents", "ollama_embed", "ollama_embeddings"}
-)
 
 
 class Counted(LimitHold):
@@ -157,7 +154,7 @@ def _input_tokens(chosen: Chosen, taking: Taking) -> int:
 
 def _output_tokens(chosen: Chosen, admitted: Admitted | None, taking: Taking, read: int) -> int:
     """Return what an answer may have: what the client or its budget allows, or what is usual and would fit."""
-    if chosen.request.operation in _ONLY_READ:
+    if chosen.request.operation in ONLY_READ:
         return 0
     limit = answer_limit(chosen.envelope, chosen.request.wire) if admitted is None else admitted.most_output_tokens
     return min(USUAL_ANSWER_TOKENS, taking.room_for_answer(read)) if limit is None else limit

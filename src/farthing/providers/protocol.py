@@ -29,6 +29,11 @@ Operation = Literal[
 """What can be asked of a provider; a provider refuses (`NotServed`) what it does not have. `count_tokens` is asked in
 whatever format the provider is at home in."""
 
+ONLY_READ: frozenset[Operation] = frozenset(
+    {"embeddings", "embed_content", "batch_embed_contents", "ollama_embed", "ollama_embeddings"}
+)
+"""Operations that write nothing: what they answer with costs nothing."""
+
 
 class Credential(msgspec.Struct, frozen=True):
     """What a provider is called with: a secret, or none because it needs none, or what is `missing`, in words."""
