@@ -199,6 +199,8 @@ def _judge_estimate(call: Call, line: Attempt, told: Reported | None, *, exactly
     least = most if exactly else _tokens(call.text_received, family)
     if call.ask.operation == "messages" and not call.ask.streamed:
         most += _ENVELOPE_TOKENS
+    if usage.output_tokens is None and most == 0 and not call.ask.streamed:
+        return  # an answer in which nothing can be read and nothing was counted is of unknown cost
     if usage.output_tokens is None or not least <= usage.output_tokens <= most:
         yield f"between {least} and {most} tokens were produced, and billed are {usage.output_tokens} ({line.outcome})"
 
