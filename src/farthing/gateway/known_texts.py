@@ -27,8 +27,9 @@ NEW_TOKENS_WITH_TOOLS = 700
 """The same of a request with tools, for which templates say much more; also as of one that is all new."""
 VARIES = 64
 """Of so many tokens of the same text a token more may be told another time; of 58 one was (OpenAI, 2026)."""
-NEARLY = 48
-"""Bytes that may be new without a look for what is nearer still: a name or a number."""
+NEARLY, A_PART = 48, 16
+"""So many bytes, a name or a number, or such a part of a request may be new without a look for what is nearer still:
+that takes 1 ms where 32 agents' requests of 112 KB are known."""
 MAX_TEXTS = 32
 """Requests kept of a model in a format, of as many agents: each one's next turn takes the place of its last."""
 MAX_MODELS = 1_024
@@ -124,7 +125,7 @@ class KnownTexts:
                 new = _new_bytes(known.parts, text.parts)
                 tokens = known.tokens + new + (NEW_TOKENS_WITH_TOOLS if text.has_tools else NEW_TOKENS)
                 most = tokens if most is None else min(most, tokens)
-                if new <= NEARLY:
+                if new <= NEARLY or new * A_PART <= text.size:
                     break
         return most
 
