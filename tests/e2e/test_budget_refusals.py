@@ -21,7 +21,9 @@ providers:
   lab: {{kind: openai-compatible, base_url: {openai}, credential: env:KEY, free: true}}
   anthropic: {{base_url: {anthropic}, credential: env:KEY}}
   ollama: {{base_url: {ollama}}}
+  keyless: {{kind: openai-compatible, base_url: {openai}, credential: env:NOT_SET, free: true}}
 models:
+  out-of-reach: keyless:any
   cheap: openai:cheap-model
   cheaper: openai:cheaper-model
 prices:
@@ -84,6 +86,7 @@ def test_the_refusal_names_budget_rest_reset_and_what_would_fit(house: Gateway, 
     assert told.count(" (at most $") + told.count(" (free)") >= 2
     assert "cheap (" in told
     assert "cheap-model (" not in told, "it is the same as the alias"
+    assert "out-of-reach" not in told, "its provider has no credential"
     assert "budget_exceeded" in told or face == "ollama"
 
 

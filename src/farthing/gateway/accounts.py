@@ -176,6 +176,11 @@ class Accounts:
         self.only = alone if alone is not None and (may_use is None or not alone.has_quotas) else None
         """The one that there is, where there is nothing to choose."""
 
+    @property
+    def any_there(self) -> bool:
+        """Whether the provider can be called at all: one of its credentials is there, or it needs none."""
+        return any(one.opened.credential.missing is None for one in self.all)
+
     def choose(self, model: str, who: Attribution, now_us: int, without: Collection[Account] = ()) -> Account:
         """Return the credential for a call.
 

@@ -25,15 +25,19 @@ MAX_PRICED = 2_000
 def with_alternatives(
     error: BudgetExceeded, envelope: Envelope, request: Request, lineup: Lineup, admission: Admission
 ) -> BudgetExceeded:
-    """Return the refusal with models that would fit, with what the call may cost on each; free ones first."""
+    """Return the refusal with models that would fit, with what the call may cost on each; free ones first.
+
+    Those of a provider without a credential are left out: whoever asked for one would get the next refusal.
+    """
     lacks = [lack for lack in error.lacks if isinstance(lack, Lack)]
     room = min((0 if lack.action is not None else lack.room_nanousd for lack in lacks), default=0)
     every_byte = any(lack.budget.holds == "every_byte" for lack in lacks)
+    reachable = {name for name, accounts in lineup.accounts.items() if accounts.any_there}
     found: dict[ModelRef, tuple[bool, int, str]] = {}
     now_us = lineup.attempts.clock.now_us()
     wire, catalog = request.wire, lineup.catalog
     listing = choosable(request.principal.rules, catalog.listing(wire), lambda name: catalog.resolve(name, wire))
-    for listed in listing[:MAX_PRICED]:
+    for listed in [one for one in listing if one.ref.provider in reachable][:MAX_PRICED]:
         cost = _cost_on(listed.ref, envelope, request, lineup, admission, now_us, every_byte=every_byte)
         if cost is not None and (cost == 0 or cost <= room):
             found.setdefault(listed.ref, (catalog.names_itself(listed.ref), cost, listed.id))  # an alias comes first
