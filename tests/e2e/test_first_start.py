@@ -91,6 +91,14 @@ def test_a_later_start_says_whom_it_calls_and_no_secret(tmp_path: Path) -> None:
         assert start.said == "providers: groq (GROQ_API_KEY)\n"
 
 
+def test_what_the_first_settings_show_can_be_set_over_the_admin_api(tmp_path: Path) -> None:
+    """As docs/admin-api.md does: what the file names is the file's, so it names nothing that nobody has decided."""
+    token = {"authorization": "Bearer an-admin-token-of-the-tests"}
+    with started(tmp_path, OPENAI_API_KEY="sk", FARTHING_ADMIN_TOKEN="an-admin-token-of-the-tests") as start:
+        put = request(start.port, "PUT", "/admin/v1/settings/unpriced", b'{"value": "refuse"}', token)
+        assert (put.status, put.json()["value"]) == (200, "refuse"), put.body
+
+
 def test_an_ollama_that_answers_is_found_and_told(tmp_path: Path) -> None:
     with upstream(whole(b'{"version":"0.12.0"}')) as ollama, started(tmp_path, OLLAMA_HOST=ollama.url) as start:
         assert f"providers: ollama ({ollama.url})\n" in start.said

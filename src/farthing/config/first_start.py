@@ -126,7 +126,7 @@ providers:
   #   timeouts: {connect_s: 10, first_byte_s: 600, idle_s: 300, total_s: 3600}
 
 # Whether an Ollama on this machine is looked for (where OLLAMA_HOST says, or at port 11434).
-find_local: true
+# find_local: true
 
 # Other names for models, as provider:model. Clients may ask for either.
 models:
@@ -187,5 +187,5 @@ fixed_costs:
 # prices_source: /var/lib/farthing/prices.json
 
 # A call on a model without a known price: allow shows it as "of unknown cost", refuse does not send it.
-unpriced: allow
+# unpriced: allow
 """
