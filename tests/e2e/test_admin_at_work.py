@@ -94,15 +94,17 @@ def test_a_key_lives_its_whole_life_over_http(gateway: Gateway) -> None:
 
 def test_a_key_for_what_nobody_has_is_taken_and_said_so(gateway: Gateway) -> None:
     refused = (
-        "Nothing is known by the name 'carefull' (routers: none):"
-        " unless a server of yours has it, its calls are refused."
+        "No router, alias or model of the price list has the name 'carefull' (routers: none): unless a provider of"
+        " yours lists it itself, which only a running gateway asks, its calls are refused."
     )
     made = api(gateway, "POST", "/admin/keys", {"name": "misspelt", "bound_model": "carefull"})
     assert (made.status, made.json()["warnings"]) == (201, [refused])
     path = f"/admin/keys/{made.json()['id']}"
     assert api(gateway, "POST", f"{path}/rotate").json()["warnings"] == [refused]
     changed = api(gateway, "PATCH", path, {"bound_model": None, "models": ["opneai:*", "openai:*", "m"]}).json()
-    assert [one.partition(" (")[0] for one in changed["warnings"]] == ["Nothing is known by the name 'opneai:*'"]
+    assert [one.partition(" (")[0] for one in changed["warnings"]] == [
+        "No router, alias or model of the price list has the name 'opneai:*'"
+    ]
     assert changed["warnings"][0].endswith("that allows nothing.")
     assert api(gateway, "PATCH", path, {"models": ["openai:*", "m"]}).json()["warnings"] == []
     assert "warnings" not in api(gateway, "GET", path).json()

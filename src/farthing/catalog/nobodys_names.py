@@ -1,7 +1,7 @@
 """Which names that a key is bound to, or allowed, nothing is known by: they are taken, and probably not meant.
 
-A name may be misspelled, be made later, or be a local model's. What a local server has is not looked up for it: it may
-be off.
+A name may be misspelled, be made later, or be a local model's. What a provider lists itself only the gateway learns,
+and that when it is asked for a name that it does not know; so what is told here never says that nothing has the name.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,8 +25,19 @@ def told_of_nobodys_names(
     for name in _nobodys_names(settings, prices, names):
         if not listed(name):
             otherwise = "its calls are refused" if name == bound else "that allows nothing"
-            unless = f"unless a server of yours has it, {otherwise}"
-            yield f"Nothing is known by the name {name!r} (routers: {routers}): {unless}."
+            yield (
+                f"No router, alias or model of the price list has the name {name!r} (routers: {routers}): unless a"
+                f" provider of yours lists it itself, which only a running gateway asks, {otherwise}."
+                f"{_with_its_provider(settings, name)}"
+            )
+
+
+def _with_its_provider(settings: Settings, name: str) -> str:
+    """Return how to name it for certain, where there is a provider whose models no price list has."""
+    own = next((one.name for one in settings.providers.values() if one.price_key is None), None)
+    if own is None or any(sign in name for sign in ":/*"):
+        return ""
+    return f" Where you mean the one of {own!r}, '{own}:{name}' is certain."
 
 
 def _nobodys_names(settings: Settings, prices: PriceBook, names: Iterable[str]) -> Iterator[str]:

@@ -52,15 +52,27 @@ def test_a_key_for_what_nobody_has_is_made_and_said_so(runner: CliRunner, tmp_pa
     made = runner.invoke(root, ["keys", "create", "bound", "--bind", "carefull"])
     assert made.exit_code == 0
     assert made.stderr.splitlines()[-1] == (
-        "Nothing is known by the name 'carefull' (routers: careful):"
-        " unless a server of yours has it, its calls are refused."
+        "No router, alias or model of the price list has the name 'carefull' (routers: careful): unless a provider of"
+        " yours lists it itself, which only a running gateway asks, its calls are refused."
     )
     told = runner.invoke(root, ["keys", "edit", "bound", "--model", "opneai:*", "--model", "openai:*"]).stderr
-    assert "by the name 'opneai:*'" in told
+    assert "has the name 'opneai:*'" in told
     assert "that allows nothing." in told
     known = ["careful", "gpt-5-mini", "openai:*", "open*", "*", "ollama:qwen3:8b", "openrouter/any"]
     said = runner.invoke(root, ["keys", "create", "many", *(f"--model={one}" for one in known)])
     assert len(said.stderr.splitlines()) == 1, said.stderr
+
+
+def test_of_a_name_that_a_server_may_list_it_is_said_how_to_be_certain(runner: CliRunner, tmp_path: Path) -> None:
+    runner.invoke(root, ["keys", "create", "laptop"])
+    lab = "lab: {kind: openai-compatible, base_url: 'http://127.0.0.1:1/v1', credential: none}"
+    (tmp_path / "home" / "settings.yaml").write_text(f"version: 1\nproviders:\n  {lab}\n")
+    said = runner.invoke(root, ["keys", "create", "online", "--bind", "small"]).stderr
+    assert "unless a provider of yours lists it itself" in said
+    assert "Nothing is known" not in said, "a running gateway may know it: this command cannot"
+    assert "Where you mean the one of 'lab', 'lab:small' is certain." in said
+    certain = runner.invoke(root, ["keys", "create", "sure", "--bind", "lab:small"]).stderr
+    assert len(certain.splitlines()) == 1, certain
 
 
 def test_what_is_about_a_deleted_key_alone_goes_with_it(runner: CliRunner) -> None:
