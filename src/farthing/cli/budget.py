@@ -217,7 +217,9 @@ async def _set(store: Store, name: str, given: dict[str, Any], now_us: int) -> t
     changes = await _changes(store, given)
     if before is None:
         if given["limit"] is None or given["period"] is None:
-            raise InvalidRequest(f"There is no budget {name!r} yet.", hint="to make it, give --usd and --period.")
+            lacking = [option for option, of in (("--usd", "limit"), ("--period", "period")) if given[of] is None]
+            hint = f"to make it, give {' and '.join(lacking)}{' too' if len(lacking) == 1 else ''}."
+            raise InvalidRequest(f"There is no budget {name!r} yet.", hint=hint)
         plain: dict[str, Any] = {
             "scope": Scope(),
             "thresholds": DEFAULT_THRESHOLDS,

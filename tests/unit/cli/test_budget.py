@@ -87,6 +87,12 @@ def test_what_is_not_paused_does_not_go_on(home: Path) -> None:
     assert "is not paused; nothing was changed" in run(home, "resume", "daily").stderr
 
 
+def test_of_a_budget_that_is_not_there_yet_only_what_lacks_is_asked_for(home: Path) -> None:
+    assert "to make it, give --period too." in run(home, "set", "new", "--usd", "1", "--team", "x").stderr
+    assert "to make it, give --usd too." in run(home, "set", "new", "--period", "day").stderr
+    assert "to make it, give --usd and --period." in run(home, "set", "new", "--soft").stderr
+
+
 def test_the_actions_of_a_threshold_are_in_the_help_and_in_the_refusal(home: Path) -> None:
     assert "prefer_cheaper" in run(home, "set", "--help").stdout
     assert "'shout' is no action; one of: warn, prefer_cheaper" in run(home, "set", "x", "--at", "5:shout").stderr
