@@ -92,6 +92,21 @@ def test_a_key_lives_its_whole_life_over_http(gateway: Gateway) -> None:
     assert api(gateway, "GET", "/admin/spend?by=key&key=life").json()["groups"][0]["nanousd"] == 4 * COST
 
 
+def test_a_key_is_shown_and_rotated_with_its_own_budget_and_limit(gateway: Gateway) -> None:
+    own = {"budget": {"usd": 1, "period": "day"}, "limits": {"requests_per_minute": 60}}
+    made = api(gateway, "POST", "/admin/keys", {"name": "ruled", **own}).json()
+    path, ids = f"/admin/keys/{made['id']}", (made["budget_id"], made["limit_id"])
+    assert None not in ids
+    shown, rotated = api(gateway, "GET", path).json(), api(gateway, "POST", f"{path}/rotate").json()
+    assert (shown["budget_id"], shown["limit_id"]) == ids
+    assert (rotated["budget_id"], rotated["limit_id"]) == ids
+    api(gateway, "PATCH", path, {"budget": None})
+    assert (api(gateway, "GET", path).json()["budget_id"], api(gateway, "GET", path).json()["limit_id"]) == (
+        None,
+        ids[1],
+    )
+
+
 def test_a_key_for_what_nobody_has_is_taken_and_said_so(gateway: Gateway) -> None:
     refused = (
         "No router, alias or model of the price list has the name 'carefull' (routers: none): unless a provider of"

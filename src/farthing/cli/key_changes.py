@@ -137,16 +137,13 @@ def delete(key: str) -> None:
 
 async def _forget_rules(store: Store, key_id: str) -> list[str]:
     """Remove budgets and limits of one key, but for those of the settings; return what they were called."""
-    from farthing.types.budgets import Scope  # noqa: PLC0415  (not for --help)
-    from farthing.types.limits import LimitTarget  # noqa: PLC0415
-
     gone = []
     for budget in await store.budgets.all():
-        if budget.scope == Scope(key_id=key_id) and not budget.from_file:
+        if budget.own_of(key_id):
             await store.budgets.remove(budget.id)
             gone.append(f"the budget {budget.name!r}")
     for limit in await store.limits.all():
-        if limit.target == LimitTarget(scope=Scope(key_id=key_id)) and not limit.from_file:
+        if limit.own_of(key_id):
             await store.limits.remove(limit.id)
             gone.append(f"the limit {limit.name!r}")
     return gone

@@ -11,7 +11,7 @@ from farthing.cli.key_changes import delete, disable, edit, enable, expire, rena
 from farthing.cli.key_options import KeyOptions, key_options, say_of_unknown
 from farthing.cli.since import Ahead
 from farthing.cli.tables import Column, counted, fits, moment, print_fields, print_json, print_table, screen_width
-from farthing.storage.protocols import KeyRecord
+from farthing.storage.protocols import KeyRecord, Store
 
 if TYPE_CHECKING:
     from farthing.auth import KeyRing
@@ -95,17 +95,18 @@ def print_keys(records: Sequence[KeyRecord], now_us: int, *, width: int | None =
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(key: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     """Show everything that is known of a key; the key itself is not."""
-    from farthing.cli.books import change_keys  # noqa: PLC0415  (opens the database; not for --help)
+    from farthing.cli.books import change_keys, read_store  # noqa: PLC0415  (opens the database; not for --help)
 
     async def find(ring: "KeyRing") -> KeyRecord:
         return await ring.find(key)
 
     record = change_keys(current_home(), find)
+    rules = read_store(current_home(), lambda store: _rules_about(store, record.id))
     now_us = _now_us()
     if as_json:
-        print_json(key_as_data(record, now_us))
+        print_json(key_as_data(record, now_us) | rules)
         return
-    lists = {"tags": record.tags, "models": record.models, "formats": record.faces, "fixed": record.fixed}
+    lists = rules | {"tags": record.tags, "models": record.models, "formats": record.faces, "fixed": record.fixed}
     print_fields(
         [
             ("name", record.name),
@@ -127,6 +128,15 @@ def show(key: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
             ),
         ]
     )
+
+
+async def _rules_about(store: Store, key_id: str) -> dict[str, list[str]]:
+    """Return the names of the budgets and limits that name the key; those for every key are not told with each."""
+    budgets, limits = await store.budgets.all(), await store.limits.all()
+    return {
+        "budgets": [one.name for one in budgets if one.scope.key_id == key_id],
+        "limits": [one.name for one in limits if one.target.scope.key_id == key_id],
+    }
 
 
 for _command in (edit, rename, rotate, enable, disable, expire, revoke, delete):

@@ -167,6 +167,10 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     set_by: Tenant | None = None
     """The team whose manager set it, and may change it; `None`: an admin did, a command or settings.yaml."""
 
+    def own_of(self, key_id: str) -> bool:
+        """Whether it is about this key alone, and not the file's: then it goes with the key."""
+        return self.scope == Scope(key_id=key_id) and not self.from_file
+
 
 class BudgetChanges(msgspec.Struct, frozen=True, kw_only=True):
     """Budgets that were put and removed since somebody looked, and the `counter` to ask from next time."""

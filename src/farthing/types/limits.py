@@ -100,6 +100,10 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     set_by: Tenant | None = None
     """The team whose manager set it, and may change it; `None`: an admin did, a command or settings.yaml."""
 
+    def own_of(self, key_id: str) -> bool:
+        """Whether it is about this key alone, and not the file's: then it goes with the key."""
+        return self.target == LimitTarget(scope=Scope(key_id=key_id)) and not self.from_file
+
 
 class LimitChanges(msgspec.Struct, frozen=True, kw_only=True):
     """Limits that were put and removed since somebody looked, and the `counter` to ask from next time."""

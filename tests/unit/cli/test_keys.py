@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ def test_what_is_about_a_deleted_key_alone_goes_with_it(runner: CliRunner) -> No
     runner.invoke(root, ["budget", "set", "own", "--usd", "1", "--period", "day", "--key", "laptop"])
     runner.invoke(root, ["budget", "set", "all", "--usd", "1", "--period", "day", "--key", "*"])
     runner.invoke(root, ["limits", "set", "slow", "requests_per_minute=1", "--key", "laptop"])
+    shown = runner.invoke(root, ["keys", "show", "laptop"]).stdout
+    assert re.search(r"^budgets +own$", shown, re.MULTILINE), shown
+    assert re.search(r"^limits +slow$", shown, re.MULTILINE), shown
+    data = json.loads(runner.invoke(root, ["keys", "show", "laptop", "--json"]).stdout)
+    assert (data["budgets"], data["limits"]) == (["own"], ["slow"])
     said = runner.invoke(root, ["keys", "delete", "laptop"]).stderr
     assert said.endswith(", and what was about it alone: the budget 'own', the limit 'slow'.\n")
     assert [one["name"] for one in json.loads(runner.invoke(root, ["budget", "list", "--json"]).stdout)] == ["all"]

@@ -66,13 +66,20 @@ async def put_key_limit(house: House, key: KeyRecord, wanted: RateShape, set_by:
 async def key_budgets(house: House, key_id: str) -> list[Budget]:
     """Return the budgets of a key, which are about it alone and not the file's."""
     rules = await (await house.books()).budgets.all()
-    return [one for one in rules if one.scope == Scope(key_id=key_id) and not one.from_file]
+    return [one for one in rules if one.own_of(key_id)]
 
 
 async def key_limits(house: House, key_id: str) -> list[Limit]:
     """Return the limits of a key, which are about it alone and not the file's."""
     rules = await (await house.books()).limits.all()
-    return [one for one in rules if one.target == LimitTarget(scope=Scope(key_id=key_id)) and not one.from_file]
+    return [one for one in rules if one.own_of(key_id)]
+
+
+async def own_rules(house: House, key_id: str) -> dict[str, str]:
+    """Return the ids of a key's own budget and limit, as they are shown with it; of several, the one made first."""
+    budgets, limits = await key_budgets(house, key_id), await key_limits(house, key_id)
+    found = {"budget_id": [one.id for one in budgets], "limit_id": [one.id for one in limits]}
+    return {name: min(ids) for name, ids in found.items() if ids}  # ids are in the order in which they were made
 
 
 async def remove_key_budgets(house: House, key_id: str) -> None:

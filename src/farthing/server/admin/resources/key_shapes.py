@@ -132,6 +132,13 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     rotating_until: datetime | None
 
 
+class ShownKey(Key, frozen=True, kw_only=True):
+    """A key by itself, with the ids of its own budget and limit; of several, the one made first."""
+
+    budget_id: str | None = None
+    limit_id: str | None = None
+
+
 class ChangedKey(Key, frozen=True, kw_only=True):
     """A key as it is after a change."""
 
@@ -139,7 +146,7 @@ class ChangedKey(Key, frozen=True, kw_only=True):
 
 
 class MadeKey(ChangedKey, frozen=True, kw_only=True):
-    """A key with its secret, which is shown this once."""
+    """A key with its secret, which is shown this once, and the ids of its own budget and limit."""
 
     key: str
     budget_id: str | None = None
@@ -174,13 +181,18 @@ def key_of(record: KeyRecord, now_us: int) -> Key:
     return Key(**_shown(record, now_us))
 
 
+def shown_key_of(record: KeyRecord, now_us: int, rules: Mapping[str, str]) -> ShownKey:
+    """Return a key as it is shown by itself, with the ids of its own budget and limit."""
+    return ShownKey(budget_id=rules.get("budget_id"), limit_id=rules.get("limit_id"), **_shown(record, now_us))
+
+
 def changed_key_of(record: KeyRecord, now_us: int, warnings: tuple[str, ...]) -> ChangedKey:
     """Return a key as it is shown after a change."""
     return ChangedKey(warnings=warnings, **_shown(record, now_us))
 
 
 def made_key_of(
-    record: KeyRecord, now_us: int, secret: str, warnings: tuple[str, ...], rules: Mapping[str, str] = {}
+    record: KeyRecord, now_us: int, secret: str, warnings: tuple[str, ...], rules: Mapping[str, str]
 ) -> MadeKey:
     """Return a key as it is shown once, with the ids of its own budget and limit."""
     return MadeKey(

@@ -17,6 +17,7 @@ from farthing.server.admin.ask import Ask, not_there
 from farthing.server.admin.resources.key_rules import (
     key_budgets,
     key_limits,
+    own_rules,
     put_key_budget,
     put_key_limit,
     remove_key_budgets,
@@ -32,9 +33,11 @@ from farthing.server.admin.resources.key_shapes import (
     KeySpend,
     MadeKey,
     NewKey,
+    ShownKey,
     changed_key_of,
     key_of,
     made_key_of,
+    shown_key_of,
 )
 from farthing.server.admin.routes import MANAGE, READ, Answer, Nothing, Route
 from farthing.server.admin.shown import Limit, Text, us_of
@@ -104,7 +107,8 @@ async def listed(ask: Ask[Nothing, KeyQuery]) -> Answer:
 
 async def show(ask: Ask[Nothing, Nothing]) -> Answer:
     """Show a key."""
-    return Answer(key_of(await _key(ask), ask.house.now_us()))
+    record = await _key(ask)
+    return Answer(shown_key_of(record, ask.house.now_us(), await own_rules(ask.house, record.id)))
 
 
 async def spend(ask: Ask[Nothing, Nothing]) -> Answer:
@@ -168,7 +172,8 @@ async def rotate(ask: Ask[KeyRotation, Nothing]) -> Answer:
     record, secret = await ask.house.farthing.keys.rotate(record.id, grace_s=ask.body.grace_s)
     now_us = ask.house.now_us()
     ask.note(record.id, before=before, after=key_of(record, now_us))
-    return Answer(made_key_of(record, now_us, secret.reveal(), _warnings(ask, record)))
+    rules = await own_rules(ask.house, record.id)
+    return Answer(made_key_of(record, now_us, secret.reveal(), _warnings(ask, record), rules))
 
 
 async def enable(ask: Ask[Nothing, Nothing]) -> Answer:
@@ -299,7 +304,7 @@ ROUTES = (
         about="Show a key.",
         roles=READ,
         handler=show,
-        gives=Key,
+        gives=ShownKey,
         refusals=(404,),
     ),
     Route(
