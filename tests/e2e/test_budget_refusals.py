@@ -11,8 +11,9 @@ import pytest
 from farthing.testing.fake_provider import FakeProvider, in_thread
 from farthing.testing.fakes.account import Tariff
 from farthing.testing.fakes.script import Script
-from tests.e2e.serving import serving
+from tests.e2e.serving import said, serving
 from tests.e2e.support import Gateway
+from tests.e2e.upstream import upstream, whole
 
 SAY = "Say something about the order of these words."
 SETTINGS = """version: 1
@@ -134,6 +135,23 @@ def test_grace_is_for_a_turn_that_was_begun(house: Gateway, key: str) -> None:
     messages = [*first["messages"], {"role": "assistant", "content": None, "tool_calls": [call]}]
     messages.append({"role": "tool", "tool_call_id": "c1", "content": "done"})
     assert house.post("/v1/chat/completions", first | {"messages": messages}, key, patient).status == 200
+
+
+def test_the_log_names_the_call_its_model_and_the_budget_that_it_cost_more_than_was_held(tmp_path: Path) -> None:
+    usage = b'{"prompt_tokens":10,"completion_tokens":1110,"total_tokens":1120}'  # of at most 100 that were asked for
+    answer = b'{"id":"c","object":"chat.completion","model":"m","choices":[],"usage":%b}' % usage
+    with upstream(whole(answer)) as server:
+        text = (
+            f"version: 1\nproviders:\n  openai: {{base_url: {server.url}/v1, credential: env:KEY}}\n"
+            'prices:\n  - {model: "openai:m", input: 0, output: 100}\n'
+            "budgets:\n  small: {usd: 5, period: total}\n"
+        )
+        with serving(tmp_path, text) as gateway:
+            assert gateway.post("/v1/chat/completions", chat("openai:m"), gateway.new_key()).status == 200
+            call = gateway.only_attempt().opening.call_id
+    # 1,010 tokens more than 100, at $100 for a million.
+    line = f"the call {call} on openai:m cost $0.101 more than was held for it in the budget 'small'"
+    assert line in said(tmp_path), said(tmp_path)
 
 
 def test_an_answer_without_a_limit_gets_one_where_money_is_scarce(tmp_path: Path) -> None:

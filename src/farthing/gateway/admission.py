@@ -7,6 +7,7 @@ A client that set no limit to its answer gets one where money is scarce, so that
 Models that cost nothing pass always; a model without a price passes where no hard budget is about the call.
 """
 
+import logging
 from collections.abc import Callable
 
 from farthing.clock import Clock
@@ -21,11 +22,14 @@ from farthing.ledger.limit_windows import LimitHold
 from farthing.providers.protocol import Operation
 from farthing.storage.protocols import LedgerStore
 from farthing.types.budgets import called
-from farthing.types.calls import Attempt, Attribution
+from farthing.types.calls import Attempt, Attribution, Opening
 from farthing.types.models import ModelRef
+from farthing.types.money import trimmed_usd
 from farthing.types.prices import PriceSheet
 from farthing.types.providers import WireFormat
 from farthing.wire.peek import Envelope
+
+log = logging.getLogger(__name__)
 
 _FURTHER_MODELS = frozenset({"models", "fallbacks", "preset"})
 """Members by which OpenRouter chooses another model than the one that is asked for."""
@@ -39,6 +43,8 @@ _WEIGHED = frozenset(
 )
 """Members that decide what a call may cost, in small letters: servers in Go (Ollama's) read `Max_Tokens` for
 `max_tokens`, and the last of both."""
+_TOLD_BUDGETS = 3
+"""Budgets that a line of the log names; a call may belong to dozens."""
 HEARD = 64
 """The latest calls that are looked at then: 1 ms of the store's thread."""
 
@@ -96,6 +102,8 @@ class Admitted(Hold):
         assert purse is not None, "a hold is settled once"
         cost = attempt.cost_nanousd
         purse.give_back(self.amount_nanousd, self.held_nanousd if cost is None else cost)
+        if cost is not None and cost > self.amount_nanousd and purse.hard:
+            _tell_overrun(attempt.opening, cost - self.amount_nanousd, purse)
         counted = self.counted
         if counted is not None:
             usage = attempt.usage
@@ -261,6 +269,16 @@ def _refuse_ambiguous(
                     " a hard budget.",
                     hint=f"send '{plain}'.",
                 )
+
+
+def _tell_overrun(opening: Opening, by_nanousd: int, purse: Purse) -> None:
+    names = [repr(one.budget.name) for one in purse.hard]
+    more = f" and {len(names) - _TOLD_BUDGETS} more" if len(names) > _TOLD_BUDGETS else ""
+    log.warning(
+        "the call %s on %s:%s cost $%s more than was held for it in %s %s",
+        *(opening.call_id, opening.provider, opening.model, trimmed_usd(by_nanousd)),
+        *("the budget" if len(names) == 1 else "the budgets", ", ".join(names[:_TOLD_BUDGETS]) + more),
+    )
 
 
 def _refuse_unpriced(purse: Purse, ref: ModelRef, attribution: Attribution, rules: RuleBook) -> None:

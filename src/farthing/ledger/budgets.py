@@ -148,7 +148,6 @@ class Budgets:
         """Count a call that cost more than was held for it."""
         self.overruns += 1
         self.overrun_nanousd += by_nanousd
-        log.warning("a call cost %d nanodollars more than was held for it", by_nanousd)
 
     def purse_of(self, attribution: Attribution, now_us: int) -> Purse | None:
         """Return what a call of this attribution draws on; `None` where no budget is about it."""
