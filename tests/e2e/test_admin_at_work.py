@@ -92,6 +92,14 @@ def test_a_key_lives_its_whole_life_over_http(gateway: Gateway) -> None:
     assert api(gateway, "GET", "/admin/spend?by=key&key=life").json()["groups"][0]["nanousd"] == 4 * COST
 
 
+def test_a_call_of_a_bound_key_tells_what_was_asked_for_and_what_the_key_is_bound_to(gateway: Gateway) -> None:
+    key = api(gateway, "POST", "/admin/keys", {"name": "tied", "bound_model": "openai:m"}).json()["key"]
+    assert gateway.post("/v1/chat/completions", {**ASK, "model": "zzz"}, key).status == 200
+    call = api(gateway, "GET", "/admin/calls?limit=1").json()["calls"][0]["id"]
+    reasons = api(gateway, "GET", f"/admin/calls/{call}").json()["reasons"]
+    assert reasons == ["'zzz' was asked for, and the key is bound to 'openai:m'"]
+
+
 def test_a_key_is_shown_and_rotated_with_its_own_budget_and_limit(gateway: Gateway) -> None:
     own = {"budget": {"usd": 1, "period": "day"}, "limits": {"requests_per_minute": 60}}
     made = api(gateway, "POST", "/admin/keys", {"name": "ruled", **own}).json()

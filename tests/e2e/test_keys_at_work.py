@@ -109,6 +109,18 @@ def test_a_bound_key_uses_its_model_whatever_is_asked_for(gateway: Gateway, prov
     assert {row["model"] for row in gateway.costs("--by", "model", "--key", "bound")["groups"]} == {"lab:small"}
     listed = request(gateway.port, "GET", "/v1/models", None, {"authorization": f"Bearer {key}"}).json()["data"]
     assert [row["id"] for row in listed] == ["fast"]
+    told = {
+        (one.opening.model_asked, one.opening.reasons)
+        for one in gateway.attempts()
+        if one.opening.attribution.key_name == "bound"
+    }
+    why = "and the key is bound to 'fast', which means 'lab:small'"
+    assert told == {
+        ("fast", None),
+        *((name, f"'{name}' was asked for, {why}") for name in ("other:m", "nobody-has-this", "gpt-5")),
+    }
+    call = next(one for one in gateway.calls() if one["model_asked"] == "gpt-5")["call_id"]
+    assert f"'gpt-5' was asked for, {why}" in " ".join(gateway.farthing("calls", "show", str(call)).stdout.split())
 
 
 @pytest.mark.parametrize("asked", ["lab:m", "lab/m", "fast", "lab:small", "other:big-7b"])

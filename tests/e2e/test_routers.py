@@ -404,6 +404,9 @@ def test_a_key_that_is_bound_to_a_router_asks_it_whatever_is_named(house: House)
     for model in ("dear:m", "nobody-has-this", None):
         assert house.ask(model, key).headers["x-farthing-provider"] == "home"
         assert house.lines(1)[0][0] == "thrifty"
+        why = (house.gateway.attempts()[-1].opening.reasons or "").splitlines()
+        bound = [] if model is None else [f"'{model}' was asked for, and the key is bound to 'thrifty'"]
+        assert why[: len(bound) + 1] == [*bound, "'thrifty' is a router (cheapest)"]
     listed = request(house.gateway.port, "GET", "/v1/models", None, {"authorization": f"Bearer {key}"}).json()["data"]
     assert [row["id"] for row in listed] == ["thrifty"]
 

@@ -57,7 +57,7 @@ class Chosen(msgspec.Struct, frozen=True, gc=False):
     follows: bool = False
     """Whether another model was tried for the call before: then it was counted as a request already."""
     why: tuple[str, ...] = ()
-    """Why the router chose it."""
+    """Why the router chose it, or whose key is bound to it."""
 
     @property
     def is_foreign(self) -> bool:

@@ -32,7 +32,7 @@ from farthing.gateway.chosen import Chosen, Sent, in_other_format
 from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import make_discreet
 from farthing.gateway.encodings import decode_request
-from farthing.gateway.explanations import WHY, reasons
+from farthing.gateway.explanations import WHY, by_binding, reasons
 from farthing.gateway.limiting import Entry, Limiting
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on, with_alternatives
@@ -97,12 +97,14 @@ class Gateway:
             envelope = request.client.conversation.envelope(body, request.principal.key_id)
         asked = envelope.model() if request.model is None else request.model
         rules = request.principal.rules
+        why: tuple[str, ...] = ()
         if rules is not None and rules.about_models:
             refuse_further_models(envelope, rules)
             named = rules.bound_model or asked
             if named is not None and named in self.lineup.routers:
                 return await self._by_router(request, envelope, named, asked or named)
             asked, ref = await self._by_rules(rules, asked, request.wire)
+            why = by_binding(asked, rules, ref)
         elif asked is None:
             asked, ref = UNNAMED, self._only_provider(request.wire)
         elif (found := self._found(asked, request.wire)) is not None:
@@ -125,7 +127,19 @@ class Gateway:
         call_id = self._ids.new("call")
         family = family_of(provider.known.price_key or provider.known.kind, ref.model)
         chosen = Chosen(
-            request, lineup, provider, account, ref, asked, envelope, streamed, call_id, attribution, family, count(1)
+            request,
+            lineup,
+            provider,
+            account,
+            ref,
+            asked,
+            envelope,
+            streamed,
+            call_id,
+            attribution,
+            family,
+            count(1),
+            why=why,
         )
         reply = await self._ask_any(chosen)
         return await self.call(request) if reply is None else reply

@@ -31,6 +31,7 @@ from farthing.gateway.attribution import attribute
 from farthing.gateway.bounds import COSTS_NOTHING
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.chosen import Chosen
+from farthing.gateway.explanations import by_binding, one_reason
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.money_words import goes_on
 from farthing.gateway.permission import not_allowed, of_router
@@ -51,8 +52,6 @@ fault, who never named the model."""
 _COMPARED_ANSWER_TOKENS = 1_024
 """How long an answer is taken to be where models are compared, the same for all: a quarter of what nine in ten stay
 below (`limiting.py`). Only how much reading weighs beside writing depends on it."""
-_MOST_WORDS = 160
-"""Of one reason; with 32 models, the most that a router has, their header stays below 8 KB."""
 
 
 class RoutedCall:
@@ -78,7 +77,7 @@ class RoutedCall:
         self._call_id = call_id
         self._attribution = attribute(request.principal, request.headers.named, envelope)
         self._ordinals = count(1)
-        self._why: list[str] = []
+        self._why = [*by_binding(asked, request.principal.rules)]
         self._usages: dict[TokenFamily, Usage] = {}
         self._failed: Candidate | None = None
         """The model that was tried last."""
@@ -236,8 +235,7 @@ class RoutedCall:
         return self._said
 
     def _note(self, candidate: Candidate, why: str) -> None:
-        words = f"'{candidate.ref}': {why}"[:_MOST_WORDS]
-        self._why.append("".join(letter if letter.isprintable() else "?" for letter in words))
+        self._why.append(one_reason(f"'{candidate.ref}': {why}"))
 
 
 def _worth_another(status: int) -> bool:

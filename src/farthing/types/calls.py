@@ -70,7 +70,8 @@ class Opening(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     credential: str | None = None
     """Which of the provider's credentials it was made with, by name; `None` where it has none."""
     reasons: str | None = None
-    """Why a router chose the model by then, a line each, below 8 KB; `None` for a call that names no router."""
+    """Why a router chose the model by then, a line each, below 8 KB; or the one line that the key is bound to another
+    name than was asked for. `None` for every other call."""
     attribution: Attribution
     held_nanousd: int | None = None
     """The most that it may cost, held in every budget it belongs to; `None` where none of them holds."""

@@ -207,15 +207,18 @@ def _attempt(attempt: Attempt, *, told: bool) -> AttemptShown:
 
 
 def _reasons(attempts: Sequence[Attempt]) -> tuple[str, ...]:
-    """Return in words how the call came to where it went: a router's own, which tell of all its tries."""
-    routed = attempts[-1].opening.reasons
-    if routed is not None:
-        return (*routed.splitlines(), *(_without(one.losses) for one in attempts if one.losses))
+    """Return in words how the call came to where it went: a router's own, which tell of all its tries.
+
+    A router has several reasons: what it is and what it chose. One alone is that the key is bound to a model.
+    """
+    kept = (attempts[-1].opening.reasons or "").splitlines()
+    if len(kept) > 1:
+        return (*kept, *(_without(one.losses) for one in attempts if one.losses))
     reasons = []
     for before, attempt in zip([None, *attempts], attempts, strict=False):
         opening = attempt.opening
         if before is None:
-            reasons.append(f"'{opening.model_asked}' means '{opening.provider}:{opening.model}'")
+            reasons += kept or [f"'{opening.model_asked}' means '{opening.provider}:{opening.model}'"]
         else:
             reasons.append(f"tried again, because the attempt before ended as {before.outcome}")
         if attempt.losses:
