@@ -10,7 +10,17 @@ from farthing.cli.context import current_home, say
 from farthing.cli.key_changes import delete, disable, edit, enable, expire, rename, revoke, rotate
 from farthing.cli.key_options import KeyOptions, key_options, say_of_unknown
 from farthing.cli.since import Ahead
-from farthing.cli.tables import Column, counted, fits, moment, print_fields, print_json, print_table, screen_width
+from farthing.cli.tables import (
+    WIDEST,
+    Column,
+    counted,
+    fits,
+    moment,
+    print_fields,
+    print_json,
+    print_table,
+    screen_width,
+)
 from farthing.storage.protocols import KeyRecord, Store
 
 if TYPE_CHECKING:
@@ -67,9 +77,10 @@ def list_keys(every: bool, as_json: bool) -> None:  # noqa: FBT001  (click's fla
 
 
 def print_keys(records: Sequence[KeyRecord], now_us: int, *, width: int | None = None) -> None:
-    """Print a table; without the days, the ids and the models, in this order, where these do not fit.
+    """Print a table; without the days and the ids, in this order, where these do not fit, and else folded.
 
-    `show` has all of them. Whom keys are for, and which models, are columns where any key says it.
+    The models go last, where a screen has no room for them even so; `show` has all of it. Whom keys are for, and which
+    models, are columns where any key says it.
     """
     cells = {
         "NAME": [one.name for one in records],
@@ -83,10 +94,11 @@ def print_keys(records: Sequence[KeyRecord], now_us: int, *, width: int | None =
     for optional in ("FOR", "MODELS"):
         if not any(cells[optional]):
             del cells[optional]
-    room = width or screen_width() or (_WIDEST if "MODELS" in cells else None)
-    for dispensable in ("MADE", "ID", "MODELS"):
-        if dispensable in cells and not fits(_columns(cells), _rows(cells), width=room):
+    for dispensable in ("MADE", "ID"):
+        if not fits(_columns(cells, whole=True), _rows(cells), width=width or screen_width() or WIDEST):
             del cells[dispensable]
+    if "MODELS" in cells and not fits(_columns(cells), _rows(cells), width=width):
+        del cells["MODELS"]
     print_table(_columns(cells), _rows(cells), width=width)
 
 
@@ -151,15 +163,17 @@ def key_as_data(record: KeyRecord, now_us: int) -> dict[str, Any]:
 
 
 _NOT_TOLD = ("digest", "old_secrets", "deleted_at_us", "changed")
-_WIDEST = 100
-"""Columns of a table with models where no screen says how many there may be: what a page of documentation has."""
-_LONGEST_MODEL = 28
+_LONGEST_MODEL = 25
 """Letters of a model's name that it has room for: `anthropic:claude-opus-4-*` goes in; `show` has longer ones."""
+_LEAST = {"STATE": 17, "FOR": 20, "MODELS": _LONGEST_MODEL}
+"""How narrow columns may become: `rotating until` above its moment, `bound to` above a whole model. With a key's first
+letters and a fair name that makes 100."""
 _FOR_WHAT = ("organisation", "team", "project", "user", "session", "task", "branch", "pull_request")
 
 
 def _owner(record: KeyRecord) -> str:
-    return ", ".join(filter(None, (record.project, record.team, record.user)))
+    told = {"project": record.project, "team": record.team, "user": record.user}
+    return ", ".join(f"{name} {value}" for name, value in told.items() if value)
 
 
 def _models(record: KeyRecord) -> str:
@@ -174,8 +188,8 @@ def _models(record: KeyRecord) -> str:
     return f"{first} and {more} more" if more else first
 
 
-def _columns(cells: Mapping[str, Sequence[str]]) -> list[Column]:
-    return [Column(title, "left") for title in cells]
+def _columns(cells: Mapping[str, Sequence[str]], *, whole: bool = False) -> list[Column]:
+    return [Column(title, "left", None if whole else _LEAST.get(title)) for title in cells]
 
 
 def _rows(cells: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
@@ -186,7 +200,8 @@ def _state(record: KeyRecord, now_us: int) -> str:
     """Return the state and when it began, or when it will end, by the day."""
     state = record.state(now_us)
     if (until_us := record.rotating_until_us(now_us)) is not None:
-        return f"rotating until {_minute(until_us)}"
+        ends = "" if record.expires_at_us is None else f", ends {_minute(record.expires_at_us)}"
+        return f"rotating until {_minute(until_us)}{ends}"
     match state:
         case "active":
             return state if record.expires_at_us is None else f"active until {_minute(record.expires_at_us)}"

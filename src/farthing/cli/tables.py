@@ -1,7 +1,9 @@
 """Tables for terminals: aligned, exact, and never cut.
 
-A name that does not fit stands on a line of its own above its numbers. Text that clients chose (session, project,
-model) may hold escape sequences, so what cannot be printed is shown as `?`: a table must not be able to move a cursor.
+A name that does not fit stands on a line of its own above its numbers, and columns of words that say so are folded
+where room is scarce; a table with such columns ends within 100 columns in a pipe, too. Text that clients chose
+(session, project, model) may hold escape sequences, so what cannot be printed is shown as `?`: a table must not be able
+to move a cursor.
 Rich would do the layout, but costs 60 ms to import and cuts what does not fit.
 """
 
@@ -23,14 +25,22 @@ _QUOTED = re.compile(r'"[^"]*"')
 _NO_BREAK = "\0"
 """Stands for a space that no line may end at; a text that is printed holds none of its own."""
 _LEAST_NAME = 6
+_FAIR_NAME = 18
+"""Letters that names have before other columns are folded; most are shorter."""
+WIDEST = 100
+"""Columns of what is folded where no screen says how many there may be: what a page of documentation has."""
 _LEAST_TEXT = 20
 
 
 class Column(msgspec.Struct, frozen=True):
-    """`point` aligns decimals at their point, `right` whole numbers, `left` words."""
+    """`point` aligns decimals at their point, `right` whole numbers, `left` words.
+
+    `least` is how narrow the column may become, its cells folded, where room is scarce; `None`: they stay whole.
+    """
 
     title: str
     align: Align = "right"
+    least: int | None = None
 
 
 def print_table(
@@ -49,14 +59,11 @@ def print_table(
     for index, column in enumerate(columns):
         if column.align == "point":
             _align_points(cells, index)
-    widths = [
-        max(_width(text) for text in (column.title, *(row[i] for row in cells))) for i, column in enumerate(columns)
-    ]
-    room = width or screen_width()
+    widths = _natural(columns, cells)
+    room = _room(columns, width)
     if room is not None:
-        others = sum(widths[1:]) + len(_GAP) * (len(widths) - 1)
-        widths[0] = min(widths[0], max(room - others, _LEAST_NAME, _width(columns[0].title)))
-    lines = [_line(row, columns, widths) for row in cells]
+        widths = _squeezed(columns, cells, widths, room)
+    lines = [_row(row, columns, widths, room) for row in cells]
     head = _line([column.title for column in columns], columns, widths)
     click.echo(click.style(head, bold=True))
     for line in lines[: len(rows)]:
@@ -67,14 +74,17 @@ def print_table(
 
 
 def fits(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int | None = None) -> bool:
-    """Whether a table of these rows has room on the screen; what is not a screen has room for everything."""
-    room = width or screen_width()
+    """Whether a table of these rows, folded where it may be, has room; without columns that fold a pipe has all."""
+    room = _room(columns, width)
     if room is None:
         return True
-    widest = [
-        max(_width(text) for text in (column.title, *(row[i] for row in rows))) for i, column in enumerate(columns)
-    ]
-    return sum(widest) + len(_GAP) * (len(columns) - 1) <= room
+    widths = _natural(columns, rows)
+    if any(column.least is not None for column in columns):
+        widths[0] = min(widths[0], max(_FAIR_NAME, _width(columns[0].title)))  # a longer one stands above
+    for i, column in enumerate(columns):
+        if column.least is not None:
+            widths[i] = _least(column, widths[i])
+    return sum(widths) + len(_GAP) * (len(widths) - 1) <= room
 
 
 def print_fields(fields: Sequence[tuple[str, str | None]], *, indent: str = "") -> None:
@@ -168,19 +178,77 @@ def screen_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+def _room(columns: Sequence[Column], width: int | None) -> int | None:
+    return width or screen_width() or (WIDEST if any(column.least is not None for column in columns) else None)
+
+
+def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(_width(text) for text in (column.title, *(row[i] for row in rows))) for i, column in enumerate(columns)]
+
+
+def _least(column: Column, wide: int) -> int:
+    """Return how narrow a column may become that is as wide now."""
+    return min(wide, max(column.least or 0, _width(column.title)))
+
+
+def _squeezed(
+    columns: Sequence[Column], cells: Sequence[Sequence[str]], natural: Sequence[int], room: int
+) -> list[int]:
+    """Return widths that fit: first long names give way, then what may be folded, the widest first, then any name."""
+    widths = [min(wide, room) if column.least else wide for column, wide in zip(columns, natural, strict=True)]
+    gaps, title = len(_GAP) * (len(widths) - 1), _width(columns[0].title)
+    foldable = [i for i, column in enumerate(columns) if column.least is not None]
+    if not columns[0].least:
+        widths[0] = min(widths[0], max(room - sum(widths[1:]) - gaps, _FAIR_NAME, title))
+        if foldable and sum(widths) + gaps > room:
+            widths[0] = max(title, *(wide for row in cells if (wide := _width(row[0])) <= widths[0]), 0)
+    while sum(widths) + gaps > room:  # each is at most as wide as the room, so this ends soon
+        wide = [i for i in foldable if widths[i] > _least(columns[i], widths[i])]
+        if not wide:
+            break
+        widths[max(wide, key=lambda i: widths[i])] -= 1
+    widths[0] = min(widths[0], max(room - sum(widths[1:]) - gaps, _LEAST_NAME, title))
+    return widths
+
+
+def _row(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int], room: int | None) -> str:
+    """Return a row, in as many lines as its longest cell; a name that is too long, or a word of it, stands above."""
+    stacks = [
+        _folded_cell(cell, width) if column.least is not None else [cell]
+        for cell, column, width in zip(cells, columns, widths, strict=True)
+    ]
+    above: list[str] = []
+    if max(map(_width, cells[0].split(" "))) > widths[0] or (columns[0].least is None and _width(cells[0]) > widths[0]):
+        above, stacks[0] = [cells[0]] if room is None else wrapped(cells[0], room), []
+    height = max(1, *map(len, stacks))
+    lines = [[stack[i] if i < len(stack) else "" for stack in stacks] for i in range(height)]
+    return "\n".join([*above, *(_line(line, columns, widths) for line in lines)])
+
+
+def _folded_cell(text: str, room: int) -> list[str]:
+    """Return the lines of a cell, broken between words; a word that is wider than the column is broken, too."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" ") if _width(text) > room else [text]:
+        if line and _width(line) + 1 + _width(word) <= room:
+            line += " " + word
+            continue
+        if line:
+            lines.append(line)
+        line = word
+        while _width(line) > room:
+            end = next(i for i in range(len(line), 0, -1) if i == 1 or _width(line[:i]) <= room)
+            lines.append(line[:end])
+            line = line[end:]
+    return [*lines, line]
+
+
 def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
     parts: list[str] = []
-    above = ""
     for cell, column, width in zip(cells, columns, widths, strict=True):
-        missing = width - _width(cell)
-        if missing < 0:
-            above = cell + "\n"
-            parts.append(" " * width)
-        elif column.align == "left":
-            parts.append(cell + " " * missing)
-        else:
-            parts.append(" " * missing + cell)
-    return above + _GAP.join(parts).rstrip()
+        missing = " " * (width - _width(cell))
+        parts.append(cell + missing if column.align == "left" else missing + cell)
+    return _GAP.join(parts).rstrip()
 
 
 def _align_points(cells: list[list[str]], index: int) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from farthing.cli import root
 from farthing.cli.keys import print_keys
-from farthing.storage.protocols import KeyRecord
+from farthing.storage.protocols import KeyRecord, OldSecret
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_key_is_created_shown_once_listed_renamed_and_revoked(runner: CliRunne
     head, line = told.stdout.splitlines()
     assert head.split() == ["NAME", "KEY", "ID", "MADE", "STATE", "FOR"]
     assert line.startswith(f"desk  {made['key'][:9]}...  {made['id']}  2")
-    assert line.endswith("  site")
+    assert line.endswith("  project site")
 
     assert runner.invoke(root, ["keys", "revoke", made["id"]]).exit_code == 0
     (record,) = json.loads(runner.invoke(root, ["keys", "list", "--json"]).stdout)
@@ -219,6 +219,47 @@ def test_the_list_tells_what_keys_are_bound_to_or_allowed_where_one_is(runner: C
     assert max(len(line) for line in (head, *lines)) <= 100
     listed = {one["name"]: one for one in json.loads(runner.invoke(root, ["keys", "list", "--json"]).stdout)}
     assert (listed["bound"]["bound_model"], listed["long"]["models"]) == (long, [long, "fast"])
+
+
+@pytest.mark.parametrize("width", [None, 100])
+def test_one_long_key_is_folded_and_leaves_the_others_as_they_are(
+    capsys: pytest.CaptureFixture[str], width: int | None
+) -> None:
+    hour_us = 3_600_000_000
+    long = KeyRecord(
+        id="key_01m80b8k1pcvbmyt6kgx086qj3",
+        name="n" * 50,
+        shown="ft-abcdef",
+        digest=b"",
+        created_at_us=1,
+        expires_at_us=30 * hour_us,
+        old_secrets=(OldSecret(shown="ft-before", digest=b"", ends_at_us=5 * hour_us),),
+        project="a-rather-long-project-name",
+        team="a-rather-long-team-name",
+        user="someone@example.com",
+    )
+    short = KeyRecord(
+        id="key_2",
+        name="search-service",
+        shown="ft-ghijkl",
+        digest=b"",
+        created_at_us=1,
+        models=("anthropic:claude-opus-4-*", "b"),
+    )
+    print_keys([long, short], 2, width=width)
+    head, above, *folded, last, more = capsys.readouterr().out.splitlines()
+    assert head.split() == ["NAME", "KEY", "STATE", "FOR", "MODELS"]
+    assert above == long.name
+    assert max(map(len, folded)) <= 100
+    for_whom = head.index("FOR"), head.index("MODELS")
+    told = "".join(line[slice(*for_whom)] for line in folded).replace(" ", "")
+    assert told == "projecta-rather-long-project-name,teama-rather-long-team-name,usersomeone@example.com"
+    state = slice(head.index("STATE"), head.index("FOR"))
+    assert " ".join(" ".join(line[state] for line in folded).split()) == (
+        "rotating until 1970-01-01 05:00, ends 1970-01-02 06:00"
+    )
+    assert more.split() == ["and", "1", "more"]
+    assert last.split() == ["search-service", "ft-ghijkl...", "active", "anthropic:claude-opus-4-*"]
 
 
 def test_on_a_narrow_screen_the_list_leaves_out_what_show_has_too(capsys: pytest.CaptureFixture[str]) -> None:

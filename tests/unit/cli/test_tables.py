@@ -29,6 +29,36 @@ def test_a_name_that_does_not_fit_stands_above_its_numbers(capsys: pytest.Captur
     ]
 
 
+def test_what_may_be_folded_is_where_there_is_no_room(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [Column("NAME", "left", 6), Column("USD", "point"), Column("FOR", "left", 8)]
+    rows = [
+        ("of a team", "12.50", "team core, user ann@example.com"),
+        ("averylongname of all", "1.00", "計画計画計画 x"),
+    ]
+    print_table(columns, rows, width=24)
+    assert capsys.readouterr().out.splitlines() == [
+        "NAME       USD  FOR",
+        "of a     12.50  team",
+        "team            core,",
+        "                user",
+        "                ann@exam",
+        "                ple.com",
+        "averylongname of all",
+        "          1.00  計画計画",
+        "                計画 x",
+    ]
+
+
+def test_a_table_that_folds_ends_within_100_columns_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [Column("NAME", "left"), Column("FOR", "left", 10), Column("USD", "point")]
+    print_table(columns, [("a" * 120, "words " * 40 + "x" * 200, "12.50"), ("short", "", "0.10")])
+    head, above, *lines = capsys.readouterr().out.splitlines()
+    assert above == "a" * 120
+    assert max(map(len, lines)) == len(head) <= 100
+    assert "".join(lines).count("x") == 200
+    assert lines[-1].split() == ["short", "0.10"]
+
+
 def test_in_a_pipe_every_row_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(COLUMNS, [("a" * 400, "1", "12.50")])
     assert len(capsys.readouterr().out.splitlines()) == 2
