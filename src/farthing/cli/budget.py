@@ -116,8 +116,8 @@ def list_budgets(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     if not rules:
         say('No budgets yet; "farthing budget set daily --usd 20 --period day" makes one.')
         return
-    columns = [Column("BUDGET", "left"), Column("LEFT", "point"), Column("OF", "point"), Column("SPENT", "point")]
-    columns += [Column("PERIOD", "left"), Column("", "left")]
+    columns = [Column("BUDGET", "left", 20), Column("LEFT", "point"), Column("OF", "point"), Column("SPENT", "point")]
+    columns += [Column("PERIOD", "left"), Column("", "left", 13)]
     rows: list[list[str]] = []
     for rule in rules[:MAX_RULES]:
         ours: list[Account | None] = [*accounts[rule.id]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from farthing.cli.tables import Column, grouped, moment, print_fields, print_table, trimmed, usd
+from farthing.cli.tables import Column, grouped, moment, print_fields, print_table, trimmed, usd, wrapped
 from farthing.ledger.reports import call_line
 from farthing.types.calls import Attempt
 from farthing.types.prices import Cost
@@ -25,6 +25,8 @@ _BASES = {
 }
 PER = {1: "each", 1_000: "per 1,000", 1_000_000: "per million", 3_600: "per hour"}
 _PICO_DIGITS = 12
+_ROOM = 80
+"""Columns of a reason; the names of the fields stand before it, and a page has 100."""
 
 
 def print_call(attempts: Sequence[Attempt], explain: Explain) -> None:
@@ -38,7 +40,7 @@ def print_call(attempts: Sequence[Attempt], explain: Explain) -> None:
                 "asked for",
                 f"{first.model_asked} ({first.face} {first.operation}{', stream' if first.streamed else ''})",
             ),
-            ("went where it did", "; ".join((attempts[-1].opening.reasons or "").splitlines()) or None),
+            *_reasons(attempts[-1].opening.reasons),
             ("began", f"{moment(first.started_at_us)} UTC"),
             ("cost", f"{usd(line.cost_nanousd)} USD"),
             ("key", f"{who.key_name} ({who.key_id})" if who.key_name else who.key_id),
@@ -60,6 +62,13 @@ def lines_as_data(cost: Cost | None) -> list[dict[str, Any]] | None:
         {"what": line.what, "quantity": line.quantity, "picodollars": line.price.picodollars, "per": line.price.per}
         for line in cost.lines
     ]
+
+
+def _reasons(reasons: str | None) -> list[tuple[str, str | None]]:
+    """Return why it went where it did, a reason a line, each broken where a page ends."""
+    title = "went where it did"
+    lines = [line for reason in (reasons or "").splitlines() for line in wrapped(reason, _ROOM, "  ")]
+    return [(title if number == 0 else "", line) for number, line in enumerate(lines)]
 
 
 def _story(attempt: Attempt) -> list[tuple[str, str | None]]:

@@ -57,9 +57,9 @@ def list_limits(as_json: bool) -> None:  # noqa: FBT001  (click's flag)
     if not found.rules:
         say("No limits yet; \"farthing limits set polite requests_per_minute=60 --key '*'\" makes one.")
         return
-    columns = [Column("LIMIT", "left"), Column("AT MOST", "left"), Column("USED"), Column("LEFT")]
-    columns += [Column("ALL BACK IN", "left"), Column("MOST BY", "left"), Column("", "left")]
-    rows = [_row(rule, rate, found, now_us) for rule in found.rules for rate in rule.rates]
+    columns = [Column("LIMIT", "left", 16), Column("AT MOST", "left", 16), Column("USED"), Column("LEFT")]
+    columns += [Column("ALL BACK IN", "left"), Column("MOST BY", "left", 14), Column("", "left", 13)]
+    rows = [row for rule in found.rules for row in _rows(rule, found, now_us)]
     if not any(row[_MOST_BY] for row in rows):
         columns, rows = _without_most_by(columns), [_without_most_by(row) for row in rows]
     print_table(columns, rows)
@@ -134,19 +134,28 @@ async def _windows(store: "Store", settings: "Settings") -> "AsyncIterator[Windo
         await redis.close()
 
 
-def _row(rule: "Limit", rate: "Rate", found: Listed, now_us: int) -> list[str]:
+def _rows(rule: "Limit", found: Listed, now_us: int) -> list[list[str]]:
+    """Return a line for each rate; the first names the limit, and what holds of all of it."""
+    state = ", ".join([*([] if rule.enabled else ["off"]), *(["settings.yaml"] if rule.from_file else [])])
+    title = rule_title(rule.name, _named(str(rule.target), found.keys))
+    heads = [(title, state), *(("", "") for _ in rule.rates[1:])]
+    return [
+        [named, *_use(rule, rate, found, now_us), holds] for (named, holds), rate in zip(heads, rule.rates, strict=True)
+    ]
+
+
+def _use(rule: "Limit", rate: "Rate", found: Listed, now_us: int) -> list[str]:
+    """Return a rate, what of it is used and left, when all of it is back, and who uses most of it."""
     from farthing.ledger.limit_windows import spell  # noqa: PLC0415  (--help must not pay for it)
 
-    state = ", ".join([*([] if rule.enabled else ["off"]), *(["settings.yaml"] if rule.from_file else [])])
-    told = [rule_title(rule.name, _named(str(rule.target), found.keys)), rate_words(rate)]
     uses = [] if found.uses is None else [one for one in found.uses.get(rule.id, ()) if one.rate == rate]
     if not uses:
         used, left = ("-", "-") if found.uses is None else ("0", _amount(rate, rate.amount))
-        return [*told, used, left, "", "", state]
+        return [rate_words(rate), used, left, "", ""]
     fullest = uses[0]
     by = _named(fullest.subject, found.keys) if "each" in str(rule.target) else ""
     back = "" if fullest.ends_us is None else spell(max(0, -(-(fullest.ends_us - now_us) // 1_000_000)))
-    return [*told, _amount(rate, fullest.used), _amount(rate, fullest.left), back, by, state]
+    return [rate_words(rate), _amount(rate, fullest.used), _amount(rate, fullest.left), back, by]
 
 
 def _named(text: str, keys: Mapping[str, str]) -> str:

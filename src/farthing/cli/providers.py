@@ -88,7 +88,7 @@ def _print_theirs(running: "Running", error: ConfigError) -> None:
 
 def _print_list(rows: "Sequence[Mapping[str, object]]") -> None:
     columns = [Column("NAME", "left"), Column("KIND", "left"), Column("CREDENTIAL", "left")]
-    columns += [Column("TODAY"), Column("SPEAKS", "left"), Column("ADDRESS", "left")]
+    columns += [Column("TODAY"), Column("SPEAKS", "left", 12), Column("ADDRESS", "left")]
     cells = [
         [
             str(row["name"]),

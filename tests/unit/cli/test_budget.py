@@ -72,6 +72,19 @@ def test_what_was_spent_before_a_budget_was_made_is_not_shown_as_left(home: Path
     assert "nothing in this period yet" in run(home, "show").stdout
 
 
+def test_long_names_and_exact_amounts_end_within_100_columns_and_nothing_is_cut(home: Path) -> None:
+    run(home, "set", "of-the-search-team", "--usd", "12345.678901", "--period", "month", "--team", "a-rather-long-team")
+    run(home, "set", "b" * 40, "--usd", "12345.678901", "--period", "day", "--user", "someone@example.com", "--soft")
+    lines = run(home, "list").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "\n".join(lines).count("12,345.678901") == 4
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("of-the-search-team"))
+    assert lines[at].split()[-4:] == ["12,345.678901", "12,345.678901", "0.00", "month"]
+    assert "(team 'a-rather-long-team')" in " ".join(" ".join(lines[at : at + 3]).split())
+    assert f"{'b' * 40} (user" in lines[1]
+    assert lines[2].strip() == "'someone@example.com')"
+
+
 def test_amounts_stand_below_each_other_with_their_points_aligned(home: Path) -> None:
     run(home, "set", "all", "--usd", "1000.5", "--period", "total", "--soft")
     run(home, "set", "core", "--usd", "0.000123", "--period", "day", "--team", "core")

@@ -28,10 +28,13 @@ def test_a_provider_is_added_listed_tested_and_removed(runner: CliRunner, lists:
     told = runner.invoke(root, ["providers", "add", "lab", "--base-url", f"{lists.url}/v1", "--credential", "env:KEY"])
     assert (told.exit_code, told.stdout) == (0, "")
     assert told.stderr.startswith("Added 'lab' to ")
-    head, line = runner.invoke(root, ["providers", "list"]).stdout.splitlines()
+    head, line, more = runner.invoke(root, ["providers", "list"]).stdout.splitlines()
+    assert max(map(len, (head, line, more))) <= 100
     assert head.split() == ["NAME", "KIND", "CREDENTIAL", "TODAY", "SPEAKS", "ADDRESS"]
-    spoken = ["chat,", "completions,", "embeddings,", "responses"]
-    assert line.split() == ["lab", "openai-compatible", "env:KEY", "0", *spoken, f"{lists.url}/v1"]
+    told = line.split()
+    assert (told[:4], told[-1]) == (["lab", "openai-compatible", "env:KEY", "0"], f"{lists.url}/v1")
+    assert [*told[4:-1], *more.split()] == ["chat,", "completions,", "embeddings,", "responses"]
+    assert more.index(more.split()[0]) == head.index("SPEAKS")
     (row,) = json.loads(runner.invoke(root, ["providers", "list", "--json"]).stdout)
     assert (row["credential_present"], row["calls_today"], row["free"]) == (True, 0, False)
 
@@ -117,6 +120,15 @@ def test_on_a_narrow_screen_each_provider_has_lines_of_its_own(
     lines = runner.invoke(root, ["providers", "list"]).stdout.splitlines()
     assert lines[0] == "vllm"
     assert "  address     http://127.0.0.1:8000/v1" in lines
+
+
+def test_what_fits_on_no_page_beside_each_other_has_lines_of_its_own_in_a_pipe_too(runner: CliRunner) -> None:
+    url = f"https://a-rather-long-host-name.example.com/{'p' * 30}/v1"
+    runner.invoke(root, ["providers", "add", "lab", "--base-url", url, "--credential", "env:A_RATHER_LONG_NAME_OF_IT"])
+    lines = runner.invoke(root, ["providers", "list"]).stdout.splitlines()
+    assert lines[0] == "lab"
+    assert f"  address     {url}" in lines
+    assert max(map(len, lines)) <= 100
 
 
 def test_an_ollama_that_answers_here_is_listed_while_the_file_names_nobody(runner: CliRunner) -> None:
