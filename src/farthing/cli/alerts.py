@@ -35,7 +35,7 @@ def list_alerts(limit: int, dead: bool, as_json: bool) -> None:  # noqa: FBT001 
     from farthing.cli.books import read_store  # noqa: PLC0415  (opens the database; not for --help)
     from farthing.monitoring.notify.words import message_of  # noqa: PLC0415
 
-    found = read_store(current_home(), lambda store: store.alerts.told(limit, dead_only=dead))
+    found = read_store(current_home(), lambda store: _told(store, limit, dead=dead))
     if as_json:
         print_json([_as_data(one) for one in found])
         return
@@ -93,6 +93,17 @@ def retry(alert: str | None, every: bool) -> None:  # noqa: FBT001  (click's fla
 
     again = change_store(current_home(), run)
     say(f"{counted(again, 'delivery', 'deliveries')} will be tried again." if again else "There was none to try again.")
+
+
+async def _told(store: "Store", limit: int, *, dead: bool) -> "list[Told]":
+    """Return what was told, the youngest first, with keys by their names."""
+    import msgspec  # noqa: PLC0415  (--help must not pay for it)
+
+    from farthing.monitoring.notify.key_names import with_key_names  # noqa: PLC0415
+
+    found = await store.alerts.told(limit, dead_only=dead)
+    facts = await with_key_names(store, [one.fact for one in found])
+    return [msgspec.structs.replace(one, fact=fact) for one, fact in zip(found, facts, strict=True)]
 
 
 async def _found(store: "Store", prefix: str) -> str:

@@ -167,7 +167,7 @@ def _as_data(rule: "Limit", found: Listed) -> dict[str, Any]:
     return {
         "id": rule.id,
         "name": rule.name,
-        "target": {"calls": str(rule.target)} | msgspec.to_builtins(rule.target),
+        "target": {"calls": _named(str(rule.target), found.keys)} | msgspec.to_builtins(rule.target),
         "rates": {rate.word: _number(rate, rate.amount) for rate in rule.rates},
         "enabled": rule.enabled,
         "from_file": rule.from_file,

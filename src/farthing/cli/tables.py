@@ -203,10 +203,10 @@ def _squeezed(
         if foldable and sum(widths) + gaps > room:
             widths[0] = max(title, *(wide for row in cells if (wide := _width(row[0])) <= widths[0]), 0)
     while sum(widths) + gaps > room:  # each is at most as wide as the room, so this ends soon
-        wide = [i for i in foldable if widths[i] > _least(columns[i], widths[i])]
-        if not wide:
+        yielding = [i for i in foldable if widths[i] > _least(columns[i], widths[i])]
+        if not yielding:
             break
-        widths[max(wide, key=lambda i: widths[i])] -= 1
+        widths[max(yielding, key=lambda i: widths[i])] -= 1
     widths[0] = min(widths[0], max(room - sum(widths[1:]) - gaps, _LEAST_NAME, title))
     return widths
 

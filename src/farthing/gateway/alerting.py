@@ -53,7 +53,8 @@ class Alerting:
         self._settings = settings
         self._watch = AlertWatch(store, self._offload, lambda: self._settings.quiet_s)
         self._reports = ScheduledReports(store.alerts, books, known)
-        self._notifier = Notifier(store.alerts, clock, holder, self._routes(settings), watch=self._look)
+        routes = self._routes(settings)
+        self._notifier = Notifier(store.alerts, clock, holder, routes, keys=store, watch=self._look)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

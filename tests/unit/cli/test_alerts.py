@@ -70,6 +70,33 @@ def test_an_alert_is_listed_in_words_with_where_it_went(home: Path) -> None:
     assert (told["about"]["spent_usd"], told["deliveries"][0]["state"]) == ("9.000000000", "dead")
 
 
+def test_an_alert_about_a_key_names_it_as_it_is_called(home: Path) -> None:
+    key_id = json.loads(run(home, "keys", "create", "laptop", "--json").stdout)["id"]
+    run(home, "budget", "set", "small-one", "--usd", "1", "--period", "total", "--key", "laptop")
+    rule_id = next(one["id"] for one in data(home, "budget", "list") if one["name"] == "small-one")
+
+    async def spend() -> None:
+        now_us, offload = SystemClock().now_us(), ThreadOffload()
+        store = SqliteStore(Home(home).database, offload)
+        await store.open()
+        (rule,) = [one for one in await store.budgets.all() if one.id == rule_id]
+        ask = LeaseAsk(key=AccountKey(rule_id, rule.version, rule.scope, period_of(rule, now_us)[0]), end_us=None)
+        await store.budgets.exchange("a", [ask], now_us=now_us, until_us=now_us + HOUR_US)
+        mine = {"key_id": key_id, "key_name": "laptop", "started_at_us": now_us, "ended_at_us": now_us}
+        await store.append([attempt(10_000, cost_nanousd=USD * 99 // 100, **mine)])
+        await store.close()
+        await offload.close()
+
+    asyncio.run(spend())
+    assert "Budget 'small-one' (key 'laptop'): less than 5 % is left" in run(home, "alerts", "list").stdout
+    (told,) = [one for one in data(home, "alerts", "list") if one["about"]["budget"] == "small-one"]
+    assert (told["title"].partition(":")[0], told["about"]["scope"]) == (
+        "Budget 'small-one' (key 'laptop')",
+        "key 'laptop'",
+    )
+    assert told["about"]["subject"] == {"key_id": key_id}
+
+
 def test_what_no_channel_took_is_sent_again_by_its_ids_beginning(home: Path) -> None:
     (told,) = data(home, "alerts", "list")
     assert "will be tried again" in run(home, "alerts", "retry", told["id"][:12]).stderr

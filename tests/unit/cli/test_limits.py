@@ -37,6 +37,7 @@ def test_a_limit_is_made_changed_listed_and_removed(runner: CliRunner) -> None:
     ]
     (told,) = json.loads(runner.invoke(root, ["limits", "list", "--json"]).stdout)
     assert told["rates"] == {"requests_per_minute": 60, "concurrency": 4}
+    assert told["target"]["calls"] == "key 'desk'"
     assert runner.invoke(root, ["limits", "remove", "polite"]).exit_code == 0
     assert json.loads(runner.invoke(root, ["limits", "list", "--json"]).stdout) == []
 

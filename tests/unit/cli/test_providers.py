@@ -31,9 +31,9 @@ def test_a_provider_is_added_listed_tested_and_removed(runner: CliRunner, lists:
     head, line, more = runner.invoke(root, ["providers", "list"]).stdout.splitlines()
     assert max(map(len, (head, line, more))) <= 100
     assert head.split() == ["NAME", "KIND", "CREDENTIAL", "TODAY", "SPEAKS", "ADDRESS"]
-    told = line.split()
-    assert (told[:4], told[-1]) == (["lab", "openai-compatible", "env:KEY", "0"], f"{lists.url}/v1")
-    assert [*told[4:-1], *more.split()] == ["chat,", "completions,", "embeddings,", "responses"]
+    cells = line.split()
+    assert (cells[:4], cells[-1]) == (["lab", "openai-compatible", "env:KEY", "0"], f"{lists.url}/v1")
+    assert [*cells[4:-1], *more.split()] == ["chat,", "completions,", "embeddings,", "responses"]
     assert more.index(more.split()[0]) == head.index("SPEAKS")
     (row,) = json.loads(runner.invoke(root, ["providers", "list", "--json"]).stdout)
     assert (row["credential_present"], row["calls_today"], row["free"]) == (True, 0, False)

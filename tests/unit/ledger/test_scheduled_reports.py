@@ -192,7 +192,7 @@ async def test_a_report_reaches_its_channels_once_and_no_others() -> None:
                 "ops": Route(webhook(receiver, clock), ("errors",)),
                 "all": Route(webhook(other, clock), FACT_KINDS),
             }
-            here = Notifier(schedule.store.alerts, clock, "a", routes, watch=watch)
+            here = Notifier(schedule.store.alerts, clock, "a", routes, keys=schedule.store, watch=watch)
             for _ in range(4):
                 await step(here)
                 clock.time_us += HOUR_US

@@ -46,7 +46,7 @@ async def main(home: Path, url: str, point: str) -> None:
     await store.open()
     await cross_a_line(store)
     webhook = Webhook(Secret(url), None, Poster(Pool()), clock, ca_file=None)
-    here = Notifier(store.alerts, clock, "a", {"ops": Route(Dying(webhook, point), FACT_KINDS)})
+    here = Notifier(store.alerts, clock, "a", {"ops": Route(Dying(webhook, point), FACT_KINDS)}, keys=store)
     await here.tick()
     await here.settle()
     die()

@@ -322,15 +322,15 @@ async def test_the_words_of_a_threshold_say_what_follows_and_what_is_not_known()
     message = message_of(Fact(id="alert_1", at_us=NOON_US, about=ABOUTS[0]))
     assert message.text == (
         "$9.60 of $10.00 is spent. $1.00 of that is what calls of unknown cost may have cost. Routers choose the"
-        " cheapest that can now. It begins anew at 2026-11-18T11:06:40Z."
+        " cheapest that can now. It begins anew at 2026-11-18 11:06 (UTC)."
     )
 
 
 async def test_moments_of_a_budget_are_told_as_its_own_clock_shows_them() -> None:
     about = msgspec.structs.replace(ABOUTS[2], time_zone="Europe/Berlin")
     message = message_of(Fact(id="alert_1", at_us=NOON_US, about=about))
-    assert message.title == "Budget 'team': at this pace $20.00 is reached at 2026-11-18 12:06 Europe/Berlin"
-    assert "by 2026-11-18 14:53 Europe/Berlin it would be $27.12" in message.text
+    assert message.title == "Budget 'team': at this pace $20.00 is reached at 2026-11-18 12:06 (Europe/Berlin)"
+    assert "by 2026-11-18 14:53 (Europe/Berlin) it would be $27.12" in message.text
 
 
 async def test_a_name_cannot_begin_a_header_of_a_mail(

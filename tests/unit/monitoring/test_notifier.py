@@ -16,7 +16,7 @@ from farthing.monitoring.notify.notifier import BEGUN_S, LEAD_S, MAX_TRIES, RENE
 from farthing.monitoring.notify.webhook import Webhook
 from farthing.storage.memory import MemoryStore
 from farthing.storage.offload import ThreadOffload
-from farthing.storage.protocols import Store
+from farthing.storage.protocols import KeyRecord, Store
 from farthing.storage.sqlite import SqliteStore
 from farthing.types.alerts import FACT_KINDS, ErrorBurst, Sighting
 from farthing.types.budgets import AccountKey, Budget, LeaseAsk, Scope
@@ -39,14 +39,14 @@ def webhook(receiver: Receiver, clock: SetClock) -> Webhook:
 
 
 def notifier(store: Store, receiver: Receiver, clock: SetClock, holder: str = "a") -> Notifier:
-    return Notifier(store.alerts, clock, holder, {"ops": Route(webhook(receiver, clock), FACT_KINDS)})
+    return Notifier(store.alerts, clock, holder, {"ops": Route(webhook(receiver, clock), FACT_KINDS)}, keys=store)
 
 
-async def cross_a_line(store: Store) -> None:
+async def cross_a_line(store: Store, scope: Scope = Scope()) -> None:  # noqa: B008  (it is frozen)
     """Make a budget of which a call then spends nearly all."""
-    rule = Budget(id="bud_1", name="one", scope=Scope(), limit_nanousd=1_000_000, period="total")
+    rule = Budget(id="bud_1", name="one", scope=scope, limit_nanousd=1_000_000, period="total")
     await store.budgets.put(rule)
-    ask = LeaseAsk(key=AccountKey("bud_1", 1, Scope(), 0), end_us=None)
+    ask = LeaseAsk(key=AccountKey("bud_1", 1, scope, 0), end_us=None)
     await store.budgets.exchange("a", [ask], now_us=NOON_US, until_us=NOON_US + 1)
     await store.append([attempt(1, cost_nanousd=990_000)])
 
@@ -76,6 +76,16 @@ async def test_a_threshold_that_is_crossed_reaches_the_receiver_once(receiver: R
     assert receiver.ids() == [body["id"]] == [receiver.requests[0].headers["idempotency-key"]]
     (told,) = await store.alerts.told(9)
     assert told.deliveries[0].state == "delivered"
+
+
+async def test_a_key_is_told_by_the_name_that_it_has_and_its_id_stays_for_programs(receiver: Receiver) -> None:
+    store, clock = MemoryStore(), SetClock()
+    await store.add_key(KeyRecord(id="key_1", name="laptop", shown="ft-abcdef", digest=b"d" * 32, created_at_us=1))
+    await cross_a_line(store, Scope(key_id="key_1"))
+    await step(notifier(store, receiver, clock))
+    (body,) = receiver.bodies()
+    assert body["title"] == "Budget 'one' (key 'laptop'): less than 5 % is left"
+    assert (body["about"]["scope"], body["about"]["subject"]) == ("key 'laptop'", {"key_id": "key_1"})
 
 
 async def test_only_one_of_several_processes_tells(receiver: Receiver) -> None:

@@ -18,8 +18,10 @@ import msgspec
 from farthing.clock import Clock
 from farthing.errors import StoreError
 from farthing.monitoring.notify.channel import Channel, Message, Outcome
+from farthing.monitoring.notify.key_names import with_key_names
 from farthing.monitoring.notify.words import message_of
 from farthing.storage.alert_protocols import AlertStore
+from farthing.storage.protocols import KeyStore
 from farthing.types.alerts import Delivery, Fact, FactKind
 from farthing.types.report_facts import ReportMade
 
@@ -64,10 +66,15 @@ class Notifier:
         holder: str,
         routes: Mapping[str, Route],
         *,
+        keys: KeyStore,
         watch: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        """`watch` is called with the time in every tick while this process leads, to look for what is to be told."""
+        """`keys` knows them by name.
+
+        `watch` is called with the time in every tick while this process leads, to look for what is to be told.
+        """
         self._store = store
+        self._keys = keys
         self._clock = clock
         self._holder = holder
         self.routes = routes
@@ -146,7 +153,8 @@ class Notifier:
     async def _send_all(self, name: str, channel: Channel, batch: Sequence[Delivery]) -> None:
         try:
             for delivery in batch:
-                outcome = await send(channel, message_of(delivery.fact))
+                (fact,) = await with_key_names(self._keys, [delivery.fact])
+                outcome = await send(channel, message_of(fact))
                 await self._note(name, delivery, outcome)
         except StoreError as error:
             # What was sent and not noted is sent again, under its id.

@@ -75,8 +75,9 @@ def _unusual(about: UnusualSpend, why: WhyOver | None) -> tuple[str, str]:
     if why is not None:
         return f"Spending of {about.scope}: {_WHY_OVER[why]}", f"It was {_usd(about.spent_nanousd)} in an hour."
     text = (
-        f"{_usd(about.spent_nanousd)} in the hour from {utc(about.hour_us)}; usual is {_rough(about.usual_nanousd)},"
-        f" and up to {_rough(about.bound_nanousd)} would not be unusual ({about.sample_hours} hours were looked at)."
+        f"{_usd(about.spent_nanousd)} in the hour from {_local(about.hour_us, 'UTC')}; usual is"
+        f" {_rough(about.usual_nanousd)}, and up to {_rough(about.bound_nanousd)} would not be unusual"
+        f" ({about.sample_hours} hours were looked at)."
     )
     return f"Unusual spending of {about.scope}", text
 
@@ -98,7 +99,7 @@ def _errors(about: ErrorBurst, why: WhyOver | None) -> tuple[str, str]:
     if why is not None:
         return f"Errors of {about.provider}: {_WHY_OVER[why]}", f"{about.failed} of {about.attempts} attempts failed."
     text = (
-        f"{about.failed} of {about.attempts} attempts since {utc(about.since_us)} failed; usual is"
+        f"{about.failed} of {about.attempts} attempts since {_local(about.since_us, 'UTC')} failed; usual is"
         f" {about.usual_ppm / 10_000:.1f} % (of {about.sample_attempts})."
     )
     return f"{about.provider} fails more than usual", text
@@ -117,12 +118,11 @@ def _rough(nanousd: int) -> str:
 
 
 def _local(at_us: int, time_zone: str) -> str:
-    """Return a moment as the budget's clock shows it, to the minute; without a zone of its own as programs write it."""
-    if time_zone == "UTC":
-        return utc(at_us)
-    return f"{(_EPOCH + timedelta(microseconds=at_us)).astimezone(ZoneInfo(time_zone)):%Y-%m-%d %H:%M} {time_zone}"
+    """Return a moment as the budget's clock shows it, to the minute: `2026-11-22 15:40 (UTC)`."""
+    zone = UTC if time_zone == "UTC" else ZoneInfo(time_zone)
+    return f"{(_EPOCH + timedelta(microseconds=at_us)).astimezone(zone):%Y-%m-%d %H:%M} ({time_zone})"
 
 
 def utc(at_us: int) -> str:
-    """Return a moment in UTC, to the second, such as `2026-11-22T15:40:00Z`."""
+    """Return a moment in UTC for programs, to the second, such as `2026-11-22T15:40:00Z`."""
     return f"{_EPOCH + timedelta(microseconds=at_us):%Y-%m-%dT%H:%M:%SZ}"

@@ -4,13 +4,14 @@ Channels and reports are the operator's, in settings.yaml; here they are shown, 
 answered may name it, so the admin alone is told.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from farthing.errors import NotThere
+from farthing.monitoring.notify.key_names import with_key_names
 from farthing.monitoring.notify.webhook import with_usd
 from farthing.monitoring.notify.words import message_of
 from farthing.server.admin.ask import Ask, not_there
@@ -23,6 +24,7 @@ from farthing.types.alerts import (
     Condition,
     DeliveryState,
     ErrorBurst,
+    Fact,
     FactKind,
     ForecastPassed,
     Told,
@@ -144,13 +146,14 @@ async def listed(ask: Ask[Nothing, AlertQuery]) -> Answer:
         found.append(told)
         if len(found) > ask.query.limit:
             break
-    shown = tuple(_shown(ask, told) for told in found[: ask.query.limit])
+    shown = await _shown(ask, found[: ask.query.limit])
     return Answer(AlertPage(shown, shown[-1].id if len(found) > ask.query.limit else None))
 
 
 async def show(ask: Ask[Nothing, Nothing]) -> Answer:
     """Show an alert."""
-    return Answer(_shown(ask, await _alert(ask)))
+    (shown,) = await _shown(ask, [await _alert(ask)])
+    return Answer(shown)
 
 
 async def conditions(ask: Ask[Nothing, Nothing]) -> Answer:
@@ -250,8 +253,14 @@ async def _tenant(ask: Ask[Any, Any], about: About) -> Tenant | None:
             return None
 
 
-def _shown(ask: Ask[Any, Any], told: Told) -> AlertShown:
-    fact, message = told.fact, message_of(told.fact)
+async def _shown(ask: Ask[Any, Any], found: Sequence[Told]) -> tuple[AlertShown, ...]:
+    """Return alerts as they are shown, with keys by their names."""
+    facts = await with_key_names(await ask.house.books(), [told.fact for told in found])
+    return tuple(_worded(ask, fact, told) for fact, told in zip(facts, found, strict=True))
+
+
+def _worded(ask: Ask[Any, Any], fact: Fact, told: Told) -> AlertShown:
+    message = message_of(fact)
     return AlertShown(
         id=fact.id,
         at=moment(fact.at_us),
