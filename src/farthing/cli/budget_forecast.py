@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from farthing.cli.budget_show import forecast_as_data, standing_as_data
-from farthing.cli.budget_standing import Standing, local, pace_words, show_standings
+from farthing.cli.budget_standing import Standing, local, nothing_yet, pace_words, show_standings
 from farthing.cli.tables import counted, usd
 from farthing.types.money import rough_usd
 
@@ -28,7 +28,7 @@ def _fields(one: Standing, now_us: int) -> list[tuple[str, str | None]]:
     rule, account, outlook = one.rule, one.account, one.outlook
     if account is None:
         before = one.uncounted_nanousd
-        return [("spent", f"{usd(before)}; counted with the next call" if before else "nothing in this period yet")]
+        return [("spent", f"{usd(before)}; counted with the next call" if before else nothing_yet(rule))]
     made = None if outlook is None else outlook.forecast
     spent = f"{usd(account.spent_nanousd)} of {usd(rule.limit_nanousd)} USD"
     if made is None:

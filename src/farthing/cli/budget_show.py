@@ -8,6 +8,7 @@ from farthing.cli.budget_standing import (
     Standing,
     every,
     local,
+    nothing_yet,
     pace_words,
     policy_words,
     show_standings,
@@ -51,7 +52,7 @@ def _before_the_first(one: Standing) -> list[tuple[str, str | None]]:
     """Return what is spent where no call was counted yet: what the ledger has of the period, or nothing."""
     spent = one.uncounted_nanousd
     if not spent:
-        return [("spent", "nothing in this period yet")]
+        return [("spent", nothing_yet(one.rule))]
     left = usd(max(one.rule.limit_nanousd - spent, 0))
     return [("spent", f"{usd(spent)} by earlier calls, which count from the next one on"), ("left", left)]
 

@@ -144,6 +144,11 @@ def every(rule: Budget) -> str:
     return {"total": "once", "session": "once a session"}.get(rule.period, f"every {rule.period}")
 
 
+def nothing_yet(rule: Budget) -> str:
+    """Return what to say where nothing was spent: what never begins anew has no period."""
+    return "nothing yet" if rule.period in ("total", "session") else "nothing in this period yet"
+
+
 def policy_words(rule: Budget) -> str:
     """Return how a budget is kept: `soft`, `hard`, or `hard to the byte`."""
     return "hard to the byte" if rule.policy == "hard" and rule.holds == "every_byte" else rule.policy

@@ -129,6 +129,15 @@ def test_a_budget_of_which_nothing_was_spent_says_so(home: Path) -> None:
     assert run(home, "budget", "show", "none").exit_code == 1
 
 
+def test_a_budget_without_a_period_speaks_of_none(home: Path) -> None:
+    for period in ("total", "session"):
+        run(home, "budget", "set", period + "-own", "--usd", "1", "--period", period, "--session", "*")
+        for how in ("show", "forecast"):
+            told = run(home, "budget", how, period + "-own").stdout
+            assert "spent" in told
+            assert "nothing yet\n" in told
+
+
 def test_a_forecast_tells_its_interval_and_what_it_is_drawn_from(home: Path) -> None:
     shown = run(home, "budget", "forecast").stdout
     assert "80 % between" in shown
