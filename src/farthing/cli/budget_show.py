@@ -35,8 +35,8 @@ def _fields(one: Standing, now_us: int) -> list[tuple[str, str | None]]:
     unknown, held = account.unknown_nanousd, account.leased_nanousd
     doubt = f" ({usd(unknown)} of it is what calls of unknown cost may have cost)" if unknown else ""
     left = max(rule.limit_nanousd - account.spent_nanousd, 0)
-    part = "all" if held >= left else usd(held)
-    leased = f", {part} of it leased by gateways for their calls" if held else ""
+    # A gateway that runs alone leases all that is left, and to say so reads as if there was nothing.
+    leased = f", {usd(held)} of it leased by gateways for their calls" if 0 < held < left else ""
     made = one.outlook.forecast if one.outlook is not None else None
     return [
         ("limit", limit),

@@ -129,6 +129,24 @@ def test_a_budget_of_which_nothing_was_spent_says_so(home: Path) -> None:
     assert run(home, "budget", "show", "none").exit_code == 1
 
 
+def test_what_is_leased_is_told_unless_it_is_all_that_is_left(home: Path) -> None:
+    async def lease(nanousd: int) -> None:
+        now_us, offload = SystemClock().now_us(), ThreadOffload()
+        store = SqliteStore(Home(home).database, offload)
+        await store.open()
+        (account,) = await store.budgets.accounts("bud_1", now_us=now_us)
+        ask = LeaseAsk(key=account.key, end_us=account.end_us, need_nanousd=nanousd)
+        await store.budgets.exchange("b", [ask], now_us=now_us, until_us=now_us + HOUR_US)
+        await store.close()
+        await offload.close()
+
+    asyncio.run(lease(USD // 4))
+    told = run(home, "budget", "show", "total").stdout
+    assert "  left   1.00, 0.25 of it leased by gateways for their calls\n" in told
+    asyncio.run(lease(USD * 3 // 4))
+    assert "  left   1.00\n" in run(home, "budget", "show", "total").stdout
+
+
 def test_a_budget_without_a_period_speaks_of_none(home: Path) -> None:
     for period in ("total", "session"):
         run(home, "budget", "set", period + "-own", "--usd", "1", "--period", period, "--session", "*")
