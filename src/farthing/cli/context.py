@@ -73,13 +73,14 @@ def current_settings(home: "Home") -> "Settings":
 def say(message: str, *, as_it_stands: bool = False) -> None:
     """Talk to the person: on stderr, so that data on stdout can be piped.
 
-    On a screen lines are broken between words; what is there to be copied is left `as_it_stands`.
+    On a screen lines are broken between words, after 100 columns where it is wider; what is there to be copied is left
+    `as_it_stands`. In a pipe a sentence stays one line, which programs search.
     """
     told = as_typed(message)
     if not as_it_stands and sys.stderr.isatty():
-        from farthing.cli.tables import wrapped  # noqa: PLC0415  (--help must not pay for it)
+        from farthing.cli.tables import WIDEST, wrapped  # noqa: PLC0415  (--help must not pay for it)
 
-        width = shutil.get_terminal_size().columns
+        width = min(shutil.get_terminal_size().columns, WIDEST)
         told = "\n".join(line for said in told.split("\n") for line in wrapped(said, width, "  "))
     click.echo(told, err=True)
 

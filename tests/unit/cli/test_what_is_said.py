@@ -109,6 +109,15 @@ def test_notes_and_errors_are_broken_between_words_on_a_screen(home: Path) -> No
     assert all(len(line) <= 80 or line.startswith(str(home)) for line in lines)
 
 
+@posix
+def test_what_is_said_ends_within_100_columns_on_a_wide_screen(home: Path) -> None:
+    words = ("--usd", "12345.678901", "--period", "month", "--user", "someone@example.com", "--at", "25:prefer_cheaper")
+    said = on_a_screen(home, "budget", "set", "of-the-search-team", *words, "--at", "5:emergency", columns=250)
+    assert len(said) > 1
+    assert all(len(line) <= 100 for line in said)
+    assert "With less left: prefer_cheaper below 25 %, emergency below 5 %." in " ".join(" ".join(said).split())
+
+
 def test_a_command_in_quotes_stays_on_one_line() -> None:
     lines = wrapped('first do this: "farthing --home /somewhere config check" and then that', 30, "  ")
     assert '  "farthing --home /somewhere config check"' in lines
