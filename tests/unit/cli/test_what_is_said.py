@@ -112,9 +112,10 @@ def test_notes_and_errors_are_broken_between_words_on_a_screen(home: Path) -> No
 @posix
 def test_what_is_said_ends_within_100_columns_on_a_wide_screen(home: Path) -> None:
     words = ("--usd", "12345.678901", "--period", "month", "--user", "someone@example.com", "--at", "25:prefer_cheaper")
+    run(home, "keys", "create", "laptop")
     said = on_a_screen(home, "budget", "set", "of-the-search-team", *words, "--at", "5:emergency", columns=250)
     assert len(said) > 1
-    assert all(len(line) <= 100 for line in said)
+    assert [line for line in said if len(line) > 100 and str(home) not in line] == []
     assert "With less left: prefer_cheaper below 25 %, emergency below 5 %." in " ".join(" ".join(said).split())
 
 
