@@ -70,11 +70,11 @@ def show(call_id: str, as_json: bool) -> None:  # noqa: FBT001  (click's flag)
 
 
 def print_calls(lines: Sequence[CallLine]) -> None:
-    """Print one line per call; where there is no room the model stands below the id, a long one above its numbers."""
+    """Print one line per call; a long name stands above its numbers."""
     columns = [
-        Column("CALL", "left", 31),
+        Column("CALL", "left"),
         Column("BEGAN (UTC)", "left"),
-        Column("OUTCOME", "left", 14),
+        Column("OUTCOME", "left"),
         Column("INPUT"),
         Column("OUTPUT"),
         Column("USD", "point"),
