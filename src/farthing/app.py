@@ -43,6 +43,7 @@ from farthing.gateway.limits_note import keep_note
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.live_models import LiveModels
 from farthing.gateway.shared_calls import SharedCalls
+from farthing.gateway.shared_seals import SharedSeals
 from farthing.ledger import Ledger
 from farthing.ledger.budgets import Budgets
 from farthing.ledger.declared_budgets import declare_budgets
@@ -57,6 +58,7 @@ from farthing.providers.registry import create_provider
 from farthing.storage.chosen import store_of
 from farthing.storage.offload import ThreadOffload
 from farthing.storage.protocols import Store
+from farthing.storage.redis.cache import RedisCache
 from farthing.storage.redis.channel import RedisChannel
 from farthing.storage.redis.windows import RedisWindows
 from farthing.storage.sqlite.database import make_database
@@ -174,10 +176,14 @@ class Farthing:
             shared=self.shared_windows is not None or url is not None,
         )
         admission = Admission(self.budgets, self.clock, self.store)
-        limiting = Limiting(self.limits, admission)
         lineup = self._lineup(settings, self.prices)
         # Other hosts have the same keys, so a conversation's next call may come to any of them.
-        self.gateway = Gateway(lineup, self.ids, admission, limiting, alone=workers == 1 and url is None)
+        self.shared_seals = _shared_seals(settings, environment, self.pepper, alone=workers == 1 and url is None)
+        self.gateway = Gateway(
+            *(lineup, self.ids, admission, Limiting(self.limits, admission)),
+            alone=workers == 1 and url is None,
+            seals=self.shared_seals,
+        )
         self.limits.set_quotas(all_quotas(lineup.accounts))
 
     @property
@@ -228,6 +234,8 @@ class Farthing:
         self.alerting.start()
         if self.shared_calls is not None:
             self.shared_calls.start(self.ledger.call_finished)
+        if self.shared_seals is not None:
+            self.shared_seals.start()
         self._follow_prices()
 
     async def look_into_vault(self) -> None:
@@ -352,6 +360,8 @@ class Farthing:
             await self.shared_windows.close()
         if self.shared_calls is not None:
             await self.shared_calls.close()
+        if self.shared_seals is not None:
+            await self.shared_seals.close()
         if self._books is not None and self._books is not self.store:
             await self._books.close()
         await self.store.close()
@@ -457,6 +467,13 @@ def _shared_calls(
 ) -> SharedCalls | None:
     url = redis_url(settings.storage, environment)
     return None if url is None else SharedCalls(RedisChannel(url), home_name(home, random_bytes))
+
+
+def _shared_seals(
+    settings: Settings, environment: Mapping[str, str], pepper: bytes, *, alone: bool
+) -> SharedSeals | None:
+    url = None if alone else redis_url(settings.storage, environment)
+    return None if url is None else SharedSeals(RedisCache(url), pepper)
 
 
 def _reached_alike(before: ProviderSettings, now: ProviderSettings) -> bool:

@@ -75,7 +75,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     """A PostgreSQL that several hosts share; without one it is a file in the home."""
     redis: str | None = None
-    """A Redis or Valkey in which hosts share the windows of limits; its address, or `env:NAME`."""
+    """A Redis or Valkey in which hosts share windows of limits, live calls and what providers seal; its address, or
+    `env:NAME`."""
 
 
 LEAST_KEPT_DAYS, MOST_KEPT_DAYS = 7, 36_500

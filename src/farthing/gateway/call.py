@@ -1,5 +1,6 @@
 """What a face hands to the gateway, and what it gets back."""
 
+import asyncio
 from typing import Protocol
 
 import msgspec
@@ -70,3 +71,13 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     stream: MeteredStream | None = None
     refusal: UpstreamError | None = None
+
+
+def for_who_is_there(reply: Reply, client: Client) -> Reply:
+    """Return a reply, where its client has not left meanwhile: then what it cost is known, and nothing more is done."""
+    client.end_stay()
+    if client.left:
+        if reply.stream is not None:
+            reply.stream.stop()
+        raise asyncio.CancelledError
+    return reply

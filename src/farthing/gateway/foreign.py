@@ -11,13 +11,14 @@ import msgspec
 from farthing.catalog.token_estimate import estimate_request_tokens, family_of
 from farthing.clock import Clock
 from farthing.config.schema import TranslationSettings
-from farthing.errors import InvalidRequest
+from farthing.errors import FarthingError, InvalidRequest
 from farthing.gateway.call import Reply, Request
 from farthing.gateway.contexts import Contexts
 from farthing.gateway.counting import COUNTING_FORMATS, Counting, counted
 from farthing.gateway.embedding import EMBEDDING_OPERATIONS, Embedding
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.losses import LossPolicy
+from farthing.gateway.shared_seals import SharedSeals
 from farthing.gateway.signatures import Signatures
 from farthing.gateway.translated import Translated
 from farthing.gateway.translation import ANSWER_ROOM_TOKENS, Translations, new_ids
@@ -41,18 +42,27 @@ MAX_NOTED = 1_024
 """Losses that were logged and are not logged again: keys times models of a busy house."""
 _ESTIMATED = b"x-farthing-estimated: true"
 _JSON = b"content-type: application/json"
+_NO_CONVERSATION = frozenset({"ollama_show", "count_tokens"}) | EMBEDDING_OPERATIONS
 
 
 class Foreign:
     """Translates the calls of one gateway."""
 
-    def __init__(self, ids: IdSource, clock: Clock, *, alone: bool) -> None:
-        """`alone` says that every call of a conversation comes here, and not to one of several workers or hosts."""
+    def __init__(self, ids: IdSource, clock: Clock, *, alone: bool, shared: SharedSeals | None = None) -> None:
+        """`alone` says that every call of a conversation comes here, and not to one of several workers or hosts.
+
+        Where it does not, what is `shared` has the seals of all of them.
+        """
         self._ids = ids
         self._clock = clock
-        # With several processes a seal would be found in one turn and not in the next, and each change of what is sent
-        # costs the provider's prompt cache. Without any the thoughts are left out, always in the same way.
-        self._signatures = Signatures(clock) if alone else Signatures(clock, max_bytes=0, max_bytes_per_key=0)
+        if alone:
+            self._signatures = Signatures(clock)
+        elif shared is not None:
+            self._signatures = Signatures(clock, shared)
+        else:
+            # A seal would be found in one turn and not in the next, and each change of what is sent costs the
+            # provider's prompt cache. Without any the thoughts are left out, always in the same way.
+            self._signatures = Signatures(clock, max_bytes=0, max_bytes_per_key=0)
         self._contexts = Contexts(clock)
         self._translations = Translations(LossPolicy(TranslationSettings()), self._signatures, ids)
         self._policy: LossPolicy | None = None
@@ -61,6 +71,19 @@ class Foreign:
     def without_marks(self, wire: WireFormat, body: bytes) -> bytes:
         """Return a body that is passed through without marks of ours that its provider would refuse."""
         return without_marks(wire, body)
+
+    async def fetch_seals(self, request: Request, body: bytes, provider: Provider, asked: str) -> None:
+        """Have at hand what other processes keep of a conversation that is going to be translated.
+
+        The request is read for it, and once more when it is translated: between that and the provider nobody may wait.
+        """
+        if request.operation in _NO_CONVERSATION or is_crowd(body):
+            return
+        try:
+            chat = _read(request, body, asked, streamed=False)
+        except FarthingError:
+            return  # which `translated` says
+        await self._signatures.fetch(request.principal.key_id, chat, provider.known.wire)
 
     def translated(
         self,

@@ -5,7 +5,6 @@ client's bytes with at most two splices, and meter what comes back. Where client
 nothing is decoded that need not be; where they do not, request and answer are translated (`translation.py`).
 """
 
-import asyncio
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from farthing.gateway.answers import AskedFor, reply_to
 from farthing.gateway.attribution import attribute
 from farthing.gateway.beginning import begin
 from farthing.gateway.bounds import COSTS_NOTHING
-from farthing.gateway.call import Client, Reply, Request
+from farthing.gateway.call import Reply, Request, for_who_is_there
 from farthing.gateway.chosen import Chosen, Sent, in_other_format
 from farthing.gateway.credential_limits import count_with_any
 from farthing.gateway.discretion import make_discreet
@@ -54,6 +53,7 @@ from farthing.wire.peek import Envelope
 
 if TYPE_CHECKING:
     from farthing.gateway.foreign import Foreign
+    from farthing.gateway.shared_seals import SharedSeals
 
 UNNAMED = "default"
 """What the ledger calls the model of a request that names none; what served it is in the answer."""
@@ -71,9 +71,16 @@ class Gateway:
     """Serves calls; one per process."""
 
     def __init__(
-        self, lineup: Lineup, ids: IdSource, admission: Admission, limiting: Limiting, *, alone: bool = True
+        self,
+        lineup: Lineup,
+        ids: IdSource,
+        admission: Admission,
+        limiting: Limiting,
+        *,
+        alone: bool = True,
+        seals: "SharedSeals | None" = None,
     ) -> None:
-        """`alone` says that no other process serves the same clients."""
+        """`alone` says that no other process serves the same clients; `seals` are what those that do share."""
         self._admission = admission
         self._limiting = limiting
         self.alone = alone
@@ -81,6 +88,7 @@ class Gateway:
         self.lineup = lineup
         """Replaced whole by a reload; see `Lineup`."""
         self._ids = ids
+        self._seals = seals
         self._held = HeldBodies()
         self._translates: Foreign | None = None
 
@@ -174,6 +182,8 @@ class Gateway:
         Then the pools of the lineup may be closed. The credential that it was made with joins those that were `tried`.
         """
         foreign = chosen.is_foreign
+        if foreign and self._seals is not None:
+            await self._foreign().fetch_seals(chosen.request, chosen.envelope.body, chosen.provider, chosen.asked)
         if foreign and self._admission.holds_every_byte(chosen):
             chosen.note_sent(self._translation(chosen))
         admitted = self._admission.at_once(chosen)
@@ -272,7 +282,7 @@ class Gateway:
             raise
         if reply.stream is not None and entered is not None and entered.every_byte:
             return reply  # who leaves it does so unheard: its end alone tells what it cost
-        return _for_who_is_there(reply, request.client)
+        return for_who_is_there(reply, request.client)
 
     async def _in_other_format(self, chosen: Chosen, entered: Entry | None) -> Reply:
         """Ask a provider in a format of its own, or answer here where that will do."""
@@ -317,7 +327,7 @@ class Gateway:
         Where it speaks of the model, or that format could not carry the request, its own words are handed out: then it
         is the model that is not there, or a response to go on from, and not the path.
         """
-        refused = _for_who_is_there(await reply_to(answer, asked_for), chosen.request.client)
+        refused = for_who_is_there(await reply_to(answer, asked_for), chosen.request.client)
         if chosen.ref.model.encode("utf-8", "replace") in refused.body:
             return refused
         try:
@@ -384,7 +394,7 @@ class Gateway:
         if self._translates is None:
             from farthing.gateway.foreign import Foreign  # noqa: PLC0415 - most gateways only pass through
 
-            self._translates = Foreign(self._ids, self.lineup.attempts.clock, alone=self.alone)
+            self._translates = Foreign(self._ids, self.lineup.attempts.clock, alone=self.alone, shared=self._seals)
         return self._translates
 
     async def _by_rules(self, rules: KeyRules, asked: str | None, wire: WireFormat) -> tuple[str, ModelRef]:
@@ -480,16 +490,6 @@ class Gateway:
                 wanted = {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
                 changes["stream_options"] = msgspec.json.encode(wanted)
         return (envelope.spliced(changes) if changes else [envelope.body]), strip_usage
-
-
-def _for_who_is_there(reply: Reply, client: Client) -> Reply:
-    """Return a reply, where its client has not left meanwhile: then what it cost is known, and nothing more is done."""
-    client.end_stay()
-    if client.left:
-        if reply.stream is not None:
-            reply.stream.stop()
-        raise asyncio.CancelledError
-    return reply
 
 
 def _account(lineup: Lineup, ref: ModelRef, attribution: Attribution) -> Account:

@@ -7,18 +7,19 @@ answered, and the part that the seal stood on or before. So a history survives a
 How it began is looked at because a key may have many users and agents: "continue", answered by the same call, is said
 in many conversations, and what was thought in one of them is nobody's business in another.
 
-Kept in memory only: what is lost with the process costs the model its old thoughts, never an answer, because writers
-leave out what would be refused.
+Kept in memory, and where several processes serve one conversation in a cache that they share (`shared_seals.py`): what
+is lost costs the model its old thoughts, never an answer, because writers leave out what would be refused.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import chain
 
 import msgspec
 
 from farthing.clock import Clock
+from farthing.gateway.shared_seals import KEEP_S, Sealed, SharedSeals
 from farthing.types.chat import (
     ChatRequest,
     Inline,
@@ -34,8 +35,6 @@ from farthing.types.chat import (
 from farthing.types.providers import WireFormat
 from farthing.wire.translators.marks import is_marked, marked
 
-KEEP_S = 24 * 3_600
-"""A conversation that rests for a night goes on with all its thoughts."""
 MAX_BYTES = 32 << 20
 """Of everything kept: about 3,000 turns of thinking with 10 KB each, in the memory of a house of 60 MB at most half."""
 MAX_BYTES_PER_KEY = 4 << 20
@@ -63,8 +62,17 @@ class Kept(msgspec.Struct, frozen=True):
 class Signatures:
     """The seals of one process."""
 
-    def __init__(self, clock: Clock, *, max_bytes: int = MAX_BYTES, max_bytes_per_key: int = MAX_BYTES_PER_KEY) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        shared: SharedSeals | None = None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_bytes_per_key: int = MAX_BYTES_PER_KEY,
+    ) -> None:
+        """With what is `shared` the seals of all processes, once `fetch` was waited for."""
         self._clock = clock
+        self._shared = shared
         self._max_bytes = max_bytes
         self._max_bytes_per_key = max_bytes_per_key
         self._kept: OrderedDict[_Key, Kept] = OrderedDict()
@@ -75,19 +83,40 @@ class Signatures:
 
     def remember(self, key_id: str, messages: tuple[Message, ...], answer: Iterable[Part]) -> None:
         """Keep what is sealed in an answer to `messages`."""
-        turn = _turn(messages, _beginning(messages))
+        beginning = _beginning(messages)
+        turn = _turn(messages, beginning)
         thoughts: list[Thinking] = []
+        told = False
         for part in answer:
             if isinstance(part, Thinking):
                 if part.signature is not None and not is_marked(part.signature.value):
                     thoughts.append(part)
                     self._keep(key_id, marked(part.signature).encode(), Kept(key_id, 0, 0, (part,)))
+                    told = True
                 continue
             signature = part.signature if isinstance(part, _SIGNED) else None
             seal = signature or (thoughts[0].signature if thoughts else None)
             if seal is not None:
                 self._keep(key_id, _place(turn, part, seal.origin), Kept(key_id, 0, 0, tuple(thoughts), signature))
                 thoughts = []
+                told = True
+        if told and self._shared is not None:
+            self._shared.offer(key_id, _has_some(beginning), Sealed())
+
+    async def fetch(self, key_id: str, request: ChatRequest, wire: WireFormat) -> None:
+        """Have at hand what other processes have kept of a conversation, where there is a cache that they share."""
+        shared = self._shared
+        if shared is None:
+            return
+        beginning = _beginning(request.messages)
+        some = _has_some(beginning)
+        if (key_id, some) not in self._kept:
+            if not await shared.found(key_id, (some,)):
+                return  # one question where nothing of it was ever sealed
+            self._keep(key_id, some, Kept(key_id, 0, 0), tell=False)
+        lacking = [place for place in _places(request, beginning, wire) if (key_id, place) not in self._kept]
+        for place, sealed in (await shared.found(key_id, lacking)).items() if lacking else ():
+            self._keep(key_id, place, Kept(key_id, 0, 0, sealed.thoughts, sealed.signature), tell=False)
 
     def restored(self, key_id: str, request: ChatRequest, wire: WireFormat) -> ChatRequest:
         """Return a request with what providers of `wire` have sealed of its history, and without any marks."""
@@ -156,13 +185,15 @@ class Signatures:
         self._places_of[key[0]].move_to_end(key[1])
         return kept
 
-    def _keep(self, key_id: str, place: bytes, kept: Kept) -> None:
+    def _keep(self, key_id: str, place: bytes, kept: Kept, *, tell: bool = True) -> None:
         """Keep what was sealed at a place; what is kept of an earlier turn that was just like this one stays.
 
         An agent that waits asks the same again and again. Were the last one's thoughts put back at the first one's
         place, the history would become another with each call, and the provider's prompt cache would be of no use.
         """
         kept = self._find((key_id, place)) or kept
+        if tell and self._shared is not None:
+            self._shared.offer(key_id, place, Sealed(kept.thoughts, kept.signature))
         size = _ENTRY_BYTES + sum(
             len(seal.value) for seal in (kept.signature, *(thought.signature for thought in kept.thoughts)) if seal
         )
@@ -195,6 +226,25 @@ class Signatures:
         else:
             del self._bytes_of[key[0]]
         assert min(self._bytes, left) >= 0, "more was dropped than was kept"
+
+
+def _has_some(beginning: bytes) -> bytes:
+    """Return the name under which it is kept that something of a conversation was sealed at all."""
+    return b"some of " + beginning
+
+
+def _places(request: ChatRequest, beginning: bytes, wire: WireFormat) -> Iterator[bytes]:
+    """Yield where something may have been sealed in a conversation, as `Signatures.restored` looks for it."""
+    turn = b""
+    for message in request.messages:
+        if message.role != "assistant":
+            turn = _turn((message,), beginning) or turn
+            continue
+        for part in message.content:
+            if not isinstance(part, Thinking):
+                yield _place(turn, part, wire)
+            elif part.signature is not None and is_marked(part.signature.value):
+                yield part.signature.value.encode()
 
 
 def _has_thoughts(request: ChatRequest) -> bool:

@@ -39,6 +39,9 @@ def house_families(
     if farthing.shared_calls is not None:
         dropped = farthing.shared_calls.dropped
         yield _counter("farthing_shared_events_dropped_total", "Calls that other hosts were not told of live.", dropped)
+    if farthing.shared_seals is not None:
+        told = "Seals of conversations that other processes were not told of."
+        yield _counter("farthing_shared_seals_dropped_total", told, farthing.shared_seals.dropped)
     yield _counter("farthing_log_lines_dropped_total", "Log lines nobody took in time.", watch.logs.output.dropped)
     build = {"version": __version__, "python": platform.python_version()}
     yield Family("farthing_build_info", "gauge", "What is running.", [("", labels_text(build), 1)])

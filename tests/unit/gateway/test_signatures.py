@@ -4,7 +4,8 @@ import time
 
 import msgspec
 
-from farthing.gateway.signatures import KEEP_S, Signatures
+from farthing.gateway.shared_seals import KEEP_S
+from farthing.gateway.signatures import Signatures
 from farthing.types.chat import ChatRequest, Message, Part, Signature, Text, Thinking, ToolCall, ToolResult
 from farthing.types.providers import WireFormat
 from farthing.wire.translators.marks import marked
