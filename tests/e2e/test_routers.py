@@ -147,7 +147,7 @@ def test_why_a_router_chose_is_kept_with_the_call_and_shown(house: House) -> Non
     shown = api(house.gateway, "GET", f"calls/{second.opening.call_id}").json()
     assert shown["reasons"] == second.opening.reasons.splitlines()
     told = " ".join(house.gateway.farthing("calls", "show", second.opening.call_id).stdout.split())
-    assert "'steady' is a router (order); 'dear:m': answered 429; 'cheap:m' is chosen" in told
+    assert "'steady' is a router (order) 'dear:m': answered 429 'cheap:m' is chosen" in told
     assert house.ask("cheap:m", house.key()).status == 200
     assert house.gateway.attempts()[-1].opening.reasons is None
 
