@@ -389,6 +389,7 @@ def test_closing_the_terminal_ends_a_gateway_that_was_started_in_it(tmp_path: Pa
     if child == 0:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and is meant to be by who starts so
         arguments = [sys.executable, "-m", "farthing", "serve", "--home", str(home), "--port", str(port)]
         os.execve(sys.executable, arguments, clean_environment(HOME=str(tmp_path)))
     process = _Child(child)
