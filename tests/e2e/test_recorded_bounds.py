@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bounds import Measured, measure, table
-from farthing.gateway.bounds import ENVELOPE_TOKENS, TOOLS_TOKENS
-from farthing.gateway.known_texts import KnownTexts
+from farthing.gateway.known_texts import ENVELOPE_TOKENS, TOOLS_TOKENS, KnownTexts
 from tests.e2e.recordings.exchanges import load
 
 RECORDINGS = os.environ.get("FARTHING_RECORDINGS", "")

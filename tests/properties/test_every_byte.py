@@ -23,9 +23,10 @@ from farthing.catalog.prices import PriceBook
 from farthing.config.schema import CredentialSource, ProviderSettings
 from farthing.errors import BudgetExceeded
 from farthing.gateway.admission import Admission, Admitted
-from farthing.gateway.bounds import ENVELOPE_TOKENS, ROUNDS, SMALL_IMAGE_TOKENS, Bounds
+from farthing.gateway.bounds import ROUNDS, SMALL_IMAGE_TOKENS, Bounds
 from farthing.gateway.call import Request
 from farthing.gateway.chosen import Chosen
+from farthing.gateway.known_texts import ENVELOPE_TOKENS
 from farthing.gateway.lineup import Lineup
 from farthing.gateway.own_tools import MAX_READ_BYTES, are_the_clients
 from farthing.ledger.budgets import Budgets

@@ -13,7 +13,15 @@ from typing import Any
 
 import pytest
 
-from farthing.gateway.known_texts import MAX_KEPT_BYTES, MAX_TEXTS, NEARLY, NEW_TOKENS, PART_BYTES, VARIES, KnownTexts
+from farthing.gateway.known_texts import (
+    ENVELOPE_TOKENS,
+    MAX_KEPT_BYTES,
+    MAX_TEXTS,
+    NEARLY,
+    PART_BYTES,
+    VARIES,
+    KnownTexts,
+)
 from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
 from farthing.wire.peek import Envelope
@@ -85,20 +93,20 @@ def test_a_turn_more_has_a_token_more_for_each_of_its_bytes() -> None:
     more = [said("hello, all of you", "assistant"), said("and once more")]
     then = json.loads(HELLO)["messages"] + more
     new = sum(len(json.dumps(message)) for message in more)
-    assert most(known(HELLO), request(then)) == counted(HELLO) + new + NEW_TOKENS
+    assert most(known(HELLO), request(then)) == counted(HELLO) + new + ENVELOPE_TOKENS
 
 
 def test_numbered_calls_are_near_enough_to_be_held_for_as_one() -> None:
     crowd = [request([said(f"call {number:04d} of many, each of them equal")]) for number in range(50)]
     texts = known(crowd[0])
     found = [most(texts, body) for body in crowd[1:]]
-    assert all(tokens is not None and tokens <= counted(crowd[0]) + NEARLY + NEW_TOKENS for tokens in found)
+    assert all(tokens is not None and tokens <= counted(crowd[0]) + NEARLY + ENVELOPE_TOKENS for tokens in found)
 
 
 def test_of_many_that_are_alike_the_nearest_counts() -> None:
     bodies = [request([said(f"{number} " * 50), said("one " * number)]) for number in range(1, 9)]
     then = request([said("5 " * 50), said("one " * 5), said("more")])
-    assert most(known(*bodies), then) == counted(bodies[4]) + len(json.dumps(said("more"))) + NEW_TOKENS
+    assert most(known(*bodies), then) == counted(bodies[4]) + len(json.dumps(said("more"))) + ENVELOPE_TOKENS
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from farthing.catalog.capabilities import most_input_tokens, most_output_tokens
 from farthing.gateway import own_tools
 from farthing.gateway.answer_limits import SEVERAL, choices_of, limit_of
 from farthing.gateway.dearest_rates import DearestRates, Kind, dearest_rates, rates_at
-from farthing.gateway.known_texts import KnownTexts
+from farthing.gateway.known_texts import ENVELOPE_TOKENS, TOOLS_TOKENS, KnownTexts
 from farthing.ledger.bounds import MAX_COST_NANOUSD
 from farthing.providers.protocol import ONLY_READ, Operation
 from farthing.types.models import ModelRef
@@ -31,10 +31,6 @@ from farthing.types.providers import WireFormat
 from farthing.types.usage import Usage
 from farthing.wire.peek import Envelope
 
-ENVELOPE_TOKENS = 64
-"""What a provider's own template may add to a request without tools."""
-TOOLS_TOKENS = 700
-"""What it may add to one with tools; Anthropic documents 313 to 530 (2026-11)."""
 LOOKED_AT_BYTES = 8_192
 """A request up to this size is always searched for what it points at, in 4 us; of 112 KB, which take 100, it is only
 looked at where money is scarce, and else taken to have the model read all that it can."""

@@ -20,11 +20,11 @@ from farthing.wire.conversations import LISTS, MOST_COMMAS
 from farthing.wire.lenient import UNREADABLE
 from farthing.wire.peek import Envelope
 
-NEW_TOKENS = 64
-"""Held beside the bytes that are new: at both their ends a word may be cut in another place, and a template may say
-more about them. As much as of a request that is all new."""
-NEW_TOKENS_WITH_TOOLS = 700
-"""The same of a request with tools, for which templates say much more; also as of one that is all new."""
+ENVELOPE_TOKENS = 64
+"""What a provider's own template may add to a request without tools. It is held beside new bytes, too: of them it may
+say more, and at both their ends a word may be cut in another place."""
+TOOLS_TOKENS = 700
+"""What it may add to one with tools; Anthropic documents 313 to 530 (2026-11)."""
 VARIES = 64
 """Of so many tokens of the same text a token more may be told another time; of 58 one was (OpenAI, 2026)."""
 NEARLY, A_PART = 48, 16
@@ -123,7 +123,7 @@ class KnownTexts:
                 return known.tokens + 1 + known.tokens // VARIES
             if may_go_on and (most is None or known.tokens < most):
                 new = _new_bytes(known.parts, text.parts)
-                tokens = known.tokens + new + (NEW_TOKENS_WITH_TOOLS if text.has_tools else NEW_TOKENS)
+                tokens = known.tokens + new + (TOOLS_TOKENS if text.has_tools else ENVELOPE_TOKENS)
                 most = tokens if most is None else min(most, tokens)
                 if new <= NEARLY or new * A_PART <= text.size:
                     break

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from farthing.errors import StoreError
-from farthing.storage.redis.client import client_of
+from farthing.storage.redis.client import away, client_of
 
 COMMAND_S = 0.25
 """A call waits for it, so it is given what the windows of limits are; see there."""
@@ -35,7 +34,7 @@ class RedisCache:
                     asked.getex(self._prefix + name, ex=keep_s)
                 return list(await asked.execute())
         except self._errors as error:
-            raise _away(error) from error
+            raise away(error) from error
 
     async def put(self, items: Mapping[bytes, bytes], *, keep_s: int) -> None:
         """See `SharedCache.put`."""
@@ -48,8 +47,4 @@ class RedisCache:
                     told.expire(self._prefix + name, keep_s)
                 await told.execute()
         except self._errors as error:
-            raise _away(error) from error
-
-
-def _away(error: Exception) -> StoreError:
-    return StoreError(f"Redis cannot be used: {str(error) or type(error).__name__}.", retry_after_s=1)
+            raise away(error) from error

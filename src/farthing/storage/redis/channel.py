@@ -3,8 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from farthing.errors import StoreError
-from farthing.storage.redis.client import client_of
+from farthing.storage.redis.client import away, client_of
 
 COMMAND_S = 1.0
 """Nobody waits for news: a slow Redis is given more time than where a call waits."""
@@ -34,7 +33,7 @@ class RedisChannel:
         try:
             return int(await self._client.publish(self._name, message))
         except self._errors as error:
-            raise _away(error) from error
+            raise away(error) from error
 
     async def listen(self) -> AsyncGenerator[bytes, None]:
         """Yield messages as they come.
@@ -50,10 +49,6 @@ class RedisChannel:
                 if message is not None:
                     yield message["data"]
         except self._errors as error:
-            raise _away(error) from error
+            raise away(error) from error
         finally:
             await heard.aclose()
-
-
-def _away(error: Exception) -> StoreError:
-    return StoreError(f"Redis cannot be used: {str(error) or type(error).__name__}.", retry_after_s=1)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from farthing.errors import ConfigError
+from farthing.errors import ConfigError, StoreError
 
 
 def client_of(url: str, command_s: float, connect_s: float) -> tuple[Any, tuple[type[Exception], ...]]:
@@ -30,6 +30,11 @@ def client_of(url: str, command_s: float, connect_s: float) -> tuple[Any, tuple[
     except ValueError:  # which quotes what it cannot read
         raise _unreadable() from None
     return client, (ValkeyError, OSError, TimeoutError)
+
+
+def away(error: Exception) -> StoreError:
+    """Return what is told of a Redis that cannot be used now."""
+    return StoreError(f"Redis cannot be used: {str(error) or type(error).__name__}.", retry_after_s=1)
 
 
 def _unreadable() -> ConfigError:

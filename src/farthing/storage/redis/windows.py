@@ -12,8 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from farthing.errors import StoreError
-from farthing.storage.redis.client import client_of
+from farthing.storage.redis.client import away, client_of
 from farthing.types.limits import WANTED_US, Exchanged, WindowAnswer, WindowAsk, WindowUse, by_use, subject_in
 from farthing.types.windows import SUB_WINDOWS
 
@@ -97,7 +96,7 @@ class RedisWindows:
         try:
             return await asking
         except self._errors as error:
-            raise StoreError(f"Redis cannot be used: {str(error) or type(error).__name__}.", retry_after_s=1) from error
+            raise away(error) from error
 
 
 @cache
