@@ -123,7 +123,9 @@ class HttpServer:
         def connection() -> asyncio.StreamReaderProtocol:
             return asyncio.StreamReaderProtocol(_Ears(), self._serve, loop=loop)
 
-        self._server = await loop.create_server(connection, host, port, backlog=1024)
+        # Serving starts apart: whoever is cancelled in that step (Ctrl-C) can close what listens already.
+        self._server = await loop.create_server(connection, host, port, backlog=1024, start_serving=False)
+        await self._server.start_serving()
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
