@@ -16,6 +16,8 @@ from functools import lru_cache
 from operator import mul
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+
 TokenFamily = Literal[
     "o200k",  # OpenAI from gpt-4o on, gpt-oss
     "cl100k",  # OpenAI's gpt-4 and gpt-3.5
@@ -136,15 +138,12 @@ _OF_A_BYTE: Final = {
 }
 
 
-class ProducedText:
+class ProducedText(msgspec.Struct, eq=False):
     """Counts what a model writes, piece by piece; holds a few KB at most."""
 
-    __slots__ = ("_chars", "_counts", "_pieces")
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self._counts: list[int] | None = None
-        self._chars = 0
+    _pieces: list[str] = []
+    _counts: list[int] | None = None
+    _chars: int = 0
 
     def add(self, text: str) -> None:
         """Count a piece of text; about 0.1 us for a delta."""

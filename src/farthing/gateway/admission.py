@@ -10,12 +10,15 @@ Models that cost nothing pass always; a model without a price passes where no ha
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from farthing.clock import Clock
 from farthing.errors import InvalidRequest, UnpricedModel
 from farthing.gateway.answer_limits import answer_limit, refuse_settings_twice, unheeded_limit
-from farthing.gateway.bounds import COSTS_NOTHING, NOT_AT_A_GLANCE, Bound, Bounds
+from farthing.gateway.bounds import COSTS_NOTHING, Bound, Bounds
 from farthing.gateway.chosen import Chosen
-from farthing.ledger.allotments import Hold, Purse
+from farthing.gateway.shapes import FURTHER_MODELS, Shape, shape_of
+from farthing.ledger.allotments import Purse
 from farthing.ledger.budget_rules import RuleBook
 from farthing.ledger.budgets import Budgets
 from farthing.ledger.limit_windows import LimitHold
@@ -31,70 +34,34 @@ from farthing.wire.peek import Envelope
 
 log = logging.getLogger(__name__)
 
-_FURTHER_MODELS = frozenset({"models", "fallbacks", "preset"})
-"""Members by which OpenRouter chooses another model than the one that is asked for."""
-_WEIGHED = frozenset(
-    name.lower()
-    for name in (
-        *("model", "options", "max_tokens", "max_completion_tokens", "max_output_tokens"),
-        *_FURTHER_MODELS,
-        *NOT_AT_A_GLANCE,
-    )
-)
-"""Members that decide what a call may cost, in small letters: servers in Go (Ollama's) read `Max_Tokens` for
-`max_tokens`, and the last of both."""
 _TOLD_BUDGETS = 3
 """Budgets that a line of the log names; a call may belong to dozens."""
 HEARD = 64
 """The latest calls that are looked at then: 1 ms of the store's thread."""
 
 
-class Admitted(Hold):
-    """A call that may be sent: what is held for it, until it is settled or given up."""
+class Admitted(msgspec.Struct, eq=False):
+    """A call that may be sent: what is held for it, until it is settled or given up, once."""
 
-    __slots__ = (
-        "_admission",
-        "_chosen",
-        "_sheet",
-        "begun",
-        "counted",
-        "every_byte",
-        "held_nanousd",
-        "most_output_tokens",
-        "output_limit",
-    )
-
-    def __init__(
-        self,
-        purse: Purse,
-        amount_nanousd: int,
-        unknown_nanousd: int,
-        at_us: int,
-        most_output_tokens: int | None,
-        admission: "Admission",
-        chosen: Chosen,
-        sheet: PriceSheet,
-    ) -> None:
-        self.purse = purse
-        self.amount_nanousd = amount_nanousd
-        self.at_us = at_us
-        self.every_byte = purse.every_byte
-        """Whether nothing of it may be guessed: where nobody tells what was used, it counts as what was held."""
-        self.held_nanousd = unknown_nanousd
-        """What the attempt counts as where nobody tells what it cost; of what is held, that is all or a part."""
-        self.most_output_tokens = most_output_tokens
-        """How many the answer may have, of all choices: what the client asked for or `output_limit`; `None`: any."""
-        self.begun = False
-        """Whether an attempt was begun with it, which settles it."""
-        self.output_limit: int | None = None
-        """How many tokens the provider must be told to write at most, where the client did not say so that it heeds."""
-        if purse.hard and most_output_tokens is not None and chosen.request.wire == "openai_chat":
-            self.output_limit = unheeded_limit(chosen.envelope, chosen.provider, chosen.ref.model)
-        self.counted: LimitHold | None = None
-        """What is held for it in limits as well."""
-        self._admission = admission
-        self._chosen = chosen
-        self._sheet = sheet
+    purse: Purse | None
+    amount_nanousd: int
+    held_nanousd: int
+    """What the attempt counts as where nobody tells what it cost; of what is held, that is all or a part."""
+    at_us: int
+    """When it was held. The attempt begins then: its cost is charged to the period that it begins in."""
+    most_output_tokens: int | None
+    """How many the answer may have, of all choices: what the client asked for or `output_limit`; `None`: any."""
+    output_limit: int | None
+    """How many tokens the provider must be told to write at most, where the client did not say so that it heeds."""
+    every_byte: bool
+    """Whether nothing of it may be guessed: where nobody tells what was used, it counts as what was held."""
+    _admission: "Admission"
+    _chosen: Chosen
+    _sheet: PriceSheet
+    begun: bool = False
+    """Whether an attempt was begun with it, which settles it."""
+    counted: LimitHold | None = None
+    """What is held for it in limits as well."""
 
     def end(self, attempt: Attempt) -> None:
         """Give back what the attempt did not cost, and learn from what it did."""
@@ -116,7 +83,9 @@ class Admitted(Hold):
 
     def void(self) -> None:
         """Give all of it back: nothing was sent."""
-        super().void()
+        purse, self.purse = self.purse, None
+        assert purse is not None, "a hold is settled once"
+        purse.give_back(self.amount_nanousd, 0)
         if self.counted is not None:
             self.counted.void()
 
@@ -156,16 +125,18 @@ class Admission:
             return None
         if sheet.free:
             return None
-        envelope = chosen.envelope
+        envelope, wire = chosen.envelope, request.wire
+        shape = shape_of(envelope, wire)
         if purse.hard:
-            _refuse_ambiguous(envelope, request.wire, purse, chosen.attribution, budgets.rules)
-        if purse.every_byte and (envelope.has_any(NOT_AT_A_GLANCE) or ref.model.endswith(":online")):
+            _refuse_ambiguous(envelope, wire, shape, purse, chosen.attribution, budgets.rules)
+        if purse.every_byte and (not shape.at_a_glance or ref.model.endswith(":online")):
             return sheet
-        most, unknown, tokens = self.bounds.at_most(envelope, request.wire, request.operation, ref, sheet)
+        most, unknown, tokens = self.bounds.at_most(envelope, wire, request.operation, ref, sheet, shape)
         if purse.every_byte:  # what a glance says of a lost call knows neither the pictures of a long one nor its marks
             unknown = min(most, self._bound(chosen, sheet, every_byte=True).unknown_nanousd)
         if purse.take(most, now_us, times=budgets.plenty):
-            return Admitted(purse, most, unknown, now_us, tokens, self, chosen, sheet)
+            told = _unheeded(chosen, purse) if tokens is not None and wire == "openai_chat" else None
+            return Admitted(purse, most, unknown, now_us, tokens, told, purse.every_byte, self, chosen, sheet)
         return sheet
 
     def holds_every_byte(self, chosen: Chosen) -> bool:
@@ -207,8 +178,10 @@ class Admission:
         self, purse: Purse, amount_nanousd: int, bound: Bound, at_us: int, chosen: Chosen, sheet: PriceSheet
     ) -> Admitted:
         unknown = min(amount_nanousd, bound.unknown_nanousd)
-        tokens = answer_limit(chosen.envelope, chosen.request.wire)
-        return Admitted(purse, amount_nanousd, unknown, at_us, tokens, self, chosen, sheet)
+        wire = chosen.request.wire
+        tokens = answer_limit(chosen.envelope, wire)
+        told = _unheeded(chosen, purse) if tokens is not None and wire == "openai_chat" else None
+        return Admitted(purse, amount_nanousd, unknown, at_us, tokens, told, purse.every_byte, self, chosen, sheet)
 
     def now_us(self) -> int:
         """Return what time it is, by the clock that prices are found by."""
@@ -247,12 +220,17 @@ class Admission:
         return self.bounds.bound(ask, request.wire, request.operation, chosen.ref, sheet, every_byte=every_byte)
 
 
+def _unheeded(chosen: Chosen, purse: Purse) -> int | None:
+    """Return the limit of a chat that its provider may pass over, where money hangs on it."""
+    return unheeded_limit(chosen.envelope, chosen.provider, chosen.ref.model) if purse.hard else None
+
+
 def _refuse_ambiguous(
-    envelope: Envelope, wire: WireFormat, purse: Purse, attribution: Attribution, rules: RuleBook
+    envelope: Envelope, wire: WireFormat, shape: Shape, purse: Purse, attribution: Attribution, rules: RuleBook
 ) -> None:
     """Refuse what could be read as a dearer call than the one that is held for."""
-    if envelope.has_any(_FURTHER_MODELS):
-        named = ", ".join(f'"{name}"' for name in sorted(_FURTHER_MODELS) if name in envelope)
+    if shape.further_models:
+        named = ", ".join(f'"{name}"' for name in sorted(FURTHER_MODELS) if name in envelope)
         raise InvalidRequest(
             f"{named} could have another model answer, whose price is not held, and the call belongs to a hard budget"
             f" ({_named(purse, attribution, rules)}).",
@@ -261,14 +239,13 @@ def _refuse_ambiguous(
     envelope.refuse_twice()
     if wire == "gemini":
         refuse_settings_twice(envelope)
-    elif not (names := " ".join(envelope)).islower() or not names.isascii():
-        for name in envelope:
-            if name != (plain := name.casefold()) and plain in _WEIGHED:
-                raise InvalidRequest(
-                    f"{name!r} is '{plain}' written otherwise, which some servers read as it, and the call belongs to"
-                    " a hard budget.",
-                    hint=f"send '{plain}'.",
-                )
+    elif shape.otherwise is not None:
+        plain = shape.otherwise.casefold()
+        raise InvalidRequest(
+            f"{shape.otherwise!r} is '{plain}' written otherwise, which some servers read as it, and the call belongs"
+            " to a hard budget.",
+            hint=f"send '{plain}'.",
+        )
 
 
 def _tell_overrun(opening: Opening, by_nanousd: int, purse: Purse) -> None:

@@ -5,7 +5,7 @@ Python take "8000" and 8000.0, and legacy completions write one answer for each 
 the same limit, the larger is believed, as nobody knows which one a server reads.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,13 +18,13 @@ MOST_CANDIDATES = 8
 _NOTHING = (None, b"null")
 _CONFIGS = ("generationConfig", "generation_config")
 _GEMINI_LIMITS = ("maxOutputTokens", "max_output_tokens")
-_LIMITS: dict[WireFormat, tuple[str, ...]] = {
+LIMITS: Final[dict[WireFormat, tuple[str, ...]]] = {
     "openai_chat": ("max_completion_tokens", "max_tokens"),
     "openai_responses": ("max_output_tokens",),
     "openai_completions": ("max_tokens",),
     "anthropic_messages": ("max_tokens",),
 }
-_KNOWN_TO_OPENAI, _KNOWN_TO_ALL = _LIMITS["openai_chat"]
+_KNOWN_TO_OPENAI, _KNOWN_TO_ALL = LIMITS["openai_chat"]
 _OPENAIS = frozenset({"openai", "azure"})
 """Kinds of providers that know both names of that limit, and refuse two of them."""
 _CHOICES: dict[WireFormat, tuple[str, ...]] = {
@@ -39,10 +39,11 @@ def limit_of(envelope: Envelope, wire: WireFormat) -> int | None:
     """Return how many tokens one answer may have by what the client asked for; `None` where it set no limit."""
     most: int | None = None
     found: list[Any] = []
-    names = _LIMITS.get(wire)
+    names = LIMITS.get(wire)
     if names is not None:
+        members = envelope.members
         for name in names:
-            if name not in envelope:
+            if name not in members:
                 continue
             number = envelope.whole(name)  # which nearly all are
             if number is None:
@@ -88,7 +89,7 @@ def unheeded_limit(envelope: Envelope, provider: Provider, model: str) -> int | 
     https://github.com/earendil-works/pi/issues/8018, 2026-08), others refuse it. Who serves a model that OpenAI knows
     by no other name knows it.
     """
-    if _KNOWN_TO_OPENAI not in envelope or provider.known.kind in _OPENAIS:
+    if _KNOWN_TO_OPENAI not in envelope.members or provider.known.kind in _OPENAIS:
         return None
     if _number(envelope.value(_KNOWN_TO_ALL)) is not None:
         return None
@@ -119,7 +120,7 @@ def with_limit(envelope: Envelope, wire: WireFormat, provider: Provider, tokens:
         return {name: msgspec.json.encode(_but(envelope.value(name), _GEMINI_LIMITS) | {"maxOutputTokens": tokens})}
     if wire == "ollama":
         return {"options": msgspec.json.encode(_but(envelope.value("options"), ()) | {"num_predict": tokens})}
-    names = _LIMITS.get(wire, ())
+    names = LIMITS.get(wire, ())
     used = [name for name in names if envelope.raw(name) not in _NOTHING]  # OpenAI refuses two of them
     if wire == "openai_chat" and provider.known.kind not in _OPENAIS:
         return dict.fromkeys([_KNOWN_TO_ALL, *used], number)

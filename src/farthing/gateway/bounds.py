@@ -20,9 +20,10 @@ import msgspec
 
 from farthing.catalog.capabilities import most_input_tokens, most_output_tokens
 from farthing.gateway import own_tools
-from farthing.gateway.answer_limits import SEVERAL, choices_of, limit_of
+from farthing.gateway.answer_limits import choices_of, limit_of
 from farthing.gateway.dearest_rates import DearestRates, Kind, dearest_rates, rates_at
 from farthing.gateway.known_texts import ENVELOPE_TOKENS, TOOLS_TOKENS, KnownTexts
+from farthing.gateway.shapes import MAY_SEARCH, SEARCHING, STORED, Shape
 from farthing.ledger.bounds import MAX_COST_NANOUSD
 from farthing.providers.protocol import ONLY_READ, Operation
 from farthing.types.models import ModelRef
@@ -77,18 +78,10 @@ _OF_OLLAMA = re.compile(rb'"images"\s*:\s*\[([^\]]*)')
 """Pictures in Ollama's format, which are a list of base64."""
 _SERVER_TOOLS = (b"search", b"web_fetch", b"url_context", b"urlcontext", b"mcp", b"code_", b"codeexecution", b"maps")
 """What stands, in small letters, in the tools that the provider itself uses, and has the model read what they find."""
-_SEARCHING = frozenset({"web_search_options", "plugins", "search_parameters", "enable_search"})
-"""Members that have the provider search; xAI's, Qwen's and OpenRouter's, beside OpenAI's."""
-_STORED = _SEARCHING | {
-    *("previous_response_id", "conversation", "cachedContent", "cached_content", "container", "mcp_servers")
-}
-_MAY_SEARCH = _SEARCHING | {"tools"}
-_GOES_ON = _SEARCHING | {"mcp_servers", "container"}
+_GOES_ON = SEARCHING | {"mcp_servers", "container"}
 """Members that have the provider use tools of its own."""
 _ONE_TEXT: frozenset[WireFormat] = frozenset({"openai_chat", "openai_responses", "anthropic_messages"})
 """Formats in which one text is answered, unless a member says otherwise."""
-NOT_AT_A_GLANCE = _MAY_SEARCH | _STORED | SEVERAL
-"""Members for which more than the limit to the answer has to be looked at."""
 _MAX_USES = re.compile(rb'"max_uses"\s*:\s*(\d{1,9})')
 _MARKS = (b"cache_control", b"prompt_cache_breakpoint")
 """What marks a part for the prompt cache; the second is OpenAI's, and is translated for others."""
@@ -105,7 +98,7 @@ _KINDS = {
     flags: frozenset(kind for kind, there in zip(_ORDER, flags, strict=True) if there) or _NO_KIND
     for flags in product((False, True), repeat=4)
 }
-_NOT_PLAIN = frozenset({"tools", "modalities", "audio", *_DEARER, *_STORED})
+_NOT_PLAIN = frozenset({"tools", "modalities", "audio", *_DEARER, *STORED})
 """Members that may make a request dearer than its text."""
 
 
@@ -177,7 +170,13 @@ class Bounds:
         self._dearest: dict[tuple[str, frozenset[Kind]], tuple[DearestRates, ...]] = {}
 
     def at_most(
-        self, envelope: Envelope, wire: WireFormat, operation: Operation, ref: ModelRef, sheet: PriceSheet
+        self,
+        envelope: Envelope,
+        wire: WireFormat,
+        operation: Operation,
+        ref: ModelRef,
+        sheet: PriceSheet,
+        shape: Shape,
     ) -> tuple[int, int, int | None]:
         """Return what any call on `ref` costs at most, and what this one counts as where nobody tells what it cost.
 
@@ -190,8 +189,8 @@ class Bounds:
         size = len(envelope.body)
         told = size + TOOLS_TOKENS
         reading, writing, limit = terms.reading, 0, None
-        if wire in _ONE_TEXT and envelope.has_none(NOT_AT_A_GLANCE):  # nearly all is known at one glance
-            limit = limit_of(envelope, wire)
+        if shape.at_a_glance and wire in _ONE_TEXT:  # nearly all is known at one glance
+            limit = limit_of(envelope, wire) if shape.limits else None
             tokens = terms.most_output_tokens
             if limit is not None:
                 tokens = limit if limit > LEAST_LIMIT_TOKENS else LEAST_LIMIT_TOKENS  # noqa: FURB136 - twice as fast
@@ -199,7 +198,7 @@ class Bounds:
             if size <= LOOKED_AT_BYTES and _has_parts(envelope.body):
                 told, _ = _reads(envelope, operation, ref)
         else:
-            reading += terms.searching if envelope.has_any(_MAY_SEARCH) else 0
+            reading += terms.searching if envelope.has_any(MAY_SEARCH) else 0
             if operation not in ONLY_READ:
                 limit, choices = limit_of(envelope, wire), choices_of(envelope, wire)
                 tokens = terms.most_output_tokens if limit is None else max(limit, LEAST_LIMIT_TOKENS)
@@ -207,7 +206,7 @@ class Bounds:
                 limit = None if limit is None else limit * choices
             if operation in _SEVERAL_TEXTS:
                 reading = max(reading, told * terms.dearest_input_rate)
-            if envelope.has_any(_STORED):
+            if envelope.has_any(STORED):
                 told = terms.room
             elif size <= LOOKED_AT_BYTES and _may_name_more(envelope.body):
                 told, _ = _reads(envelope, operation, ref)
@@ -389,9 +388,9 @@ def _reads(envelope: Envelope, operation: Operation, ref: ModelRef, *, clients: 
         body = body.replace(b"\\/", b"/")
     hiding = _hides(body)
     serving = any(word in tools for word in _SERVER_TOOLS) if clients is None else not clients
-    serving = serving or not envelope.has_none(_STORED)
+    serving = serving or not envelope.has_none(STORED)
     searching = hiding or (not clients and b"search" in tools)
-    searching = searching or envelope.has_any(_SEARCHING) or ref.model.endswith(":online")
+    searching = searching or envelope.has_any(SEARCHING) or ref.model.endswith(":online")
     if serving or searching or any(pointer in body for pointer in _FILES) or _names_more(envelope):
         return max(room, len(body)) if operation in _SEVERAL_TEXTS else room, _searches(tools) if searching else 0
     tokens = len(envelope.body) + envelope.added_bytes + (TOOLS_TOKENS if tools else ENVELOPE_TOKENS)

@@ -5,7 +5,7 @@ would hold for it. All of that is corrected when the call has ended. A client th
 sets no limit to its answer is counted with `USUAL_ANSWER_TOKENS`; what the answer has beyond that counts from its end.
 """
 
-from typing import Final
+from typing import ClassVar
 
 from farthing.catalog.token_estimate import estimate_request_tokens
 from farthing.errors import UnpricedModel
@@ -29,20 +29,15 @@ MARGIN_PERCENT = 25
 """What is added to an estimate: its median error is 6 %, and one in twenty is off by more than this."""
 
 
-class Counted(LimitHold):
+class Counted(LimitHold, eq=False):
     """A call that may be sent, and that no budget is about: what is held for it in limits."""
 
-    __slots__ = ("begun",)
-
-    every_byte: Final = False
-    held_nanousd: Final = None
-    at_us: Final = None
-    output_limit: Final = None
-
-    def __init__(self, taking: Taking, units: Units, counted_us: int) -> None:
-        super().__init__(taking, units, counted_us)
-        self.begun = False
-        """Whether an attempt was begun with it, which settles it."""
+    every_byte: ClassVar[bool] = False
+    held_nanousd: ClassVar[None] = None
+    at_us: ClassVar[None] = None
+    output_limit: ClassVar[None] = None
+    begun: bool = False
+    """Whether an attempt was begun with it, which settles it."""
 
     @property
     def counted(self) -> LimitHold:

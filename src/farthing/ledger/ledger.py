@@ -69,15 +69,12 @@ WATCH_S = 1.0
 """How often is looked whether database and journal still stand where the next start would look for them."""
 
 
-class _InFlight:
+class _InFlight(msgspec.Struct, eq=False):
     """An attempt between begin and settle, and the segments its begin and its last checkpoint stand in."""
 
-    __slots__ = ("begun_in", "latest", "opening")
-
-    def __init__(self, opening: Opening, segment: Segment) -> None:
-        self.opening = opening
-        self.begun_in = segment
-        self.latest = segment
+    opening: Opening
+    begun_in: Segment
+    latest: Segment
 
 
 class Ledger:
@@ -215,7 +212,7 @@ class Ledger:
                 "The request's attribution and model together are too long for the ledger.", hint="send shorter names."
             ) from error
         segment.holds += 1
-        self._in_flight[attempt_id] = _InFlight(opening, segment)
+        self._in_flight[attempt_id] = _InFlight(opening, segment, segment)
 
     def checkpoint(self, progress: Progress) -> None:
         """Journal what a stream has produced so far. Call it before bytes leave that the last one did not cover.

@@ -7,6 +7,8 @@ back from. Here nothing waits: what must is in `limits.py`. Two limits cost a ca
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from farthing.types.budgets import with_key_name
 from farthing.types.calls import Attribution
 from farthing.types.limits import (
@@ -432,16 +434,13 @@ def _scarcity(window: LiveWindow) -> float:
     return window.remaining / max(1, window.limit)
 
 
-class LimitHold:
+class LimitHold(msgspec.Struct, eq=False):
     """What a call has taken, until it is settled."""
 
-    __slots__ = ("counted_us", "open", "taking", "units")
-
-    def __init__(self, taking: Taking, units: Units, counted_us: int) -> None:
-        self.taking = taking
-        self.units = units
-        self.counted_us = counted_us
-        self.open = True
+    taking: Taking
+    units: Units
+    counted_us: int
+    open: bool = True
 
     def settle(self, input_tokens: int | None, output_tokens: int | None, nanousd: int | None) -> None:
         """Count what the call used in the place of what it might; where that is unknown it stays. Once is enough."""

@@ -8,7 +8,7 @@ loading and dumping the large one costs over 100.
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -116,7 +116,7 @@ def is_model_name(name: str) -> bool:
 class Envelope:
     """The top-level members of a JSON object, each still as the client wrote it."""
 
-    __slots__ = ("_members", "_once", "added_bytes", "body", "named", "tokens")
+    __slots__ = ("_once", "added_bytes", "body", "members", "named", "tokens")
 
     def __init__(self, body: bytes, members: dict[str, msgspec.Raw] | None = None) -> None:
         """Read the top level of `body`, unless its `members` are known, and that each of them stands in it once.
@@ -138,35 +138,31 @@ class Envelope:
             members = _read(_members, body)
             if len(members) > MAX_MEMBERS:
                 raise _crowd(f"{len(members)}")
-        self._members = members
-
-    @property
-    def members(self) -> Mapping[str, msgspec.Raw]:
+        self.members: Final[Mapping[str, msgspec.Raw]] = members
         """All of them, in order."""
-        return self._members
 
     def __contains__(self, name: str) -> bool:
-        return name in self._members
+        return name in self.members
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
+        return iter(self.members)
 
     def has_any(self, names: frozenset[str]) -> bool:
         """Whether at least one of `names` is there."""
-        return not names.isdisjoint(self._members)
+        return not names.isdisjoint(self.members)
 
     def has_none(self, names: frozenset[str]) -> bool:
         """Whether none of `names` is there."""
-        return names.isdisjoint(self._members)
+        return names.isdisjoint(self.members)
 
     def raw(self, name: str) -> bytes | None:
         """Return a member as the client wrote it; `None` where it is absent."""
-        found = self._members.get(name)
+        found = self.members.get(name)
         return None if found is None else bytes(found)
 
     def whole(self, name: str) -> int | None:
         """Return a member that is a whole number above 0; `None` where it is absent or something else."""
-        raw = self._members.get(name)
+        raw = self.members.get(name)
         if raw is None or len(raw) > MAX_DIGITS:
             return None
         try:
@@ -177,7 +173,7 @@ class Envelope:
 
     def text(self, name: str) -> str | None:
         """Return a member that is a string; `None` where it is absent or something else."""
-        raw = self._members.get(name)
+        raw = self.members.get(name)
         if raw is None:
             return None
         try:
@@ -187,7 +183,7 @@ class Envelope:
 
     def value(self, name: str) -> Any:
         """Return a member decoded; `None` where it is absent, cannot be decoded, or is over `MAX_VALUE_BYTES`."""
-        raw = self._members.get(name)
+        raw = self.members.get(name)
         if raw is None or len(raw) > MAX_VALUE_BYTES:
             return None
         try:
@@ -201,7 +197,7 @@ class Envelope:
         Raises:
             InvalidRequest: it is anything else; some providers would take `1` or `"true"` for true, and others not.
         """
-        raw = self._members.get(name)
+        raw = self.members.get(name)
         value = b"null" if raw is None else bytes(raw)
         if value == b"null":
             return absent
@@ -214,7 +210,7 @@ class Envelope:
     def model(self) -> str | None:
         """Return the model that the client asks for; `None` where the member is absent, null or empty."""
         try:
-            name = _text.decode(self._members.get("model", b"null"))
+            name = _text.decode(self.members.get("model", b"null"))
         except UNREADABLE:
             name = ""
         if not name:
@@ -238,7 +234,7 @@ class Envelope:
         """
         if self._once:
             return
-        members = self._members
+        members = self.members
         spare = len(self.body) - sum(map(len, members)) - sum(map(len, members.values()))
         if spare != 4 * len(members) + 1 and not (spare == 6 * len(members) and self._is_spaced()):
             self.spliced({})
@@ -246,7 +242,7 @@ class Envelope:
     def _is_spaced(self) -> bool:
         """Whether the body is its members as Python's `json` writes them, one behind the other."""
         found, at = self.body.startswith, 1
-        for name, raw in self._members.items():
+        for name, raw in self.members.items():
             key = _spaced(name) if len(name) <= _SHORT_NAME else b'"%b": ' % name.encode()
             if not found(key, at):
                 return False
@@ -262,7 +258,7 @@ class Envelope:
         body, copied, position = self.body, 0, self.body.index(b"{") + 1
         pieces: list[bytes] = []
         missing = dict(changes)
-        for name, raw in self._members.items():
+        for name, raw in self.members.items():
             key = b'"%b"' % name.encode()
             position = body.find(b'"', position)
             if not body.startswith(key, position):
@@ -286,6 +282,6 @@ class Envelope:
             raise InvalidRequest("the body has a member twice", hint="send each member once")
         pieces.append(body[copied:end])
         for name, value in missing.items():
-            pieces.append(b'%b"%b":%b' % (b"," if self._members else b"", name.encode(), value))
+            pieces.append(b'%b"%b":%b' % (b"," if self.members else b"", name.encode(), value))
         pieces.append(body[end:])
         return pieces

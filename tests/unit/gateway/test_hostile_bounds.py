@@ -9,6 +9,7 @@ from farthing.catalog.capabilities import most_input_tokens
 from farthing.catalog.prices import PriceBook
 from farthing.gateway.answer_limits import choices_of, limit_of
 from farthing.gateway.bounds import MOST_SEARCHES, SEARCHES, Bounds
+from farthing.gateway.shapes import shape_of
 from farthing.ledger.bounds import MAX_COST_NANOUSD
 from farthing.providers.protocol import Operation
 from farthing.types.models import ModelRef
@@ -39,7 +40,7 @@ def held(ref: ModelRef, wire: WireFormat, operation: Operation, body: dict[str, 
     """Return what is held for a call at least, at a glance, and what it counts as where nobody tells its cost."""
     envelope = Envelope((body if isinstance(body, str) else json.dumps(body)).encode())
     bound = Bounds().bound(envelope, wire, operation, ref, sheet_of(ref))
-    most, _, _ = Bounds().at_most(envelope, wire, operation, ref, sheet_of(ref))
+    most, _, _ = Bounds().at_most(envelope, wire, operation, ref, sheet_of(ref), shape_of(envelope, wire))
     assert most <= MAX_COST_NANOUSD
     return bound.least_nanousd, most, bound.unknown_nanousd
 
@@ -179,7 +180,9 @@ def test_a_picture_of_an_unknown_call_counts_beside_its_bytes() -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://example.com/large.png"}}
     body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": [picture]}]}
     envelope = Envelope(json.dumps(body).encode())
-    _, at_a_glance, _ = Bounds().at_most(envelope, "openai_chat", "chat.completions", OPUS, sheet_of(OPUS))
+    _, at_a_glance, _ = Bounds().at_most(
+        envelope, "openai_chat", "chat.completions", OPUS, sheet_of(OPUS), shape_of(envelope, "openai_chat")
+    )
     looked_at = held(OPUS, "openai_chat", "chat.completions", body)[2]
     assert min(at_a_glance, looked_at) >= nanousd(4_800, rates_of(OPUS).input)
 

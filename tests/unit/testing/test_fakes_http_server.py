@@ -7,7 +7,7 @@ from farthing.testing.fakes.http_server import Exchange, HttpServer
 
 
 async def unheard(exchange: Exchange) -> None:
-    pytest.fail("nobody called")
+    pytest.fail(f"nobody called, and yet {exchange.request.path} came")
 
 
 @pytest.mark.parametrize("steps", range(6))
