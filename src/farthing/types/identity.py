@@ -29,27 +29,29 @@ class IdSource:
         self._clock = clock
         self._random_bytes = random_bytes
         self._drawn: list[str] = []
-        self._time_ms = -1
-        self._time = ""
+        self._time_ms = self._quarter = -1
+        self._time = self._first_digits = ""
 
     def new(self, prefix: str) -> str:
         """Return a new id such as `call_01kagv3x7q5c2r8m4z6t9w0y1b` (26 characters after the prefix)."""
         now_ms = self._clock.now_us() // 1000
         if now_ms != self._time_ms:
-            self._time_ms, self._time = now_ms, _time_digits(now_ms)
+            self._time_ms, self._time = now_ms, self._time_digits(now_ms)
         drawn = self._drawn or self._draw()
         return f"{prefix}_{self._time}{drawn.pop()}"
+
+    def _time_digits(self, now_ms: int) -> str:
+        quarter = now_ms >> 20  # of an hour, and what changes more rarely
+        of = _PAIRS
+        if quarter != self._quarter:
+            self._quarter = quarter
+            self._first_digits = of[quarter >> 20 & 1023] + of[quarter >> 10 & 1023] + of[quarter & 1023]
+        return self._first_digits + of[now_ms >> 10 & 1023] + of[now_ms & 1023]
 
     def _draw(self) -> list[str]:
         digits = self._random_bytes(_DRAWN_DIGITS).translate(_DIGITS).decode("ascii")
         self._drawn = [digits[at : at + _RANDOM_DIGITS] for at in range(0, _DRAWN_DIGITS, _RANDOM_DIGITS)]
         return self._drawn
-
-
-def _time_digits(now_ms: int) -> str:
-    of = _PAIRS
-    high = of[now_ms >> 40 & 1023] + of[now_ms >> 30 & 1023] + of[now_ms >> 20 & 1023]
-    return high + of[now_ms >> 10 & 1023] + of[now_ms & 1023]
 
 
 def born_by_us(beginning: str) -> int | None:
