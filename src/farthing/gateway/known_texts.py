@@ -16,7 +16,7 @@ import msgspec
 
 from farthing.types.models import ModelRef
 from farthing.types.providers import WireFormat
-from farthing.wire.conversations import LISTS, MOST_COMMAS
+from farthing.wire.conversations import LISTS, has_many_commas
 from farthing.wire.lenient import UNREADABLE
 from farthing.wire.peek import Envelope
 
@@ -135,7 +135,7 @@ def _text_of(envelope: Envelope, most_bytes: int) -> _Text | None:
     members, body = envelope.members, envelope.body
     if len(body) > most_bytes or envelope.added_bytes or not _MAY_LEAVE_OUT.isdisjoint(members):
         return None
-    if len(members) > MAX_PARTS or body.count(b",") > MOST_COMMAS:
+    if len(members) > MAX_PARTS or has_many_commas(body):
         return None
     others = {name: raw for name, raw in members.items() if name not in _COUNT_NOTHING}
     parts: list[msgspec.Raw] = []

@@ -110,7 +110,7 @@ class Conversation:
                 self._wait -= 1
             else:
                 self._wait = self._pause
-                self._pause = min(_MAX_PAUSE, 2 * self._pause + 1)
+                self._pause = min(_MAX_PAUSE, 4 * self._pause + 3)
                 self._keep(envelope)
         return envelope
 
@@ -143,7 +143,7 @@ class Conversation:
         body = envelope.body
         members = envelope.members
         name = max(LISTS, key=lambda name: len(members.get(name, b"")))
-        if len(members.get(name, b"")) < FROM_BYTES or len(members) > _MOST_MEMBERS or body.count(b",") > MOST_COMMAS:
+        if len(members.get(name, b"")) < FROM_BYTES or len(members) > _MOST_MEMBERS or has_many_commas(body):
             return
         whole = memoryview(body)
         try:
@@ -163,6 +163,11 @@ class Conversation:
         self._before = {name: _copied(members[name]) for name in names[:at]}
         self._after = {name: _copied(members[name]) for name in names[at + 1 :]}
         self._all.keep(self, 2 * len(body) - len(members[name]))
+
+
+def has_many_commas(body: bytes) -> bool:
+    """Whether a body has more than `MOST_COMMAS`; counting those of 112 KB takes 45 us."""
+    return len(body) > MOST_COMMAS and body.count(b",") > MOST_COMMAS
 
 
 def _copied(raw: msgspec.Raw) -> msgspec.Raw:
