@@ -17,6 +17,7 @@ from tests.contracts.ledger_samples import NOON_US, attempt
 from tests.postgres_server import new_schema
 
 HOUR = NOON_US // HOUR_US * HOUR_US
+ANY = {"least_failed": 1, "least_percent": 1}
 
 
 @pytest.fixture
@@ -58,10 +59,26 @@ async def test_what_the_client_did_wrong_is_no_failure_of_the_provider(stores: l
                 attempt(5, outcome="timeout"),
             ]
         )
-        (told,) = await store.history.outcomes(NOON_US)
+        (told,) = await store.history.outcomes(NOON_US, **ANY)
         assert (told.provider, told.attempts, told.failed) == ("openai", 5, 3)
         assert await store.history.usual_outcomes(HOUR, HOUR + HOUR_US) == [told]
-        assert await store.history.outcomes(NOON_US + 6) == []
+        assert await store.history.outcomes(NOON_US + 6, **ANY) == []
+
+
+async def test_outcomes_are_told_of_providers_that_fail_often_enough(stores: list[Store]) -> None:
+    for store in stores:
+        failed = [attempt(number, provider="bad", outcome="unreachable") for number in range(3)]
+        answered = [attempt(10 + number, provider="bad") for number in range(3)]
+        await store.append([*failed, *answered, *(attempt(20 + number, provider="good") for number in range(3))])
+
+        async def told(store: Store = store, **least: int) -> list[str]:
+            return [one.provider for one in await store.history.outcomes(NOON_US, **{**ANY, **least})]
+
+        assert await told() == ["bad"]
+        assert (await told(least_failed=3), await told(least_failed=4)) == (["bad"], [])
+        assert (await told(least_percent=50), await told(least_percent=51)) == (["bad"], [])
+        await store.append([attempt(30, provider="also", outcome="timeout")])
+        assert (await told(), await told(least_failed=2)) == (["also", "bad"], ["bad"])
 
 
 async def test_totals_made_again_are_the_same(stores: list[Store]) -> None:
@@ -110,5 +127,6 @@ async def test_all_stores_tell_the_same_past(seed: int, stores: list[Store]) -> 
         assert dearest[0] == dearest[1] == dearest[2]
         grouped = [await store.history.hours_by(by, dearest[0], HOUR + HOUR_US) for store in stores]
         assert grouped[0] == grouped[1] == grouped[2]
-    since = [await store.history.outcomes(HOUR + HOUR_US) for store in stores]
-    assert since[0] == since[1] == since[2]
+    for least in (ANY, {"least_failed": 5, "least_percent": 30}):
+        since = [await store.history.outcomes(HOUR + HOUR_US, **least) for store in stores]
+        assert since[0] == since[1] == since[2]

@@ -10,7 +10,16 @@ from functools import partial
 
 from farthing.ledger.forecast import INTERVAL_PERCENT, Forecast
 from farthing.ledger.outlook import forecast_of, recent_hours
-from farthing.ledger.unusual import LEAST_NANOUSD, LOOK_BACK_DAYS, WINDOW_US, Unusual, is_burst, unusual_hour
+from farthing.ledger.unusual import (
+    LEAST_NANOUSD,
+    LEAST_PERCENT,
+    LOOK_BACK_DAYS,
+    MIN_FAILED,
+    WINDOW_US,
+    Unusual,
+    is_burst,
+    unusual_hour,
+)
 from farthing.storage.protocols import Store
 from farthing.types.alerts import ErrorBurst, ForecastPassed, Sighting, UnusualSpend
 from farthing.types.budgets import Account, Budget, Scope
@@ -83,8 +92,10 @@ class AlertWatch:
     # ---- providers that fail
 
     async def _errors(self, now_us: int) -> list[Sighting]:
-        lately = await self._store.history.outcomes(now_us - WINDOW_US)
-        if not any(one.failed for one in lately):
+        lately = await self._store.history.outcomes(
+            now_us - WINDOW_US, least_failed=MIN_FAILED, least_percent=LEAST_PERCENT
+        )
+        if not lately:
             return []
         if abs(now_us - self._usual_us) >= HOUR_US:
             since_us = now_us - 7 * 24 * HOUR_US

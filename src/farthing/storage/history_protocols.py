@@ -25,10 +25,14 @@ class HistoryStore(Protocol):
         """Return the hours from one on of each of these, in order."""
         ...
 
-    async def outcomes(self, since_us: int) -> list[ProviderOutcomes]:
-        """Return how attempts ended that began from then on, by provider in order of name: for minutes, not days."""
+    async def outcomes(self, since_us: int, *, least_failed: int, least_percent: int) -> list[ProviderOutcomes]:
+        """Return how attempts ended that began from then on, by provider in order of name: for minutes, not days.
+
+        Only of providers that failed at least so often, and that percentage of their attempts; both are above zero. A
+        watch asks each minute of a busy ledger, and lines that did not fail are then counted of nobody, or of few.
+        """
         ...
 
     async def usual_outcomes(self, since_us: int, until_us: int) -> list[ProviderOutcomes]:
-        """Return the same of whole hours, from the sums."""
+        """Return the same of all providers and whole hours, from the sums."""
         ...

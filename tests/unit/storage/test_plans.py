@@ -53,3 +53,18 @@ def test_tries_after_the_first_are_found_by_an_index_of_their_own(database: apsw
     statement, bindings = spending_statement(("model",), (), day, 9 * day, 10)
     plan = [str(row[3]) for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", bindings)]
     assert any("attempts_again (started_at_us>? AND started_at_us<?)" in step for step in plan), plan
+
+
+def test_who_failed_is_found_and_counted_in_an_index_and_nothing_is_sorted(database: apsw.Connection) -> None:
+    bindings = {"since": 1, "clients": "[400]", "least": 10}
+    statement = f"EXPLAIN QUERY PLAN {query('outcomes_failed')}"
+    plan = [str(row[3]) for row in database.execute(statement, bindings)]
+    found = [step for step in plan if "attempts" in step]
+    assert len(found) == 3, plan
+    assert all("USING COVERING INDEX attempts_failed" in step for step in found), plan
+    assert "SEARCH attempts USING COVERING INDEX attempts_failed (provider=? AND started_at_us>?)" in found, plan
+    assert "SEARCH attempts USING COVERING INDEX attempts_failed (provider>?)" in found, plan
+    assert not [step for step in plan if "TEMP B-TREE" in step], plan
+    counted = {"since": 1, "provider": "openai", "most": 51}
+    plan = [str(row[3]) for row in database.execute(f"EXPLAIN QUERY PLAN {query('outcomes_counted')}", counted)]
+    assert "SEARCH attempts USING INDEX attempts_by_start (started_at_us>?)" in plan, plan

@@ -38,9 +38,10 @@ class MemoryHistory:
                 groups[value].append(one)
         return {value: _hours(members) for value, members in groups.items()}
 
-    async def outcomes(self, since_us: int) -> list[ProviderOutcomes]:
+    async def outcomes(self, since_us: int, *, least_failed: int, least_percent: int) -> list[ProviderOutcomes]:
         """See `HistoryStore.outcomes`."""
-        return _outcomes(one for one in self._kept() if one.opening.started_at_us >= since_us)
+        found = _outcomes(one for one in self._kept() if one.opening.started_at_us >= since_us)
+        return [one for one in found if one.failed >= least_failed and one.failed * 100 >= one.attempts * least_percent]
 
     async def usual_outcomes(self, since_us: int, until_us: int) -> list[ProviderOutcomes]:
         """See `HistoryStore.usual_outcomes`."""

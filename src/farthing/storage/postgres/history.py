@@ -36,9 +36,10 @@ class PostgresHistory:
             found[value].append(_hour(row))
         return found
 
-    async def outcomes(self, since_us: int) -> list[ProviderOutcomes]:
+    async def outcomes(self, since_us: int, *, least_failed: int, least_percent: int) -> list[ProviderOutcomes]:
         """See `HistoryStore.outcomes`."""
-        return [_outcomes(row) for row in await self._connections.all("outcomes_since", since_us)]
+        rows = await self._connections.all("outcomes_since", since_us, least_failed, least_percent)
+        return [_outcomes(row) for row in rows]
 
     async def usual_outcomes(self, since_us: int, until_us: int) -> list[ProviderOutcomes]:
         """See `HistoryStore.usual_outcomes`."""

@@ -42,10 +42,17 @@ class SqliteHistory:
             found[value].append(_hour(row))
         return found
 
-    async def outcomes(self, since_us: int) -> list[ProviderOutcomes]:
+    async def outcomes(self, since_us: int, *, least_failed: int, least_percent: int) -> list[ProviderOutcomes]:
         """See `HistoryStore.outcomes`."""
-        rows = await self._connections.all("outcomes_since", {"since": since_us, "clients": CLIENTS})
-        return [ProviderOutcomes(provider=row[0], attempts=row[1], failed=row[2]) for row in rows]
+        asked = {"since": since_us, "clients": CLIENTS, "least": least_failed}
+        found = []
+        for provider, failed in await self._connections.all("outcomes_failed", asked):
+            most = failed * 100 // least_percent
+            counted = {"since": since_us, "provider": provider, "most": most + 1}
+            ((attempts,),) = await self._connections.all("outcomes_counted", counted)
+            if attempts <= most:
+                found.append(ProviderOutcomes(provider=provider, attempts=attempts, failed=failed))
+        return found
 
     async def usual_outcomes(self, since_us: int, until_us: int) -> list[ProviderOutcomes]:
         """See `HistoryStore.usual_outcomes`."""
