@@ -7,10 +7,14 @@ from typing import Any
 import apsw
 import pytest
 
+from farthing.storage.sqlite import SqliteStore
 from farthing.storage.sqlite.database import open_database, shipped_migrations
 from farthing.storage.sqlite.spending import spending_statement
 from farthing.storage.sqlite.sql import query
+from farthing.types.budgets import Scope
+from farthing.types.history import HOUR_US
 from farthing.types.spending import SpendingScope
+from tests.contracts.ledger_samples import InPlace
 
 AFTER: dict[str, Any] = {"limit": 100, "after": "key_1", "organisation": None, "team": "core", "project": None}
 FILTERS = dict.fromkeys(("who", "action", "subject"))
@@ -68,3 +72,28 @@ def test_who_failed_is_found_and_counted_in_an_index_and_nothing_is_sorted(datab
     counted = {"since": 1, "provider": "openai", "most": 51}
     plan = [str(row[3]) for row in database.execute(f"EXPLAIN QUERY PLAN {query('outcomes_counted')}", counted)]
     assert "SEARCH attempts USING INDEX attempts_by_start (started_at_us>?)" in plan, plan
+
+
+async def test_hours_of_weeks_read_only_lines_that_are_not_rolled_up(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "farthing.db", InPlace())
+    await store.open()
+    connection = store.connections.writer
+    assert connection is not None
+    asked: list[tuple[str, Any]] = []
+
+    def trace(_: apsw.Cursor, statement: str, bindings: Any) -> bool:
+        asked.append((statement, bindings))
+        return True
+
+    connection.exec_trace = trace
+    await store.history.hours(Scope(), 0, HOUR_US)
+    await store.history.hours_by("key_id", ["key_1"], 0)
+    await store.history.dearest("key_id", 0, 9)
+    await store.history.usual_outcomes(0, HOUR_US)
+    connection.exec_trace = None
+    assert len(asked) == 4
+    for statement, bindings in asked:
+        plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", bindings)]
+        lines = [step for step in plan if step.startswith("SEARCH attempts")]
+        assert lines == ["SEARCH attempts USING INTEGER PRIMARY KEY (rowid>?)"], plan
+    await store.close()

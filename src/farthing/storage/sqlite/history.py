@@ -62,11 +62,17 @@ class SqliteHistory:
     async def _summed(
         self, name: str, since_us: int, until_us: int | None, asked: dict[str, Any], by: Sequence[str]
     ) -> list[Any]:
-        """Return the rows of a question about whole hours, mostly from what is rolled up."""
+        """Return the rows of a question about whole hours, mostly from what is rolled up.
+
+        The statements do not say again of what time the sums are: SQLite would look for lines that are not rolled up
+        among all of that time.
+        """
         since_us = since_us // HOUR_US * HOUR_US
         until_us = None if until_us is None else -(-until_us // HOUR_US) * HOUR_US
-        found = rolled([one.removesuffix("_id") for one in by], since_us, until_us)
-        _, source, bound = found or ("", "all_sums AS attempts", {})
+        found = rolled([one.removesuffix("_id") for one in by], since_us, until_us, counts_calls=False)
+        if found is None:
+            return []  # it is a time without an hour
+        _, source, bound = found
         statement = query(name).format(source=source, by=f"attempts.{by[0]}")
         bindings = {"since": since_us, "until": until_us, **bound, **asked}
         return await self._connections.read(lambda connection: connection.execute(statement, bindings).fetchall())

@@ -40,12 +40,19 @@ _ALIKE = {
 
 
 def rolled(
-    known_by: Collection[str], since_us: int | None, until_us: int | None, same: str | None = None
+    known_by: Collection[str],
+    since_us: int | None,
+    until_us: int | None,
+    same: str | None = None,
+    *,
+    counts_calls: bool = True,
 ) -> tuple[str, str, dict[str, Any]] | None:
     """Return what counts calls, where to read from in the place of `all_sums`, and what is bound.
 
     `same` is when a call's earlier attempt `e` was of what the question has for the model of a later one, `a`, where
-    those may be two. `None` where the roll-up does not know what is asked by, or the time holds no whole hour.
+    those may be two. Who does not count calls spares that their first attempts are looked for around the ends of the
+    time, among all lines of hours. `None` where the roll-up does not know what is asked by, or the time holds no whole
+    hour.
     """
     first = None if since_us is None else -(-since_us // US_PER_HOUR)
     last = None if until_us is None else until_us // US_PER_HOUR
@@ -62,7 +69,7 @@ def rolled(
     within = " AND ".join(part for part, bound in asked if bound is not None) or "TRUE"
     bindings: dict[str, Any] = {"first": first, "last": last}
     bindings |= {"first_us": (first or 0) * US_PER_HOUR, "last_us": (last or 0) * US_PER_HOUR}
-    for place, (start, end) in enumerate(_edges(since_us, until_us)):
+    for place, (start, end) in enumerate(_edges(since_us, until_us) if counts_calls else ()):
         span = f"started_at_us >= :from{place} AND started_at_us < :to{place}"
         others.append(query("rolled_late").format(span=span, within=within, alike=_ALIKE[calls], columns=columns))
         bindings[f"from{place}"], bindings[f"to{place}"] = start, end

@@ -3,8 +3,7 @@ SELECT
     started_at_us / 3600000000 AS hour, sum(cost_nanousd) + sum(held_nanousd), sum(attempts.attempts),
     sum(provider_failures)
 FROM {source}
-WHERE started_at_us >= :since AND started_at_us < :until
-    AND (:organisation IS NULL OR organisation = :organisation)
+WHERE (:organisation IS NULL OR organisation = :organisation)
     AND (:team IS NULL OR team = :team)
     AND (:project IS NULL OR project = :project)
     AND (:key_id IS NULL OR key_id = :key_id)
