@@ -1,4 +1,5 @@
 -- Lines of {which} as sums of one, in the form of the roll-up. A call is counted with the first of its attempts that came.
+-- Few are not the first, and they are found once: SQLite would look for each line's earlier ones in every column that asks.
 SELECT
     started_at_us,
     face, operation, provider, model, model_served, key_id, key_name, organisation, team, project, user, session,
@@ -29,7 +30,11 @@ SELECT
 FROM (
     SELECT
         *,
-        EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = attempts.call_id AND e.rowid < attempts.place) AS again
+        place IN (
+            SELECT place FROM attempt_sums AS attempts
+            WHERE {which}
+                AND EXISTS (SELECT 1 FROM attempts AS e WHERE e.call_id = attempts.call_id AND e.rowid < attempts.place)
+        ) AS again
     FROM attempt_sums AS attempts
     WHERE {which}
 ) AS b
