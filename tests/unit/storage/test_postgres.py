@@ -395,3 +395,12 @@ async def test_an_account_whose_names_are_long_is_kept_and_found(store: Postgres
     await store.append([attempt(1, **long)], "h")
     (account,) = await store.budgets.accounts(now_us=NOON_US)
     assert (account.posted_nanousd, account.leased_nanousd) == (1_001, 999)
+
+
+async def test_who_failed_is_found_by_an_index_of_those_that_did(store: PostgresStore, url: str) -> None:
+    failed = [attempt(n, outcome="timeout") for n in range(3)]
+    await store.append([*failed, *(attempt(n) for n in range(3, 900))])
+    statement = query("outcomes_since").replace("$1", str(NOON_US)).replace("$2", "1").replace("$3", "20")
+    plan = psql(url, f"ANALYZE attempts; SET enable_seqscan = off; EXPLAIN {statement}")
+    assert "attempts_failed" in plan
+    assert "attempts_by_start" in plan

@@ -7,7 +7,7 @@ program does not know is refused: an older program that writes into newer tables
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -74,7 +74,7 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> apsw.Connectio
             _check_owner(connection, path)
             connection.pragma("journal_mode", "WAL")
             connection.pragma("synchronous", SYNCHRONOUS)
-            connection.pragma("temp_store", _temp_store())
+            connection.pragma("temp_store", temp_store())
             _migrate(connection, path, migrations)
         except BaseException:
             connection.close()
@@ -84,14 +84,14 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> apsw.Connectio
     return connection
 
 
-def _temp_store() -> str:
+def temp_store(folder: Callable[[], str] = tempfile.gettempdir) -> str:
     """Return where what SQLite sorts, and a batch of the roll-up, lies: in files, which are made only of what is large.
 
     Up to 2 MB of it stays in memory either way. In memory alone, to group 300,000 lines took 25 MB there, and nothing
     bounds it. Where no folder for such files can be written, as in a container whose disk is read-only, it has to be.
     """
     try:
-        tempfile.gettempdir()
+        folder()
     except FileNotFoundError:
         return "MEMORY"
     return "FILE"
