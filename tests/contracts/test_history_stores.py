@@ -113,13 +113,24 @@ async def test_all_stores_tell_the_same_past(seed: int, stores: list[Store]) -> 
                     project=seeded.choice([None, "p"]),
                     key_id=seeded.choice(["key_1", "key_2"]),
                     session=seeded.choice([None, "s"]),
+                    task=seeded.choice([None, "t"]),
                     tags=seeded.choice([None, "x, y", "y"]),
                 )
             )
         for store in stores:
             await store.append(batch)
             await store.roll_up(7)  # of SQLite's a part stays as lines
-    scopes = [Scope(), Scope(team="a"), Scope(user="u1", key_id="key_1"), Scope(session="s"), Scope(tag="y", team="b")]
+    scopes = [
+        Scope(),
+        Scope(team="a"),
+        Scope(user="u1", key_id="key_1"),
+        Scope(session="s"),
+        Scope(session="s", task="t"),
+        Scope(session="s", key_id="key_1"),
+        Scope(task="t"),
+        Scope(task="t", tag="y", project="p"),
+        Scope(tag="y", team="b"),
+    ]
     for scope in scopes:
         told = [await store.history.hours(scope, HOUR + HOUR_US, HOUR + 3 * HOUR_US) for store in stores]
         assert told[0] == told[1] == told[2]

@@ -14,7 +14,7 @@ HORIZON_US = 30 * 24 * HOUR_US
 """How far ahead what never begins anew is looked at."""
 _LOOK_BACK_US = (LOOK_BACK_DAYS + 1) * 24 * HOUR_US
 _DETAIL_US = 7 * 24 * HOUR_US
-"""A session, a task or a tag is added up from the attempts themselves, and no further back than this."""
+"""A session, a task or a tag may be added up from the attempts themselves, and no further back than this."""
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ class HistoryStore(Protocol):
     async def hours(self, scope: Scope, since_us: int, until_us: int) -> list[HourTotal]:
         """Return the hours from the one `since_us` lies in up to before `until_us`, of calls in a scope, in order.
 
-        A scope without a session, a task or a tag is answered from sums; with one from the attempts themselves.
+        Most scopes are answered from sums; those with a session and a key or its like from the attempts themselves.
         """
         ...
 

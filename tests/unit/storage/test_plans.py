@@ -87,11 +87,13 @@ async def test_hours_of_weeks_read_only_lines_that_are_not_rolled_up(tmp_path: P
 
     connection.exec_trace = trace
     await store.history.hours(Scope(), 0, HOUR_US)
+    await store.history.hours(Scope(session="s"), 0, HOUR_US)
+    await store.history.hours(Scope(task="t", tag="x", team="core"), 0, HOUR_US)
     await store.history.hours_by("key_id", ["key_1"], 0)
     await store.history.dearest("key_id", 0, 9)
     await store.history.usual_outcomes(0, HOUR_US)
     connection.exec_trace = None
-    assert len(asked) == 4
+    assert len(asked) == 6
     for statement, bindings in asked:
         plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", bindings)]
         lines = [step for step in plan if step.startswith("SEARCH attempts")]

@@ -5,10 +5,10 @@ from typing import Any
 
 from farthing.storage.postgres.connections import Connections
 from farthing.types.budgets import Scope
-from farthing.types.history import GROUPED_BY, HOUR_US, GroupedBy, HourTotal, ProviderOutcomes
+from farthing.types.history import HOUR_US, GroupedBy, HourTotal, ProviderOutcomes
 
-_SUMMED = ("organisation", "team", "project", "key_id", "user")  # as the statements number them
-_IN_DETAIL = (*_SUMMED, "session", "task", "tag")
+_SUMMED = ("organisation", "team", "project", "key_id", "user", "task", "tag")  # as the statements number them
+_IN_DETAIL = (*_SUMMED, "session")
 
 
 class PostgresHistory:
@@ -19,7 +19,7 @@ class PostgresHistory:
 
     async def hours(self, scope: Scope, since_us: int, until_us: int) -> list[HourTotal]:
         """See `HistoryStore.hours`."""
-        summed = set(scope.named) <= set(GROUPED_BY)
+        summed = set(scope.named) <= set(_SUMMED)
         name = "hours" if summed else "hours_of_attempts"
         values = [getattr(scope, column) for column in (_SUMMED if summed else _IN_DETAIL)]
         rows = await self._connections.all(name, since_us // HOUR_US, -(-until_us // HOUR_US), *values)

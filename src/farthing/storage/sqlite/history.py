@@ -5,12 +5,16 @@ from typing import Any
 
 import msgspec
 
+from farthing.storage.rows import sums_for
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.rollups import rolled
 from farthing.storage.sqlite.sql import query
 from farthing.types.budgets import DIMENSIONS, Scope
-from farthing.types.history import CLIENTS_STATUSES, GROUPED_BY, HOUR_US, GroupedBy, HourTotal, ProviderOutcomes
+from farthing.types.history import CLIENTS_STATUSES, HOUR_US, GroupedBy, HourTotal, ProviderOutcomes
 
+_CONDITIONS = {
+    "tag": "instr(',' || replace(replace(coalesce(tags, ''), ', ', ','), ' ,', ',') || ',', ',' || :tag || ',') > 0"
+}
 CLIENTS = msgspec.json.encode(CLIENTS_STATUSES).decode()
 
 
@@ -23,8 +27,9 @@ class SqliteHistory:
     async def hours(self, scope: Scope, since_us: int, until_us: int) -> list[HourTotal]:
         """See `HistoryStore.hours`."""
         asked: dict[str, Any] = {name: getattr(scope, name) for name in DIMENSIONS}
-        if set(scope.named) <= set(GROUPED_BY):
-            rows = await self._summed("hours", since_us, until_us, asked, GROUPED_BY)
+        if sums_for(_known(scope.named)) is not None:
+            conditions = " AND ".join(_CONDITIONS.get(name, f"{name} = :{name}") for name in scope.named) or "TRUE"
+            rows = await self._summed("hours", since_us, until_us, asked, scope.named, conditions=conditions)
         else:
             asked |= {"first": since_us // HOUR_US, "last": -(-until_us // HOUR_US)}
             rows = await self._connections.all("hours_of_attempts", asked)
@@ -32,13 +37,15 @@ class SqliteHistory:
 
     async def dearest(self, by: GroupedBy, since_us: int, limit: int) -> list[str]:
         """See `HistoryStore.dearest`."""
-        return [row[0] for row in await self._summed("hours_dearest", since_us, None, {"limit": limit}, (by,))]
+        asked = {"limit": limit}
+        rows = await self._summed("hours_dearest", since_us, None, asked, (by,), by=f"attempts.{by}")
+        return [row[0] for row in rows]
 
     async def hours_by(self, by: GroupedBy, values: Sequence[str], since_us: int) -> dict[str, list[HourTotal]]:
         """See `HistoryStore.hours_by`."""
         asked = {"values": msgspec.json.encode(list(values)).decode()}
         found: dict[str, list[HourTotal]] = {value: [] for value in values}
-        for value, *row in await self._summed("hours_by", since_us, None, asked, (by,)):
+        for value, *row in await self._summed("hours_by", since_us, None, asked, (by,), by=f"attempts.{by}"):
             found[value].append(_hour(row))
         return found
 
@@ -60,7 +67,13 @@ class SqliteHistory:
         return [ProviderOutcomes(provider=row[0], attempts=row[1], failed=row[2]) for row in rows]
 
     async def _summed(
-        self, name: str, since_us: int, until_us: int | None, asked: dict[str, Any], by: Sequence[str]
+        self,
+        name: str,
+        since_us: int,
+        until_us: int | None,
+        asked: dict[str, Any],
+        known_by: Sequence[str],
+        **parts: str,
     ) -> list[Any]:
         """Return the rows of a question about whole hours, mostly from what is rolled up.
 
@@ -69,13 +82,17 @@ class SqliteHistory:
         """
         since_us = since_us // HOUR_US * HOUR_US
         until_us = None if until_us is None else -(-until_us // HOUR_US) * HOUR_US
-        found = rolled([one.removesuffix("_id") for one in by], since_us, until_us, counts_calls=False)
+        found = rolled(_known(known_by), since_us, until_us, counts_calls=False)
         if found is None:
             return []  # it is a time without an hour
         _, source, bound = found
-        statement = query(name).format(source=source, by=f"attempts.{by[0]}")
+        statement = query(name).format(source=source, **parts)
         bindings = {"since": since_us, "until": until_us, **bound, **asked}
         return await self._connections.read(lambda connection: connection.execute(statement, bindings).fetchall())
+
+
+def _known(by: Sequence[str]) -> list[str]:
+    return [one.removesuffix("_id") for one in by]
 
 
 def _hour(row: Sequence[Any]) -> HourTotal:

@@ -7,5 +7,9 @@ WHERE hour >= $1 AND hour < $2
     AND ($5::text IS NULL OR project = $5)
     AND ($6::text IS NULL OR key_id = $6)
     AND ($7::text IS NULL OR "user" = $7)
+    AND ($8::text IS NULL OR task = $8)
+    AND ($9::text IS NULL OR strpos(
+        ',' || replace(replace(coalesce(tags, ''), ', ', ','), ' ,', ',') || ',', ',' || $9 || ','
+    ) > 0)
 GROUP BY hour
 ORDER BY hour
