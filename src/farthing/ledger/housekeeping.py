@@ -28,9 +28,9 @@ once, in which it is as it was before."""
 LOOK_S = 5.0
 """How often is looked whether there is something to do. Every answer reads what came since line by line, 1 us each: at
 10,000 calls a second that is 50 ms at most, and the alert watch alone asks ten times. A look that finds nothing takes
-40 us; one that finds a few lines costs a commit, which the ledger makes more often than that itself."""
+20 us; one that finds a few lines costs a commit, which the ledger makes more often than that itself."""
 LEAD_US = 60_000_000
-"""So long nobody else deletes when a process has: twice as long as it may look away."""
+"""So long nobody else deletes when a process has: several times as long as it may look away."""
 
 
 class Housekeeping:
