@@ -31,10 +31,10 @@ _WEIGHED = frozenset(
 )
 """Members that decide what a call may cost, in small letters: servers in Go (Ollama's) read `Max_Tokens` for
 `max_tokens`, and the last of both."""
-_MAX_SHAPES = 1_024
+_MAX_SHAPES = 256
 """Rows of names that are remembered; a client has one or two, and a house a few dozen clients."""
 _MAX_NAMES, _MAX_NAME_CHARS = 32, 64
-"""No row with more names, or a longer one, is remembered: 2 MB in all."""
+"""No row with more names, or a longer one, is remembered: 2 MB in all, were every character of four bytes."""
 
 
 class Shape(msgspec.Struct, frozen=True, gc=False):
