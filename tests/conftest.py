@@ -1,6 +1,10 @@
-"""No test reaches the network: a connection to, or a look-up of, anything but this machine fails where it is made."""
+"""No test reaches the network: a connection to, or a look-up of, anything but this machine fails where it is made.
+
+And what a test starts hears its signals, however the tests were started.
+"""
 
 import ipaddress
+import signal
 import sys
 from typing import Any
 
@@ -34,6 +38,11 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_audit)
+
+for _name in ("SIGINT", "SIGHUP"):
+    # Behind a shell's `&`, or under nohup, it is ignored, which every program inherits; a handler it does not.
+    if (_number := getattr(signal, _name, None)) is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
