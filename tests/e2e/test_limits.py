@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 from pathlib import Path
 
 import pytest
@@ -93,19 +92,16 @@ def test_what_a_killed_process_had_leased_counts_as_used_and_no_more(tmp_path: P
         assert 50 + seen[200] >= 160 * 0.75
 
 
-LARGE = pytest.mark.skipif(float(os.environ.get("FARTHING_CI_SCALE", "1")) < 2, reason="takes a longer run")
-
-
 @pytest.mark.parametrize(
     ("workers", "calls", "kind"),
     [
         (1, 200, "requests_per_day"),
         (4, 200, "output_tokens_per_day"),
-        pytest.param(4, 200, "requests_per_day", marks=LARGE),
-        pytest.param(1, 2_000, "requests_per_day", marks=LARGE),
-        pytest.param(4, 2_000, "requests_per_day", marks=LARGE),
-        pytest.param(1, 2_000, "output_tokens_per_day", marks=LARGE),
-        pytest.param(4, 2_000, "output_tokens_per_day", marks=LARGE),
+        (4, 200, "requests_per_day"),
+        (1, 2_000, "requests_per_day"),
+        (4, 2_000, "requests_per_day"),
+        (1, 2_000, "output_tokens_per_day"),
+        (4, 2_000, "output_tokens_per_day"),
     ],
 )
 def test_a_crowd_gets_what_there_is_and_no_more(tmp_path: Path, workers: int, calls: int, kind: str) -> None:

@@ -1,7 +1,6 @@
 """Limits that several hosts share through a Redis: together they let in what there is, and no more."""
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,10 +26,7 @@ def shared(url: str, redis: RedisServer, rate: str) -> str:
     return settings(url, f"storage: {{redis: '{redis.url}'}}\nlimits:\n  all: {{{rate}}}\n")
 
 
-LARGE = pytest.mark.skipif(float(os.environ.get("FARTHING_CI_SCALE", "1")) < 2, reason="takes a longer run")
-
-
-@pytest.mark.parametrize("of", ["all", pytest.param("credentials", marks=LARGE)])
+@pytest.mark.parametrize("of", ["all", "credentials"])
 def test_two_hosts_with_ledgers_of_their_own_let_in_what_there_is(tmp_path: Path, redis: RedisServer, of: str) -> None:
     calls, fitting = 200, 50
     with ExitStack() as stack:
