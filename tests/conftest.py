@@ -39,10 +39,19 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 
 sys.addaudithook(_audit)
 
-for _name in ("SIGINT", "SIGHUP"):
-    # Behind a shell's `&`, or under nohup, it is ignored, which every program inherits; a handler it does not.
-    if (_number := getattr(signal, _name, None)) is not None and signal.getsignal(_number) is signal.SIG_IGN:
-        signal.signal(_number, lambda *_: None)
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have what the tests start hear its signals.
+
+    Behind a shell's `&`, or under nohup, they are ignored, which every program inherits; a handler it does not. Who
+    only starts others that run the tests goes on ignoring them, and so do those.
+    """
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        return
+    for name in ("SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])

@@ -29,7 +29,8 @@ class IdSource:
         self._clock = clock
         self._random_bytes = random_bytes
         self._drawn: list[str] = []
-        self._time_ms = self._quarter = -1
+        self._time_ms: int | None = None
+        self._quarter: int | None = None
         self._time = self._first_digits = ""
 
     def new(self, prefix: str) -> str:

@@ -7,7 +7,7 @@ program does not know is refused: an older program that writes into newer tables
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -74,7 +74,9 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> apsw.Connectio
             _check_owner(connection, path)
             connection.pragma("journal_mode", "WAL")
             connection.pragma("synchronous", SYNCHRONOUS)
-            connection.pragma("temp_store", temp_store())
+            # A batch that is inserted keeps what undoes it in a temporary file otherwise, and the roll-up its rows:
+            # neither shall fail because another disk is full. A few MB at most.
+            connection.pragma("temp_store", "MEMORY")
             _migrate(connection, path, migrations)
         except BaseException:
             connection.close()
@@ -82,19 +84,6 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> apsw.Connectio
     except apsw.Error as error:
         raise store_error(path, error) from error
     return connection
-
-
-def temp_store(folder: Callable[[], str] = tempfile.gettempdir) -> str:
-    """Return where what SQLite sorts, and a batch of the roll-up, lies: in files, which are made only of what is large.
-
-    Up to 2 MB of it stays in memory either way. In memory alone, to group 300,000 lines took 25 MB there, and nothing
-    bounds it. Where no folder for such files can be written, as in a container whose disk is read-only, it has to be.
-    """
-    try:
-        folder()
-    except FileNotFoundError:
-        return "MEMORY"
-    return "FILE"
 
 
 def open_reader(path: Path) -> apsw.Connection:
