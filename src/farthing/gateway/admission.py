@@ -135,7 +135,7 @@ class Admission:
         if purse.every_byte:  # what a glance says of a lost call knows neither the pictures of a long one nor its marks
             unknown = min(most, self._bound(chosen, sheet, every_byte=True).unknown_nanousd)
         if purse.take(most, now_us, times=budgets.plenty):
-            told = _unheeded(chosen, purse) if tokens is not None and wire == "openai_chat" else None
+            told = _unheeded(chosen, purse, tokens)
             return Admitted(purse, most, unknown, now_us, tokens, told, purse.every_byte, self, chosen, sheet)
         return sheet
 
@@ -178,9 +178,8 @@ class Admission:
         self, purse: Purse, amount_nanousd: int, bound: Bound, at_us: int, chosen: Chosen, sheet: PriceSheet
     ) -> Admitted:
         unknown = min(amount_nanousd, bound.unknown_nanousd)
-        wire = chosen.request.wire
-        tokens = answer_limit(chosen.envelope, wire)
-        told = _unheeded(chosen, purse) if tokens is not None and wire == "openai_chat" else None
+        tokens = answer_limit(chosen.envelope, chosen.request.wire)
+        told = _unheeded(chosen, purse, tokens)
         return Admitted(purse, amount_nanousd, unknown, at_us, tokens, told, purse.every_byte, self, chosen, sheet)
 
     def now_us(self) -> int:
@@ -220,9 +219,11 @@ class Admission:
         return self.bounds.bound(ask, request.wire, request.operation, chosen.ref, sheet, every_byte=every_byte)
 
 
-def _unheeded(chosen: Chosen, purse: Purse) -> int | None:
-    """Return the limit of a chat that its provider may pass over, where money hangs on it."""
-    return unheeded_limit(chosen.envelope, chosen.provider, chosen.ref.model) if purse.hard else None
+def _unheeded(chosen: Chosen, purse: Purse, tokens: int | None) -> int | None:
+    """Return the limit of a chat that its provider may pass over, where there is one and money hangs on it."""
+    if tokens is None or not purse.hard or chosen.request.wire != "openai_chat":
+        return None
+    return unheeded_limit(chosen.envelope, chosen.provider, chosen.ref.model)
 
 
 def _refuse_ambiguous(

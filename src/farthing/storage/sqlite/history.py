@@ -9,7 +9,7 @@ from farthing.storage.rows import sums_for
 from farthing.storage.sqlite.connections import Connections
 from farthing.storage.sqlite.rollups import rolled
 from farthing.storage.sqlite.sql import query
-from farthing.types.budgets import DIMENSIONS, Scope
+from farthing.types.budgets import Scope
 from farthing.types.history import CLIENTS_STATUSES, HOUR_US, GroupedBy, HourTotal, ProviderOutcomes
 
 _CONDITIONS = {
@@ -26,13 +26,14 @@ class SqliteHistory:
 
     async def hours(self, scope: Scope, since_us: int, until_us: int) -> list[HourTotal]:
         """See `HistoryStore.hours`."""
-        asked: dict[str, Any] = {name: getattr(scope, name) for name in DIMENSIONS}
+        asked: dict[str, Any] = {name: getattr(scope, name) for name in scope.named}
+        conditions = " AND ".join(_CONDITIONS.get(name, f"{name} = :{name}") for name in scope.named) or "TRUE"
         if sums_for(_known(scope.named)) is not None:
-            conditions = " AND ".join(_CONDITIONS.get(name, f"{name} = :{name}") for name in scope.named) or "TRUE"
             rows = await self._summed("hours", since_us, until_us, asked, scope.named, conditions=conditions)
         else:
             asked |= {"first": since_us // HOUR_US, "last": -(-until_us // HOUR_US)}
-            rows = await self._connections.all("hours_of_attempts", asked)
+            statement = query("hours_of_attempts").format(conditions=conditions)
+            rows = await self._connections.read(lambda connection: connection.execute(statement, asked).fetchall())
         return [_hour(row) for row in rows]
 
     async def dearest(self, by: GroupedBy, since_us: int, limit: int) -> list[str]:
